@@ -1,0 +1,1 @@
+"""AutoIF as Dagster assets: verified instruction-following training data."""

@@ -1,0 +1,34 @@
+"""Content ids: the same content has one id everywhere, so reruns and joins need no batch."""
+
+import hashlib
+import re
+import unicodedata
+
+_SPACE = re.compile(r"\s+")
+
+
+def normalise(text: str) -> str:
+    """Fold what does not change a text's meaning: Unicode NFC, runs of white space, the ends."""
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+
+
+def content_id(kind: str, *parts: str) -> str:
+    """Return 16 hex digits of BLAKE2b over ``kind`` and ``parts``.
+
+    Args:
+        kind: What is named, such as ``"instruction"``; equal parts of two kinds differ in id.
+        parts: Ids of the parents and the content. Callers normalise prose first; code and
+            responses go in as they are, since white space matters in them. Lone surrogates
+            are allowed.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (kind, *parts):
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def derived_seed(*parts: str) -> int:
+    """Return a reproducible seed in ``[0, 2**31)`` for sampling and shuffling."""
+    return int(content_id("seed", *parts), 16) % 2**31

@@ -1,0 +1,164 @@
+"""The numbers of the method: the paper's profile, the authors' code's, and a user's overrides."""
+
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+_OPERATORS = {">": operator.gt, ">=": operator.ge}
+_THRESHOLD = re.compile(r"(>=|>)\s*(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A bound such as ``> 0.5`` or ``>= 8``; whether it is strict changes the yield."""
+
+    symbol: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Threshold":
+        """Read ``"> 0.5"`` or ``">= 8"``.
+
+        Raises:
+            ValueError: The text is not a comparison sign and a number.
+        """
+        match = _THRESHOLD.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f'{text!r} is not a bound; write it as "> 0.5" or ">= 8"')
+        return cls(match[1], float(match[2]))
+
+    def accepts(self, values: pl.Expr) -> pl.Expr:
+        """Return the Boolean expression ``values <sign> bound``; null stays null."""
+        return _OPERATORS[self.symbol](values, self.value)  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} {self.value:g}"
+
+
+class Profile(BaseModel):
+    """Every number the method uses; the defaults are the paper's (arXiv 2406.13542)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(0, description="Every random choice derives from this and the batch's key.")
+
+    instructions_per_batch: int = Field(
+        100, ge=0, description="New instructions asked for by self-instruct, K [3.2, App. C]."
+    )
+    instructions_per_call: int = Field(
+        50, ge=1, description="New instructions asked for in one completion."
+    )
+    seed_examples_per_call: int = Field(
+        36, ge=1, description="Seed instructions shown in one self-instruct prompt."
+    )
+    seeds_per_batch: int | None = Field(
+        None, ge=0, description="Seeds not yet in another batch that join this one; null: all."
+    )
+    verifiers_per_instruction: int = Field(
+        8, ge=1, description="Completions per instruction, each a function and its cases [3.2]."
+    )
+    min_verifiers: int = Field(
+        1, ge=1, description="Distinct functions an instruction needs before cross-validation."
+    )
+    min_cases: int = Field(
+        1, ge=1, description="Distinct cases an instruction needs before cross-validation."
+    )
+    case_agreement: str = Field(
+        "> 0.5", description="Share of functions that must agree with a case [3.2]."
+    )
+    verifier_agreement: str = Field(
+        "> 0.5", description="Share of surviving cases a function must agree with [3.2]."
+    )
+    back_translations_per_instruction: int | None = Field(
+        None, ge=1, description="Verifiers back-translated per instruction; null: all [3.2]."
+    )
+    queries_per_instruction: int = Field(
+        16, ge=1, description="User queries joined to each verified instruction [3.3]."
+    )
+    query_min_chars: int = Field(20, ge=0, description="A query is longer than this [3.3].")
+    query_max_chars: int = Field(300, ge=1, description="A query is shorter than this [3.3].")
+    responses_per_prompt: int = Field(
+        8, ge=1, description="Responses sampled per augmented query, K [3.3]."
+    )
+    response_pass_rate: str = Field(
+        "> 0.5", description="Share of verifiers a response must pass [3.3]."
+    )
+    min_score: str = Field(">= 8", description="Quality score (0-10) a response must reach [3.3].")
+    chosen_pass_rate: str = Field(
+        "> 0.5", description="Share of verifiers a chosen response passes; a rejected passes none."
+    )
+    chosen_per_prompt: int = Field(2, ge=1, description="Chosen responses drawn per prompt [3.4].")
+    rejected_per_prompt: int = Field(
+        2, ge=1, description="Rejected responses drawn per prompt [3.4]."
+    )
+    eval_share: float = Field(
+        0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
+    )
+
+    self_instruct_temperature: float = Field(1.0, ge=0, le=2)
+    verifier_temperature: float = Field(0.8, ge=0, le=2)
+    back_translation_temperature: float = Field(0.0, ge=0, le=2)
+    nli_temperature: float = Field(0.0, ge=0, le=2)
+    response_temperature: float = Field(0.8, ge=0, le=2, description="As online sampling [3.4].")
+    score_temperature: float = Field(0.0, ge=0, le=2)
+    self_instruct_max_tokens: int = Field(4096, ge=1)
+    verifier_max_tokens: int = Field(1024, ge=1)
+    back_translation_max_tokens: int = Field(128, ge=1)
+    nli_max_tokens: int = Field(32, ge=1)
+    response_max_tokens: int = Field(2048, ge=1)
+    score_max_tokens: int = Field(256, ge=1)
+
+    @field_validator(
+        "case_agreement",
+        "verifier_agreement",
+        "response_pass_rate",
+        "min_score",
+        "chosen_pass_rate",
+    )
+    @classmethod
+    def _canonical_bound(cls, text: str) -> str:
+        return str(Threshold.parse(text))
+
+    def bound(self, name: str) -> Threshold:
+        """Return the bound stored under ``name``, such as ``"response_pass_rate"``."""
+        return Threshold.parse(getattr(self, name))
+
+
+PAPER = Profile()  # type: ignore[call-arg]
+AUTHORS_CODE = Profile.model_validate(
+    {
+        "min_verifiers": 3,
+        "min_cases": 10,
+        "case_agreement": "> 0",
+        "verifier_agreement": ">= 0.8",
+        "back_translations_per_instruction": 3,
+        "response_pass_rate": "> 0",
+        "min_score": "> 8",
+        "chosen_pass_rate": ">= 0.5",
+    }
+)
+PROFILES = {"paper": PAPER, "authors_code": AUTHORS_CODE}
+
+
+def make_profile(name: str = "paper", overrides: Mapping[str, Any] | None = None) -> Profile:
+    """Return a named profile with some numbers replaced.
+
+    Raises:
+        ValueError: The profile or a number's name is unknown, or a value is out of range; the
+            message lists what exists.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"there is no profile {name!r}; the profiles are {', '.join(PROFILES)}")
+    try:
+        return Profile.model_validate({**PROFILES[name].model_dump(), **(overrides or {})})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(
+            f"the overrides of profile {name!r} do not fit: {problems}. "
+            f"The numbers are {', '.join(Profile.model_fields)}"
+        ) from None

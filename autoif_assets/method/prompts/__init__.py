@@ -1,0 +1,109 @@
+"""Prompt templates: one Jinja file a role, in the roles of the paper's appendix E.
+
+Every template is one user message. Its constant text comes first and its variables last, so a
+server with a prefix cache computes the constant part once. Templates hold plain ``{{ name }}``
+variables only (no loops or conditions), so that a prompt can be read back into its variables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+_ENVIRONMENT = Environment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One role's template and, where its answer is structured, the JSON schema of the answer.
+
+    Attributes:
+        role: The template's file name without its suffix.
+        variables: Names the template needs.
+        schema: JSON schema sent as ``response_format``, or None for free text.
+    """
+
+    role: str
+    variables: tuple[str, ...]
+    schema: Mapping[str, Any] | None = None
+
+    @cached_property
+    def source(self) -> str:
+        """The template's text."""
+        return files(__package__).joinpath(f"{self.role}.jinja").read_text("utf-8").strip()
+
+    def render(self, **variables: str | int) -> str:
+        """Fill the template.
+
+        Raises:
+            jinja2.UndefinedError: A variable of the template is not given.
+        """
+        return _ENVIRONMENT.from_string(self.source).render(**variables)
+
+
+SELF_INSTRUCT = Prompt("self_instruct", ("count", "examples"))
+
+VERIFIER = Prompt(
+    "verifier",
+    ("instruction",),
+    # No maxLength or pattern on the strings: vLLM's grammar backend then forbids escapes, and
+    # with them every newline of the function.
+    {
+        "type": "object",
+        "properties": {
+            "func": {"type": "string"},
+            "cases": {
+                "type": "array",
+                "minItems": 3,
+                "maxItems": 3,
+                "items": {
+                    "type": "object",
+                    "properties": {"input": {"type": "string"}, "output": {"type": "boolean"}},
+                    "required": ["input", "output"],
+                    "additionalProperties": False,
+                },
+            },
+        },
+        "required": ["func", "cases"],
+        "additionalProperties": False,
+    },
+)
+
+BACK_TRANSLATION = Prompt("back_translation", ("source",))
+
+NLI = Prompt(
+    "nli",
+    ("premise", "hypothesis"),
+    {
+        "type": "object",
+        "properties": {
+            "label": {"type": "string", "enum": ["entailment", "neutral", "contradiction"]}
+        },
+        "required": ["label"],
+        "additionalProperties": False,
+    },
+)
+
+RESPONSE = Prompt("response", ("instruction", "query"))
+
+SCORE = Prompt(
+    "score",
+    ("instruction", "query", "response"),
+    {
+        "type": "object",
+        "properties": {
+            "reason": {"type": "string"},
+            "score": {"type": "integer", "minimum": 0, "maximum": 10},
+        },
+        "required": ["reason", "score"],
+        "additionalProperties": False,
+    },
+)
+
+PROMPTS = {
+    prompt.role: prompt
+    for prompt in (SELF_INSTRUCT, VERIFIER, BACK_TRANSLATION, NLI, RESPONSE, SCORE)
+}

@@ -1,0 +1,408 @@
+"""Every table: columns, types, keys and what they mean. DDL, frames and docs derive from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+SCHEMA = "autoif"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its DuckDB type, one sentence, and whether it may be null."""
+
+    name: str
+    type: str
+    description: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of schema ``autoif``.
+
+    Attributes:
+        name: Also the name of the asset that fills it.
+        description: One sentence: what a row is.
+        section: The paper's section (arXiv 2406.13542), or "" where it has none.
+        columns: In display order; a frame is matched by name, never by position.
+        key: Columns that identify a row.
+        partitions: Columns that name the slice one run replaces; empty: the whole table.
+    """
+
+    name: str
+    description: str
+    section: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partitions: tuple[str, ...] = ("batch",)
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether the table holds all its candidates with a status and a reason."""
+        return any(column.name == "status" for column in self.columns)
+
+
+BATCH = Column("batch", "VARCHAR", "Partition key of the batch that made the row.")
+STATUS = (
+    Column("status", "VARCHAR", "accepted or rejected; the next stage reads accepted rows."),
+    Column("reason", "VARCHAR", "Why the row was rejected, machine readable.", nullable=True),
+)
+CALL_ID = Column("call_id", "VARCHAR", "Model call that made the row; key of llm_calls.")
+INSTRUCTION_ID = Column("instruction_id", "VARCHAR", "Content id of the instruction.")
+INSTRUCTION = Column("instruction", "VARCHAR", "Text of the instruction.")
+CATEGORY = Column("category", "VARCHAR", "Category of the constraint.", nullable=True)
+VERIFIER_ID = Column("verifier_id", "VARCHAR", "Content id of the verifier function.")
+PROMPT_ID = Column("prompt_id", "VARCHAR", "Content id of the augmented query.")
+QUERY_ID = Column("query_id", "VARCHAR", "Content id of the user query.")
+RESPONSE_ID = Column("response_id", "VARCHAR", "Content id of the response.")
+SAMPLE = Column("sample", "BIGINT", "Number of the completion in its call, from 0.")
+RAW = Column("raw", "VARCHAR", "The model's text as it came.", nullable=True)
+FINISH_REASON = Column(
+    "finish_reason", "VARCHAR", "Why the server ended the completion.", nullable=True
+)
+DETAIL = Column("detail", "VARCHAR", "What went wrong, in words.", nullable=True)
+OUTCOMES = "STRUCT(verifier_id VARCHAR, outcome VARCHAR)[]"
+
+_PAIR = (
+    Column("chosen", "VARCHAR", "The preferred text."),
+    Column("rejected", "VARCHAR", "The dispreferred text."),
+    Column("chosen_id", "VARCHAR", "Id of the test case or response that is chosen."),
+    Column("rejected_id", "VARCHAR", "Id of the test case or response that is rejected."),
+    Column("chosen_pass_rate", "DOUBLE", "Share of the verdicts on chosen that are pass."),
+    Column("rejected_pass_rate", "DOUBLE", "Share of the verdicts on rejected that are pass."),
+)
+
+_ALL = (
+    Table(
+        "seed_instructions",
+        "A hand-written instruction the self-play starts from.",
+        "3.2",
+        (
+            INSTRUCTION_ID,
+            INSTRUCTION,
+            CATEGORY,
+            Column("source", "VARCHAR", "File the seed was read from."),
+            Column("line", "BIGINT", "Line or record in that file, from 1."),
+            *STATUS,
+        ),
+        key=("source", "line"),
+        partitions=(),
+    ),
+    Table(
+        "seed_queries",
+        "A user query that instructions are joined to.",
+        "3.3",
+        (
+            QUERY_ID,
+            Column("query", "VARCHAR", "Text of the user query."),
+            Column("source", "VARCHAR", "File the query was read from."),
+            Column("line", "BIGINT", "Line or record in that file, from 1."),
+            *STATUS,
+        ),
+        key=("source", "line"),
+        partitions=(),
+    ),
+    Table(
+        "augmented_instructions",
+        "An instruction of this batch: a seed it carries or a rewrite of the seeds.",
+        "3.2, App. C",
+        (
+            BATCH,
+            INSTRUCTION_ID,
+            INSTRUCTION,
+            CATEGORY,
+            Column("origin", "VARCHAR", "seed or self_instruct."),
+            Column("call_id", "VARCHAR", "Model call that wrote it; null for seeds.", True),
+            Column("sample", "BIGINT", "Number of the completion in its call, from 0.", True),
+            Column("position", "BIGINT", "Place among the batch's candidates, from 0."),
+            *STATUS,
+        ),
+        key=("batch", "position"),
+    ),
+    Table(
+        "verifier_candidates",
+        "A completion that should hold a verifier function for an instruction.",
+        "3.2",
+        (
+            BATCH,
+            INSTRUCTION_ID,
+            SAMPLE,
+            Column("verifier_id", "VARCHAR", "Content id of the function, if one parsed.", True),
+            Column("source", "VARCHAR", "Python source of the function, if one parsed.", True),
+            RAW,
+            FINISH_REASON,
+            CALL_ID,
+            *STATUS,
+            DETAIL,
+        ),
+        key=("batch", "instruction_id", "sample"),
+    ),
+    Table(
+        "test_cases",
+        "An input with the verdict its author expects of a right verifier.",
+        "3.2",
+        (
+            BATCH,
+            INSTRUCTION_ID,
+            SAMPLE,
+            Column("position", "BIGINT", "Place of the case in its completion, from 0."),
+            Column("case_id", "VARCHAR", "Content id of the case, if it parsed.", True),
+            Column("input", "VARCHAR", "Text to verify, if it parsed.", True),
+            Column("expected", "BOOLEAN", "Whether the text follows the instruction.", True),
+            CALL_ID,
+            *STATUS,
+            DETAIL,
+        ),
+        key=("batch", "instruction_id", "sample", "position"),
+    ),
+    Table(
+        "verifiers",
+        "A distinct verifier function and how it fared in cross-validation.",
+        "3.2",
+        (
+            BATCH,
+            VERIFIER_ID,
+            INSTRUCTION_ID,
+            Column("source", "VARCHAR", "Python source of the function."),
+            Column("cases", "BIGINT", "Surviving test cases it was run on."),
+            Column("agreed", "BIGINT", "Of these, how many it agreed with."),
+            Column("accuracy", "DOUBLE", "agreed / cases.", nullable=True),
+            *STATUS,
+            DETAIL,
+        ),
+        key=("batch", "verifier_id"),
+    ),
+    Table(
+        "verifier_cases",
+        "A distinct test case and how many verifiers agreed with it.",
+        "3.2",
+        (
+            BATCH,
+            Column("case_id", "VARCHAR", "Content id of the test case."),
+            INSTRUCTION_ID,
+            Column("input", "VARCHAR", "Text to verify."),
+            Column("expected", "BOOLEAN", "Whether the text follows the instruction."),
+            Column("functions", "BIGINT", "Distinct functions that were run on it."),
+            Column("agreed", "BIGINT", "Of these, how many returned the expected verdict."),
+            Column("agreement", "DOUBLE", "agreed / functions.", nullable=True),
+            Column("outcomes", OUTCOMES, "What each function returned on the input."),
+            *STATUS,
+        ),
+        key=("batch", "case_id"),
+    ),
+    Table(
+        "back_translations",
+        "A verifier put back into words, and whether the words contradict the instruction.",
+        "3.2",
+        (
+            BATCH,
+            VERIFIER_ID,
+            INSTRUCTION_ID,
+            Column("back_translation", "VARCHAR", "The function in words, if parsed.", True),
+            RAW,
+            FINISH_REASON,
+            CALL_ID,
+            Column("nli_label", "VARCHAR", "entailment, neutral or contradiction.", True),
+            Column("nli_by", "VARCHAR", "supervision or the name of the NLI model.", True),
+            Column("nli_raw", "VARCHAR", "The label's raw text or scores.", True),
+            Column("nli_call_id", "VARCHAR", "Model call that labelled it, if one did.", True),
+            *STATUS,
+        ),
+        key=("batch", "verifier_id"),
+    ),
+    Table(
+        "verified_instructions",
+        "An instruction after cross-validation and back-translation.",
+        "3.2",
+        (
+            BATCH,
+            INSTRUCTION_ID,
+            INSTRUCTION,
+            CATEGORY,
+            Column("verifiers", "BIGINT", "Verifiers that survived."),
+            Column("cases", "BIGINT", "Test cases that survived."),
+            Column("entailments", "BIGINT", "Back-translations labelled entailment."),
+            Column("neutrals", "BIGINT", "Back-translations labelled neutral."),
+            Column("contradictions", "BIGINT", "Back-translations labelled contradiction."),
+            *STATUS,
+        ),
+        key=("batch", "instruction_id"),
+    ),
+    Table(
+        "augmented_queries",
+        "A verified instruction joined to a user query.",
+        "3.3",
+        (
+            BATCH,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            QUERY_ID,
+            INSTRUCTION,
+            Column("query", "VARCHAR", "Text of the user query."),
+            Column("prompt", "VARCHAR", "Query and instruction as a trained model will see them."),
+        ),
+        key=("batch", "prompt_id"),
+    ),
+    Table(
+        "responses",
+        "A sampled response to an augmented query.",
+        "3.3",
+        (
+            BATCH,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            SAMPLE,
+            Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
+            Column("response", "VARCHAR", "Text of the response, if one came.", True),
+            Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
+            FINISH_REASON,
+            CALL_ID,
+            *STATUS,
+            DETAIL,
+        ),
+        key=("batch", "prompt_id", "sample"),
+    ),
+    Table(
+        "response_verdicts",
+        "A distinct response and what its instruction's verifiers say of it.",
+        "3.3",
+        (
+            BATCH,
+            RESPONSE_ID,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            Column("verifiers", "BIGINT", "Verifiers that were run."),
+            Column("passed", "BIGINT", "How many returned True."),
+            Column("failed", "BIGINT", "How many returned False."),
+            Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
+            Column("outcomes", OUTCOMES, "What each verifier returned."),
+            *STATUS,
+        ),
+        key=("batch", "response_id"),
+    ),
+    Table(
+        "response_scores",
+        "The supervision model's opinion whether a verified response answers its query.",
+        "3.3",
+        (
+            BATCH,
+            RESPONSE_ID,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            Column("score", "DOUBLE", "Quality from 0 to 10, if one parsed.", True),
+            RAW,
+            FINISH_REASON,
+            CALL_ID,
+            *STATUS,
+        ),
+        key=("batch", "response_id"),
+    ),
+    Table(
+        "filtered_queries",
+        "An augmented query after verification and scoring of its responses.",
+        "3.3",
+        (
+            BATCH,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            QUERY_ID,
+            Column("responses", "BIGINT", "Distinct responses with a text."),
+            Column("passing", "BIGINT", "Of these, how many passed verification."),
+            Column("failing", "BIGINT", "Of these, how many passed no verifier."),
+            Column("kept", "BIGINT", "Of the passing, how many reached the quality score."),
+            *STATUS,
+        ),
+        key=("batch", "prompt_id"),
+    ),
+    Table(
+        "sft_examples",
+        "A prompt and a verified response to imitate.",
+        "3.4",
+        (
+            BATCH,
+            Column("example_id", "VARCHAR", "Content id of the example."),
+            PROMPT_ID,
+            RESPONSE_ID,
+            INSTRUCTION_ID,
+            QUERY_ID,
+            Column("prompt", "VARCHAR", "Query and instruction joined."),
+            Column("response", "VARCHAR", "Target text."),
+            Column("pass_rate", "DOUBLE", "Share of the verdicts on the response that are pass."),
+            Column("score", "DOUBLE", "Quality from 0 to 10."),
+        ),
+        key=("batch", "example_id"),
+    ),
+    Table(
+        "instruction_preference_pairs",
+        "A pair of test cases of one instruction: one follows it, one does not.",
+        "3.4",
+        (
+            BATCH,
+            Column("pair_id", "VARCHAR", "Content id of the pair."),
+            INSTRUCTION_ID,
+            Column("prompt", "VARCHAR", "The instruction alone."),
+            *_PAIR,
+        ),
+        key=("batch", "pair_id"),
+    ),
+    Table(
+        "query_preference_pairs",
+        "A pair of responses to one augmented query: one passes, one passes no verifier.",
+        "3.4",
+        (
+            BATCH,
+            Column("pair_id", "VARCHAR", "Content id of the pair."),
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            QUERY_ID,
+            Column("prompt", "VARCHAR", "Query and instruction joined."),
+            *_PAIR,
+        ),
+        key=("batch", "pair_id"),
+    ),
+    Table(
+        "preference_pairs",
+        "A preference pair of either level, ready for DPO.",
+        "3.4",
+        (
+            BATCH,
+            Column("pair_id", "VARCHAR", "Content id of the pair."),
+            Column("level", "VARCHAR", "instruction or query."),
+            Column("prompt_id", "VARCHAR", "The augmented query; null at instruction level.", True),
+            INSTRUCTION_ID,
+            Column("prompt", "VARCHAR", "What the policy is asked."),
+            *_PAIR,
+            *STATUS,
+        ),
+        key=("batch", "pair_id"),
+    ),
+    Table(
+        "llm_calls",
+        "One model call: what was asked, what came back, what it cost.",
+        "",
+        (
+            BATCH,
+            Column("asset", "VARCHAR", "Asset that made the call."),
+            CALL_ID,
+            Column("model", "VARCHAR", "Name of the served model."),
+            Column("base_url", "VARCHAR", "Endpoint, without credentials."),
+            Column("prompt", "VARCHAR", "The rendered prompt."),
+            Column("request", "VARCHAR", "Sampling parameters and schema as JSON."),
+            Column("completions", "VARCHAR[]", "Raw texts in order of sample."),
+            Column("finish_reasons", "VARCHAR[]", "Why the server ended each completion."),
+            Column("prompt_tokens", "BIGINT", "Tokens of the prompt, if reported.", True),
+            Column("cached_tokens", "BIGINT", "Of these, from the prefix cache.", True),
+            Column("completion_tokens", "BIGINT", "Tokens of the completions.", True),
+            Column("attempts", "BIGINT", "HTTP requests it took."),
+            Column("latency_s", "DOUBLE", "Seconds the last attempt took."),
+            Column("started_at", "TIMESTAMPTZ", "Start of the first attempt."),
+            Column("finished_at", "TIMESTAMPTZ", "End of the last attempt."),
+            Column("error", "VARCHAR", "The server's words if it refused the call.", True),
+        ),
+        key=("batch", "asset", "call_id"),
+        partitions=("batch", "asset"),
+    ),
+)
+
+TABLES: Mapping[str, Table] = MappingProxyType({table.name: table for table in _ALL})

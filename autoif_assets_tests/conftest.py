@@ -1,0 +1,15 @@
+"""Fixtures every test may use."""
+
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder with recorded model output and real queries; skips where it is absent."""
+    if not _SHARED.is_dir():
+        pytest.skip("the recorded data folder ../shared/data is not beside this checkout")
+    return _SHARED
