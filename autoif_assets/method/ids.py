@@ -4,6 +4,8 @@ import hashlib
 import re
 import unicodedata
 
+import polars as pl
+
 _SPACE = re.compile(r"\s+")
 
 
@@ -27,6 +29,17 @@ def content_id(kind: str, *parts: str) -> str:
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     return digest.hexdigest()
+
+
+def id_series(kind: str, *parts: pl.Series) -> pl.Series:
+    """Return the content id of each row; null where a part is null."""
+    return pl.Series(
+        [
+            None if None in row else content_id(kind, *row)
+            for row in zip(*(part.to_list() for part in parts), strict=True)
+        ],
+        dtype=pl.String,
+    )
 
 
 def derived_seed(*parts: str) -> int:

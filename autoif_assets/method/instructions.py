@@ -1,0 +1,155 @@
+"""Self-instruct: new instructions from the seeds [3.2, App. C]."""
+
+import math
+import random
+
+import polars as pl
+
+from autoif_assets.method.completions import unusable
+from autoif_assets.method.gates import ACCEPTED, decide
+from autoif_assets.method.ids import content_id, derived_seed, id_series, normalise
+from autoif_assets.method.parsing import parse_instruction_lines
+from autoif_assets.method.profile import Profile
+from autoif_assets.method.prompts import SELF_INSTRUCT
+from autoif_assets.method.text import near_duplicates
+
+MAX_INSTRUCTION_CHARS = 500
+
+_CANDIDATE_SCHEMA = {
+    "instruction": pl.String,
+    "category": pl.String,
+    "origin": pl.String,
+    "call_id": pl.String,
+    "sample": pl.Int64,
+    "rejection": pl.String,
+}
+
+
+def self_instruct_prompts(seeds: pl.DataFrame, profile: Profile, batch: str) -> pl.DataFrame:
+    """Return the prompts that ask for ``instructions_per_batch`` new instructions.
+
+    Args:
+        seeds: Accepted ``seed_instructions``.
+        profile: Numbers of the method.
+        batch: Key of the batch; which seeds a prompt shows derives from it.
+
+    Returns:
+        Columns ``prompt`` and ``seed``, one row a call.
+    """
+    wanted = profile.instructions_per_batch
+    calls = math.ceil(wanted / profile.instructions_per_call)
+    texts = sorted(seeds["instruction"])
+    rows = []
+    for call in range(calls):
+        seed = derived_seed(batch, str(profile.seed), "self_instruct", str(call))
+        shown = random.Random(seed).sample(texts, min(len(texts), profile.seed_examples_per_call))
+        count = min(profile.instructions_per_call, wanted - call * profile.instructions_per_call)
+        examples = "\n".join(f"- {text}" for text in shown)
+        rows.append((SELF_INSTRUCT.render(count=count, examples=examples), seed))
+    return pl.DataFrame(rows, schema={"prompt": pl.String, "seed": pl.Int64}, orient="row")
+
+
+def augment_instructions(
+    completions: pl.DataFrame,
+    seeds: pl.DataFrame,
+    elsewhere: pl.DataFrame,
+    profile: Profile,
+    batch: str,
+) -> pl.DataFrame:
+    """Gather a batch's instructions: seeds no other batch carries, then the parsed rewrites.
+
+    Comparing with the accepted instructions of all other batches keeps an instruction in one
+    batch only, and a rerun of either batch keeps it where it is.
+
+    Args:
+        completions: Completion frame of the self-instruct calls.
+        seeds: Accepted ``seed_instructions``.
+        elsewhere: ``instruction`` of the accepted instructions of all other batches.
+        profile: Numbers of the method.
+        batch: Key of the batch.
+
+    Returns:
+        ``augmented_instructions`` without ``batch``. Reasons: those of an unusable completion,
+        ``too_long``, ``duplicate`` (of an earlier candidate), ``duplicate_of_seed``,
+        ``duplicate_of_batch`` (of another batch), ``near_duplicate``.
+    """
+    elsewhere_ids = {content_id("instruction", normalise(t)) for t in elsewhere["instruction"]}
+    fresh_seeds = _seeds_of_batch(seeds, elsewhere_ids, profile, batch)
+    rewrites = _parse(completions)
+    candidates = pl.concat([fresh_seeds, rewrites])
+    texts = pl.Series([normalise(text) for text in candidates["instruction"]], dtype=pl.String)
+    candidates = candidates.with_columns(
+        instruction=texts,
+        instruction_id=id_series("instruction", texts),
+        position=pl.int_range(pl.len(), dtype=pl.Int64),
+    )
+    # Every seed is known, also those that this batch leaves to others, then other batches, then
+    # the candidates themselves: a candidate repeats the earliest text it resembles.
+    known = pl.concat([seeds["instruction"], elsewhere["instruction"]])
+    repeats = near_duplicates(pl.concat([known, candidates["instruction"]]))[len(known) :]
+    is_seed = pl.col("origin") == "seed"
+    repeat = pl.col("_repeats")
+    ids = pl.col("instruction_id")
+    gated = decide(
+        candidates.with_columns(_repeats=repeats),
+        {
+            **{reason: pl.col("rejection") == reason for reason in (*unusable(), "no_instruction")},
+            "too_long": pl.col("instruction").str.len_chars() > MAX_INSTRUCTION_CHARS,
+            "duplicate": ~is_seed & ~ids.is_first_distinct(),
+            "duplicate_of_seed": ~is_seed & ids.is_in(seeds["instruction_id"].implode()),
+            "duplicate_of_batch": ~is_seed & ids.is_in(pl.lit(sorted(elsewhere_ids)).implode())
+            if elsewhere_ids
+            else pl.lit(False),
+            "near_duplicate": ~is_seed & repeat.is_not_null(),
+        },
+    )
+    return gated.select(
+        "instruction_id",
+        "instruction",
+        "category",
+        "origin",
+        "call_id",
+        "sample",
+        "position",
+        "status",
+        "reason",
+    )
+
+
+def _seeds_of_batch(
+    seeds: pl.DataFrame, elsewhere_ids: set[str], profile: Profile, batch: str
+) -> pl.DataFrame:
+    free = seeds.filter(~pl.col("instruction_id").is_in(sorted(elsewhere_ids)))
+    if profile.seeds_per_batch is not None and free.height > profile.seeds_per_batch:
+        chosen = random.Random(derived_seed(batch, str(profile.seed), "seeds")).sample(
+            sorted(free["instruction_id"]), profile.seeds_per_batch
+        )
+        free = free.filter(pl.col("instruction_id").is_in(chosen))
+    return free.select(
+        "instruction",
+        "category",
+        origin=pl.lit("seed"),
+        call_id=pl.lit(None, dtype=pl.String),
+        sample=pl.lit(None, dtype=pl.Int64),
+        rejection=pl.lit(None, dtype=pl.String),
+    )
+
+
+def _parse(completions: pl.DataFrame) -> pl.DataFrame:
+    gated = decide(completions, unusable())
+    rows: list[tuple[str, None, str, str, int, str | None]] = []
+    for row in gated.iter_rows(named=True):
+        made_by = ("self_instruct", row["call_id"], row["sample"])
+        if row["status"] != ACCEPTED and row["reason"] != "truncated":
+            rows.append((row["raw"] or "", None, *made_by, row["reason"]))
+            continue
+        lines = parse_instruction_lines(row["raw"])
+        if row["reason"] == "truncated":
+            # Every line but the last is whole; the torn one is kept as what it is.
+            rows.extend((line, None, *made_by, None) for line in lines[:-1])
+            rows.extend((line, None, *made_by, "truncated") for line in lines[-1:])
+            continue
+        rows.extend((line, None, *made_by, None) for line in lines)
+        if not lines:
+            rows.append((row["raw"], None, *made_by, "no_instruction"))
+    return pl.DataFrame(rows, schema=_CANDIDATE_SCHEMA, orient="row")

@@ -1,0 +1,195 @@
+"""Tolerant readers of what models write. The raw text is always kept beside what was read."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import json_repair
+
+NLI_LABELS = ("entailment", "neutral", "contradiction")
+
+_FENCE = re.compile(r"```[\w+-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
+_BULLET = re.compile(r"^\s*(?:[-*•+]|\(?\d{1,3}[.):])\s+")
+_SPOKEN_PREFIX = re.compile(r"^(?:the\s+)?(?:instruction|answer|output)\s*(?:is)?\s*:\s*", re.I)
+_NUMBER = r"(\d{1,3}(?:\.\d+)?)"
+_SCORE = re.compile(rf"\bscore\b[^\d\n]{{0,20}}{_NUMBER}(?!\d)", re.IGNORECASE)
+_OUT_OF_TEN = re.compile(rf"(?<!\d){_NUMBER}\s*(?:/|out of)\s*10\b", re.IGNORECASE)
+_BARE_NUMBER = re.compile(rf"\D{{0,3}}{_NUMBER}\D{{0,3}}")
+_ESCAPE = re.compile(r"\\(n|t|r|\"|'|\\)")
+_UNESCAPED = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\"}
+_QUOTES = {'"': '"', "'": "'", "“": "”", "`": "`", "‘": "’"}
+
+
+def parse_json(text: str) -> Any:
+    """Return the JSON value in a completion, or None.
+
+    Looks into code fences first, then from the first brace or bracket on, and repairs what
+    models get wrong (trailing commas, single quotes, raw newlines, Python literals).
+    """
+    bodies = [match[1] for match in _FENCE.finditer(text)] + [text]
+    for body in bodies:
+        start = min((i for i in (body.find("{"), body.find("[")) if i >= 0), default=-1)
+        if start < 0:
+            continue
+        candidate = body[start:]
+        try:
+            return json.JSONDecoder(strict=False).raw_decode(candidate)[0]
+        except (ValueError, RecursionError):
+            pass
+        try:
+            value = json_repair.loads(candidate, skip_json_loads=True)
+        except (ValueError, RecursionError, IndexError):
+            continue
+        if isinstance(value, dict | list) and value:
+            return value
+    return None
+
+
+def parse_bool(value: object) -> bool | None:
+    """Read a verdict that may be a string: ``True``, ``"True"``, ``"true"``, ``1``, ``"no"``."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str):
+        word = value.strip().strip("\"'`.").casefold()
+        if word in ("true", "yes", "1"):
+            return True
+        if word in ("false", "no", "0"):
+            return False
+    return None
+
+
+@dataclass(frozen=True)
+class ParsedCase:
+    """A test case as read; ``problem`` says why it is unusable."""
+
+    input: str | None
+    expected: bool | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class ParsedVerifier:
+    """A verifier completion as read; ``problem`` says why there is no source."""
+
+    source: str | None
+    cases: tuple[ParsedCase, ...]
+    problem: str | None = None
+
+
+def parse_verifier(text: str) -> ParsedVerifier:
+    """Read ``{"func": source, "cases": [{"input": text, "output": bool}, ...]}``."""
+    value = parse_json(text)
+    if isinstance(value, list):
+        value = next((item for item in value if isinstance(item, dict) and "func" in item), None)
+    if not isinstance(value, dict):
+        return ParsedVerifier(None, (), "no JSON object")
+    cases = value.get("cases", [])
+    parsed = tuple(_case(case) for case in cases) if isinstance(cases, list) else ()
+    source = value.get("func")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "\n".join(source)
+    if not isinstance(source, str) or not source.strip():
+        return ParsedVerifier(None, parsed, 'no text under "func"')
+    return ParsedVerifier(clean_source(source), parsed)
+
+
+def _case(case: object) -> ParsedCase:
+    if not isinstance(case, dict):
+        return ParsedCase(None, None, "a case is not a JSON object")
+    if "input" not in case or "output" not in case:
+        return ParsedCase(None, None, 'a case lacks "input" or "output"')
+    text, expected = case["input"], parse_bool(case["output"])
+    if not isinstance(text, str):
+        return ParsedCase(None, expected, "the input is not a text")
+    if expected is None:
+        return ParsedCase(text, None, "the output is not true or false")
+    return ParsedCase(text, expected)
+
+
+def clean_source(source: str) -> str:
+    r"""Strip a code fence and undo a second level of escaping.
+
+    A function on one physical line that holds the two characters ``\n`` was escaped once too
+    often. One that has real line breaks keeps its ``\n``: they stand inside string literals.
+    """
+    fenced = _FENCE.search(source)
+    if fenced:
+        source = fenced[1]
+    source = source.strip("\r\n").rstrip()
+    if "\n" not in source and "\\n" in source:
+        source = _unescape(source)
+    return source
+
+
+def _unescape(source: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        before = source[match.start() - 1 : match.start()]
+        after = source[match.end() : match.end() + 1]
+        in_literal = before and before in "\"'" and after == before
+        return match[0] if in_literal and match[1] in "ntr" else _UNESCAPED[match[1]]
+
+    return _ESCAPE.sub(one, source)
+
+
+def parse_instruction_lines(text: str) -> list[str]:
+    """Return the instructions of a self-instruct completion, one a line.
+
+    Where any line is a list item only the items count, so that an introduction or a farewell is
+    not taken for an instruction.
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("```")]
+    items = [_BULLET.sub("", line) for line in lines if _BULLET.match(line)]
+    cleaned = (_unquote(line.replace("**", "").strip()) for line in items or lines)
+    return [line for line in cleaned if line]
+
+
+def parse_back_translation(text: str) -> str | None:
+    """Return the sentence of a back-translation: its first line of words."""
+    for line in text.splitlines():
+        line = _unquote(_SPOKEN_PREFIX.sub("", _BULLET.sub("", line.replace("**", "").strip())))
+        if line and not line.startswith(("```", "def ", "import ")) and not line.endswith(":"):
+            return line
+    return None
+
+
+def parse_nli_label(text: str) -> str | None:
+    """Return one of the three labels, or None where the text names none or several."""
+    value = parse_json(text)
+    if isinstance(value, dict) and isinstance(value.get("label"), str):
+        text = value["label"]
+    named = [label for label in NLI_LABELS if re.search(rf"\b{label}", text, re.IGNORECASE)]
+    return named[0] if len(named) == 1 else None
+
+
+def parse_score(text: str) -> float | None:
+    """Return a quality score in 0..10: from JSON, or from the last line as the paper asks."""
+    value = parse_json(text)
+    if isinstance(value, dict) and "score" in value:
+        try:
+            return _in_range(float(value["score"]))
+        except (TypeError, ValueError):
+            return None
+    lines = [line.strip().replace("*", "") for line in text.splitlines() if line.strip()]
+    if not lines:
+        return None
+    for pattern in (_OUT_OF_TEN, _SCORE):
+        found = pattern.findall(lines[-1])
+        if found:
+            return _in_range(float(found[-1]))
+    bare = _BARE_NUMBER.fullmatch(lines[-1])
+    return _in_range(float(bare[1])) if bare else None
+
+
+def _in_range(score: float) -> float | None:
+    return score if 0 <= score <= 10 else None
+
+
+def _unquote(text: str) -> str:
+    text = text.strip()
+    while len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[-1] not in text[1:-1]:
+        text = text[1:-1].strip()
+    return text

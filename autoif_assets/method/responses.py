@@ -1,0 +1,183 @@
+"""Responses, what the verifiers say of them, and their quality score [3.3]."""
+
+import polars as pl
+
+from autoif_assets.method.completions import unusable, usable
+from autoif_assets.method.gates import decide
+from autoif_assets.method.ids import id_series
+from autoif_assets.method.parsing import parse_score
+from autoif_assets.method.profile import Profile
+from autoif_assets.method.prompts import RESPONSE, SCORE
+from autoif_assets.method.verifiers import OUTCOME_STRUCT
+
+
+def response_prompts(augmented_queries: pl.DataFrame) -> pl.DataFrame:
+    """Return ``prompt_id``, ``instruction_id``, ``prompt``: one call an augmented query."""
+    return augmented_queries.select(
+        "prompt_id", "instruction_id", RESPONSE.render_rows(augmented_queries)
+    )
+
+
+def parse_responses(completions: pl.DataFrame) -> pl.DataFrame:
+    """Turn completions into ``responses`` without ``batch``.
+
+    Reasons: those of an unusable completion and ``duplicate`` (the same text for the same
+    prompt is one response, not two votes).
+    """
+    text = pl.col("raw").str.strip_chars()
+    frame = completions.with_columns(
+        response=pl.when(text != "").then(text),
+        detail=pl.col("error"),
+        _usable=usable(completions),
+    )
+    frame = frame.with_columns(
+        response_id=id_series("response", frame["prompt_id"], frame["response"])
+    )
+    first = pl.when(pl.col("_usable")).then(pl.col("response_id")).is_first_distinct()
+    return decide(frame, {**unusable(), "duplicate": ~first}).select(
+        "prompt_id",
+        "instruction_id",
+        "sample",
+        "response_id",
+        "response",
+        "reasoning",
+        "finish_reason",
+        "call_id",
+        "status",
+        "reason",
+        "detail",
+    )
+
+
+def judge_responses(
+    responses: pl.DataFrame, outcomes: pl.DataFrame, profile: Profile
+) -> pl.DataFrame:
+    """Count verdicts and keep the responses that pass enough verifiers.
+
+    Only ``pass`` and ``fail`` are verdicts. Where half of the verifiers or more give none, the
+    rest is too thin to train on, in either direction.
+
+    Args:
+        responses: Accepted ``responses``.
+        outcomes: ``OUTCOME_SCHEMA`` with the response id as ``input_id``.
+        profile: ``response_pass_rate``.
+
+    Returns:
+        ``response_verdicts`` without ``batch``. Reasons: ``no_verifier``, ``no_verdict``,
+        ``few_verdicts``, ``low_pass_rate``.
+    """
+    tallies = outcomes.group_by("input_id").agg(
+        verifiers=pl.len(),
+        passed=(pl.col("outcome") == "pass").sum(),
+        failed=(pl.col("outcome") == "fail").sum(),
+        outcomes=pl.struct("verifier_id", "outcome").sort_by("verifier_id"),
+    )
+    verdicts = pl.col("passed") + pl.col("failed")
+    joined = (
+        responses.select("response_id", "prompt_id", "instruction_id")
+        .join(
+            tallies, left_on="response_id", right_on="input_id", how="left", maintain_order="left"
+        )
+        .with_columns(
+            pl.col("verifiers", "passed", "failed").fill_null(0).cast(pl.Int64),
+            outcomes=pl.col("outcomes").fill_null(pl.lit([], dtype=OUTCOME_STRUCT)),
+        )
+        .with_columns(pass_rate=pl.when(verdicts > 0).then(pl.col("passed") / verdicts))
+    )
+    return decide(
+        joined,
+        {
+            "no_verifier": pl.col("verifiers") == 0,
+            "no_verdict": verdicts == 0,
+            "few_verdicts": verdicts * 2 <= pl.col("verifiers"),
+            "low_pass_rate": ~profile.bound("response_pass_rate").accepts(pl.col("pass_rate")),
+        },
+    )
+
+
+def score_prompts(responses: pl.DataFrame, augmented_queries: pl.DataFrame) -> pl.DataFrame:
+    """Return ``response_id``, ``prompt_id``, ``instruction_id``, ``prompt``.
+
+    Args:
+        responses: ``response_id``, ``prompt_id``, ``response`` of the responses that passed.
+        augmented_queries: All ``augmented_queries`` of these prompts.
+    """
+    rows = responses.join(
+        augmented_queries.select("prompt_id", "instruction_id", "instruction", "query"),
+        on="prompt_id",
+        maintain_order="left",
+    )
+    return rows.select("response_id", "prompt_id", "instruction_id", SCORE.render_rows(rows))
+
+
+def parse_scores(completions: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+    """Turn completions into ``response_scores`` without ``batch``.
+
+    Reasons: those of an unusable completion, ``unparsed``, ``low_score``.
+    """
+    scores = [
+        parse_score(raw) if ok else None
+        for raw, ok in zip(completions["raw"], usable(completions), strict=True)
+    ]
+    return decide(
+        completions.with_columns(pl.Series("score", scores, dtype=pl.Float64)),
+        {
+            **unusable(),
+            "unparsed": pl.col("score").is_null(),
+            "low_score": ~profile.bound("min_score").accepts(pl.col("score")),
+        },
+    ).select(
+        "response_id",
+        "prompt_id",
+        "instruction_id",
+        "score",
+        "raw",
+        "finish_reason",
+        "call_id",
+        "status",
+        "reason",
+    )
+
+
+def filter_queries(
+    augmented_queries: pl.DataFrame, verdicts: pl.DataFrame, scores: pl.DataFrame
+) -> pl.DataFrame:
+    """Keep the augmented queries that have a response worth training on.
+
+    Args:
+        augmented_queries: All ``augmented_queries``.
+        verdicts: All ``response_verdicts``.
+        scores: All ``response_scores``.
+
+    Returns:
+        ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
+        ``no_passing_response``, ``no_good_response`` (passing ones score too low).
+    """
+    counts = verdicts.group_by("prompt_id").agg(
+        responses=pl.len(),
+        passing=(pl.col("status") == "accepted").sum(),
+        failing=has_failed().sum(),
+    )
+    kept = scores.group_by("prompt_id").agg(kept=(pl.col("status") == "accepted").sum())
+    joined = (
+        augmented_queries.select("prompt_id", "instruction_id", "query_id")
+        .join(counts, on="prompt_id", how="left", maintain_order="left")
+        .join(kept, on="prompt_id", how="left", maintain_order="left")
+        .with_columns(pl.col("responses", "passing", "failing", "kept").fill_null(0).cast(pl.Int64))
+    )
+    return decide(
+        joined,
+        {
+            "no_response": pl.col("responses") == 0,
+            "no_passing_response": pl.col("passing") == 0,
+            "no_good_response": pl.col("kept") == 0,
+        },
+    )
+
+
+def has_failed() -> pl.Expr:
+    """Whether a row of ``response_verdicts`` may be a negative: enough verdicts, no pass.
+
+    A crashed or timed-out verifier gives no verdict and never makes a response a negative.
+    """
+    return ((pl.col("reason") == "low_pass_rate") & (pl.col("passed") == 0)).fill_null(False)

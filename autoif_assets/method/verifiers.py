@@ -1,0 +1,235 @@
+"""Verifier candidates, test cases and their cross-validation [3.2]."""
+
+from collections.abc import Callable, Mapping
+
+import polars as pl
+
+from autoif_assets.method.completions import unusable
+from autoif_assets.method.gates import ACCEPTED, accepted, decide
+from autoif_assets.method.ids import content_id
+from autoif_assets.method.parsing import ParsedVerifier, parse_verifier
+from autoif_assets.method.profile import Profile
+from autoif_assets.method.prompts import VERIFIER
+
+OUTCOME_STRUCT = pl.List(pl.Struct({"verifier_id": pl.String, "outcome": pl.String}))
+
+# What one verifier said of one text: the frame that executing verifiers returns.
+OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "verifier_id": pl.String,
+    "input_id": pl.String,
+    "outcome": pl.String,
+    "detail": pl.String,
+}
+
+_CANDIDATE_SCHEMA = {
+    "instruction_id": pl.String,
+    "sample": pl.Int64,
+    "verifier_id": pl.String,
+    "source": pl.String,
+    "raw": pl.String,
+    "finish_reason": pl.String,
+    "call_id": pl.String,
+    "detail": pl.String,
+    "rejection": pl.String,
+}
+_CASE_SCHEMA = {
+    "instruction_id": pl.String,
+    "sample": pl.Int64,
+    "position": pl.Int64,
+    "case_id": pl.String,
+    "input": pl.String,
+    "expected": pl.Boolean,
+    "call_id": pl.String,
+    "detail": pl.String,
+}
+
+
+def verifier_prompts(instructions: pl.DataFrame) -> pl.DataFrame:
+    """Return ``instruction_id``, ``prompt``: one call an accepted instruction."""
+    return instructions.select("instruction_id", VERIFIER.render_rows(instructions))
+
+
+def parse_candidates(
+    completions: pl.DataFrame,
+    static_check: Callable[[str], str | None],
+    canonical_source: Callable[[str], str],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read functions and cases out of verifier completions.
+
+    Identical functions are one vote (the authors count them as independent ones), and so are
+    identical cases.
+
+    Args:
+        completions: Completion frame with ``instruction_id``.
+        static_check: Returns why a source cannot be a verifier, as ``reason`` or
+            ``reason:detail``, or None.
+        canonical_source: Returns a text that is equal for functions that are the same.
+
+    Returns:
+        ``verifier_candidates`` and ``test_cases``, both without ``batch``. Reasons of a
+        candidate: those of an unusable completion, ``no_function``, those of ``static_check``,
+        ``duplicate``. Reasons of a case: ``unparsed``, ``duplicate``.
+    """
+    candidates, cases = [], []
+    for row in decide(completions, unusable()).iter_rows(named=True):
+        where = (row["instruction_id"], row["sample"])
+        parsed = ParsedVerifier(None, ())
+        rejection, detail = row["reason"], row["error"]
+        if row["status"] == ACCEPTED:
+            parsed = parse_verifier(row["raw"])
+            rejection, detail = (None, None) if parsed.source else ("no_function", parsed.problem)
+        verifier_id = None
+        if parsed.source:
+            problem = static_check(parsed.source)
+            if problem:
+                rejection, _, detail = problem.partition(":")
+            canonical = canonical_source(parsed.source)
+            verifier_id = content_id("verifier", row["instruction_id"], canonical)
+        candidates.append(
+            (
+                *where,
+                verifier_id,
+                parsed.source,
+                row["raw"],
+                row["finish_reason"],
+                row["call_id"],
+                detail,
+                rejection,
+            )
+        )
+        for position, case in enumerate(parsed.cases):
+            case_id = None
+            if case.problem is None and case.input is not None:
+                case_id = content_id("case", row["instruction_id"], str(case.expected), case.input)
+            cases.append(
+                (*where, position, case_id, case.input, case.expected, row["call_id"], case.problem)
+            )
+    found = pl.col("rejection")
+    first = pl.when(found.is_null()).then(pl.col("verifier_id")).is_first_distinct()
+    candidate_frame = pl.DataFrame(candidates, schema=_CANDIDATE_SCHEMA, orient="row")
+    reasons = candidate_frame["rejection"].drop_nulls().unique(maintain_order=True)
+    return (
+        decide(
+            candidate_frame,
+            {**{reason: found == reason for reason in reasons}, "duplicate": ~first},
+        ).drop("rejection"),
+        decide(
+            pl.DataFrame(cases, schema=_CASE_SCHEMA, orient="row"),
+            {
+                "unparsed": pl.col("case_id").is_null(),
+                "duplicate": ~pl.col("case_id").is_first_distinct(),
+            },
+        ),
+    )
+
+
+def verifier_runs(verifiers: pl.DataFrame, inputs: pl.DataFrame) -> pl.DataFrame:
+    """Pair every verifier with all the texts of its instruction, one row a verifier.
+
+    Args:
+        verifiers: ``verifier_id``, ``instruction_id``, ``source``.
+        inputs: ``input_id``, ``instruction_id``, ``input``.
+
+    Returns:
+        Columns ``verifier_id``, ``source``, ``input_ids`` (list), ``inputs`` (list).
+    """
+    grouped = inputs.group_by("instruction_id", maintain_order=True).agg(
+        input_ids=pl.col("input_id"), inputs=pl.col("input")
+    )
+    return verifiers.join(grouped, on="instruction_id", maintain_order="left").select(
+        "verifier_id", "source", "input_ids", "inputs"
+    )
+
+
+def cross_validate(
+    candidates: pl.DataFrame, cases: pl.DataFrame, outcomes: pl.DataFrame, profile: Profile
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Keep the cases most functions agree with, then the functions that agree with most of these.
+
+    A function that does not load has no vote on the cases. A function that crashes, times out
+    or returns no bool on a case does not agree with it.
+
+    Args:
+        candidates: Accepted ``verifier_candidates``.
+        cases: Accepted ``test_cases``.
+        outcomes: ``OUTCOME_SCHEMA`` with the case id as ``input_id``.
+        profile: ``min_verifiers``, ``min_cases``, ``case_agreement``, ``verifier_agreement``.
+
+    Returns:
+        ``verifiers`` and ``verifier_cases``, both without ``batch``. Reasons of a verifier:
+        ``load_error``, ``too_few_verifiers``, ``too_few_cases``, ``no_surviving_case``,
+        ``low_agreement``. Reasons of a case: ``no_verifier``, ``too_few_verifiers``,
+        ``too_few_cases``, ``low_agreement``.
+    """
+    by_verifier = outcomes.group_by("verifier_id").agg(
+        loaded=(pl.col("outcome") != "load_error").all(),
+        first_detail=pl.col("detail").drop_nulls().first(),
+    )
+    functions = candidates.select("verifier_id", "instruction_id", "source").join(
+        by_verifier, on="verifier_id", how="left", maintain_order="left"
+    )
+    # A function of an instruction without any case was never run.
+    loaded = functions.filter(pl.col("loaded").fill_null(True))
+    per_instruction = (
+        candidates.select("instruction_id")
+        .unique()
+        .join(loaded.group_by("instruction_id").agg(functions=pl.len()), "instruction_id", "left")
+        .join(cases.group_by("instruction_id").agg(all_cases=pl.len()), "instruction_id", "left")
+        .with_columns(pl.col("functions", "all_cases").fill_null(0).cast(pl.Int64))
+    )
+    votes = (
+        outcomes.join(loaded.select("verifier_id"), on="verifier_id", how="semi")
+        .join(cases.select("case_id", "expected"), left_on="input_id", right_on="case_id")
+        .with_columns(agrees=pl.col("outcome") == _expected_outcome())
+    )
+    short = {
+        "too_few_verifiers": pl.col("functions") < profile.min_verifiers,
+        "too_few_cases": pl.col("all_cases") < profile.min_cases,
+    }
+    tallies = votes.group_by("input_id").agg(
+        agreed=pl.col("agrees").sum().cast(pl.Int64),
+        outcomes=pl.struct("verifier_id", "outcome").sort_by("verifier_id"),
+    )
+    verifier_cases = decide(
+        cases.select("case_id", "instruction_id", "input", "expected")
+        .join(per_instruction, on="instruction_id", how="left", maintain_order="left")
+        .join(tallies, left_on="case_id", right_on="input_id", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("functions", "agreed").fill_null(0),
+            pl.col("all_cases").fill_null(0),
+            outcomes=pl.col("outcomes").fill_null(pl.lit([], dtype=OUTCOME_STRUCT)),
+        )
+        .with_columns(agreement=_share("agreed", "functions")),
+        {
+            "no_verifier": pl.col("functions") == 0,
+            **short,
+            "low_agreement": ~profile.bound("case_agreement").accepts(pl.col("agreement")),
+        },
+    ).drop("all_cases")
+    surviving = accepted(verifier_cases).select("case_id")
+    scored = (
+        votes.join(surviving, left_on="input_id", right_on="case_id", how="semi")
+        .group_by("verifier_id")
+        .agg(cases=pl.len().cast(pl.Int64), agreed=pl.col("agrees").sum().cast(pl.Int64))
+    )
+    verifiers = decide(
+        functions.join(per_instruction, on="instruction_id", how="left", maintain_order="left")
+        .join(scored, on="verifier_id", how="left", maintain_order="left")
+        .with_columns(pl.col("cases", "agreed").fill_null(0))
+        .with_columns(accuracy=_share("agreed", "cases"), detail=pl.col("first_detail")),
+        {
+            "load_error": ~pl.col("loaded"),
+            **short,
+            "no_surviving_case": pl.col("cases") == 0,
+            "low_agreement": ~profile.bound("verifier_agreement").accepts(pl.col("accuracy")),
+        },
+    ).drop("first_detail", "loaded", "functions", "all_cases")
+    return verifiers, verifier_cases
+
+
+def _expected_outcome() -> pl.Expr:
+    return pl.when(pl.col("expected")).then(pl.lit("pass")).otherwise(pl.lit("fail"))
+
+
+def _share(part: str, whole: str) -> pl.Expr:
+    return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))

@@ -1,0 +1,58 @@
+import polars as pl
+import pytest
+
+from autoif_assets.method.profile import AUTHORS_CODE, PAPER, PROFILES, Threshold, make_profile
+
+
+def test_the_paper_numbers():
+    assert PAPER.instructions_per_batch == 100
+    assert PAPER.verifiers_per_instruction == PAPER.responses_per_prompt == 8
+    assert PAPER.queries_per_instruction == 16
+    assert (PAPER.query_min_chars, PAPER.query_max_chars) == (20, 300)
+    bounds = [PAPER.case_agreement, PAPER.verifier_agreement, PAPER.response_pass_rate]
+    assert bounds == ["> 0.5"] * 3
+    assert PAPER.min_score == ">= 8"
+
+
+def test_the_authors_numbers():
+    assert (AUTHORS_CODE.min_verifiers, AUTHORS_CODE.min_cases) == (3, 10)
+    assert AUTHORS_CODE.case_agreement == "> 0"
+    assert AUTHORS_CODE.verifier_agreement == ">= 0.8"
+    assert AUTHORS_CODE.response_pass_rate == "> 0"
+    assert AUTHORS_CODE.min_score == "> 8"
+    assert AUTHORS_CODE.chosen_pass_rate == ">= 0.5"
+
+
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [("> 0.5", [False, False, True, None]), (">= 0.5", [False, True, True, None])],
+)
+def test_bounds_are_strict_or_not(bound, expected):
+    values = pl.DataFrame({"x": [0.4, 0.5, 0.6, None]})
+    assert values.select(Threshold.parse(bound).accepts(pl.col("x")))["x"].to_list() == expected
+
+
+def test_overrides_replace_single_numbers():
+    profile = make_profile("authors_code", {"responses_per_prompt": 2, "min_score": ">=7"})
+    assert profile.responses_per_prompt == 2
+    assert profile.min_score == ">= 7"
+    assert profile.min_cases == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("papre", {}, "the profiles are paper, authors_code"),
+        ("paper", {"respones": 2}, "respones: Extra inputs are not permitted.*The numbers are"),
+        ("paper", {"responses_per_prompt": 0}, "responses_per_prompt: Input should be greater"),
+        ("paper", {"min_score": "8"}, 'write it as "> 0.5" or ">= 8"'),
+    ],
+)
+def test_a_wrong_number_is_named(name, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        make_profile(name, overrides)
+
+
+def test_every_profile_keeps_its_name_in_overridable_form():
+    for name, profile in PROFILES.items():
+        assert make_profile(name) == profile

@@ -1,0 +1,150 @@
+import polars as pl
+import pytest
+
+from autoif_assets.method.profile import make_profile
+from autoif_assets.method.responses import (
+    filter_queries,
+    has_failed,
+    judge_responses,
+    parse_responses,
+    parse_scores,
+    response_prompts,
+    score_prompts,
+)
+from autoif_assets_tests.method.frames import completions, outcomes, reasons
+
+PAPER = make_profile("paper")
+AUTHORS = make_profile("authors_code")
+PROMPTS = pl.DataFrame(
+    {
+        "prompt_id": ["p", "q"],
+        "instruction_id": ["i", "i"],
+        "query_id": ["1", "2"],
+        "instruction": ["Use no commas.", "Use no commas."],
+        "query": ["Why?", "Who?"],
+    }
+)
+
+
+def test_prompts_hold_instruction_and_query():
+    prompts = response_prompts(PROMPTS)
+    assert "Use no commas." in prompts["prompt"][0]
+    assert prompts["prompt"][0].endswith("Why?")
+    assert response_prompts(PROMPTS.clear()).is_empty()
+
+
+def test_responses_keep_every_completion():
+    frame = completions(
+        {"raw": " Because. "},
+        {"raw": "Because.", "sample": 1},
+        {"raw": "Becau", "sample": 2, "finish_reason": "length"},
+        {"raw": "", "sample": 3},
+        {"raw": None, "sample": 4, "error": "400: context"},
+        prompt_id=pl.String,
+        instruction_id=pl.String,
+    ).with_columns(prompt_id=pl.lit("p"), instruction_id=pl.lit("i"))
+    parsed = parse_responses(frame)
+    assert reasons(parsed, "sample") == {
+        0: None,
+        1: "duplicate",
+        2: "truncated",
+        3: "empty",
+        4: "call_refused",
+    }
+    assert parsed["response"].to_list() == ["Because.", "Because.", "Becau", None, None]
+    assert parsed["response_id"].null_count() == 2
+    assert parsed["response_id"][0] == parsed["response_id"][1]
+    assert parse_responses(frame.clear()).is_empty()
+
+
+RESPONSES = pl.DataFrame(
+    {
+        "response_id": ["r"],
+        "prompt_id": ["p"],
+        "instruction_id": ["i"],
+        "response": ["Because."],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "pass_rate", "negative"),
+    [
+        (["pass", "pass", "fail"], None, 2 / 3, False),
+        (["pass", "fail"], "low_pass_rate", 0.5, False),
+        (["fail", "fail"], "low_pass_rate", 0.0, True),
+        (["fail", "fail", "timeout"], "low_pass_rate", 0.0, True),
+        (["fail", "crash"], "few_verdicts", 0.0, False),
+        (["pass", "error", "error"], "few_verdicts", 1.0, False),
+        (["error", "not_bool", "timeout"], "no_verdict", None, False),
+        ([], "no_verifier", None, False),
+    ],
+)
+def test_only_pass_and_fail_are_verdicts(said, reason, pass_rate, negative):
+    table = {f"v{n}": {"r": outcome} for n, outcome in enumerate(said)}
+    verdicts = judge_responses(RESPONSES, outcomes(table), PAPER)
+    assert reasons(verdicts, "response_id") == {"r": reason}
+    assert verdicts["pass_rate"].to_list() == [pass_rate]
+    assert verdicts["verifiers"].to_list() == [len(said)]
+    assert verdicts.select(has_failed()).to_series().to_list() == [negative]
+
+
+def test_the_authors_accept_any_pass():
+    table = {"v": {"r": "pass"}, "w": {"r": "fail"}, "x": {"r": "fail"}}
+    assert reasons(judge_responses(RESPONSES, outcomes(table), AUTHORS), "response_id") == {
+        "r": None
+    }
+
+
+@pytest.mark.parametrize(("profile", "kept"), [(PAPER, {8, 9}), (AUTHORS, {9})])
+def test_scores(profile, kept):
+    texts = {0: '{"score": 7}', 1: '{"score": 8}', 2: "Score: 9", 3: "no idea", 4: '{"score": 8'}
+    frame = completions(
+        *(
+            {"raw": raw, "sample": n, "finish_reason": "length" if n == 4 else "stop"}
+            for n, raw in texts.items()
+        ),
+        response_id=pl.String,
+        prompt_id=pl.String,
+        instruction_id=pl.String,
+    ).with_columns(response_id=pl.col("sample").cast(pl.String))
+    scores = parse_scores(frame, profile)
+    by_id = reasons(scores, "response_id")
+    assert by_id["0"] == "low_score"
+    assert by_id["3"] == "unparsed"
+    assert by_id["4"] == "truncated"
+    assert set(scores.filter(status="accepted")["score"]) == kept
+
+
+def test_score_prompts_end_with_the_response():
+    prompts = score_prompts(RESPONSES.drop("instruction_id"), PROMPTS)
+    assert prompts.columns == ["response_id", "prompt_id", "instruction_id", "prompt"]
+    assert prompts["prompt"][0].endswith("[Response] Because.")
+
+
+def test_filtered_queries_say_what_each_prompt_lacks():
+    prompts = pl.DataFrame(
+        {"prompt_id": list("abcd"), "instruction_id": "i", "query_id": list("1234")}
+    )
+    verdicts = pl.DataFrame(
+        {
+            "prompt_id": ["a", "a", "b", "c"],
+            "passed": [2, 0, 2, 0],
+            "status": ["accepted", "rejected", "accepted", "rejected"],
+            "reason": [None, "low_pass_rate", None, "no_verdict"],
+        }
+    )
+    scores = pl.DataFrame({"prompt_id": ["a", "b"], "status": ["accepted", "rejected"]})
+    kept = filter_queries(prompts, verdicts, scores)
+    assert reasons(kept, "prompt_id") == {
+        "a": None,
+        "b": "no_good_response",
+        "c": "no_passing_response",
+        "d": "no_response",
+    }
+    assert kept.filter(prompt_id="a").select("responses", "passing", "failing", "kept").row(0) == (
+        2,
+        1,
+        1,
+        1,
+    )
