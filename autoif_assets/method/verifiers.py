@@ -21,6 +21,8 @@ OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "detail": pl.String,
 }
 
+_NO_VOTE = ("load_error", "nondeterministic")
+
 _CANDIDATE_SCHEMA = {
     "instruction_id": pl.String,
     "sample": pl.Int64,
@@ -146,8 +148,8 @@ def cross_validate(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Keep the cases most functions agree with, then the functions that agree with most of these.
 
-    A function that does not load has no vote on the cases. A function that crashes, times out
-    or returns no bool on a case does not agree with it.
+    A function that does not load, or says now this and now that of one text, has no vote on the
+    cases. A function that crashes, times out or returns no bool on a case does not agree with it.
 
     Args:
         candidates: Accepted ``verifier_candidates``.
@@ -157,28 +159,27 @@ def cross_validate(
 
     Returns:
         ``verifiers`` and ``verifier_cases``, both without ``batch``. Reasons of a verifier:
-        ``load_error``, ``too_few_verifiers``, ``too_few_cases``, ``no_surviving_case``,
+        ``load_error``, ``nondeterministic``, ``too_few_verifiers``, ``too_few_cases``, ``no_surviving_case``,
         ``low_agreement``. Reasons of a case: ``no_verifier``, ``too_few_verifiers``,
         ``too_few_cases``, ``low_agreement``.
     """
     by_verifier = outcomes.group_by("verifier_id").agg(
-        loaded=(pl.col("outcome") != "load_error").all(),
+        barred=pl.col("outcome").filter(pl.col("outcome").is_in(_NO_VOTE)).first(),
         first_detail=pl.col("detail").drop_nulls().first(),
     )
     functions = candidates.select("verifier_id", "instruction_id", "source").join(
         by_verifier, on="verifier_id", how="left", maintain_order="left"
     )
-    # A function of an instruction without any case was never run.
-    loaded = functions.filter(pl.col("loaded").fill_null(True))
+    voters = functions.filter(pl.col("barred").is_null())
     per_instruction = (
         candidates.select("instruction_id")
         .unique()
-        .join(loaded.group_by("instruction_id").agg(functions=pl.len()), "instruction_id", "left")
+        .join(voters.group_by("instruction_id").agg(functions=pl.len()), "instruction_id", "left")
         .join(cases.group_by("instruction_id").agg(all_cases=pl.len()), "instruction_id", "left")
         .with_columns(pl.col("functions", "all_cases").fill_null(0).cast(pl.Int64))
     )
     votes = (
-        outcomes.join(loaded.select("verifier_id"), on="verifier_id", how="semi")
+        outcomes.join(voters.select("verifier_id"), on="verifier_id", how="semi")
         .join(cases.select("case_id", "expected"), left_on="input_id", right_on="case_id")
         .with_columns(agrees=pl.col("outcome") == _expected_outcome())
     )
@@ -218,12 +219,12 @@ def cross_validate(
         .with_columns(pl.col("cases", "agreed").fill_null(0))
         .with_columns(accuracy=_share("agreed", "cases"), detail=pl.col("first_detail")),
         {
-            "load_error": ~pl.col("loaded"),
+            **{reason: pl.col("barred") == reason for reason in _NO_VOTE},
             **short,
             "no_surviving_case": pl.col("cases") == 0,
             "low_agreement": ~profile.bound("verifier_agreement").accepts(pl.col("accuracy")),
         },
-    ).drop("first_detail", "loaded", "functions", "all_cases")
+    ).drop("first_detail", "barred", "functions", "all_cases")
     return verifiers, verifier_cases
 
 

@@ -143,11 +143,15 @@ def test_cases_first_then_functions_over_the_survivors():
 
 
 def test_a_function_that_does_not_load_has_no_vote():
-    candidates, cases = frames(["v", "w"], {"a": True})
-    votes = outcomes({"v": {"a": "pass"}, "w": {"a": "load_error"}})
+    candidates, cases = frames(["v", "w", "x"], {"a": True})
+    votes = outcomes({"v": {"a": "pass"}, "w": {"a": "load_error"}, "x": {"a": "nondeterministic"}})
     verifiers, checked = cross_validate(candidates, cases, votes, PAPER)
     assert checked["agreement"].to_list() == [1.0]
-    assert reasons(verifiers, "verifier_id") == {"v": None, "w": "load_error"}
+    assert reasons(verifiers, "verifier_id") == {
+        "v": None,
+        "w": "load_error",
+        "x": "nondeterministic",
+    }
 
 
 def test_half_is_not_more_than_half():

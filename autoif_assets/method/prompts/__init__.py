@@ -11,7 +11,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+import polars as pl
+from jinja2 import Environment, StrictUndefined, Template
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
 
@@ -41,7 +42,16 @@ class Prompt:
         Raises:
             jinja2.UndefinedError: A variable of the template is not given.
         """
-        return _ENVIRONMENT.from_string(self.source).render(**variables)
+        return self._template.render(**variables)
+
+    def render_rows(self, frame: pl.DataFrame) -> pl.Series:
+        """Fill the template once a row, from the columns named like its variables."""
+        rows = frame.select(self.variables).iter_rows(named=True)
+        return pl.Series("prompt", [self.render(**row) for row in rows], dtype=pl.String)
+
+    @cached_property
+    def _template(self) -> Template:
+        return _ENVIRONMENT.from_string(self.source)
 
 
 SELF_INSTRUCT = Prompt("self_instruct", ("count", "examples"))
@@ -96,9 +106,12 @@ SCORE = Prompt(
         "type": "object",
         "properties": {
             "reason": {"type": "string"},
+            # A yes or no between the reason and the number: small models that reason well still
+            # write 8 for everything without it.
+            "answers": {"type": "boolean"},
             "score": {"type": "integer", "minimum": 0, "maximum": 10},
         },
-        "required": ["reason", "score"],
+        "required": ["reason", "answers", "score"],
         "additionalProperties": False,
     },
 )

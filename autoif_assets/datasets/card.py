@@ -1,0 +1,188 @@
+"""What describes an export: the dataset card and LLaMA-Factory's list of its files.
+
+Neither holds a time or a path of this machine, so the same rows give the same bytes.
+"""
+
+import json
+from collections.abc import Sequence
+
+from autoif_assets.datasets.files import ExportedFile
+from autoif_assets.datasets.formats import SPLITS, DatasetKind, Format, Split
+
+_COLUMNS = {
+    "batch": "batch that made the row (the first, if several made the same one)",
+    "example_id": "content id of the example",
+    "pair_id": "content id of the pair",
+    "prompt_id": "content id of the prompt; null where the prompt is an instruction alone",
+    "instruction_id": "content id of the instruction; the split goes by it",
+    "query_id": "content id of the user query",
+    "response_id": "content id of the response",
+    "level": "`query` or `instruction`: where the pair comes from",
+    "pass_rate": "share of the verifiers' verdicts on the response that are pass",
+    "score": "quality of the response from 0 to 10, by the supervision model",
+    "chosen_id": "content id of the chosen response or test case",
+    "rejected_id": "content id of the rejected response or test case",
+    "chosen_pass_rate": "share of the verifiers' verdicts on chosen that are pass",
+    "rejected_pass_rate": "share of the verifiers' verdicts on rejected that are pass",
+    "messages": "the user's prompt and the assistant's response",
+    "prompt": "the user's message, as a list of one message",
+    "chosen": "the preferred answer, as a list of one message",
+    "rejected": "the dispreferred answer, as a list of one message",
+}
+
+# Upper bounds of the Hugging Face hub's size categories, in rows.
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+
+
+def dataset_info(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
+    """LLaMA-Factory's ``dataset_info.json`` for the files it can read.
+
+    The Alpaca-style files are ``autoif_<kind>_<split>``, others ``autoif_<kind>_<format>_<split>``.
+    Files without rows are left out: the `datasets` library refuses to load them.
+    """
+    entries = {
+        _llama_factory_name(kind, format, split): {
+            "file_name": format.path(split),
+            **format.llama_factory,
+        }
+        for format in kind.formats
+        for split in _splits_with_rows(format, files)
+        if format.llama_factory is not None
+    }
+    return json.dumps(entries, indent=2) + "\n"
+
+
+def dataset_card(
+    kind: DatasetKind,
+    files: Sequence[ExportedFile],
+    columns: Sequence[str],
+    instructions: dict[Split, int],
+    eval_share: float,
+    seed: int,
+) -> str:
+    """The folder's ``README.md``, with the front matter the Hugging Face hub reads.
+
+    Args:
+        kind: What the dataset is.
+        files: All its data files.
+        columns: Columns of its Parquet files.
+        instructions: Distinct instructions of each split.
+        eval_share: As asked for.
+        seed: Seed of the split.
+    """
+    parts = [
+        _front_matter(kind, files),
+        f"# {kind.title}\n\n{kind.made} Made with the AutoIF method (arXiv 2406.13542).",
+        "Rows are sorted by id, and rows of one id are one row.",
+        f"## Splits\n\n{_split_table(files, instructions)}\n\nSplit by instruction: no "
+        f"instruction is in both (target share of eval: {eval_share}, seed: {seed}).",
+        f"## Files\n\n{_file_table(kind, files)}",
+        f"## Columns of the Parquet files\n\n{_column_table(columns)}",
+    ]
+    if usage := _usage(kind, files):
+        parts.append(usage)
+    return "\n\n".join(parts) + "\n"
+
+
+def _llama_factory_name(kind: DatasetKind, format: Format, split: Split) -> str:
+    # The Alpaca-style file has the short name: it is the one LLaMA-Factory's own data uses.
+    style = "" if format.suffix == "json" else f"_{format.name}"
+    return f"autoif_{kind.name}{style}_{split}"
+
+
+def _splits_with_rows(format: Format, files: Sequence[ExportedFile]) -> list[Split]:
+    return [file.split for file in files if file.format == format.name and file.rows]
+
+
+def _front_matter(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
+    rows = _rows(files)
+    lines = [
+        "---",
+        f"pretty_name: {kind.title}",
+        "task_categories:",
+        "- text-generation",
+        "tags:",
+        "- autoif",
+        "- instruction-following",
+        f"- {kind.name}",
+        "size_categories:",
+        f"- {next((name for end, name in _SIZES if sum(rows.values()) < end), 'n>10M')}",
+    ]
+    # One configuration only: `datasets` reads all of a folder's with the reader of the first.
+    format = kind.formats[0]
+    if splits := _splits_with_rows(format, files):
+        lines += ["configs:", "- config_name: default", "  data_files:"]
+        for split in splits:
+            lines += [f"  - split: {split}", f"    path: {format.path(split)}"]
+    return "\n".join([*lines, "---"])
+
+
+def _rows(files: Sequence[ExportedFile]) -> dict[Split, int]:
+    return {file.split: file.rows for file in files}
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _split_table(files: Sequence[ExportedFile], instructions: dict[Split, int]) -> str:
+    rows = _rows(files)
+    return _table(
+        ("split", "rows", "instructions"),
+        [(split, str(rows[split]), str(instructions[split])) for split in SPLITS],
+    )
+
+
+def _file_table(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
+    formats = {format.name: format for format in kind.formats}
+    return _table(
+        ("file", "content", "rows", "bytes", "SHA-256"),
+        [
+            (
+                f"`{formats[file.format].path(file.split)}`",
+                formats[file.format].description,
+                str(file.rows),
+                str(file.bytes),
+                f"`{file.sha256}`",
+            )
+            for file in files
+        ],
+    )
+
+
+def _column_table(columns: Sequence[str]) -> str:
+    return _table(
+        ("column", "content"),
+        [(f"`{name}`", _COLUMNS.get(name, "as in the table")) for name in columns],
+    )
+
+
+def _usage(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
+    format = next(format for format in kind.formats if format.suffix == "json")
+    names = {
+        split: _llama_factory_name(kind, format, split)
+        for split in _splits_with_rows(format, files)
+    }
+    if "train" not in names:
+        return ""
+    lines = [
+        "## Loading\n",
+        "```python",
+        "from datasets import load_dataset\n",
+        'rows = load_dataset("PATH_OF_THIS_FOLDER", split="train")',
+        "```\n",
+        "LLaMA-Factory:\n",
+        "```yaml",
+        "dataset_dir: PATH_OF_THIS_FOLDER",
+        f"dataset: {names['train']}",
+    ]
+    if "eval" in names:
+        lines.append(f"eval_dataset: {names['eval']}")
+    return "\n".join([*lines, "```"])

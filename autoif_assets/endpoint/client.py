@@ -1,0 +1,140 @@
+"""The client of one model endpoint."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from autoif_assets.endpoint.calls import Reply, Request, call_id
+from autoif_assets.endpoint.errors import EndpointError
+from autoif_assets.endpoint.features import Features
+from autoif_assets.endpoint.jobs import Call, Settings
+from autoif_assets.endpoint.journal import Journal
+from autoif_assets.endpoint.progress import Progress
+from autoif_assets.endpoint.run import Run
+from autoif_assets.endpoint.wire import Failure, Wire, shown
+
+
+class Client:
+    """Asks one model of one OpenAI-compatible server.
+
+    What the server turns out not to support is remembered as long as the client lives.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        api_key: str = "",
+        *,
+        max_concurrency: int = 256,
+        timeout_s: float = 600.0,
+        max_outage_s: float = 600.0,
+        first_contact_s: float = 20.0,
+        progress_every_s: float = 5.0,
+    ) -> None:
+        """Describe the endpoint; nothing is sent yet.
+
+        Args:
+            base_url: URL up to and including ``/v1``, without user and password.
+            model: Name of the served model.
+            api_key: Sent as bearer token and never shown; empty for servers without keys.
+            max_concurrency: Most HTTP requests in flight.
+            timeout_s: Seconds one HTTP request may take before it is tried again.
+            max_outage_s: Seconds a server that has answered may stay away.
+            first_contact_s: Seconds a server that never answered is tried for.
+            progress_every_s: Seconds between calls of ``on_progress``.
+
+        Raises:
+            EndpointError: The URL is not one, or holds a password.
+        """
+        self.base_url = shown(base_url)
+        self.model = model
+        self._settings = Settings(
+            base_url,
+            model,
+            api_key,
+            max_concurrency,
+            timeout_s,
+            max_outage_s,
+            first_contact_s,
+        )
+        self._progress_every_s = progress_every_s
+        self._features = Features()
+
+    def __repr__(self) -> str:
+        return f"Client({self.base_url!r}, {self.model!r})"
+
+    def complete(
+        self,
+        requests: Sequence[Request],
+        journal: Journal,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> list[Reply]:
+        """Answer ``requests`` from the journal and, for what is missing, from the server.
+
+        Equal requests are one call. Every answer is in the journal before it counts, so that
+        after any interruption the same call of this method asks only for the rest.
+
+        Args:
+            requests: What to ask.
+            journal: Where answers are looked up and written.
+            on_progress: Called in this thread every few seconds and once at the end. An
+                exception from it, like Ctrl-C, stops all requests and comes out of here.
+
+        Returns:
+            One reply per request, in the same order. A request the server refused, or kept
+            failing on, has an error in its reply.
+
+        Raises:
+            EndpointError: The server is away, or refuses the key or the model.
+        """
+        calls: dict[str, Call] = {}
+        ids = [call_id(self.model, request) for request in requests]
+        for key, request in zip(ids, requests, strict=True):
+            if key not in calls:
+                held = journal.held(key)
+                calls[key] = Call(key, request, held.choices, held.error)
+        run = Run(self._settings, self._features, journal, list(calls.values()), self.base_url)
+        if any(call.missing() for call in calls.values()):
+            self._ask(run, on_progress)
+        if on_progress is not None:
+            on_progress(run.progress())
+        replies = {key: call.reply() for key, call in calls.items()}
+        return [replies[key] for key in ids]
+
+    def models(self) -> list[str]:
+        """Return the names of the models the server lists.
+
+        Raises:
+            EndpointError: It does not answer or does not list them.
+        """
+
+        async def ask() -> list[str]:
+            settings = self._settings
+            async with Wire(settings.base_url, settings.api_key, settings.timeout_s) as wire:
+                return await wire.models()
+
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                return pool.submit(asyncio.run, ask()).result()
+            except Failure as failure:
+                words = failure.words
+        raise EndpointError(
+            f"{self.base_url} does not list its models ({words}). Check that the server runs and "
+            "that AUTOIF_BASE_URL and AUTOIF_API_KEY are right."
+        )
+
+    def _ask(self, run: Run, on_progress: Callable[[Progress], None] | None) -> None:
+        # The event loop has a thread of its own: a caller may have a loop already, and an
+        # exception that a signal handler raises in the main thread would otherwise surface in
+        # whatever callback of the loop happens to run.
+        with ThreadPoolExecutor(1, "autoif-endpoint") as pool:
+            asking = pool.submit(asyncio.run, run.ask())
+            try:
+                while not wait([asking], self._progress_every_s).done:
+                    if on_progress is not None:
+                        on_progress(run.progress())
+            except BaseException:
+                run.stop()
+                raise
+        asking.result()

@@ -1,0 +1,87 @@
+"""What a list of requests has come to, for people who wait and for metadata."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot; the last one of `Client.complete` is the final account.
+
+    Attributes:
+        total: Distinct calls wanted.
+        reused: Of these, how many the journal had.
+        done: Of these, how many are finished, the reused included.
+        failed: Of the done, how many have an error.
+        in_flight: HTTP requests under way.
+        limit: Most HTTP requests the server is now trusted with.
+        waiting: Sequences in the server's own queue, where it tells.
+        requests: HTTP requests that ended, the failed ones included.
+        retries: Failed HTTP requests by cause, such as ``http 503`` or ``timeout``.
+        prompt_tokens: Tokens read by the server for this run, as far as reported.
+        cached_tokens: Of these, from its prefix cache.
+        completion_tokens: Tokens written for this run.
+        elapsed_s: Seconds since the start.
+        latency_s: Seconds an answer took: quantiles by name (``p50``, ``p95``, ``p99``).
+        outage: What is being waited for, while the server gives no answers.
+        notes: Features the server refuses and what is done instead.
+    """
+
+    total: int
+    reused: int
+    done: int
+    failed: int
+    in_flight: int
+    limit: int
+    waiting: int | None
+    requests: int
+    retries: Mapping[str, int]
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    elapsed_s: float
+    latency_s: Mapping[str, float]
+    outage: str | None
+    notes: tuple[str, ...]
+
+    @property
+    def calls_per_s(self) -> float:
+        """Calls finished per second by asking, not from the journal."""
+        return (self.done - self.reused) / self.elapsed_s if self.elapsed_s else 0.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left at the rate so far; None before the first call is done."""
+        rate = self.calls_per_s
+        return (self.total - self.done) / rate if rate else None
+
+    def __str__(self) -> str:
+        parts = [f"{self.done}/{self.total} calls"]
+        if self.reused:
+            parts.append(f"{self.reused} from the journal")
+        if self.done > self.reused:
+            tokens = self.completion_tokens / self.elapsed_s
+            parts.append(f"{self.calls_per_s:.1f} calls/s, {tokens:.0f} tokens/s")
+        if self.done < self.total:
+            parts.append(f"{self.in_flight} in flight of at most {self.limit}")
+            if self.waiting:
+                parts.append(f"{self.waiting} waiting on the server")
+        if self.retries:
+            causes = ", ".join(f"{count} {cause}" for cause, count in sorted(self.retries.items()))
+            parts.append(f"retried: {causes}")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.eta_s and self.done < self.total:
+            parts.append(f"about {self.eta_s:.0f} s left")
+        if self.outage:
+            parts.append(self.outage)
+        return "; ".join(parts)
+
+
+def quantiles(values: list[float]) -> dict[str, float]:
+    """Return p50, p95 and p99 of ``values``, or nothing for no values."""
+    if not values:
+        return {}
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return {f"p{share}": round(ordered[last * share // 100], 4) for share in (50, 95, 99)}

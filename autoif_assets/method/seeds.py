@@ -1,0 +1,78 @@
+"""Which seed instructions and user queries are used, and why the others are not."""
+
+import polars as pl
+
+from autoif_assets.method.ids import content_id, normalise
+from autoif_assets.method.text import duplicates, near_duplicates
+
+
+def select_queries(candidates: pl.DataFrame, min_chars: int, max_chars: int) -> pl.DataFrame:
+    """Judge every candidate query.
+
+    Args:
+        candidates: One row per record: ``source: str, line: Int64, text: str|null,
+            reason: str|null``; ``reason`` is set where the reader found no text to take.
+        min_chars: A query is longer than this many characters.
+        max_chars: A query is shorter than this many characters.
+
+    Returns:
+        All rows in their order with the columns of table ``seed_queries``. Line breaks inside a
+        query stay; Unicode form, line ends and surrounding white space are normalised. Reasons:
+        the reader's, ``empty``, ``too_short``, ``too_long``, ``duplicate``, ``near_duplicate``
+        (of an earlier accepted row).
+    """
+    frame = candidates.with_columns(query=_tidy("text"))
+    length = pl.col("query").str.len_chars()
+    frame = frame.with_columns(
+        reason=pl.coalesce(
+            "reason",
+            pl.when(length == 0).then(pl.lit("empty")),
+            pl.when(length <= min_chars).then(pl.lit("too_short")),
+            pl.when(length >= max_chars).then(pl.lit("too_long")),
+        )
+    )
+    return _decide(frame, "query").select("query_id", "query", "source", "line", "status", "reason")
+
+
+def select_instructions(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Judge every candidate seed instruction.
+
+    Args:
+        candidates: One row per record: ``source: str, line: Int64, text: str|null,
+            category: str|null``.
+
+    Returns:
+        All rows in their order with the columns of table ``seed_instructions``; white space is
+        normalised. Reasons: ``empty``, ``duplicate``, ``near_duplicate``.
+    """
+    tidy = _tidy("text").str.replace_all(r"\s+", " ")
+    frame = candidates.with_columns(
+        instruction=tidy,
+        category=pl.when(_tidy("category") != "").then(_tidy("category")),
+        reason=pl.when(tidy == "").then(pl.lit("empty")),
+    )
+    return _decide(frame, "instruction").select(
+        "instruction_id", "instruction", "category", "source", "line", "status", "reason"
+    )
+
+
+def _tidy(column: str) -> pl.Expr:
+    text = pl.col(column).fill_null("").str.normalize("NFC").str.replace_all("\r\n?", "\n")
+    return text.str.strip_chars()
+
+
+def _decide(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Mark repeats among the rows without a reason; add ``<column>_id`` and ``status``."""
+    text = frame.select(pl.when(pl.col("reason").is_null()).then(pl.col(column))).to_series()
+    ids = [content_id(column, normalise(value)) for value in frame[column]]
+    frame = frame.with_columns(
+        pl.Series(f"{column}_id", ids, dtype=pl.String),
+        reason=pl.coalesce(
+            "reason",
+            pl.when(duplicates(text).is_not_null()).then(pl.lit("duplicate")),
+            pl.when(near_duplicates(text).is_not_null()).then(pl.lit("near_duplicate")),
+        ),
+    )
+    rejected = pl.col("reason").is_not_null()
+    status = pl.when(rejected).then(pl.lit("rejected")).otherwise(pl.lit("accepted"))
+    return frame.with_columns(status=status)

@@ -1,0 +1,129 @@
+"""When two short texts say the same: exact repeats, and repeats in other wording.
+
+A similarity score is the wrong tool here: "all capital letters" and "all lowercase letters", or
+"the first half" and "the second half", score high and mean opposite things. Two texts are
+near-duplicates only when nothing but case, sentence punctuation, filler words, plurals, number
+words and a few fixed phrases tells them apart, in the same order. That is equality of a key: it
+needs no threshold and no comparison of pairs, and one pass does any number of texts.
+"""
+
+import polars as pl
+
+from autoif_assets.method.ids import normalise
+
+# \B keeps apostrophes out: a single quote counts at the edge of a word only.
+_QUOTED = r""""[^"]*"|“[^”]*”|«[^»]*»|`[^`]*`|\B['‘][^'‘’]+['’]\B"""
+
+# Signs inside a text (C++, #, 5!, a < b) may be what it is about; those that end a sentence or
+# join words are not. "A" is an article at the start and a name ("vitamin A") elsewhere.
+_SIGNS = (
+    (r" A\b", " a_"),
+    (r"(\w)[.,:;?…]+(\s|$)", "$1$2"),
+    (r"(\p{L}{2})[.,:;?!…]+(\s|$)", "$1$2"),
+    (r"\x00 [.,:;?!…]+(\s|$)", "\x00$1"),
+    (r"(\p{L})-\b", "$1 "),
+)
+
+_OWN = r"(?:your|the)(?: (?:entire|whole|complete|full))? (?:response|answer|reply)"
+_PHRASES = (
+    (r"won't", "will not"),
+    (r"can't|cannot", "can not"),
+    (r"(\w+)n't", "$1 not"),
+    (r"(what|how|where|who)'s", "$1 is"),
+    (r"(?:can|could|would|will) you|i(?: would|'d) like you to", ""),
+    (r"(?:make sure|be sure|ensure)(?: that| to)?", ""),
+    (r"how (?:do|can|would|should) (?:i|you|we|one)|how to", "how"),
+    (rf"(?:in|within|throughout) {_OWN}", ""),
+    (rf"{_OWN}(?: (?:must|should|has to|needs to|shall))?", "response"),
+    (r"no (?:fewer|less) than|not (?:fewer|less) than|a minimum of", "at least"),
+    (r"no more than|not more than|a maximum of|up to", "at most"),
+    (r"avoid using|refrain from using|do not (?:ever )?use|never use|avoid", "use no"),
+    (r"(?:response )?(?:include|contain|incorporate|use)", "use"),
+)
+
+_FILLERS = ("the", "a", "an", "any", "please", "kindly", "your", "that", "just")
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    " fifteen sixteen seventeen eighteen nineteen twenty"
+)
+_TENS = "thirty forty fifty sixty seventy eighty ninety"
+_NUMBERS = {word: str(number) for number, word in enumerate(_UNITS.split())} | {
+    word: str(10 * number) for number, word in enumerate(_TENS.split(), start=3)
+}
+_PLURAL = r"^(\p{L}{2,}[^\Wsui\d_])s$"
+
+
+def near_duplicate_keys(texts: pl.Series) -> pl.Series:
+    """Return for each text a key that two texts share exactly when they are near-duplicates.
+
+    Numbers (digits or words) and quoted parts stay in the key, quoted parts letter by letter, so
+    texts that differ in them never share one; nor do texts with a content word, a sign inside
+    the text or the order of words changed.
+
+    Args:
+        texts: Short strings in any language; the folding of fillers and phrases is English.
+
+    Returns:
+        A String series of the same length; null for a null or a text without content.
+    """
+    text = pl.col("text")
+    plain = text.str.replace_all(_QUOTED, " \x00 ")
+    for pattern, replacement in _SIGNS:
+        plain = plain.str.replace_all(pattern, replacement)
+    plain = plain.str.to_lowercase()
+    for pattern, replacement in _PHRASES:
+        plain = _squeeze(plain.str.replace_all(rf"\b(?:{pattern})\b", replacement))
+    word = pl.element()
+    words = plain.str.split(" ").list.eval(
+        word.filter(~word.is_in(_FILLERS) & (word != ""))
+        .replace(_NUMBERS)
+        .str.replace(_PLURAL, "$1")
+    )
+    quoted = text.str.extract_all(_QUOTED).list.eval(word.str.replace("^.(.*).$", "$1"))
+    key = pl.when(words.list.len() > 0).then(
+        pl.concat_list(words.list.join(" "), quoted).list.join("\x1f")
+    )
+    folded = _squeeze(pl.col("text").str.normalize("NFC").str.replace_all("’", "'"))
+    return texts.alias("text").to_frame().select(folded).select(key.alias("key")).to_series()
+
+
+def duplicates(texts: pl.Series) -> pl.Series:
+    """Return for each text the index of the first equal one before it, or null.
+
+    Texts are equal when :func:`autoif_assets.method.ids.normalise` makes them equal; case counts.
+
+    Args:
+        texts: Strings; a null has no duplicates.
+
+    Returns:
+        A UInt32 series of the same length.
+    """
+    return _earlier(
+        pl.Series([None if t is None else normalise(t) for t in texts], dtype=pl.String)
+    )
+
+
+def near_duplicates(texts: pl.Series) -> pl.Series:
+    """Return for each text the index of the first near-duplicate before it, or null.
+
+    Exact duplicates are near-duplicates too. To compare a batch with earlier texts, put the
+    earlier ones first. Time and memory grow linearly.
+
+    Args:
+        texts: Strings; a null or a text without content has no duplicates.
+
+    Returns:
+        A UInt32 series of the same length.
+    """
+    return _earlier(near_duplicate_keys(texts))
+
+
+def _squeeze(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_all(r"[\s\x01-\x1f]+", " ").str.strip_chars(" ")
+
+
+def _earlier(keys: pl.Series) -> pl.Series:
+    first = pl.col("row").min().over("key")
+    repeats = pl.col("key").is_not_null() & (first < pl.col("row"))
+    frame = pl.DataFrame({"key": keys}).with_row_index("row")
+    return frame.select(pl.when(repeats).then(first).alias("earlier")).to_series()

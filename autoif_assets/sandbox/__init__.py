@@ -1,0 +1,26 @@
+"""The verifier sandbox: runs model-written `evaluate(response)` functions in confined processes.
+
+with Sandbox(workers=2) as sandbox:
+    for result in sandbox.evaluate(Unit(id, source, responses) for ...):
+        result.outcomes  # one Outcome per response
+"""
+
+from autoif_assets.sandbox.inside.modules import STANDARD as STANDARD_MODULES
+from autoif_assets.sandbox.pool import Sandbox, confinement
+from autoif_assets.sandbox.report import ConfinementReport
+from autoif_assets.sandbox.static import canonical_source, static_check
+from autoif_assets.sandbox.types import Limits, Outcome, Result, SandboxUnavailable, Unit
+
+__all__ = [
+    "STANDARD_MODULES",
+    "ConfinementReport",
+    "Limits",
+    "Outcome",
+    "Result",
+    "Sandbox",
+    "SandboxUnavailable",
+    "Unit",
+    "canonical_source",
+    "confinement",
+    "static_check",
+]

@@ -1,0 +1,134 @@
+"""Units cut and joined into requests of a bounded size."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from autoif_assets.sandbox.inside import wire
+from autoif_assets.sandbox.share import may_share
+from autoif_assets.sandbox.types import Limits, Unit
+
+INPUTS = 4096  # per request
+BYTES = 64 << 20  # of inputs per request, one longer input excepted
+CELLS = 16384  # sources times inputs, share mode
+
+
+@dataclass(slots=True)
+class Batch:
+    """One request: some units with the same inputs, or a part of one unit.
+
+    Attributes:
+        numbers: Position of each unit in the stream.
+        units: The units.
+        first: Index of the first input in this part; `count` inputs follow.
+        parts: Requests the unit was cut into.
+        encoded: The inputs as bytes.
+        refused: Why it is not run at all, else empty.
+        attempts: Workers that died with it.
+    """
+
+    numbers: list[int]
+    units: list[Unit]
+    first: int
+    count: int
+    parts: int
+    encoded: tuple[bytes, bytes]
+    refused: str = ""
+    attempts: int = 0
+
+    @property
+    def sources(self) -> list[str]:
+        """The verifiers to run."""
+        return [unit.source for unit in self.units]
+
+    def inputs(self) -> tuple[bytes, bytes]:
+        """The inputs as they travel."""
+        return self.encoded
+
+    def alone(self) -> list["Batch"]:
+        """One request per unit."""
+        return [
+            Batch([number], [unit], self.first, self.count, self.parts, self.encoded)
+            for number, unit in zip(self.numbers, self.units, strict=True)
+        ]
+
+
+def batches(units: Iterable[Unit], limits: Limits, share: bool) -> Iterator[Batch]:
+    """Requests for a stream of units, in its order."""
+    held: Batch | None = None
+    encode = _Encoder()
+    for number, unit in enumerate(units):
+        _check(unit)
+        open_group = share and unit.group is not None and may_share(unit.source)
+        if held is not None:
+            if open_group and _joins(held, unit):
+                held.numbers.append(number)
+                held.units.append(unit)
+                continue
+            yield held
+            held = None
+        parts = _cut(number, unit, limits, encode)
+        if open_group and len(parts) == 1 and not parts[0].refused:
+            held = parts[0]
+        else:
+            yield from parts
+    if held is not None:
+        yield held
+
+
+def _joins(held: Batch, unit: Unit) -> bool:
+    head = held.units[0]
+    return (
+        unit.group == head.group
+        and (len(held.units) + 1) * max(1, held.count) <= CELLS
+        and (unit.inputs is head.inputs or list(unit.inputs) == list(head.inputs))
+    )
+
+
+def _cut(number: int, unit: Unit, limits: Limits, encode: "_Encoder") -> list[Batch]:
+    if len(unit.source) > limits.source_chars:
+        count = len(unit.inputs)
+        return [Batch([number], [unit], 0, count, 1, (b"", b""), "source_too_long")]
+    inputs = unit.inputs
+    if len(inputs) <= INPUTS:
+        encoded = encode(inputs)
+        if len(encoded[1]) <= BYTES:
+            return [Batch([number], [unit], 0, len(inputs), 1, encoded)]
+    ranges, first, size = [], 0, 0
+    for index, text in enumerate(inputs):
+        if index > first and (index - first == INPUTS or size + 4 * len(text) > BYTES):
+            ranges.append((first, index))
+            first, size = index, 0
+        size += 4 * len(text)
+    ranges.append((first, len(inputs)))
+    return [
+        Batch([number], [unit], a, b - a, len(ranges), wire.encode_inputs(inputs[a:b]))
+        for a, b in ranges
+    ]
+
+
+class _Encoder:
+    """Encodes inputs, once for neighbours that have the same ones."""
+
+    def __init__(self) -> None:
+        self.last: tuple[tuple[str, ...], tuple[bytes, bytes]] = ((), wire.encode_inputs(()))
+
+    def __call__(self, inputs: Sequence[str]) -> tuple[bytes, bytes]:
+        texts = tuple(inputs)
+        if texts != self.last[0]:
+            self.last = (texts, wire.encode_inputs(texts))
+        return self.last[1]
+
+
+def _check(unit: Unit) -> None:
+    if not isinstance(unit.source, str):
+        raise TypeError(f"Unit {unit.id!r}: the source is {type(unit.source).__name__}, not str.")
+    if isinstance(unit.inputs, str):
+        raise TypeError(f"Unit {unit.id!r}: inputs must be a sequence of strings, not one string.")
+    if set(map(type, unit.inputs)) <= {str}:
+        return
+    for index, text in enumerate(unit.inputs):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"Unit {unit.id!r}: input {index} is {type(text).__name__}, not str. "
+                "A missing response cannot be judged; leave it out."
+            )

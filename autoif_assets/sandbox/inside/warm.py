@@ -1,0 +1,76 @@
+"""Makes the zygote's children cheap, without changing what they do.
+
+A page that a child writes is first copied, at 1 to 4 microseconds each, and those copies are
+most of what a unit costs. So the zygote runs a verifier of its own first (children find the
+interpreter's caches filled instead of filling them) and uses up the holes in its heap (children
+allocate from untouched, contiguous memory instead of a few bytes on each of a hundred pages).
+"""
+
+import ctypes
+import gc
+from mmap import mmap
+
+from autoif_assets.sandbox.inside import wire
+from autoif_assets.sandbox.inside.runner import Settings, judge
+
+# What verifiers commonly do.
+_SAMPLE = r"""
+import re
+import string
+
+def helper(word):
+    return sum(1 for char in word.lower() if char in "aeiouy")
+
+def evaluate(response):
+    words = response.strip().split()
+    if not isinstance(response, str) or len(words) > 100:
+        return False
+    for index, word in enumerate(words):
+        clean = word.strip(string.punctuation)
+        if not clean or helper(clean) > 9:
+            return False
+    lines = [line for line in response.split("\n") if line]
+    return bool(re.findall(r"[a-z]+", response)) and all(len(line) < 999 for line in lines)
+"""
+
+_FRESH = 8192  # bytes in a row that tell fresh memory from a hole
+_kept: list[object] = []
+
+
+def prepare(settings: Settings) -> None:
+    """Fill caches and holes, then hide everything from the garbage collector."""
+    inputs = wire.encode_inputs(["One two, three.", "été"] * 32)
+    data = b"".join(wire.encode_request([_SAMPLE], inputs))
+    layout = wire.Layout(1, 64)
+    for _ in range(4):
+        with mmap(-1, layout.size) as area:
+            sources, bounds = wire.decode_request(data)
+            judge(settings, sources[0], data, bounds, area, layout, 0, 0, 0)
+            wire.collect(area, layout)
+    gc.collect()
+    _fill_small()
+    _fill_large()
+    # A collection would write to every object it visits.
+    gc.freeze()
+
+
+def _fill_small() -> None:
+    """Objects of each of Python's size classes until one follows the other in memory."""
+    for size in range(48, 513, 16):
+        before = row = 0
+        while row < _FRESH:
+            filler = bytes(size - 33)  # an empty bytes object has 33 bytes
+            row = row + size if id(filler) == before + size else 0
+            before = id(filler)
+            _kept.append(filler)
+
+
+def _fill_large() -> None:
+    """Blocks of libc's heap until they come from beyond its present end."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+    end = libc.sbrk(ctypes.c_long(0))
+    for size in (65536, 16384, 8192, 4096, 2048, 1024, 768, 640, 528):
+        for _ in range(2000):
+            if (libc.malloc(ctypes.c_size_t(size)) or end) >= end:
+                break

@@ -1,0 +1,130 @@
+"""The two formats that cross the border: units on the way in, status bytes on the way out.
+
+In: a memory file that the confined child reads before it is confined,
+
+    count of inputs · length of the inputs · count of sources · length of each source
+    · length of each input · the sources · the inputs          (lengths in bytes, 8 bytes each)
+
+Out: an anonymous shared mapping, new for each request, which the zygote reads once the child is
+dead. Nothing in it is trusted: every byte value means something harmless.
+"""
+
+import itertools
+import os
+import struct
+from array import array
+from collections.abc import Sequence
+from mmap import mmap
+
+# Status bytes. 0 is "not reached".
+RUNNING, PASS, FAIL, ERROR, TIMEOUT, CRASH, MEMORY, NOT_BOOL, LOAD_ERROR, SKIPPED = range(1, 11)
+
+LOAD_WORDS = {TIMEOUT: "timeout", CRASH: "crash", MEMORY: "memory"}  # ended while loading
+
+# Phases of a child, in the first byte of the mapping.
+STARTING, LOADING, CALLING, REPEATING, DONE = range(5)
+
+# zygote's orders: memory file to read, its length, sources and inputs in it
+REQUEST = struct.Struct("<BQII")
+# zygote's answer: ended cleanly, CPU microseconds, length of what follows
+REPLY = struct.Struct("<?QI")
+DETAIL_BYTES = 120
+STRUCK = "too many timeouts and crashes before"
+
+
+def encode_inputs(inputs: Sequence[str]) -> tuple[bytes, bytes]:
+    """Lengths and bytes of the inputs; lone surrogates survive."""
+    texts = [text.encode("utf-8", "surrogatepass") for text in inputs]
+    return array("Q", map(len, texts)).tobytes(), b"".join(texts)
+
+
+def encode_request(sources: Sequence[str], inputs: tuple[bytes, bytes]) -> list[bytes]:
+    """The parts of one request in the order they are written to the memory file."""
+    lengths, texts = inputs
+    codes = [source.encode("utf-8", "surrogatepass") for source in sources]
+    head = array("Q", [len(lengths) // 8, len(texts), len(codes), *map(len, codes)]).tobytes()
+    return [head, lengths, *codes, texts]
+
+
+def decode_request(data: bytes) -> tuple[list[str], list[int]]:
+    """Sources, and the places in `data` between which the inputs lie (one more than inputs)."""
+    count, _, codes = struct.unpack_from("<3Q", data)
+    at = 24 + 8 * (codes + count)
+    lengths = struct.unpack_from(f"<{codes + count}Q", data, 24)
+    sources = []
+    for length in lengths[:codes]:
+        sources.append(data[at : at + length].decode("utf-8", "surrogatepass"))
+        at += length
+    return sources, list(itertools.accumulate(lengths[codes:], initial=at))
+
+
+def read(fd: int, size: int) -> bytes:
+    """The whole of a request from its memory file."""
+    first = os.pread(fd, size, 0)
+    if len(first) == size:
+        return first
+    # One read returns at most 2 GiB.
+    parts, got = [first], len(first)
+    while got < size:
+        part = os.pread(fd, size - got, got)
+        if not part:
+            raise EOFError("the request is shorter than announced")
+        parts.append(part)
+        got += len(part)
+    return b"".join(parts)
+
+
+class Layout:
+    """Where things lie in the mapping of a request with so many sources and inputs.
+
+    A cell is one source with one input, counted source by source.
+    """
+
+    def __init__(self, sources: int, inputs: int) -> None:
+        self.sources = sources
+        self.inputs = inputs
+        self.cells = sources * inputs
+        self.flags = 1  # one byte per source: 1 when a repeated call disagreed
+        self.status = 1 + sources  # one byte per cell
+        self.details = self.status + self.cells  # DETAIL_BYTES per cell
+        self.size = self.details + self.cells * DETAIL_BYTES
+
+    def put(self, area: mmap, cell: int, code: int, detail: str) -> None:
+        """Write a status byte and its text."""
+        area[self.status + cell] = code
+        data = detail.encode("utf-8", "replace")[:DETAIL_BYTES]
+        at = self.details + cell * DETAIL_BYTES
+        area[at : at + DETAIL_BYTES] = data.ljust(DETAIL_BYTES, b"\0")
+
+
+def collect(area: mmap, layout: Layout) -> bytes:
+    """Flags, statuses, and the details of the cells without a verdict."""
+    status = area[layout.status : layout.details]
+    parts = [area[layout.flags : layout.details]]
+    if status.count(PASS) + status.count(FAIL) < layout.cells:
+        for cell, code in enumerate(status):
+            if code != PASS and code != FAIL:
+                at = layout.details + cell * DETAIL_BYTES
+                parts.append(area[at : at + DETAIL_BYTES])
+    return b"".join(parts)
+
+
+def split(body: bytes, sources: int, inputs: int) -> list[tuple[bool, bytes, list[str]]]:
+    """Per source: whether a repeated call disagreed, its status bytes, its details."""
+    at = sources + sources * inputs
+    parts = []
+    for source in range(sources):
+        status = body[sources + source * inputs : sources + (source + 1) * inputs]
+        details = [""] * inputs
+        if status.count(PASS) + status.count(FAIL) < inputs:
+            for index, code in enumerate(status):
+                if code != PASS and code != FAIL:
+                    details[index] = _printable(body[at : at + DETAIL_BYTES])
+                    at += DETAIL_BYTES
+        parts.append((body[source] != 0, status, details))
+    return parts
+
+
+def _printable(data: bytes) -> str:
+    text = data.rstrip(b"\0").decode("utf-8", "ignore")
+    return "".join(char if char.isprintable() else " " for char in text)

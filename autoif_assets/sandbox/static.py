@@ -1,0 +1,290 @@
+"""What can be said of a verifier's source without running it.
+
+The source is parsed, never compiled. Parsing hostile text is kept safe by a limit on its length
+and on how deep it nests: the parser and the tree walkers recurse on nesting only.
+"""
+
+import ast
+import builtins
+import io
+import keyword
+import tokenize
+import warnings
+from collections.abc import Collection, Iterator
+
+from autoif_assets.sandbox.inside.modules import STANDARD
+from autoif_assets.sandbox.types import Limits
+
+_CHARS = Limits().source_chars
+_CHAIN = 200  # operators and brackets in one logical line
+
+
+def static_check(source: str, modules: Collection[str] = ()) -> str | None:
+    """Reason to reject a verifier before running it, or None.
+
+    Args:
+        source: The verifier's source.
+        modules: Third-party modules allowed besides the standard list, as given to `Sandbox`.
+
+    Returns:
+        `source_too_long`, `syntax_error`, `too_deep`, `forbidden_import:<module>`,
+        `no_evaluate`, `wrong_arity`, or None.
+    """
+    if len(source) > _CHARS:
+        return "source_too_long"
+    try:
+        tree = parse(source)
+    except TooDeep:
+        return "too_deep"
+    except SyntaxError:
+        return "syntax_error"
+    allowed = {name.partition(".")[0] for name in (*STANDARD, *modules)}
+    for name in _imports(tree):
+        if name not in allowed:
+            return f"forbidden_import:{name}"
+    defined: ast.FunctionDef | ast.AsyncFunctionDef | bool = False
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == "evaluate":
+            defined = node
+        elif "evaluate" in _targets(node):
+            defined = True  # an import, a class or an assigned callable: only a call can tell
+    if not defined:
+        return "no_evaluate"
+    if isinstance(defined, ast.AST) and not _takes_one(defined.args):
+        return "wrong_arity"
+    return None
+
+
+class TooDeep(Exception):
+    """The source nests deeper than any verifier written in earnest."""
+
+
+def parse(source: str) -> ast.Module:
+    """The syntax tree of untrusted source.
+
+    Raises:
+        SyntaxError: Not Python, for whatever reason (NULs, lone surrogates, …).
+        TooDeep: Nested too deep to parse safely, or longer than `Limits.source_chars`.
+    """
+    if len(source) > _CHARS or _chains(source):
+        raise TooDeep
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source)
+    except (RecursionError, MemoryError) as error:
+        raise TooDeep from error
+    except ValueError as error:
+        raise SyntaxError(str(error)) from error
+
+
+def _chains(source: str) -> bool:
+    """True if a logical line has more prefixes, operators and brackets than `_CHAIN`.
+
+    Depth comes from these only (indentation is limited by Python's tokenizer), so counting
+    them bounds the recursion of everything that walks the tree. A list of literals is flat:
+    commas start a new count.
+    """
+    depth, counts = 0, [0]
+    prefixes = {"not", "lambda", "if", "else", "await", "and", "or", "in", "is", "for", "elif"}
+    elifs = 0
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.NEWLINE:
+                depth, counts = 0, [0]
+            elif token.type == tokenize.OP and token.string in "([{":
+                depth += 1
+                counts[-1] += 1
+                counts.append(0)
+            elif token.type == tokenize.OP and token.string in ")]}":
+                depth -= 1
+                if len(counts) > 1:
+                    counts.pop()
+            elif token.type == tokenize.OP and token.string in (",", ";"):
+                counts[-1] = 0
+            elif token.type == tokenize.OP or token.string in prefixes:
+                counts[-1] += 1
+            if token.string == "elif":
+                elifs += 1  # each one nests in the tree
+            if depth > _CHAIN or counts[-1] > _CHAIN or elifs > _CHAIN:
+                return True
+    except (tokenize.TokenError, SyntaxError, ValueError, RecursionError):
+        # Left to the parser, which says what is wrong, if the text itself cannot nest deep.
+        return max(map(source.count, "([{-+~.")) > _CHAIN or source.count("not ") > _CHAIN
+    return False
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." if node.level else (node.module or "").partition(".")[0]
+
+
+def _targets(node: ast.stmt) -> set[str]:
+    """Names that a top-level statement binds, at any depth short of other functions."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {node.name}
+    names = set()
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            names.add(child.id)
+        elif isinstance(child, ast.alias):
+            names.add(child.asname or child.name)
+        elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(child.name)
+    return names
+
+
+def _takes_one(args: ast.arguments) -> bool:
+    """Whether `f(text)` is a possible call."""
+    positional = len(args.posonlyargs) + len(args.args)
+    required = positional - len(args.defaults)
+    if any(default is None for default in args.kw_defaults):
+        return False
+    return required <= 1 and (positional >= 1 or args.vararg is not None)
+
+
+# --- one text for identical functions ------------------------------------------------------
+
+# Sources that can see their own names keep them.
+_REFLECTIVE = {"eval", "exec", "compile", "globals", "locals", "vars", "dir", "getattr", "setattr",
+               "delattr", "hasattr", "__import__", "__builtins__"}  # fmt: skip
+
+
+def canonical_source(source: str) -> str:
+    """A text that is equal for functions that differ only in names, docstrings and formatting.
+
+    Local names are numbered in the order they appear; docstrings and annotations go; constants,
+    quotes, brackets and blank space are written one way. Names that could have a meaning of their
+    own (builtins, keyword arguments, attributes of classes) stay, so two different functions never
+    get the same text. Source that does not parse is returned stripped.
+    """
+    try:
+        tree = parse(source)
+        names = _renamable(tree)
+        tree = ast.fix_missing_locations(_Canonical(names).visit(tree))
+        return ast.unparse(tree)
+    except (SyntaxError, TooDeep, RecursionError, MemoryError, ValueError):
+        return source.strip()
+
+
+def _renamable(tree: ast.Module) -> dict[str, str]:
+    """Canonical names of what the source binds itself, in the order of appearance."""
+    bound: dict[str, None] = {}
+    kept = {"evaluate", *dir(builtins), *keyword.kwlist, *keyword.softkwlist}
+    for node in _in_order(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            bound[node.id] = None
+        elif isinstance(node, ast.arg):
+            bound[node.arg] = None
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler)):
+            if node.name:
+                bound[node.name] = None
+        elif isinstance(node, ast.keyword) and node.arg:
+            kept.add(node.arg)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            kept.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        if (
+            isinstance(node, (ast.ClassDef, ast.Match))
+            or (isinstance(node, ast.Name) and node.id in _REFLECTIVE)
+            or (isinstance(node, ast.Attribute) and node.attr.startswith("__"))
+        ):
+            return {}
+    free = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - set(bound)
+    names: dict[str, str] = {}
+    taken = kept | free
+    number = 0
+    for name in bound:
+        if name in kept or (name.startswith("__") and name.endswith("__")):
+            continue
+        while f"v{number}" in taken:
+            number += 1
+        names[name] = f"v{number}"
+        number += 1
+    return names
+
+
+def _in_order(node: ast.AST) -> Iterator[ast.AST]:
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+class _Canonical(ast.NodeTransformer):
+    """Renames, and drops what does not act."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self.names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        node.id = self.names.get(node.id, node.id)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.arg = self.names.get(node.arg, node.arg)
+        node.annotation = self.annotation(node.annotation)
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        if node.name:
+            node.name = self.names.get(node.name, node.name)
+        return self.generic_visit(node)
+
+    def visit_Global(self, node: ast.Global) -> ast.Global:
+        node.names = [self.names.get(name, name) for name in node.names]
+        return node
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.Nonlocal:
+        node.names = [self.names.get(name, name) for name in node.names]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = self.names.get(node.name, node.name)
+        node.returns = self.annotation(node.returns)
+        node.body = _without_docstring(node.body)
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        node.name = self.names.get(node.name, node.name)
+        node.returns = self.annotation(node.returns)
+        node.body = _without_docstring(node.body)
+        return self.generic_visit(node)
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        node.body = _without_docstring(node.body)
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        self.generic_visit(node)
+        if node.value is None or self.annotation(node.annotation) is not None:
+            return node
+        return ast.Assign(targets=[node.target], value=node.value)
+
+    def annotation(self, node: ast.expr | None) -> ast.expr | None:
+        """None for an annotation that cannot fail; `List[str]` without its import can."""
+        if node is None or _cannot_fail(node):
+            return None
+        kept: ast.expr = self.visit(node)
+        return kept
+
+
+def _cannot_fail(node: ast.expr) -> bool:
+    if isinstance(node, ast.Tuple):
+        return all(map(_cannot_fail, node.elts))
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        return node.value.id in {"list", "dict", "tuple", "set"} and _cannot_fail(node.slice)
+    if isinstance(node, ast.Constant):
+        return True
+    return isinstance(node, ast.Name) and node.id in {
+        "str", "bool", "int", "float", "list", "dict", "tuple", "set", "object"
+    }  # fmt: skip
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        return body[1:] or [ast.Pass()]
+    return body

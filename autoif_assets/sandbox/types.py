@@ -1,0 +1,96 @@
+"""What goes into the sandbox and what comes out of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of one call `evaluate(input)`. Only `PASS` and `FAIL` are verdicts."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+    MEMORY = "memory"
+    NOT_BOOL = "not_bool"
+    LOAD_ERROR = "load_error"
+    SKIPPED = "skipped"
+
+    @property
+    def is_verdict(self) -> bool:
+        """True for `PASS` and `FAIL`; everything else says nothing about the input."""
+        return self is Outcome.PASS or self is Outcome.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one verifier may use.
+
+    Attributes:
+        call_cpu_s: CPU seconds of one call (and of loading the source); the call is stopped
+            between this and a quarter more. CPU time decides, so a loaded machine does not
+            turn slow calls into timeouts.
+        call_wall_s: Seconds a call may *wait*: it is stopped after this long only if it has
+            hardly used the CPU meanwhile.
+        unit_wall_s: Seconds for one unit; a unit with more than 4,096 inputs, or 64 MiB of
+            them, is run in parts and each part has this long.
+        memory_mb: MiB of address space on top of what the bare interpreter needs.
+        strikes: Timeouts and crashes after which the unit's remaining inputs are `SKIPPED`.
+        source_chars: Longest source that is run at all.
+    """
+
+    call_cpu_s: float = 1.0
+    call_wall_s: float = 5.0
+    unit_wall_s: float = 60.0
+    memory_mb: int = 512
+    strikes: int = 3
+    source_chars: int = 50_000
+
+    def __post_init__(self) -> None:
+        for name in ("call_cpu_s", "call_wall_s", "unit_wall_s", "memory_mb", "strikes"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"Limits.{name} must be above 0, not {getattr(self, name)!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One verifier and the texts it has to judge.
+
+    Attributes:
+        id: Returned with the result; any string.
+        source: Python source that defines `evaluate(response)`.
+        inputs: The texts, any Unicode including lone surrogates and NULs.
+        group: In share mode, neighbours of one group with equal inputs may share a process
+            (give the instruction's id). Ignored in strict mode.
+    """
+
+    id: str
+    source: str
+    inputs: Sequence[str]
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the sandbox saw of one unit.
+
+    Attributes:
+        id: The unit's id.
+        outcomes: One per input, in the order of the inputs.
+        details: One per input: empty for verdicts, else a short text written by the verifier's
+            process (an exception, the type returned, …). Treat it as untrusted text.
+        cpu_s: CPU seconds of the verifier's process, the fork included.
+        reason: `nondeterministic` where a repeated call disagreed with the first, else None.
+    """
+
+    id: str
+    outcomes: tuple[Outcome, ...]
+    details: tuple[str, ...]
+    cpu_s: float
+    reason: str | None = None
+
+
+class SandboxUnavailable(RuntimeError):
+    """This machine cannot confine verifier code as asked; the message names the options."""

@@ -1,0 +1,157 @@
+"""The parent's end of one zygote: start it, hand it requests, take its answers, replace it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from autoif_assets.sandbox.inside import wire
+from autoif_assets.sandbox.types import SandboxUnavailable
+
+SLOTS = 2  # requests a worker holds: one running, one waiting
+_KEEP = 1 << 20  # a memory file is cut back to this size once a larger request is done
+_START_S = 120.0
+
+# Stands for the package without running its __init__, which would load the parent's side.
+_BOOT = """
+import sys, types
+for name, folder in (("autoif_assets", {top!r}), ("autoif_assets.sandbox", {here!r})):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [folder]
+from autoif_assets.sandbox.inside.zygote import main
+main()
+"""
+
+
+class WorkerDied(Exception):
+    """The zygote is gone; what it held has no result."""
+
+
+class Worker:
+    """One zygote process.
+
+    Attributes:
+        report: What the zygote said of its confinement: `layers` and `probes`.
+        waiting: What was sent and not yet answered, oldest first.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.waiting: deque[tuple[Any, int, int, int]] = deque()
+        self._free = list(range(SLOTS))
+        self._files = [os.memfd_create(f"request-{slot}") for slot in range(SLOTS)]
+        self._sizes = [0] * SLOTS
+        self.control, theirs = socket.socketpair()
+        here = Path(__file__).parent
+        boot = _BOOT.format(top=str(here.parent), here=str(here))
+        arguments = [str(theirs.fileno()), json.dumps({**config, "files": self._files})]
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-s", "-S", "-P", "-c", boot, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={
+                    "PYTHONHASHSEED": "0",
+                    "PYTHONUTF8": "1",
+                    "LD_BIND_NOW": "1",  # links now, not once more in every child
+                    # Numeric libraries the user may allow must not start threads.
+                    "OMP_NUM_THREADS": "1",
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
+                cwd="/",
+                pass_fds=[theirs.fileno(), *self._files],
+                start_new_session=True,  # Ctrl-C reaches the parent only
+            )
+        try:
+            self.report = self._read_report()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _read_report(self) -> dict[str, Any]:
+        self.control.settimeout(_START_S)
+        try:
+            line = self._receive(int.from_bytes(self._receive(4), "little"))
+        except (WorkerDied, TimeoutError) as error:
+            raise SandboxUnavailable(
+                f"The sandbox's process ({sys.executable} -s -S -P) did not start: "
+                f"{'no answer' if isinstance(error, TimeoutError) else 'it ended at once'}. "
+                "Check that this interpreter runs on its own with an empty environment."
+            ) from error
+        self.control.settimeout(None)
+        report: dict[str, Any] = json.loads(line)
+        if "error" in report:
+            raise SandboxUnavailable(f"The sandbox's process could not start: {report['error']}")
+        return report
+
+    @property
+    def free(self) -> bool:
+        """Whether another request fits."""
+        return bool(self._free)
+
+    def send(
+        self, token: Any, sources: Sequence[str], inputs: tuple[bytes, bytes], count: int
+    ) -> None:
+        """Queue a request; `token` comes back with its answer."""
+        slot = self._free.pop()
+        self.waiting.append((token, slot, len(sources), count))
+        parts = wire.encode_request(sources, inputs)
+        size = sum(map(len, parts))
+        _write(self._files[slot], parts, size)
+        self._sizes[slot] = size
+        with contextlib.suppress(OSError):  # a dead zygote shows when its answer is read
+            self.control.sendall(wire.REQUEST.pack(slot, size, len(sources), count))
+
+    def receive(self) -> tuple[Any, bool, float, list[tuple[bool, bytes, list[str]]]]:
+        """Token, clean end, CPU seconds and the parts of the oldest request's answer.
+
+        Raises:
+            WorkerDied: The zygote ended.
+        """
+        clean, cpu_us, length = wire.REPLY.unpack(self._receive(wire.REPLY.size))
+        body = self._receive(length)
+        token, slot, sources, count = self.waiting.popleft()
+        if self._sizes[slot] > _KEEP:
+            os.ftruncate(self._files[slot], 0)
+        self._free.append(slot)
+        return token, clean, cpu_us / 1e6, wire.split(body, sources, count)
+
+    def _receive(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            try:
+                part = self.control.recv(size - len(data))
+            except ConnectionError as error:
+                raise WorkerDied from error
+            if not part:
+                raise WorkerDied
+            data += part
+        return bytes(data)
+
+    def kill(self) -> None:
+        """End the zygote and whatever it forked."""
+        # The zygote leads its own session; its children cannot leave it.
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.control.close()
+        for fd in self._files:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._files = []
+
+
+def _write(fd: int, parts: list[bytes], size: int) -> None:
+    done = os.pwritev(fd, parts, 0) if len(parts) <= 1000 else 0
+    if done < size:
+        rest = memoryview(b"".join(parts))
+        while done < size:
+            done += os.pwrite(fd, rest[done:], done)

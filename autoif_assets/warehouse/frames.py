@@ -1,0 +1,184 @@
+"""Checking a frame against its declared table before anything is written."""
+
+from collections.abc import Sequence
+
+import polars as pl
+from polars.datatypes import DataTypeClass
+
+from autoif_assets.warehouse.columns import as_declared, polars_schema, polars_type
+from autoif_assets.warehouse.errors import SchemaMismatch
+from autoif_assets.warehouse.slices import Partition
+from autoif_assets.warehouse.tables import Column, Table
+
+_STATUSES = ("accepted", "rejected")
+
+
+def conform(table: Table, frame: pl.DataFrame, partitions: Sequence[Partition]) -> pl.DataFrame:
+    """Return ``frame`` with exactly the declared columns and types of ``table``.
+
+    Integers widen, all-null columns take the declared type, categories become text and
+    times become UTC; anything that would change a value is refused.
+
+    Args:
+        table: The declaration.
+        frame: Columns in any order.
+        partitions: The slices being written; every row must belong to one. Empty for a table
+            that is not partitioned.
+
+    Raises:
+        SchemaMismatch: names every column that does not fit, with expected and found type.
+    """
+    problems = [
+        *_missing_and_unknown(table, frame),
+        *(p for c in table.columns if c.name in frame.columns for p in _type_problem(c, frame)),
+    ]
+    if problems:
+        raise _mismatch(table, problems)
+    converted = frame.select(as_declared(polars_schema(table)))
+    problems = [
+        *(p for column in table.columns for p in _null_problem(column, converted)),
+        *_key_problem(table, converted),
+        *_partition_problem(table, converted, partitions),
+        *_status_problem(table, converted),
+    ]
+    if problems:
+        raise _mismatch(table, problems)
+    return converted
+
+
+def _mismatch(table: Table, problems: Sequence[str]) -> SchemaMismatch:
+    lines = "\n".join(f"  - {problem}" for problem in problems)
+    return SchemaMismatch(
+        f"The frame for table {table.name} does not fit, nothing was written:\n{lines}"
+    )
+
+
+def _missing_and_unknown(table: Table, frame: pl.DataFrame) -> list[str]:
+    declared = {column.name: column for column in table.columns}
+    missing = [
+        f"column {name} is missing: expected {column.type}"
+        for name, column in declared.items()
+        if name not in frame.columns
+    ]
+    unknown = [
+        f"column {name} ({dtype}) is unknown; the table has {', '.join(declared)}"
+        for name, dtype in frame.schema.items()
+        if name not in declared
+    ]
+    return missing + unknown
+
+
+def _type_problem(column: Column, frame: pl.DataFrame) -> list[str]:
+    """Return what is wrong with the column's type, if anything."""
+    series, expected = frame[column.name], polars_type(column.type)
+    complaint = f"column {column.name}: expected {column.type}, found {series.dtype}"
+    if not _widens(series.dtype, expected):
+        present = series.drop_nulls()
+        example = f" (such as {_shorten(present[0])})" if len(present) else ""
+        return [complaint + example]
+    if series.dtype == expected or _has_null_type(series.dtype):
+        return []
+    try:
+        back = series.cast(expected).cast(series.dtype)
+    except pl.exceptions.PolarsError:
+        return [f"{complaint}, and some value is out of range"]
+    changed = (back.ne_missing(series)).arg_true()
+    if len(changed):
+        row = changed[0]
+        return [f"{complaint}: row {row} would change from {_shorten(series[row])}"]
+    return []
+
+
+def _widens(found: pl.DataType, expected: pl.DataType) -> bool:
+    """Whether values of type ``found`` can be ``expected`` ones, save for their range."""
+    if found == expected or found == pl.Null:
+        return True
+    if isinstance(expected, pl.List) and isinstance(found, pl.List):
+        return _widens(_instance(found.inner), _instance(expected.inner))
+    if isinstance(expected, pl.Struct) and isinstance(found, pl.Struct):
+        pairs = zip(found.fields, expected.fields, strict=False)
+        return len(found.fields) == len(expected.fields) and all(
+            f.name == e.name and _widens(_instance(f.dtype), _instance(e.dtype)) for f, e in pairs
+        )
+    if isinstance(expected, pl.Datetime) and isinstance(found, pl.Datetime):
+        return found.time_zone is not None
+    if expected == pl.String:
+        return isinstance(found, pl.Categorical | pl.Enum)
+    if expected == pl.Float64:
+        return found.is_integer() or found == pl.Float32
+    return expected.is_integer() and found.is_integer()
+
+
+def _instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
+    return dtype() if isinstance(dtype, type) else dtype
+
+
+def _has_null_type(dtype: pl.DataType) -> bool:
+    """Whether a part of the type is Null, which cannot be cast back to."""
+    if isinstance(dtype, pl.List):
+        return _has_null_type(_instance(dtype.inner))
+    if isinstance(dtype, pl.Struct):
+        return any(_has_null_type(_instance(field.dtype)) for field in dtype.fields)
+    return dtype == pl.Null
+
+
+def _null_problem(column: Column, frame: pl.DataFrame) -> list[str]:
+    nulls = frame[column.name].is_null()
+    if column.nullable or not nulls.any():
+        return []
+    return [
+        f"column {column.name} may not be null: {nulls.sum()} of {frame.height} rows are, "
+        f"the first is row {nulls.arg_true()[0]}"
+    ]
+
+
+def _key_problem(table: Table, frame: pl.DataFrame) -> list[str]:
+    key = frame.select(table.key)
+    repeated = key.is_duplicated()
+    if not repeated.any():
+        return []
+    rows = repeated.arg_true()
+    first = {name: _shorten(value) for name, value in key.row(rows[0], named=True).items()}
+    return [
+        f"key ({', '.join(table.key)}) must be unique: {len(rows)} rows share a key with "
+        f"another, the first is row {rows[0]} with {first}"
+    ]
+
+
+def _partition_problem(
+    table: Table, frame: pl.DataFrame, partitions: Sequence[Partition]
+) -> list[str]:
+    if not table.partitions:
+        return []
+    schema = dict.fromkeys(table.partitions, pl.String)
+    written = pl.DataFrame([dict(partition) for partition in partitions], schema=schema)
+    strangers = frame.select(table.partitions).join(written, on=table.partitions, how="anti")
+    if strangers.is_empty():
+        return []
+    return [
+        f"{strangers.height} rows belong to another partition, such as "
+        f"{strangers.row(0, named=True)}; being written: "
+        f"{_shorten([dict(partition) for partition in partitions])}"
+    ]
+
+
+def _status_problem(table: Table, frame: pl.DataFrame) -> list[str]:
+    """Check that a gate's rows are accepted, or rejected for a reason."""
+    if not table.is_gate:
+        return []
+    strange = frame.filter(~pl.col("status").is_in(_STATUSES))
+    silent = frame.filter((pl.col("status") == "rejected") & pl.col("reason").is_null())
+    problems = []
+    if strange.height:
+        problems.append(
+            f"column status must be {' or '.join(_STATUSES)}: {strange.height} rows are not, "
+            f"such as {_shorten(strange['status'][0])}"
+        )
+    if silent.height:
+        problems.append(f"column reason: {silent.height} rejected rows give no reason")
+    return problems
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:200] + "…"

@@ -1,0 +1,147 @@
+"""Numbered changes to the database, each a frozen SQL file, applied once and recorded.
+
+To change a table: edit ``tables.py`` and add the next ``NNNN_name.sql`` that turns the tables
+before into the tables after. A file that has been released is never edited; a test compares
+the database that all files make with ``TABLES``. Views, macros and comments are no
+migrations: they are made anew whenever their text changes.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from autoif_assets.warehouse.columns import create_table
+from autoif_assets.warehouse.errors import WrongVersion
+from autoif_assets.warehouse.tables import SCHEMA, TABLES
+from autoif_assets.warehouse.views import definitions
+
+_VIEWS = 0
+"""The number under which the text of the views is recorded."""
+
+_RECORD = f"""
+CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+CREATE TABLE IF NOT EXISTS {SCHEMA}.migrations (
+    number BIGINT NOT NULL,
+    name VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL,
+    applied_at TIMESTAMPTZ NOT NULL,
+    duckdb VARCHAR NOT NULL
+);
+COMMENT ON TABLE {SCHEMA}.migrations IS
+    'Changes to the tables that this file has seen; number 0 is the text of the views.';
+"""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A numbered change: its file name without suffix and its SQL."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint by which an edited file is noticed."""
+        return hashlib.blake2b(self.sql.encode(), digest_size=16).hexdigest()
+
+
+@functools.cache
+def all_migrations() -> tuple[Migration, ...]:
+    """Return the migrations this version knows, in order."""
+    files = sorted(Path(__file__).parent.glob("[0-9]*.sql"))
+    return tuple(Migration(int(f.stem.split("_")[0]), f.stem, f.read_text("utf-8")) for f in files)
+
+
+def first_migration() -> str:
+    """Return the SQL of tables as they are declared now.
+
+    Until the first release ``0001_tables.sql`` is rewritten from it:
+    ``python -m autoif_assets.warehouse.migrations > …/migrations/0001_tables.sql``.
+    """
+    return "\n\n".join(create_table(table) for table in TABLES.values()) + "\n"
+
+
+def migrate(con: duckdb.DuckDBPyConnection, path: Path, log: Callable[[str], None]) -> None:
+    """Bring the open database to this version; each step is one transaction.
+
+    Args:
+        con: Connection that may write, under the write lock.
+        path: The file's name, for messages.
+        log: Told about each migration applied to a file that already held data.
+
+    Raises:
+        WrongVersion: the file was made by a newer or an unreleased version.
+    """
+    applied = _applied(con)
+    known = all_migrations()
+    _check(applied, known, path)
+    for migration in known:
+        if migration.number not in applied:
+            if applied:
+                log(f"Upgrading {path} to tables version {migration.number} ({migration.name}).")
+            _apply(con, migration)
+    views = Migration(_VIEWS, "views", definitions())
+    if applied.get(_VIEWS) != views.digest:
+        _apply(con, views)
+
+
+def _applied(con: duckdb.DuckDBPyConnection) -> dict[int, str]:
+    """Return number and digest of what the file has seen; empty for a new file."""
+    try:
+        return dict(con.execute(f"SELECT number, digest FROM {SCHEMA}.migrations").fetchall())
+    except duckdb.CatalogException:
+        return {}
+
+
+def _check(applied: dict[int, str], known: Sequence[Migration], path: Path) -> None:
+    newest = known[-1].number
+    if max(applied, default=0) > newest:
+        raise WrongVersion(
+            f"{path} has tables version {max(applied)}, this autoif_assets knows versions up to "
+            f"{newest}. Upgrade autoif_assets, or choose another data folder."
+        )
+    for migration in known:
+        if applied.get(migration.number, migration.digest) != migration.digest:
+            raise WrongVersion(
+                f"{path} was made by a development version of autoif_assets whose migration "
+                f"{migration.name} differed. Move the file away and run again, or choose another "
+                f"data folder."
+            )
+
+
+def _apply(con: duckdb.DuckDBPyConnection, migration: Migration) -> None:
+    con.begin()
+    try:
+        con.execute(_RECORD).fetchall()
+        if migration.number == _VIEWS:
+            _drop_views(con)
+        con.execute(migration.sql).fetchall()
+        con.execute(f"DELETE FROM {SCHEMA}.migrations WHERE number = ?", [migration.number])
+        con.execute(
+            f"INSERT INTO {SCHEMA}.migrations VALUES (?, ?, ?, now(), ?)",
+            [migration.number, migration.name, migration.digest, duckdb.__version__],
+        ).fetchall()
+        con.commit()
+    except BaseException:
+        con.rollback()
+        raise
+
+
+def _drop_views(con: duckdb.DuckDBPyConnection) -> None:
+    views = con.execute(
+        "SELECT view_name FROM duckdb_views() WHERE schema_name = ?", [SCHEMA]
+    ).fetchall()
+    macros = con.execute(
+        "SELECT DISTINCT function_name FROM duckdb_functions() "
+        "WHERE schema_name = ? AND function_type = 'table_macro'",
+        [SCHEMA],
+    ).fetchall()
+    for (name,) in views:
+        con.execute(f'DROP VIEW {SCHEMA}."{name}"').fetchall()
+    for (name,) in macros:
+        con.execute(f'DROP MACRO TABLE {SCHEMA}."{name}"').fetchall()

@@ -1,0 +1,85 @@
+"""Copying a closed database file so that its replacement is complete or not there."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+_FICLONE = 0x40049409
+"""Linux's ioctl to share all blocks of another file, on file systems with reflinks."""
+
+_NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}
+_CHUNK = 1 << 26
+
+
+class Copy:
+    """A finished but not yet visible copy."""
+
+    def __init__(self, partial: Path, target: Path, modified_ns: int):
+        self._partial = partial
+        self._target = target
+        self._modified_ns = modified_ns
+
+    def commit(self) -> int:
+        """Flush the copy to disk, put it in its place atomically and return its size in bytes.
+
+        A log file that someone's writes left beside the old copy goes with it: replayed onto
+        the new one it would corrupt it.
+        """
+        try:
+            with self._partial.open("rb") as file:
+                os.fsync(file.fileno())
+            # Says which state of the database this is a copy of; see is_current.
+            os.utime(self._partial, ns=(self._modified_ns, self._modified_ns))
+            self._target.with_name(self._target.name + ".wal").unlink(missing_ok=True)
+            self._partial.replace(self._target)
+        except OSError:
+            self._partial.unlink(missing_ok=True)
+            raise
+        folder = os.open(self._target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return self._target.stat().st_size
+
+
+def copy_database(source: Path, target: Path) -> Copy:
+    """Copy a database that no process has open to a hidden file beside ``target``.
+
+    Call it under the write lock, and ``commit`` on the result after it. On file systems with
+    reflinks the copy takes no time or space whatever its size.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with source.open("rb") as old, partial.open("wb") as new:
+            modified_ns = os.fstat(old.fileno()).st_mtime_ns
+            _copy(old.fileno(), new.fileno(), os.fstat(old.fileno()).st_size)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    return Copy(partial, target, modified_ns)
+
+
+def is_current(source: Path, target: Path) -> bool:
+    """Whether ``target`` is a copy of ``source`` as it is now: same size, same time of change."""
+    try:
+        old, new = source.stat(), target.stat()
+    except FileNotFoundError:
+        return False
+    return (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns)
+
+
+def _copy(source: int, target: int, size: int) -> None:
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+        return
+    except OSError as error:
+        if error.errno not in _NO_CLONE:
+            raise
+    done = 0
+    while done < size:
+        sent = os.sendfile(target, source, done, min(_CHUNK, size - done))
+        if sent == 0:
+            break
+        done += sent

@@ -1,0 +1,337 @@
+"""The warehouse: slices replaced in one transaction, read back, and published."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from autoif_assets.warehouse.columns import as_declared, literal, polars_schema
+from autoif_assets.warehouse.database import Database, execute, transaction
+from autoif_assets.warehouse.errors import SchemaMismatch, WarehouseError
+from autoif_assets.warehouse.frames import conform
+from autoif_assets.warehouse.publishing import copy_database, is_current
+from autoif_assets.warehouse.slices import (
+    Partition,
+    condition,
+    in_words,
+    slices_to_read,
+    slices_to_write,
+)
+from autoif_assets.warehouse.streams import frames_of, spool
+from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
+
+_LOG = logging.getLogger(__name__)
+
+
+class Warehouse:
+    """The tables of a data folder.
+
+    The pipeline reads and writes ``pipeline.duckdb``. Each operation takes the lock beside it,
+    opens DuckDB, runs one transaction and closes again, so that processes and threads take
+    turns. Everybody else opens ``warehouse.duckdb``, the copy that ``publish`` replaces.
+
+    Args:
+        data_dir: Folder of the files; made when something is first written.
+        lock_timeout_s: Seconds to wait for other processes before giving up.
+        log: Told in a sentence what is being waited for, upgraded or published.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | str,
+        *,
+        lock_timeout_s: float = 600.0,
+        log: Callable[[str], None] = _LOG.info,
+    ):
+        self.data_dir = Path(data_dir)
+        self.path = self.data_dir / "pipeline.duckdb"
+        self.published_path = self.data_dir / "warehouse.duckdb"
+        self._log = log
+        self._database = Database(self.path, lock_timeout_s, log)
+
+    def write(
+        self,
+        table: str,
+        frame: pl.DataFrame,
+        partition: Partition | None = None,
+        *,
+        partitions: Sequence[Partition] = (),
+    ) -> int:
+        """Replace one slice of a table, or several at once, in one transaction.
+
+        Args:
+            table: Name of a declared table.
+            frame: All rows the slices shall hold; none empties them. Columns in any order.
+            partition: Value of each partition column of the one slice, such as
+                ``{"batch": "b1"}``. A table without partition columns takes none and is
+                replaced as a whole.
+            partitions: The same for several slices.
+
+        Returns:
+            The number of rows written.
+
+        Raises:
+            SchemaMismatch: the frame does not fit the declared table; nothing was written.
+            WarehouseLocked: another process kept the database too long; nothing was written.
+            WarehouseError: the disk is full or not writable; the slices are as before.
+        """
+        declared = _declared(table)
+        slices = slices_to_write(declared, partition, partitions)
+        rows = conform(declared, frame, slices)
+        with self._replacing(declared, slices) as con:
+            if rows.height:
+                con.register("incoming", _ArrowStream(rows))
+                execute(con, f"INSERT INTO {SCHEMA}.{table} BY NAME SELECT * FROM incoming")
+                con.unregister("incoming")
+        return rows.height
+
+    def write_frames(
+        self,
+        table: str,
+        frames: Iterable[pl.DataFrame],
+        partition: Partition | None = None,
+        *,
+        partitions: Sequence[Partition] = (),
+    ) -> int:
+        """Like ``write``, for more rows than fit into memory.
+
+        The frames wait in Parquet files beside the database until the last has come; only
+        then is the lock taken, and the slices are replaced in one transaction.
+        """
+        declared = _declared(table)
+        slices = slices_to_write(declared, partition, partitions)
+        rows = 0
+        with self._spool(f"writing {table}") as folder:
+            for number, frame in enumerate(frames):
+                part = conform(declared, frame, slices)
+                rows += part.height
+                part.write_parquet(folder / f"{number:06}.parquet", compression="lz4")
+            with self._replacing(declared, slices) as con:
+                if rows:
+                    # Reading sorts; keeping the order of the frames here would cost memory.
+                    execute(con, "SET preserve_insertion_order = false")
+                    source = f"read_parquet({literal(f'{folder}/*.parquet')})"
+                    execute(con, f"INSERT INTO {SCHEMA}.{table} BY NAME SELECT * FROM {source}")
+                    _check_keys(con, declared, slices)
+        return rows
+
+    def read(
+        self,
+        table: str,
+        partition: Partition | None = None,
+        *,
+        partitions: Sequence[Partition] | None = None,
+        columns: Sequence[str] | None = None,
+        where_status: str | None = None,
+    ) -> pl.DataFrame:
+        """Return rows with the declared types, in the order of the table's key.
+
+        Args:
+            table: Name of a declared table.
+            partition: Value of some partition columns; only matching rows are read.
+            partitions: The same several times; rows that match any. None reads all.
+            columns: The columns wanted, in this order; the others are not read.
+            where_status: ``"accepted"`` or ``"rejected"`` rows only.
+        """
+        declared = _declared(table)
+        slices = slices_to_read(declared, partition, partitions)
+        schema = _selected(declared, columns)
+        sql, values = _select(declared, schema, slices, where_status)
+        sql += f" ORDER BY {', '.join(declared.key)}"
+        frame = self._fetch(sql, values, f"reading {table}{in_words(slices)}")
+        return schema.to_frame() if frame is None else frame.select(as_declared(schema))
+
+    def read_frames(
+        self,
+        table: str,
+        partition: Partition | None = None,
+        *,
+        partitions: Sequence[Partition] | None = None,
+        columns: Sequence[str] | None = None,
+        where_status: str | None = None,
+        rows: int = 50_000,
+        together: str | None = None,
+    ) -> Iterator[pl.DataFrame]:
+        """Yield what ``read`` returns in frames of about ``rows`` rows.
+
+        The rows are copied aside first, so that the database is not held meanwhile and a
+        slice replaced in between does not show.
+
+        Args:
+            table: As for ``read``, and so on for the next four.
+            partition: As for ``read``.
+            partitions: As for ``read``.
+            columns: As for ``read``.
+            where_status: As for ``read``.
+            rows: Rows of a frame, save for the last.
+            together: A column to sort by instead of the key; its equal values come in one
+                frame, which may be larger for it.
+        """
+        declared = _declared(table)
+        slices = slices_to_read(declared, partition, partitions)
+        schema = _selected(declared, columns)
+        if together is not None and together not in schema:
+            raise ValueError(f"Column {together} must be among the columns read of {table}.")
+        sql, values = _select(declared, schema, slices, where_status)
+        sql += f" ORDER BY {together or ', '.join(declared.key)}"
+        purpose = f"reading {table}{in_words(slices)}"
+        if not self.path.exists():
+            return
+        with self._spool(purpose) as folder:
+            path = folder / "rows.parquet"
+            with self._database.connection(purpose) as con:
+                options = "FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE 20480"
+                execute(con, f"COPY ({sql}) TO {literal(str(path))} ({options})", values)
+            yield from frames_of(path, rows, together, schema)
+
+    def query(
+        self, sql: str, params: Sequence[object] | Mapping[str, object] | None = None
+    ) -> pl.DataFrame:
+        """Return the result of a query that reads, on the pipeline's own database.
+
+        Args:
+            sql: A SELECT; tables are named with their schema, such as ``autoif.responses``.
+            params: Values for ``?`` (a sequence) or ``$name`` (a mapping).
+
+        Raises:
+            WarehouseError: there is no database yet.
+        """
+        frame = self._fetch(sql, params, "a query")
+        if frame is None:
+            raise WarehouseError(
+                f"There is no database {self.path} yet: materialize an asset first."
+            )
+        return frame
+
+    def migrate(self) -> None:
+        """Make the database, or bring it to this version's tables and views."""
+        with self._database.connection("migrating"):
+            pass
+
+    def publish(self) -> bool:
+        """Replace the copy that everybody else reads by the database as it is now.
+
+        Readers of the old copy keep it until they open the file again. Nothing is done where
+        the copy is current or there is no database yet.
+
+        Returns:
+            Whether a new copy was made.
+
+        Raises:
+            WarehouseError: the disk is full or not writable; the old copy is still there.
+        """
+        if not self.path.exists():
+            return False
+        wal = self.path.with_name(self.path.name + ".wal")
+        lock = self._database.lock
+        with self._database.reporting("publishing"), lock("publish.lock", "publishing"):
+            if is_current(self.path, self.published_path) and not wal.exists():
+                return False
+            # Opening and closing moves what a killed writer left in its log into the file.
+            self.migrate()
+            start = time.monotonic()
+            with lock("pipeline.lock", "copying the database to publish it"):
+                copied = copy_database(self.path, self.published_path)
+            size = copied.commit()
+            self._log(
+                f"Published {self.published_path} ({size / 1e6:.1f} MB) in "
+                f"{time.monotonic() - start:.2f} s."
+            )
+        return True
+
+    @contextmanager
+    def _replacing(
+        self, table: Table, slices: Sequence[Partition]
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Empty the slices in a transaction that the caller's inserts complete."""
+        purpose = f"writing {table.name}{in_words(slices)}"
+        where, values = condition(slices if table.partitions else None)
+        with self._database.connection(purpose) as con, transaction(con):
+            execute(con, f"DELETE FROM {SCHEMA}.{table.name} WHERE {where}", values)
+            yield con
+
+    @contextmanager
+    def _spool(self, purpose: str) -> Iterator[Path]:
+        with self._database.reporting(purpose):
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            lock = self._database.lock("pipeline.lock", purpose)
+            with spool(self.data_dir, lock) as folder:
+                yield folder
+
+    def _fetch(
+        self, sql: str, params: Sequence[object] | Mapping[str, object] | None, purpose: str
+    ) -> pl.DataFrame | None:
+        """Return the result, or None where there is no database."""
+        if not self.path.exists():
+            return None
+        with self._database.connection(purpose) as con:
+            # Guards against a query that writes.
+            execute(con, "BEGIN TRANSACTION READ ONLY")
+            relation = con.sql(sql, params=params)
+            if relation is None:
+                raise ValueError(f"Not a query that returns rows: {sql}")
+            # By way of pyarrow: handing over the relation itself works too, but then DuckDB 2.0
+            # prints forty lines about leaked references when the process ends.
+            return pl.DataFrame(relation.to_arrow_table())
+
+
+class _ArrowStream:
+    """A frame as what DuckDB reads without pyarrow: an object with only the Arrow stream."""
+
+    def __init__(self, frame: pl.DataFrame):
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
+def _declared(table: str) -> Table:
+    if table not in TABLES:
+        raise ValueError(f"There is no table {table!r}; declared are {', '.join(TABLES)}.")
+    return TABLES[table]
+
+
+def _selected(table: Table, columns: Sequence[str] | None) -> pl.Schema:
+    """Return the types of the columns wanted, in the order wanted."""
+    schema = polars_schema(table)
+    if columns is None:
+        return schema
+    unknown = [name for name in columns if name not in schema]
+    if unknown:
+        raise ValueError(
+            f"Table {table.name} has no column {', '.join(unknown)}; it has {', '.join(schema)}."
+        )
+    return pl.Schema({name: schema[name] for name in columns})
+
+
+def _select(
+    table: Table, schema: pl.Schema, slices: Sequence[Partition] | None, status: str | None
+) -> tuple[str, list[object]]:
+    """Return a query for columns, slices and status, and its parameters."""
+    where, values = condition(slices)
+    if status is not None:
+        if not table.is_gate:
+            raise ValueError(f"Table {table.name} has no status to filter by: it is not a gate.")
+        where, values = f"{where} AND status = ?", [*values, status]
+    names = ", ".join(f'"{name}"' for name in schema)
+    return f"SELECT {names} FROM {SCHEMA}.{table.name} WHERE {where}", values
+
+
+def _check_keys(con: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Partition]) -> None:
+    """Check the keys of slices whose rows came in several frames."""
+    where, values = condition(slices if table.partitions else None)
+    key = ", ".join(table.key)
+    repeated = con.execute(
+        f"SELECT {key} FROM {SCHEMA}.{table.name} WHERE {where} "
+        f"GROUP BY {key} HAVING count(*) > 1 LIMIT 1",
+        values,
+    ).fetchall()
+    if repeated:
+        raise SchemaMismatch(
+            f"The frames for table {table.name} do not fit, nothing was written:\n"
+            f"  - key ({key}) must be unique: two frames hold {repeated[0]}"
+        )

@@ -1,0 +1,57 @@
+"""Views, macros and comments: made anew from TABLES whenever their text changes."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from autoif_assets.warehouse.columns import comments, literal
+from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
+
+_FUNNEL_HEAD = """\
+-- How many rows each stage of the method holds, by batch, status and reason; `position` is the
+-- stage's place in the flow. A stage without a gate accepts all its rows.
+-- Example: SELECT * FROM autoif.funnel WHERE batch = 'b1' AND status = 'rejected';
+"""
+
+
+def views() -> dict[str, str]:
+    """Return the SQL of each view and table macro by name; each starts with its description."""
+    files = sorted(Path(__file__).parent.glob("*.sql"))
+    return {"funnel": _funnel(), **{file.stem: file.read_text("utf-8") for file in files}}
+
+
+@functools.cache
+def definitions() -> str:
+    """Return the SQL that makes every view, macro and comment in a database of plain tables."""
+    return "\n".join([*map(comments, TABLES.values()), *views().values()])
+
+
+def describe(sql: str) -> tuple[str, str]:
+    """Return the description and the example at the head of a view's SQL."""
+    head = [line[3:] for line in sql.splitlines() if line.startswith("-- ")]
+    description, _, example = " ".join(head).partition(" Example: ")
+    return description, example
+
+
+def _funnel() -> str:
+    return (
+        f"{_FUNNEL_HEAD}CREATE VIEW {SCHEMA}.funnel AS\n"
+        + "\nUNION ALL\n".join(_counts())
+        + "\nORDER BY batch, position, status, reason;\n"
+    )
+
+
+def _counts() -> Iterator[str]:
+    stages = [table for table in TABLES.values() if table.section]
+    for position, table in enumerate(stages, start=1):
+        batch = "batch" if "batch" in table.partitions else "CAST(NULL AS VARCHAR)"
+        yield (
+            f"SELECT {batch} AS batch, {position} AS position, {literal(table.name)} AS stage, "
+            f"{_status(table)}, count(*) AS rows FROM {SCHEMA}.{table.name} GROUP BY ALL"
+        )
+
+
+def _status(table: Table) -> str:
+    if table.is_gate:
+        return "status, reason"
+    return "'accepted' AS status, CAST(NULL AS VARCHAR) AS reason"

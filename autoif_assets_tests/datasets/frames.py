@@ -1,0 +1,58 @@
+"""Rows of the two tables, for the tests of this folder."""
+
+import polars as pl
+
+NASTY = [
+    "plain",
+    "",
+    "nul \0 in it",
+    "line\nfeed, carriage\r\nreturn, tab\t",
+    "unit separators \x1c\x1d\x1e\x1f and \x0b\x0c",
+    "ends of lines for str.splitlines \x85 \u2028 \u2029",
+    '"quotes" \\ back/slash \\u0041 \\n',
+    "emoji \U0001f600, family \U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "flag \U0001f1e9\U0001f1ea",
+    "中文 العربية עברית e\u0301 \ufeffbom \uffff \U0010ffff",
+    "],[ },{ \n,\n]",
+]
+
+
+def sft_examples(texts=NASTY, instructions=4, batch="b1"):
+    n = len(texts)
+    return pl.DataFrame(
+        {
+            "batch": [batch] * n,
+            "example_id": [f"{i * 7919 % 65536:04x}" for i in range(n)],
+            "prompt_id": [f"p{i}" for i in range(n)],
+            "response_id": [f"r{i}" for i in range(n)],
+            "instruction_id": [f"i{i % instructions}" for i in range(n)],
+            "query_id": [f"q{i}" for i in range(n)],
+            "prompt": [f"{text}?" for text in texts],
+            "response": list(texts),
+            "pass_rate": [0.5 + i % 2 / 2 for i in range(n)],
+            "score": [8.0 + i % 3 for i in range(n)],
+        }
+    )
+
+
+def preference_pairs(texts=NASTY, instructions=4, batch="b1"):
+    n = len(texts)
+    return pl.DataFrame(
+        {
+            "batch": [batch] * n,
+            "pair_id": [f"{i * 7919 % 65536:04x}" for i in range(n)],
+            "level": ["query" if i % 2 else "instruction" for i in range(n)],
+            "prompt_id": [f"p{i}" if i % 2 else None for i in range(n)],
+            "instruction_id": [f"i{i % instructions}" for i in range(n)],
+            "prompt": [f"{text}?" for text in texts],
+            "chosen": list(texts),
+            "rejected": [f"no: {text}" for text in texts],
+            "chosen_id": [f"c{i}" for i in range(n)],
+            "rejected_id": [f"r{i}" for i in range(n)],
+            "chosen_pass_rate": [1.0] * n,
+            "rejected_pass_rate": [0.0] * n,
+            "status": ["accepted"] * n,
+            "reason": [None] * n,
+        },
+        schema_overrides={"prompt_id": pl.String, "reason": pl.String},
+    )

@@ -1,0 +1,264 @@
+"""What the files hold."""
+
+import hashlib
+import json
+import random
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autoif_assets.datasets import (
+    files as files_module,
+)
+from autoif_assets.datasets import (
+    write_preference_dataset,
+    write_sft_dataset,
+)
+from autoif_assets_tests.datasets.frames import NASTY, preference_pairs, sft_examples
+
+
+def user(text):
+    return {"role": "user", "content": text}
+
+
+def assistant(text):
+    return {"role": "assistant", "content": text}
+
+
+def read_lines(folder, name):
+    """Both splits of a JSONL format; splitlines is the strictest idea of a line."""
+    lines = [
+        line
+        for split in ("train", "eval")
+        for line in (folder / name / f"{split}.jsonl").read_text("utf-8").splitlines()
+    ]
+    return [json.loads(line) for line in lines]
+
+
+def read_arrays(folder, name):
+    return [
+        row
+        for split in ("train", "eval")
+        for row in json.loads((folder / name / f"{split}.json").read_bytes())
+    ]
+
+
+def read_parquet(folder):
+    return pl.concat(pl.read_parquet(folder / f"parquet/{s}.parquet") for s in ("train", "eval"))
+
+
+def content(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def by_text(rows):
+    return sorted(rows, key=json.dumps)
+
+
+def test_sft_formats(tmp_path):
+    files = write_sft_dataset(sft_examples(), tmp_path / "sft", 0.3, 0)
+    expected = [(f"{text}?", text) for text in NASTY]
+    assert by_text(read_lines(tmp_path / "sft", "messages")) == by_text(
+        {"messages": [user(prompt), assistant(response)]} for prompt, response in expected
+    )
+    assert by_text(read_arrays(tmp_path / "sft", "alpaca")) == by_text(
+        {"instruction": prompt, "input": "", "output": response} for prompt, response in expected
+    )
+    parquet = read_parquet(tmp_path / "sft")
+    assert parquet.columns == [
+        "batch",
+        "example_id",
+        "prompt_id",
+        "response_id",
+        "instruction_id",
+        "query_id",
+        "pass_rate",
+        "score",
+        "messages",
+    ]
+    assert by_text(parquet["messages"].to_list()) == by_text(
+        [user(prompt), assistant(response)] for prompt, response in expected
+    )
+    assert [(file.format, file.split) for file in files] == [
+        (format, split)
+        for format in ("parquet", "messages", "alpaca")
+        for split in ("train", "eval")
+    ]
+
+
+def test_preference_formats(tmp_path):
+    write_preference_dataset(preference_pairs(), tmp_path / "preference", 0.3, 0)
+    rows = [(f"{text}?", text, f"no: {text}") for text in NASTY]
+    conversational = by_text(
+        {"prompt": [user(p)], "chosen": [assistant(c)], "rejected": [assistant(r)]}
+        for p, c, r in rows
+    )
+    assert by_text(read_lines(tmp_path / "preference", "trl")) == conversational
+    assert by_text(read_arrays(tmp_path / "preference", "ranking")) == by_text(
+        {"instruction": p, "input": "", "chosen": c, "rejected": r} for p, c, r in rows
+    )
+    parquet = read_parquet(tmp_path / "preference")
+    assert by_text(parquet.select("prompt", "chosen", "rejected").to_dicts()) == conversational
+    assert {"level", "pair_id", "instruction_id", "chosen_pass_rate"} < set(parquet.columns)
+    assert not {"status", "reason"} & set(parquet.columns)
+
+
+def test_files_are_described_as_they_are(tmp_path):
+    files = write_preference_dataset(preference_pairs(), tmp_path / "out", 0.3, 0)
+    assert len(files) == 6
+    for file in files:
+        data = file.path.read_bytes()
+        assert file.path.is_relative_to(tmp_path / "out")
+        assert (file.bytes, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    for format in ("parquet", "trl", "ranking"):
+        assert sum(file.rows for file in files if file.format == format) == len(NASTY)
+
+
+def test_no_instruction_is_on_both_sides_and_both_exports_agree(tmp_path):
+    texts = [str(i) for i in range(60)]
+    examples, pairs = sft_examples(texts, 12), preference_pairs(texts, 20)
+    write_sft_dataset(examples, tmp_path / "sft", 0.25, 5, split_with=pairs)
+    write_preference_dataset(pairs, tmp_path / "preference", 0.25, 5, split_with=examples)
+    sides = {"train": set(), "eval": set()}
+    for split, instructions in sides.items():
+        for kind in ("sft", "preference"):
+            rows = pl.read_parquet(tmp_path / kind / f"parquet/{split}.parquet")
+            assert rows.height
+            instructions.update(rows["instruction_id"])
+    assert not sides["train"] & sides["eval"]
+    assert len(sides["train"] | sides["eval"]) == 20
+
+
+def test_two_instructions_give_two_sides(tmp_path):
+    files = write_sft_dataset(sft_examples(instructions=2), tmp_path / "out", 0.001, 0)
+    assert all(file.rows for file in files)
+
+
+def test_no_share_puts_all_into_train(tmp_path):
+    files = write_sft_dataset(sft_examples(), tmp_path / "out", 0, 0)
+    assert {file.split: file.rows for file in files} == {"train": len(NASTY), "eval": 0}
+
+
+@pytest.mark.parametrize(
+    ("write", "rows"),
+    [(write_sft_dataset, sft_examples), (write_preference_dataset, preference_pairs)],
+)
+def test_equal_tables_give_equal_bytes(tmp_path, monkeypatch, write, rows):
+    monkeypatch.setattr(files_module, "_CHUNK_ROWS", 7)
+    table = rows([f"text {i}" for i in range(50)])
+    write(table, tmp_path / "one", 0.3, 1)
+    shuffled = pl.concat([table[i] for i in random.Random(0).sample(range(50), 50)], rechunk=False)
+    write(shuffled, tmp_path / "two", 0.3, 1)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    ids = pl.read_parquet(tmp_path / "one/parquet/train.parquet").to_series(1)
+    assert ids.is_sorted()
+    write(table, tmp_path / "one", 0.3, 2)
+    assert content(tmp_path / "one") != content(tmp_path / "two")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 6, 7, 8, 14, 15])
+def test_chunks_join_without_a_seam(tmp_path, monkeypatch, rows):
+    monkeypatch.setattr(files_module, "_CHUNK_ROWS", 7)
+    texts = [f"text {i:02}" for i in range(rows)]
+    write_sft_dataset(sft_examples(texts), tmp_path / "out", 0, 0)
+    for got in (
+        [row["output"] for row in read_arrays(tmp_path / "out", "alpaca")],
+        [row["messages"][1]["content"] for row in read_lines(tmp_path / "out", "messages")],
+        [row[1]["content"] for row in read_parquet(tmp_path / "out")["messages"]],
+    ):
+        assert sorted(got) == texts
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=8))
+def test_any_text_survives_every_format(tmp_path, texts):
+    write_sft_dataset(sft_examples(texts), tmp_path / "out", 0.5, 0)
+    assert sorted(row["output"] for row in read_arrays(tmp_path / "out", "alpaca")) == sorted(texts)
+    lines = read_lines(tmp_path / "out", "messages")
+    assert sorted(row["messages"][1]["content"] for row in lines) == sorted(texts)
+    parquet = read_parquet(tmp_path / "out")["messages"]
+    assert sorted(row[1]["content"] for row in parquet) == sorted(texts)
+
+
+@pytest.mark.parametrize(
+    ("write", "table", "arrays", "lines"),
+    [
+        (write_sft_dataset, sft_examples, "alpaca", "messages"),
+        (write_preference_dataset, preference_pairs, "ranking", "trl"),
+    ],
+)
+def test_empty_table_gives_valid_empty_files(tmp_path, write, table, arrays, lines):
+    rows = table()
+    files = write(rows.clear(), tmp_path / "out", 0.1, 0)
+    assert [file.rows for file in files] == [0] * 6
+    assert read_arrays(tmp_path / "out", arrays) == read_lines(tmp_path / "out", lines) == []
+    write(rows, tmp_path / "full", 0.1, 0)
+    assert read_parquet(tmp_path / "out").schema == read_parquet(tmp_path / "full").schema
+    # What has no rows is not offered: the libraries refuse to load it.
+    assert json.loads((tmp_path / "out/dataset_info.json").read_text()) == {}
+    assert "configs:" not in (tmp_path / "out/README.md").read_text()
+
+
+def test_rejected_pairs_are_left_out(tmp_path):
+    pairs = preference_pairs().with_columns(
+        status=pl.when(pl.col("pair_id") == "0000")
+        .then(pl.lit("rejected"))
+        .otherwise(pl.lit("accepted"))
+    )
+    write_preference_dataset(pairs, tmp_path / "out", 0.3, 0)
+    ids = read_parquet(tmp_path / "out")["pair_id"].to_list()
+    assert sorted(ids) == sorted(set(pairs["pair_id"]) - {"0000"})
+
+
+def test_a_row_made_by_two_batches_is_one_row(tmp_path):
+    again = sft_examples(batch="b0").head(3)
+    write_sft_dataset(pl.concat([sft_examples(), again]), tmp_path / "out", 0.3, 0)
+    rows = read_parquet(tmp_path / "out")
+    assert rows.height == len(NASTY)
+    assert set(rows.filter(batch="b0")["example_id"]) == set(again["example_id"])
+
+
+def test_card_names_what_is_there(tmp_path):
+    files = write_sft_dataset(sft_examples(), tmp_path / "out", 0.3, 0)
+    card = (tmp_path / "out/README.md").read_text()
+    for file in files:
+        assert file.path.relative_to(tmp_path / "out").as_posix() in card
+        assert file.sha256 in card
+    for column in read_parquet(tmp_path / "out").columns:
+        assert f"| `{column}` |" in card
+    assert "as in the table" not in card
+    assert str(tmp_path) not in card
+
+
+def test_other_columns_reach_parquet_only(tmp_path):
+    table = sft_examples().with_columns(tags=pl.lit(["a", "b"]), note=pl.lit({"k": 1}))
+    write_sft_dataset(table, tmp_path / "out", 0.3, 0)
+    assert read_parquet(tmp_path / "out")["tags"].to_list() == [["a", "b"]] * len(NASTY)
+    assert {*read_lines(tmp_path / "out", "messages")[0]} == {"messages"}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (sft_examples().drop("response"), "the table has no response"),
+        (sft_examples().drop("prompt", "response"), "no prompt and no response"),
+        (
+            sft_examples().with_columns(response=pl.lit(None, pl.String)),
+            "Row example_id=.* of the sft export has no response",
+        ),
+    ],
+)
+def test_unusable_tables_are_refused_and_nothing_changes(tmp_path, table, message):
+    write_sft_dataset(sft_examples(), tmp_path / "out", 0.3, 0)
+    before = content(tmp_path / "out")
+    with pytest.raises(ValueError, match=message):
+        write_sft_dataset(table, tmp_path / "out", 0.3, 0)
+    assert content(tmp_path / "out") == before

@@ -1,0 +1,144 @@
+"""The libraries that read these folders do read them."""
+
+import json
+
+import pytest
+
+from autoif_assets.datasets import write_preference_dataset, write_sft_dataset
+from autoif_assets_tests.datasets.frames import NASTY, preference_pairs, sft_examples
+
+# Keys of a dataset description, by LLaMA-Factory's data/README.md.
+DESCRIPTION = {"file_name", "formatting", "ranking", "columns", "tags"}
+ALPACA_COLUMNS = {"prompt", "query", "response", "history", "system", "chosen", "rejected"}
+SHAREGPT_COLUMNS = {"messages", "system", "tools", "chosen", "rejected"}
+TAGS = {"role_tag", "content_tag", "user_tag", "assistant_tag", "system_tag"}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    write_sft_dataset(sft_examples(), tmp_path / "sft", 0.3, 0)
+    write_preference_dataset(preference_pairs(), tmp_path / "preference", 0.3, 0)
+    return tmp_path
+
+
+def read_rows(path):
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return json.loads(path.read_bytes())
+
+
+def as_llama_factory(row, entry):
+    """The prompt and answers LLaMA-Factory would train on, by its documented rules."""
+    columns = entry["columns"]
+    if entry["formatting"] == "sharegpt":
+        tags = entry["tags"]
+        turns = [(m[tags["role_tag"]], m[tags["content_tag"]]) for m in row[columns["messages"]]]
+        assert [role for role, _ in turns] == [tags["user_tag"], tags["assistant_tag"]]
+        return tuple(text for _, text in turns)
+    prompt = "\n".join(filter(None, [row[columns["prompt"]], row[columns["query"]]]))
+    answers = ("chosen", "rejected") if entry.get("ranking") else ("response",)
+    return (prompt, *(row[columns[answer]] for answer in answers))
+
+
+def test_dataset_info_is_what_llama_factory_documents(folders):
+    names = set()
+    for folder in ("sft", "preference"):
+        entries = json.loads((folders / folder / "dataset_info.json").read_text())
+        assert not names & set(entries)
+        names |= set(entries)
+        for entry in entries.values():
+            assert set(entry) <= DESCRIPTION
+            alpaca = entry["formatting"] == "alpaca"
+            assert set(entry["columns"]) <= (ALPACA_COLUMNS if alpaca else SHAREGPT_COLUMNS)
+            assert set(entry.get("tags", ())) <= TAGS
+            assert (folders / folder / entry["file_name"]).is_file()
+    assert names == {
+        f"autoif_{kind}_{split}"
+        for kind in ("sft", "sft_messages", "preference")
+        for split in ("train", "eval")
+    }
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "expected"),
+    [
+        ("sft", "autoif_sft", [(f"{t}?", t) for t in NASTY]),
+        ("sft", "autoif_sft_messages", [(f"{t}?", t) for t in NASTY]),
+        ("preference", "autoif_preference", [(f"{t}?", t, f"no: {t}") for t in NASTY]),
+    ],
+)
+def test_llama_factory_sees_the_rows(folders, folder, name, expected):
+    entries = json.loads((folders / folder / "dataset_info.json").read_text())
+    seen = [
+        as_llama_factory(row, entries[f"{name}_{split}"])
+        for split in ("train", "eval")
+        for row in read_rows(folders / folder / entries[f"{name}_{split}"]["file_name"])
+    ]
+    assert sorted(seen) == sorted(expected)
+
+
+@pytest.fixture
+def load_dataset(tmp_path, monkeypatch):
+    """The `datasets` library, offline and with its cache in the test's folder."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+
+    def load(path, **options):
+        return datasets.load_dataset(str(path), cache_dir=str(tmp_path / "cache"), **options)
+
+    return load
+
+
+def contents(loaded, column):
+    """Texts of a column of messages over all splits, sorted."""
+    return sorted(
+        message["content"]
+        for rows in loaded.values()
+        for messages in rows[column]
+        for message in messages
+    )
+
+
+def both_splits(folder, format, suffix):
+    return {split: str(folder / format / f"{split}.{suffix}") for split in ("train", "eval")}
+
+
+SFT_TEXTS = sorted(text for response in NASTY for text in (f"{response}?", response))
+PAIR_TEXTS = {
+    "prompt": sorted(f"{text}?" for text in NASTY),
+    "chosen": sorted(NASTY),
+    "rejected": sorted(f"no: {text}" for text in NASTY),
+}
+
+
+@pytest.mark.slow
+def test_datasets_loads_the_folder_by_its_card(folders, load_dataset):
+    sft = load_dataset(folders / "sft")
+    assert set(sft) == {"train", "eval"}
+    assert contents(sft, "messages") == SFT_TEXTS
+    assert sft["train"].features["score"].dtype == "float64"
+    preference = load_dataset(folders / "preference")
+    for column, texts in PAIR_TEXTS.items():
+        assert contents(preference, column) == texts
+
+
+@pytest.mark.slow
+def test_datasets_loads_each_file(folders, load_dataset):
+    sft, preference = folders / "sft", folders / "preference"
+    messages = load_dataset("json", data_files=both_splits(sft, "messages", "jsonl"))
+    assert contents(messages, "messages") == SFT_TEXTS
+    alpaca = load_dataset("json", data_files=both_splits(sft, "alpaca", "json"))
+    assert sorted(t for rows in alpaca.values() for t in rows["output"]) == sorted(NASTY)
+    trl = load_dataset("json", data_files=both_splits(preference, "trl", "jsonl"))
+    ranking = load_dataset("json", data_files=both_splits(preference, "ranking", "json"))
+    for column, texts in PAIR_TEXTS.items():
+        assert contents(trl, column) == texts
+        plain = "instruction" if column == "prompt" else column
+        assert sorted(t for rows in ranking.values() for t in rows[plain]) == texts
+
+
+@pytest.mark.slow
+def test_datasets_loads_an_export_without_eval(tmp_path, load_dataset):
+    write_sft_dataset(sft_examples(), tmp_path / "sft", 0, 0)
+    loaded = load_dataset(tmp_path / "sft")
+    assert {split: rows.num_rows for split, rows in loaded.items()} == {"train": len(NASTY)}

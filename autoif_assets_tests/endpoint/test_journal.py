@@ -1,0 +1,166 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoif_assets.endpoint import EndpointError, Journal, llm_calls
+from autoif_assets.endpoint.journal import decode_name, encode_name
+from autoif_assets.warehouse.tables import TABLES
+
+ZERO = {"prompt_tokens": None, "cached_tokens": None, "completion_tokens": None}
+
+
+def line(call="c1", samples=(0,), texts=("a",), finished="2026-01-01T00:00:01.000000", **changes):
+    record = {
+        "call_id": call,
+        "model": "tiny",
+        "base_url": "http://x/v1",
+        "role": "response",
+        "prompt": "p",
+        "parameters": {"n": 2},
+        "with_schema": False,
+        "samples": list(samples),
+        "choices": [{"text": t, "reasoning": None, "finish_reason": "stop"} for t in texts],
+        "usage": ZERO,
+        "attempts": 1,
+        "latency_s": 0.5,
+        "started": "2026-01-01T00:00:00.000000+00:00",
+        "finished": finished + "+00:00",
+        "error": None,
+        "final": True,
+    }
+    return record | changes
+
+
+def held(journal, call="c1"):
+    return {sample: choice.text for sample, choice in journal.held(call).choices.items()}
+
+
+@given(st.text(min_size=1, max_size=400))
+def test_names_are_safe_and_reversible(name):
+    encoded = encode_name(name)
+    assert decode_name(encoded) == name
+    assert "." not in encoded and "\\" not in encoded
+    assert all(0 < len(part) <= 255 and part.isascii() for part in encoded.split("/"))
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_names_differ_where_the_texts_do(one, other):
+    assert (encode_name(one) == encode_name(other)) == (one == other)
+
+
+@pytest.mark.parametrize("batch", ["..", ".", "a/b", "2026-01-01", "é/ü", "x" * 1000, "con:aux*?"])
+def test_any_batch_key_stays_inside_the_folder(tmp_path, batch):
+    folder = tmp_path / "journals"
+    with Journal(folder, "responses", batch, "run1") as journal:
+        journal.append(line())
+    assert folder in journal.path.resolve().parents
+    assert held(Journal(folder, "responses", batch, "run2")) == {0: "a"}
+
+
+def test_journals_of_a_batch_whose_name_begins_with_anothers_stay_apart(tmp_path):
+    short, long = "x" * 180, "x" * 200
+    for batch in (short, long):
+        with Journal(tmp_path, "responses", batch, "run1") as journal:
+            journal.append(line(texts=[batch]))
+    assert held(Journal(tmp_path, "responses", short, "run2")) == {0: short}
+    assert held(Journal(tmp_path, "responses", long, "run2")) == {0: long}
+
+
+def test_lines_of_one_call_merge_across_files_and_the_later_sample_wins(tmp_path):
+    with Journal(tmp_path, "a", "b", "zzz") as journal:
+        journal.append(line(samples=[0, 1], texts=["old0", "old1"], attempts=2))
+    with Journal(tmp_path, "a", "b", "aaa") as journal:
+        journal.append(line(samples=[1], texts=["new1"], finished="2026-01-02T00:00:00.000000"))
+    journal = Journal(tmp_path, "a", "b", "mmm")
+    assert held(journal) == {0: "old0", 1: "new1"}
+    (row,) = llm_calls(tmp_path, "a", "b").to_dicts()
+    assert row["completions"] == ["old0", "new1"]
+    assert row["attempts"] == 3
+
+
+def test_every_way_a_last_line_can_be_torn_is_ignored_and_counted(tmp_path):
+    with Journal(tmp_path, "a", "b", "run1") as journal:
+        journal.append(line("c1", texts=["ä"]))
+        journal.append(line("c2", texts=["ö"]))
+    whole = journal.path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for end in range(first + 1, len(whole) - 1):
+        journal.path.write_bytes(whole[:end])
+        with Journal(tmp_path, "a", "b", "run1") as torn:
+            assert torn.torn == 1
+            assert held(torn, "c1") == {0: "ä"}
+            assert held(torn, "c2") == {}
+            if end % 50 == 0:
+                torn.append(line("c2", texts=["again"]))
+                after = Journal(tmp_path, "a", "b", "run2")
+                assert (after.torn, held(after, "c2")) == (1, {0: "again"})
+
+
+def test_a_whole_line_without_its_newline_counts_and_can_be_followed(tmp_path):
+    with Journal(tmp_path, "a", "b", "run1") as journal:
+        journal.append(line("c1"))
+    journal.path.write_bytes(journal.path.read_bytes()[:-1])
+    with Journal(tmp_path, "a", "b", "run1") as journal:
+        assert (journal.torn, held(journal)) == (0, {0: "a"})
+        journal.append(line("c2"))
+    after = Journal(tmp_path, "a", "b", "run2")
+    assert (held(after, "c1"), held(after, "c2")) == ({0: "a"}, {0: "a"})
+
+
+def test_a_refusal_is_held_until_an_answer_follows_and_a_passing_failure_is_not(tmp_path):
+    refused = line(samples=[], texts=[], error="400: too long")
+    passing = line("c2", samples=[], texts=[], error="gave up", final=False)
+    with Journal(tmp_path, "a", "b", "run1") as journal:
+        journal.append(refused)
+        journal.append(passing)
+        assert journal.held("c1").error == "400: too long"
+        assert journal.held("c2").error is None
+        journal.append(line(finished="2026-01-02T00:00:00.000000"))
+        assert journal.held("c1").error is None
+    errors = llm_calls(tmp_path, "a", "b").sort("call_id")["error"].to_list()
+    assert errors == [None, "gave up"]
+
+
+def test_appended_lines_are_with_the_system_at_once(tmp_path):
+    journal = Journal(tmp_path, "a", "b", "run1")
+    for number in range(3):
+        journal.append(line(f"c{number}"))
+        assert len(journal.path.read_bytes().splitlines()) == number + 1
+    journal.close()
+
+
+def test_a_folder_that_cannot_be_written_is_said_with_its_path(tmp_path):
+    (tmp_path / "a").write_text("a file where a folder should be")
+    with pytest.raises(EndpointError, match=r"journal .*run1\.jsonl cannot be written"):
+        Journal(tmp_path, "a", "b", "run1").append(line())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said_with_the_path(tmp_path, monkeypatch):
+    journal = Journal(tmp_path, "a", "b", "run1")
+    monkeypatch.setattr(journal, "_open", lambda: os.open("/dev/full", os.O_WRONLY))
+    with pytest.raises(EndpointError, match=r"run1\.jsonl cannot be written: No space left"):
+        journal.append(line())
+    journal.close()
+
+
+def test_llm_calls_has_the_declared_columns_and_types(tmp_path):
+    declared = TABLES["llm_calls"].columns
+    empty = llm_calls(tmp_path, "a", "b")
+    assert empty.columns == [column.name for column in declared]
+    usage = {"prompt_tokens": 7, "cached_tokens": 2, "completion_tokens": 5}
+    with Journal(tmp_path, "a", "b", "run1") as journal:
+        journal.append(line(usage=usage))
+        journal.append(line(samples=[1], texts=["<think>x</think>y"], usage=ZERO))
+    frame = llm_calls(tmp_path, "a", "b")
+    assert frame.schema == empty.schema
+    row = frame.to_dicts()[0]
+    assert not [c.name for c in declared if not c.nullable and row[c.name] is None]
+    assert row["completions"] == ["a", "<think>x</think>y"]
+    assert (row["prompt_tokens"], row["cached_tokens"], row["completion_tokens"]) == (7, 2, 5)
+    assert json.loads(row["request"]) == {"n": 2}
+    assert row["started_at"].isoformat() == "2026-01-01T00:00:00+00:00"

@@ -1,0 +1,79 @@
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoif_assets.method.ids import content_id, normalise
+from autoif_assets.method.seeds import select_instructions, select_queries
+
+CANDIDATES = {"source": pl.String, "line": pl.Int64, "text": pl.String, "reason": pl.String}
+
+
+def candidates(texts, reasons=None):
+    rows = zip(texts, reasons or [None] * len(texts), strict=True)
+    return pl.DataFrame(
+        [("f", line, text, reason) for line, (text, reason) in enumerate(rows, start=1)],
+        schema=CANDIDATES,
+        orient="row",
+    )
+
+
+def test_both_limits_are_exclusive():
+    frame = select_queries(candidates(["x" * n for n in (20, 21, 299, 300)]), 20, 300)
+    assert frame["reason"].to_list() == ["too_short", None, None, "too_long"]
+    assert frame["status"].to_list() == ["rejected", "accepted", "accepted", "rejected"]
+
+
+def test_reasons_in_order():
+    texts = ["Why is the sky blue?", "Why is the  sky blue?", "why is sky blue", "", None, None]
+    reasons = [None, None, None, None, None, "no_human_turn"]
+    frame = select_queries(candidates(texts, reasons), 5, 100)
+    assert frame["reason"].to_list() == [
+        None,
+        "duplicate",
+        "near_duplicate",
+        "empty",
+        "empty",
+        "no_human_turn",
+    ]
+    assert frame["query"].to_list()[3:] == ["", "", ""]
+
+
+def test_a_query_keeps_its_line_breaks_and_its_id_ignores_them():
+    frame = select_queries(candidates(["  Fix this:\r\nx = 1\ry\n"]), 5, 100)
+    assert frame["query"].item() == "Fix this:\nx = 1\ny"
+    assert frame["query_id"].item() == content_id("query", "Fix this: x = 1 y")
+
+
+def test_a_rejected_text_is_no_original():
+    frame = select_queries(candidates(["a b c", "Please, a b c."]), 5, 100)
+    assert frame["reason"].to_list() == ["too_short", None]
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=12)), max_size=10))
+def test_every_candidate_stays_and_accepted_ids_differ(texts):
+    frame = select_queries(candidates(texts), 2, 9)
+    assert frame["line"].to_list() == list(range(1, len(texts) + 1))
+    accepted = frame.filter(status="accepted")
+    assert accepted["query_id"].is_unique().all()
+    assert accepted["query"].str.len_chars().is_between(3, 8).all()
+    assert (frame["reason"].is_null() == (frame["status"] == "accepted")).all()
+    assert all(
+        key == content_id("query", normalise(query))
+        for key, query in frame.select("query_id", "query").iter_rows()
+    )
+
+
+def test_instructions():
+    frame = pl.DataFrame(
+        {
+            "source": ["f"] * 5,
+            "line": [1, 2, 3, 4, 5],
+            "text": ["Use  no\ncommas.", "Use no commas.", "use no comma", " ", "Use 3 dots."],
+            "category": ["punctuation", None, None, " ", ""],
+        }
+    )
+    frame = select_instructions(frame)
+    assert frame["instruction"].to_list()[0] == "Use no commas."
+    assert frame["instruction_id"].to_list()[0] == content_id("instruction", "Use no commas.")
+    assert frame["reason"].to_list() == [None, "duplicate", "near_duplicate", "empty", None]
+    assert frame["category"].to_list() == ["punctuation", None, None, None, None]

@@ -1,0 +1,218 @@
+"""What each kind of verifier yields."""
+
+import sys
+from itertools import chain
+
+import pytest
+
+from autoif_assets.sandbox import Limits, Outcome, Sandbox, Unit
+from autoif_assets.sandbox.batches import INPUTS
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox runs on Linux")
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    limits = Limits(call_cpu_s=0.2, call_wall_s=1.0, unit_wall_s=10.0)
+    with Sandbox(workers=1, limits=limits) as opened:
+        yield opened
+
+
+def judge(sandbox, source, *inputs):
+    (result,) = sandbox.evaluate([Unit("u", source, inputs)])
+    assert result.id == "u"
+    assert len(result.outcomes) == len(result.details) == len(inputs)
+    return result
+
+
+def test_one_namespace_with_helpers_and_imports(sandbox):
+    source = (
+        "import re\nfrom collections import Counter\nLIMIT = 2\n"
+        "def helper(text):\n    return Counter(re.findall('a', text))['a'] > LIMIT\n"
+        "def evaluate(response):\n    return helper(response)\n"
+    )
+    assert judge(sandbox, source, "aaa", "aa").outcomes == ("pass", "fail")
+
+
+@pytest.mark.parametrize(
+    ("expression", "outcome"),
+    [
+        ("True", "pass"),
+        ("False", "fail"),
+        ("1", "not_bool"),
+        ("None", "not_bool"),
+        ("'True'", "not_bool"),
+        ("[True]", "not_bool"),
+        ("1 / 0", "error"),
+        ("exit()", "error"),
+        ("[0] * 10**11", "memory"),
+        ("undefined", "error"),
+    ],
+)
+def test_outcome_of_an_answer(sandbox, expression, outcome):
+    result = judge(sandbox, f"def evaluate(r): return {expression}", "x")
+    assert result.outcomes == (outcome,)
+    assert bool(result.details[0]) == (not result.outcomes[0].is_verdict)
+
+
+def test_details_name_the_cause(sandbox):
+    result = judge(sandbox, "def evaluate(r): raise ValueError('no ' + r)", "a\nb")
+    assert result.details == ("ValueError: no a b",)
+    assert judge(sandbox, "def evaluate(r): return 0.5", "x").details == ("float",)
+    assert judge(sandbox, "import socket\n", "x").details == ("forbidden_import:socket",)
+    assert judge(sandbox, "x = 1", "x").details == ("no_evaluate",)
+    assert judge(sandbox, "def evaluate(", "x").details[0].startswith("syntax_error: ")
+    assert judge(sandbox, "#" * 99999, "x").details == ("source_too_long",)
+
+
+def test_printing_and_reading_are_harmless(sandbox):
+    source = "def evaluate(r):\n    print(r * 1000)\n    return True"
+    assert judge(sandbox, source, "x").outcomes == ("pass",)
+    assert judge(sandbox, "def evaluate(r): return bool(input())", "x").details == (
+        "EOFError: EOF when reading a line",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\0", "a\0b", "\ud800", "\udfff\ud800", "\U0001f600", "\r\n\u2028", "é" * 1000],
+    ids=ascii,
+)
+def test_texts_survive_the_trip(sandbox, text):
+    source = f"def evaluate(r): return r == {ascii(text)} and type(r) is str"
+    assert judge(sandbox, source, text).outcomes == ("pass",)
+
+
+def test_ten_megabytes_survive_the_trip(sandbox):
+    source = "def evaluate(r): return len(r) == 10_000_000 and set(r) == {'é'}"
+    assert judge(sandbox, source, "é" * 10_000_000).outcomes == ("pass",)
+
+
+def test_no_inputs(sandbox):
+    assert judge(sandbox, "def evaluate(r): return True").outcomes == ()
+
+
+def test_more_inputs_than_a_request_holds(sandbox):
+    texts = [str(n) for n in range(2 * INPUTS + 5)]
+    result = judge(sandbox, "def evaluate(r): return int(r) % 3 == 0", *texts)
+    assert result.outcomes == tuple(
+        Outcome.PASS if n % 3 == 0 else Outcome.FAIL for n in range(len(texts))
+    )
+
+
+def test_slow_inputs_only_are_timeouts(sandbox):
+    source = "def evaluate(r):\n    while r == 'slow': pass\n    return r == 'good'"
+    result = judge(sandbox, source, "good", "slow", "bad", "slow", "good")
+    assert result.outcomes == ("pass", "timeout", "fail", "timeout", "pass")
+
+
+def test_crashing_inputs_only_are_crashes(sandbox):
+    source = (
+        "import enum\ndef evaluate(r):\n"
+        "    if r == 'crash': enum.sys.modules['ctypes'].string_at(0)\n    return r == 'good'"
+    )
+    result = judge(sandbox, source, "good", "crash", "bad", "crash", "good")
+    assert result.outcomes == ("pass", "crash", "fail", "crash", "pass")
+    assert result.details[1] == "SIGSEGV"
+
+
+def test_the_rest_is_skipped_after_three_strikes(sandbox):
+    result = judge(sandbox, "def evaluate(r):\n    while True: pass", *"abcdef")
+    assert result.outcomes == ("timeout",) * 3 + ("skipped",) * 3
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import random\ndef evaluate(r): return random.random() < 0.5",
+        "seen = set()\ndef evaluate(r):\n    new = r not in seen\n    seen.add(r)\n    return new",
+        "n = [0]\ndef evaluate(r):\n    n[0] += 1\n    return n[0] % 2 == 0",
+        "import time\ndef evaluate(r): return time.time_ns() // 100 % 2 == 0",
+        "def evaluate(r, calls=[]):\n    calls.append(r)\n    return len(calls) == 1",
+        "n = [0]\ndef evaluate(r):\n    n[0] += 1\n    if n[0] > 32: raise ValueError\n    return True",
+    ],
+)
+@pytest.mark.parametrize("count", [16, 32])
+def test_nondeterministic_verifiers_are_named(sandbox, source, count):
+    result = judge(sandbox, source, *map(str, range(count)))
+    if "n[0] > 32" in source and count == 16:
+        assert result.reason is None  # 24 calls: it has not shown yet
+    else:
+        assert result.reason == "nondeterministic"
+
+
+def test_hanging_in_the_repeated_call_is_nondeterministic(sandbox):
+    source = (
+        "n = []\ndef evaluate(r):\n    n.append(r)\n    while len(n) > 2:\n"
+        "        try:\n            while True: pass\n        except BaseException: pass\n"
+        "    return True"
+    )
+    result = judge(sandbox, source, "a", "b")
+    assert (result.outcomes, result.reason) == (("pass", "pass"), "nondeterministic")
+
+
+def test_deterministic_verifiers_are_not(sandbox):
+    source = "import random\ndef evaluate(r):\n    random.seed(r)\n    return random.random() < 0.5"
+    assert judge(sandbox, source, *map(str, range(50))).reason is None
+
+
+def test_state_does_not_reach_other_verifiers(sandbox):
+    writer = "import re, string\nre.mark = string.mark = 1\ndef evaluate(r): return True"
+    reader = "import re, string\ndef evaluate(r): return hasattr(re, 'mark') or hasattr(string, 'mark')"
+    units = [Unit(str(n), source, ["x"]) for n, source in enumerate([writer, reader] * 3)]
+    found = [result.outcomes[0] for result in sandbox.evaluate(units)]
+    assert found == ["pass", "fail"] * 3
+
+
+def test_the_hash_of_strings_is_fixed(sandbox):
+    source = "def evaluate(r): return hash(r) % 2 == 0"
+    texts = [str(n) for n in range(64)]
+    first = judge(sandbox, source, *texts).outcomes
+    with Sandbox(workers=1) as other:
+        assert judge(other, source, *texts).outcomes == first
+
+
+def test_strings_as_verdicts_on_request():
+    source = "def evaluate(r): return r"
+    with Sandbox(workers=1, coerce_strings=True) as sandbox:
+        result = judge(sandbox, source, "true", "False", " TRUE\n", "yes", "")
+    assert result.outcomes == ("pass", "fail", "pass", "not_bool", "not_bool")
+
+
+def test_optional_modules(tmp_path, monkeypatch):
+    (tmp_path / "autoif_extra.py").write_text("WORDS = {'good'}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "import autoif_extra\ndef evaluate(r): return r in autoif_extra.WORDS"
+    with Sandbox(workers=1, modules=["autoif_extra"]) as sandbox:
+        assert judge(sandbox, source, "good", "bad").outcomes == ("pass", "fail")
+    with Sandbox(workers=1) as sandbox:
+        assert judge(sandbox, source, "good").details == ("forbidden_import:autoif_extra",)
+
+
+def test_lazy_parts_of_the_standard_library(sandbox):
+    source = (
+        "import datetime, statistics, json, urllib.parse\ndef evaluate(r):\n"
+        "    datetime.datetime.strptime('2024-01-02', '%Y-%m-%d')\n"
+        "    'é'.encode('utf-16'), b'x'.decode('cp1252'), 'ü.de'.encode('idna')\n"
+        "    statistics.median([1, 2]), json.loads('[1]'), urllib.parse.urlparse(r)\n"
+        "    return True"
+    )
+    assert judge(sandbox, source, "http://x").outcomes == ("pass",)
+
+
+def test_units_that_are_not_text_are_refused(sandbox):
+    with pytest.raises(TypeError, match="Unit 'u': input 1 is NoneType"):
+        list(sandbox.evaluate([Unit("u", "", ["a", None])]))
+    with pytest.raises(TypeError, match="one string"):
+        list(sandbox.evaluate([Unit("u", "", "abc")]))
+    assert judge(sandbox, "def evaluate(r): return True", "x").outcomes == ("pass",)
+
+
+def test_results_come_in_the_order_of_the_units():
+    slow = "def evaluate(r):\n    for _ in range(10**6): pass\n    return True"
+    fast = "def evaluate(r): return True"
+    units = [Unit(str(n), slow if n % 7 == 0 else fast, ["x"]) for n in range(40)]
+    with Sandbox(workers=2) as sandbox:
+        results = list(sandbox.evaluate(chain(units)))
+    assert [result.id for result in results] == [unit.id for unit in units]
+    assert all(result.cpu_s > 0 for result in results)

@@ -1,0 +1,105 @@
+"""Share mode: the same verdicts as strict mode, and only harmless verifiers together."""
+
+import sys
+
+import pytest
+
+from autoif_assets.sandbox import Limits, Sandbox, Unit
+from autoif_assets.sandbox.batches import batches
+from autoif_assets.sandbox.share import may_share
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox runs on Linux")
+LIMITS = Limits(call_cpu_s=0.1, unit_wall_s=5.0)
+GOOD = "def evaluate(r): return 'a' in r"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import re\ndef evaluate(r): return bool(re.findall(r'[a-z]', r))",
+        "from collections import Counter\ndef evaluate(r): return Counter(r)['a'] > 1",
+        "def helper(w):\n    n = {}\n    n[w] = 1\n    return n\n"
+        "def evaluate(r):\n    try:\n        return helper(r)[r] == 1\n"
+        "    except (KeyError, ValueError) as error:\n        return error.args == ()",
+        "import string as s\ndef evaluate(r): return all(c in s.ascii_letters for c in r)",
+        "def evaluate(r):\n    total = 0\n    for w in r.split():\n        total += len(w)\n"
+        "    return f'{total:>3}' != '' and (lambda x: x)(True)",
+    ],
+)
+def test_ordinary_verifiers_share(source):
+    assert may_share(source)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return ().__class__",
+        "return getattr(r, 'x')",
+        "return eval(r)",
+        "return exec(r)",
+        "return globals()",
+        "return '{0.x}'.format(r)",
+        "return type(r)",
+        "return __builtins__",
+        "return open(r)",
+        "import random\n    return random.random()",
+        "import re\n    re.match = None\n    return True",
+        "import re\n    re.purge()\n    return True",
+        "import re\n    return re.enum.sys",
+        "from string import Formatter\n    return True",
+        "from re import *\n    return True",
+        "import functools\n    return functools.update_wrapper",
+        "try:\n        pass\n    except:\n        pass",
+        "try:\n        pass\n    except BaseException:\n        pass",
+        "del r",
+        "class A: pass",
+        "return (x for x in r).gi_frame",
+        "return unknown",
+        "with r: pass",
+    ],
+)
+def test_others_run_alone(body):
+    assert not may_share(f"def evaluate(r):\n    {body}\n")
+
+
+def test_neighbours_of_a_group_with_equal_inputs_join():
+    inputs = ["a", "b"]
+    units = [
+        Unit("1", GOOD, inputs, "g"),
+        Unit("2", GOOD, list(inputs), "g"),
+        Unit("3", GOOD, ["c"], "g"),
+        Unit("4", GOOD, ["c"], "h"),
+        Unit("5", GOOD, ["c"], "h"),
+        Unit("6", GOOD, ["c"]),
+        Unit("7", "import os", ["c"], "h"),
+        Unit("8", GOOD, ["c"], "h"),
+    ]
+    shared = [batch.numbers for batch in batches(units, LIMITS, share=True)]
+    assert shared == [[0, 1], [2], [3, 4], [5], [6], [7]]
+    assert [batch.numbers for batch in batches(units, LIMITS, share=False)] == [
+        [n] for n in range(8)
+    ]
+
+
+@linux
+def test_same_verdicts_as_strict_mode():
+    sources = [
+        GOOD,
+        "def evaluate(r): return len(r) > 1",
+        "def evaluate(r):\n    while r == 'b': pass\n    return True",
+        "def evaluate(r): return len('x' * 10**10) > 0",
+        "def evaluate(r): return 1 / 0",
+        "def evaluate(",
+        "def evaluate(r): return 'true'",
+        "n = [0]\ndef evaluate(r):\n    n[0] += 1\n    return n[0] == 1",
+    ]
+    units = [
+        Unit(f"{group}/{n}", source, ["a", "b", "ab"], group)
+        for group in ("g", "h", "i")
+        for n, source in enumerate(sources)
+        if n not in (2, 3) or group == "h"
+    ]
+    with Sandbox(1, LIMITS) as strict, Sandbox(1, LIMITS, share=True) as shared:
+        expected = [(r.id, r.outcomes, r.details, r.reason) for r in strict.evaluate(units)]
+        found = [(r.id, r.outcomes, r.details, r.reason) for r in shared.evaluate(units)]
+    assert found == expected

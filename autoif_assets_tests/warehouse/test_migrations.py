@@ -1,0 +1,139 @@
+"""The numbered files make the declared tables, and a file of any version opens."""
+
+import duckdb
+import pytest
+
+from autoif_assets.warehouse import TABLES, Warehouse, WrongVersion
+from autoif_assets.warehouse import migrations as module
+from autoif_assets.warehouse.migrations import Migration, all_migrations, migrate
+
+from .samples import sample
+
+QUERIES = TABLES["augmented_queries"]
+
+
+def columns(con: duckdb.DuckDBPyConnection) -> set[tuple]:
+    return set(
+        con.execute(
+            "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
+            "WHERE schema_name = 'autoif' AND table_name IN "
+            "(SELECT table_name FROM duckdb_tables()) AND table_name <> 'migrations'"
+        ).fetchall()
+    )
+
+
+def test_the_files_make_the_declared_tables(tmp_path):
+    migrated, declared = duckdb.connect(), duckdb.connect()
+    migrate(migrated, tmp_path, print)
+    declared.execute("CREATE SCHEMA autoif")
+    declared.execute(module.first_migration())
+    assert columns(migrated) == columns(declared)
+
+
+def test_numbers_run_from_one_without_gaps():
+    numbers = [migration.number for migration in all_migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("version", [migration.number for migration in all_migrations()])
+def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(tmp_path, monkeypatch, version):
+    monkeypatch.setattr(module, "all_migrations", lambda: all_migrations()[:version])
+    monkeypatch.setattr(module, "definitions", lambda: "SELECT 1")
+    con = duckdb.connect(tmp_path / "pipeline.duckdb")
+    migrate(con, tmp_path, print)
+    seeds = "autoif.seed_queries (query_id, query, source, line, status)"
+    con.execute(f"INSERT INTO {seeds} VALUES ('1', 'q', 's', 1, 'accepted')")
+    con.close()
+    monkeypatch.undo()
+    assert Warehouse(tmp_path).read("seed_queries")["query"].to_list() == ["q"]
+
+
+def test_each_migration_runs_once_and_is_recorded(tmp_path, monkeypatch):
+    warehouse = Warehouse(tmp_path)
+    warehouse.write(QUERIES.name, sample(QUERIES, 2, batch="b1"), {"batch": "b1"})
+    added = Migration(
+        len(all_migrations()) + 1,
+        "9999_note",
+        "ALTER TABLE autoif.seed_queries ADD COLUMN note VARCHAR",
+    )
+    monkeypatch.setattr(module, "all_migrations", lambda: (*all_migrations(), added))
+    said = []
+    upgraded = Warehouse(tmp_path, log=said.append)
+    for _ in range(2):
+        assert upgraded.read(QUERIES.name).height == 2
+    assert [line for line in said if "Upgrading" in line] == said
+    assert len(said) == 1
+    record = upgraded.query("SELECT number, name FROM autoif.migrations ORDER BY number")
+    assert record["number"].to_list() == list(range(added.number + 1))
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    warehouse = Warehouse(tmp_path)
+    warehouse.migrate()
+    broken = Migration(
+        len(all_migrations()) + 1,
+        "9999_broken",
+        "ALTER TABLE autoif.seed_queries ADD COLUMN note VARCHAR; DROP TABLE autoif.nothing",
+    )
+    with monkeypatch.context() as patch, pytest.raises(duckdb.CatalogException):
+        patch.setattr(module, "all_migrations", lambda: (*all_migrations(), broken))
+        warehouse.migrate()
+    assert "note" not in warehouse.query("FROM autoif.seed_queries").columns
+
+
+def test_a_newer_file_is_refused(tmp_path, monkeypatch):
+    newer = Migration(len(all_migrations()) + 1, "9999_newer", "SELECT 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "all_migrations", lambda: (*all_migrations(), newer))
+        Warehouse(tmp_path).migrate()
+    with pytest.raises(WrongVersion, match=f"version {newer.number}.*Upgrade autoif_assets"):
+        Warehouse(tmp_path).read(QUERIES.name)
+
+
+def test_a_file_of_an_edited_migration_is_refused(tmp_path, monkeypatch):
+    first = all_migrations()[0]
+    edited = Migration(first.number, first.name, first.sql + "\nSELECT 1;")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "all_migrations", lambda: (edited,))
+        Warehouse(tmp_path).migrate()
+    with pytest.raises(WrongVersion, match="development version"):
+        Warehouse(tmp_path).read(QUERIES.name)
+
+
+def test_views_are_made_anew_when_their_text_changes(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            module,
+            "definitions",
+            lambda: (
+                "CREATE VIEW autoif.bygone AS SELECT 1 AS a;"
+                "CREATE MACRO autoif.passed(x) AS TABLE SELECT x AS a"
+            ),
+        )
+        Warehouse(tmp_path).migrate()
+        assert Warehouse(tmp_path).query("FROM autoif.passed(2)").rows() == [(2,)]
+    names = Warehouse(tmp_path).query(
+        "SELECT view_name AS name FROM duckdb_views() WHERE schema_name = 'autoif' UNION ALL "
+        "SELECT function_name FROM duckdb_functions() WHERE schema_name = 'autoif'"
+    )["name"]
+    assert {"bygone", "passed"}.isdisjoint(names)
+    assert {"funnel", "lineage"} <= set(names)
+
+
+def test_another_database_is_not_touched(tmp_path):
+    con = duckdb.connect(tmp_path / "pipeline.duckdb")
+    con.execute("CREATE TABLE mine AS SELECT 1 AS a")
+    con.close()
+    Warehouse(tmp_path).migrate()
+    assert Warehouse(tmp_path).query("FROM main.mine").rows() == [(1,)]
+
+
+def test_comments_tell_what_columns_mean(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    warehouse.migrate()
+    found = warehouse.query(
+        "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ? "
+        "AND schema_name = 'autoif'",
+        [QUERIES.name],
+    )
+    assert dict(found.rows()) == {c.name: c.description for c in QUERIES.columns}

@@ -1,0 +1,217 @@
+"""Slices are replaced whole, and come back as they went in."""
+
+import threading
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoif_assets.warehouse import (
+    TABLES,
+    SchemaMismatch,
+    Warehouse,
+    WarehouseError,
+    WarehouseLocked,
+    empty_frame,
+    polars_schema,
+)
+
+from .samples import frames, sample
+
+QUERIES = TABLES["augmented_queries"]
+GATE = TABLES["response_scores"]
+NASTY = [
+    "it's",
+    'say "b"; DROP TABLE x; --',
+    " two  spaces ",
+    "línea\n新しい 🦆",
+    "../..",
+    "$1 ? %s {x}",
+    "x" * 300,
+]
+
+
+@pytest.fixture
+def warehouse(tmp_path) -> Warehouse:
+    return Warehouse(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Warehouse:
+    """One warehouse for all examples of a property."""
+    return Warehouse(tmp_path_factory.mktemp("kept"))
+
+
+def test_every_table_round_trips(warehouse):
+    for table in TABLES.values():
+        partition = dict.fromkeys(table.partitions, "b1")
+        frame = sample(table, 3, **partition)
+        assert warehouse.write(table.name, frame, partition or None) == 3
+        assert warehouse.read(table.name).equals(frame.sort(table.key))
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_values_round_trip(kept, data):
+    table = TABLES[data.draw(st.sampled_from(["response_verdicts", "llm_calls", "test_cases"]))]
+    partition = {name: data.draw(st.sampled_from(NASTY)) for name in table.partitions}
+    frame = data.draw(frames(table, partition))
+    kept.write(table.name, frame, partition)
+    found = kept.read(table.name, partition)
+    assert found.schema == polars_schema(table)
+    # Order of text differs between the libraries outside ASCII; the rows may not.
+    key = list(table.key)
+    assert found.sort(key).equals(frame.sort(key))
+
+
+def test_a_write_replaces_its_slice_and_no_other(warehouse):
+    for batch in ("b1", "b2"):
+        warehouse.write(QUERIES.name, sample(QUERIES, 3, batch=batch), {"batch": batch})
+    warehouse.write(QUERIES.name, sample(QUERIES, 2, "new", batch="b1"), {"batch": "b1"})
+    assert warehouse.read(QUERIES.name, {"batch": "b1"})["prompt_id"].to_list() == [
+        "new0000",
+        "new0001",
+    ]
+    assert warehouse.read(QUERIES.name, {"batch": "b2"}).height == 3
+
+
+def test_an_empty_frame_empties_its_slice(warehouse):
+    warehouse.write(QUERIES.name, sample(QUERIES, 3, batch="b1"), {"batch": "b1"})
+    assert warehouse.write(QUERIES.name, empty_frame(QUERIES), {"batch": "b1"}) == 0
+    assert warehouse.read(QUERIES.name).equals(empty_frame(QUERIES))
+
+
+def test_a_first_empty_frame_makes_a_readable_table(warehouse):
+    warehouse.write(QUERIES.name, empty_frame(QUERIES), {"batch": "b1"})
+    assert warehouse.read(QUERIES.name, {"batch": "b1"}).schema == polars_schema(QUERIES)
+
+
+def test_a_table_without_partitions_is_replaced_whole(warehouse):
+    seeds = TABLES["seed_queries"]
+    warehouse.write(seeds.name, sample(seeds, 3))
+    warehouse.write(seeds.name, sample(seeds, 1))
+    assert warehouse.read(seeds.name).height == 1
+
+
+def test_several_slices_are_written_at_once(warehouse):
+    for batch in ("b1", "b2", "b3"):
+        warehouse.write(QUERIES.name, sample(QUERIES, 3, batch=batch), {"batch": batch})
+    frame = pl.concat([sample(QUERIES, 1, batch="b1"), sample(QUERIES, 2, batch="b4")])
+    slices = [{"batch": "b1"}, {"batch": "b2"}, {"batch": "b4"}]
+    assert warehouse.write(QUERIES.name, frame, partitions=slices) == 3
+    counts = dict(warehouse.read(QUERIES.name).group_by("batch").len().rows())
+    assert counts == {"b1": 1, "b3": 3, "b4": 2}
+
+
+def test_slices_of_two_columns(warehouse):
+    calls = TABLES["llm_calls"]
+    for asset in ("responses", "verifiers"):
+        frame = sample(calls, 2, batch="b1", asset=asset)
+        warehouse.write(calls.name, frame, {"asset": asset, "batch": "b1"})
+    warehouse.write(calls.name, empty_frame(calls), {"batch": "b1", "asset": "responses"})
+    assert warehouse.read(calls.name, {"batch": "b1"})["asset"].unique().to_list() == ["verifiers"]
+
+
+@pytest.mark.parametrize("batch", NASTY)
+def test_any_text_is_a_batch_key(warehouse, batch):
+    warehouse.write(QUERIES.name, sample(QUERIES, 2, batch="other"), {"batch": "other"})
+    for rows in (2, 1):
+        warehouse.write(QUERIES.name, sample(QUERIES, rows, batch=batch), {"batch": batch})
+    assert warehouse.read(QUERIES.name, {"batch": batch})["batch"].to_list() == [batch]
+    assert warehouse.read(QUERIES.name).height == 3
+
+
+def test_read_narrows_to_columns_status_and_slices(warehouse):
+    for batch in ("b1", "b2", "b3"):
+        warehouse.write(GATE.name, sample(GATE, 4, batch=batch), {"batch": batch})
+    frame = warehouse.read(
+        GATE.name,
+        partitions=[{"batch": "b3"}, {"batch": "b1"}],
+        columns=["score", "response_id"],
+        where_status="accepted",
+    )
+    assert frame.columns == ["score", "response_id"]
+    assert frame["response_id"].to_list() == ["0001", "0003"] * 2
+    assert warehouse.read(GATE.name, partitions=[]).is_empty()
+    assert warehouse.read(GATE.name, where_status="rejected").height == 6
+
+
+def test_reading_before_anything_was_written_makes_no_file(warehouse):
+    assert warehouse.read(GATE.name, columns=["score"]).schema == {"score": pl.Float64}
+    assert not warehouse.data_dir.exists()
+    with pytest.raises(WarehouseError, match="no database"):
+        warehouse.query("SELECT 1")
+    assert warehouse.publish() is False
+
+
+def test_a_frame_that_does_not_fit_changes_nothing(warehouse):
+    warehouse.write(QUERIES.name, sample(QUERIES, 3, batch="b1"), {"batch": "b1"})
+    with pytest.raises(SchemaMismatch):
+        warehouse.write(QUERIES.name, sample(QUERIES, 3, batch="b2"), {"batch": "b1"})
+    assert warehouse.read(QUERIES.name).height == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda w: w.read("nothing"), "no table 'nothing'"),
+        (lambda w: w.read(QUERIES.name, columns=["nothing"]), "no column nothing"),
+        (lambda w: w.read(QUERIES.name, where_status="accepted"), "no status"),
+        (lambda w: w.read(QUERIES.name, {"policy": "p"}), "does not name a slice"),
+        (lambda w: w.write(QUERIES.name, empty_frame(QUERIES)), "say which"),
+        (lambda w: w.write("llm_calls", empty_frame(TABLES["llm_calls"]), {"batch": "b"}), "slice"),
+        (lambda w: w.write(QUERIES.name, empty_frame(QUERIES), {"batch": 1}), "is text, not 1"),
+        (
+            lambda w: w.write("seed_queries", empty_frame(TABLES["seed_queries"]), {"batch": "b"}),
+            "partitioned by nothing",
+        ),
+    ],
+)
+def test_wrong_names_are_told(warehouse, call, words):
+    with pytest.raises(ValueError, match=words):
+        call(warehouse)
+
+
+def test_a_query_reads_with_parameters_and_cannot_write(warehouse):
+    warehouse.write(QUERIES.name, sample(QUERIES, 3, batch="it's"), {"batch": "it's"})
+    sql = "SELECT count(*) AS n FROM autoif.augmented_queries WHERE batch = "
+    assert warehouse.query(sql + "?", ["it's"])["n"].to_list() == [3]
+    assert warehouse.query(sql + "$b", {"b": "it's"})["n"].to_list() == [3]
+    with pytest.raises(Exception, match="read-only"):
+        warehouse.query("DELETE FROM autoif.augmented_queries")
+    assert warehouse.read(QUERIES.name).height == 3
+
+
+def test_threads_take_turns(warehouse):
+    errors = []
+
+    def work(batch: str) -> None:
+        try:
+            for rows in (1, 2, 3):
+                warehouse.write(QUERIES.name, sample(QUERIES, rows, batch=batch), {"batch": batch})
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(f"b{i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert warehouse.read(QUERIES.name).height == 12
+
+
+def test_waiting_is_told_and_ends(warehouse):
+    said = []
+    waiting = Warehouse(warehouse.data_dir, lock_timeout_s=1.2, log=said.append)
+    words = "Gave up writing augmented_queries of batch 'b1' after .* in use by .*: tidying up"
+    with warehouse._database.connection("tidying up"), pytest.raises(WarehouseLocked, match=words):
+        waiting.write(QUERIES.name, empty_frame(QUERIES), {"batch": "b1"})
+    assert any("Waiting to start writing augmented_queries" in line for line in said)
+
+
+def test_a_lock_file_left_behind_blocks_nobody(warehouse):
+    warehouse.data_dir.mkdir()
+    (warehouse.data_dir / "pipeline.lock").write_text("process 1: a run of last year")
+    assert warehouse.write(QUERIES.name, empty_frame(QUERIES), {"batch": "b1"}) == 0

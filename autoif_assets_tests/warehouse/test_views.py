@@ -1,0 +1,245 @@
+"""The views and macros that people query."""
+
+import shutil
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from autoif_assets.warehouse import TABLES, Warehouse, polars_schema
+from autoif_assets.warehouse.views import describe, views
+
+
+def put(warehouse: Warehouse, table: str, *rows: dict[str, object]) -> None:
+    """Write rows of batch b1; columns left out are null, or a filler where they may not be."""
+    declared = TABLES[table]
+    schema = polars_schema(declared)
+    fillers = {pl.String: "-", pl.Int64: 0, pl.Float64: 0.0, pl.Boolean: False}
+    noon = {pl.Datetime("us", "UTC"): datetime(2024, 1, 1, 12, tzinfo=UTC)}
+    partition = {name: {"batch": "b1"}.get(name, "x") for name in declared.partitions}
+    full = [
+        {
+            column.name: None if column.nullable else (fillers | noon).get(schema[column.name], [])
+            for column in declared.columns
+        }
+        | ({"status": "accepted"} if declared.is_gate else {})
+        | row
+        | partition
+        for row in rows
+    ]
+    warehouse.write(table, pl.DataFrame(full, schema=schema), partition or None)
+
+
+@pytest.fixture
+def told(built, tmp_path) -> Warehouse:
+    """A warehouse of its own for each test, as ``built`` made it."""
+    shutil.copy(built.path, tmp_path)
+    return Warehouse(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Warehouse:
+    """A batch with one pair of each level and one example, and what led to them."""
+    w = Warehouse(tmp_path_factory.mktemp("data"))
+    seeds = [
+        {"instruction_id": "seed1", "instruction": "Use no commas.", "source": "s.txt", "line": 1},
+        {"instruction_id": "seed2", "instruction": "Unrelated.", "source": "s.txt", "line": 2},
+    ]
+    put(w, "seed_instructions", *seeds)
+    query = {"query_id": "q1", "query": "Why is it blue?", "source": "q.txt", "line": 7}
+    put(w, "seed_queries", query)
+    wrote = {"instruction_id": "i1", "instruction": "Write five words.", "call_id": "c-write"}
+    put(w, "augmented_instructions", wrote | {"origin": "self_instruct"})
+    verifier = {"instruction_id": "i1", "verifier_id": "v1", "source": "def evaluate…"}
+    put(w, "verifier_candidates", verifier | {"sample": 0, "call_id": "c-verify"})
+    put(w, "verifiers", verifier | {"accuracy": 1.0, "cases": 2, "agreed": 2})
+    cases = [
+        {"case_id": f"k{i}", "instruction_id": "i1", "input": f"text {i}", "expected": i == 1}
+        for i in (1, 2)
+    ]
+    put(
+        w,
+        "test_cases",
+        *(case | {"position": i, "call_id": "c-verify"} for i, case in enumerate(cases)),
+    )
+    verdicts = [[{"verifier_id": "v1", "outcome": word}] for word in ("pass", "fail")]
+    judged = zip(cases, verdicts, strict=True)
+    put(w, "verifier_cases", *(case | {"outcomes": verdict} for case, verdict in judged))
+    words = {"verifier_id": "v1", "instruction_id": "i1", "back_translation": "Five words."}
+    put(w, "back_translations", words | {"nli_label": "entailment", "call_id": "c-back"})
+    put(w, "verified_instructions", {"instruction_id": "i1", "instruction": "Write five words."})
+    asked = {"prompt_id": "p1", "instruction_id": "i1", "query_id": "q1"}
+    put(w, "augmented_queries", asked | {"prompt": "Why? Write five words."})
+    answers = [
+        {"response_id": f"r{i}", "prompt_id": "p1", "instruction_id": "i1", "sample": i}
+        for i in (1, 2)
+    ]
+    put(
+        w,
+        "responses",
+        *(a | {"response": f"answer {a['sample']}", "call_id": "c-answer"} for a in answers),
+    )
+    judged = zip(answers, verdicts, strict=True)
+    put(
+        w,
+        "response_verdicts",
+        *({k: v for k, v in a.items() if k != "sample"} | {"outcomes": v} for a, v in judged),
+    )
+    put(w, "response_scores", {"response_id": "r1", "score": 9.0, "call_id": "c-score"})
+    pair = {"instruction_id": "i1", "chosen_pass_rate": 1.0, "rejected_pass_rate": 0.0}
+    by_query = pair | {"pair_id": "pq", "prompt_id": "p1", "chosen_id": "r1", "rejected_id": "r2"}
+    by_case = pair | {"pair_id": "pi", "chosen_id": "k1", "rejected_id": "k2"}
+    put(w, "query_preference_pairs", by_query | {"query_id": "q1"})
+    put(w, "instruction_preference_pairs", by_case)
+    put(w, "preference_pairs", by_query | {"level": "query"}, by_case | {"level": "instruction"})
+    put(w, "sft_examples", asked | {"example_id": "e1", "response_id": "r1", "pass_rate": 1.0})
+    prompts = {
+        "c-write": "Rewrite: Use no commas.",
+        "c-verify": "Write a function.",
+        "c-answer": "Why? Write five words.",
+        "c-score": "Score it.",
+        "c-back": "Say what it does.",
+    }
+    put(
+        w,
+        "llm_calls",
+        *({"call_id": name, "prompt": prompt, "attempts": 1} for name, prompt in prompts.items()),
+    )
+    return w
+
+
+def lineage(warehouse: Warehouse, wanted: str) -> list[tuple]:
+    frame = warehouse.query(
+        "SELECT kind, id, role, call_id FROM autoif.lineage($id)", {"id": wanted}
+    )
+    return frame.rows()
+
+
+COMMON = [
+    ("instruction", "i1", "instruction", "c-write"),
+    ("seed_instruction", "seed1", "shown to the model that wrote it", None),
+    ("verifier", "v1", "verifier", "c-verify"),
+    ("back_translation", "v1", "of the verifier", "c-back"),
+    ("test_case", "k1", "of the verifiers", "c-verify"),
+    ("test_case", "k2", "of the verifiers", "c-verify"),
+]
+
+
+def calls(*names: str) -> list[tuple]:
+    return [("model_call", name, "x", name) for name in sorted(names)]
+
+
+def test_lineage_of_a_query_level_pair(told):
+    assert lineage(told, "pq") == [
+        ("preference_pair", "pq", "query level", None),
+        ("response", "r1", "chosen", "c-answer"),
+        ("response", "r2", "rejected", "c-answer"),
+        ("verdict", "v1", "on the chosen", None),
+        ("verdict", "v1", "on the rejected", None),
+        ("score", "r1", "of the chosen", "c-score"),
+        ("augmented_query", "p1", "prompt", None),
+        ("user_query", "q1", "query", None),
+        *COMMON,
+        *calls("c-answer", "c-back", "c-score", "c-verify", "c-write"),
+    ]
+
+
+def test_lineage_of_an_instruction_level_pair(told):
+    assert lineage(told, "pi") == [
+        ("preference_pair", "pi", "instruction level", None),
+        ("test_case", "k1", "chosen", "c-verify"),
+        ("test_case", "k2", "rejected", "c-verify"),
+        ("verdict", "v1", "on the chosen", None),
+        ("verdict", "v1", "on the rejected", None),
+        *COMMON,
+        *calls("c-back", "c-verify", "c-write"),
+    ]
+
+
+def test_lineage_of_an_sft_example(told):
+    found = lineage(told, "e1")
+    assert found[:3] == [
+        ("sft_example", "e1", "query level", None),
+        ("response", "r1", "target", "c-answer"),
+        ("verdict", "v1", "on the target", None),
+    ]
+    assert set(COMMON) <= set(found)
+
+
+def test_lineage_of_a_seed_that_was_carried_over(told):
+    carried = {"instruction_id": "i1", "instruction": "Use no commas.", "origin": "seed"}
+    put(told, "augmented_instructions", carried)
+    put(
+        told,
+        "seed_instructions",
+        {"instruction_id": "i1", "instruction": "Use no commas.", "source": "s.txt", "line": 4},
+    )
+    frame = told.query("FROM autoif.lineage('pq') WHERE kind = 'seed_instruction'")
+    assert frame.select("id", "role", "text", "detail").rows() == [
+        ("i1", "the instruction itself", "Use no commas.", "s.txt, line 4")
+    ]
+
+
+def test_lineage_tells_source_verdict_and_prompt(told):
+    frame = told.query("FROM autoif.lineage('pq')")
+    details = {
+        (kind, role): detail for kind, role, detail in frame.select("kind", "role", "detail").rows()
+    }
+    assert details["user_query", "query"] == "q.txt, line 7"
+    assert details["verdict", "on the rejected"] == "fail"
+    assert details["score", "of the chosen"] == "score 9.0"
+    assert details["response", "chosen"] == "passes 100 % of its verdicts"
+    assert details["verifier", "verifier"] == "accuracy 1.00 on 2 cases"
+    texts = dict(frame.filter(pl.col("kind") == "model_call").select("id", "text").rows())
+    assert texts["c-write"] == "Rewrite: Use no commas."
+
+
+def test_lineage_of_an_unknown_id_is_empty(told):
+    assert lineage(told, "nothing' OR 1=1") == []
+
+
+def test_funnel_counts_every_stage_by_status_and_reason(told):
+    put(
+        told,
+        "responses",
+        {"sample": 0, "status": "rejected", "reason": "truncated"},
+        {"sample": 1, "status": "rejected", "reason": "truncated"},
+        {"sample": 2},
+    )
+    frame = told.query("FROM autoif.funnel WHERE stage = 'responses'")
+    assert frame.select("batch", "status", "reason", "rows").rows() == [
+        ("b1", "accepted", None, 1),
+        ("b1", "rejected", "truncated", 2),
+    ]
+    stages = told.query("FROM autoif.funnel").sort("position")["stage"].unique(maintain_order=True)
+    written = [table.name for table in TABLES.values() if table.section and table.name in stages]
+    assert stages.to_list() == written
+    assert "llm_calls" not in written
+
+
+def test_verifier_gallery_shows_instruction_and_source(told):
+    found = told.query("SELECT instruction, source, nli_label FROM autoif.verifier_gallery")
+    assert found.rows() == [("Write five words.", "def evaluate…", "entailment")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids", "scores"), [("sft", ["e1"], [0.0]), ("preference", ["pi", "pq"], [None, 9.0])]
+)
+def test_dataset_holds_each_row_once(told, kind, ids, scores):
+    frame = told.read("sft_examples").with_columns(batch=pl.lit("b2"))
+    told.write("sft_examples", frame, {"batch": "b2"})
+    found = told.query("FROM autoif.dataset($kind)", {"kind": kind})
+    assert found["id"].to_list() == ids
+    assert found["chosen_score"].to_list() == scores
+
+
+def test_cost_adds_up_calls(told):
+    found = told.query("SELECT batch, asset, calls, refused, attempts FROM autoif.cost")
+    assert found.rows() == [("b1", "x", 5, 0, 5)]
+
+
+def test_every_view_has_an_example_that_runs(told):
+    for sql in views().values():
+        description, example = describe(sql)
+        assert description.endswith(".")
+        told.query(example)
