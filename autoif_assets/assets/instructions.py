@@ -1,0 +1,38 @@
+"""Self-instruct: new instructions from the seeds."""
+
+import dagster as dg
+import polars as pl
+
+from autoif_assets.assets.common import about, accepted, in_batch, schema
+from autoif_assets.automation.partitions import BATCHES
+from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
+from autoif_assets.resources import Recipe, Supervision
+from autoif_assets.warehouse.io_manager import WarehouseResource
+
+
+@dg.asset(
+    ins={"seeds": accepted("seed_instructions", "instruction_id", "instruction", "category")},
+    partitions_def=BATCHES,
+    group_name="instructions",
+    kinds={"duckdb", "polars", "openai"},
+    description=about("augmented_instructions"),
+    metadata=schema("augmented_instructions"),
+)
+def augmented_instructions(
+    context: dg.AssetExecutionContext,
+    seeds: pl.DataFrame,
+    supervision: Supervision,
+    warehouse: WarehouseResource,
+    recipe: Recipe,
+) -> pl.DataFrame:
+    batch, numbers = context.partition_key, recipe.numbers()
+    with supervision.session(context) as model:
+        completions = model.generate(
+            "self_instruct", self_instruct_prompts(seeds, numbers, batch), numbers
+        )
+    elsewhere = warehouse.open().query(
+        "SELECT instruction FROM autoif.augmented_instructions"
+        " WHERE status = 'accepted' AND batch <> ? ORDER BY instruction",
+        [batch],
+    )
+    return in_batch(augment_instructions(completions, seeds, elsewhere, numbers, batch), batch)

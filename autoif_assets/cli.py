@@ -1,0 +1,259 @@
+"""`autoif`: what a person types. Thin wrappers; imports wait until a command needs them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+DEMO_MODEL = "autoif-simulator"
+
+
+@click.group(context_settings={"show_default": True})
+def main() -> None:
+    """Verified instruction-following data, made by an LLM and checked by execution."""
+
+
+def data_dir() -> Path:
+    """Return the folder of everything the project writes."""
+    return Path(os.environ.get("AUTOIF_DATA") or "data").absolute()
+
+
+def prepare_home() -> Path:
+    """Point DAGSTER_HOME at the data folder, unless the user has a home of their own."""
+    if named := os.environ.get("DAGSTER_HOME"):
+        return Path(named)
+    home = data_dir() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    settings = Path(__file__).parent.parent / "dagster.yaml"
+    link = home / "dagster.yaml"
+    if settings.exists() and not (link.exists() and link.samefile(settings)):
+        link.unlink(missing_ok=True)
+        link.symlink_to(settings)
+    os.environ["DAGSTER_HOME"] = str(home)
+    # Run workers start in another folder than the shell that set a relative AUTOIF_DATA.
+    os.environ["AUTOIF_DATA"] = str(data_dir())
+    return home
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Read ``name=value``; the value is JSON, or else a text such as ``> 0.5``."""
+    import json
+
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise click.BadParameter(f"{text!r} is not of the form name=value")
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return name.strip(), value.strip()
+
+
+@main.command()
+@click.option("--batch", default="batch-1", help="Key of the batch; made if it is new.")
+@click.option("--profile", default=None, help="paper or authors_code.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Replace a number; repeatable."
+)
+@click.option("--refresh", is_flag=True, help="Ask the model anew for what the journals hold.")
+def run(batch: str, profile: str | None, overrides: tuple[str, ...], refresh: bool) -> None:
+    """Materialise one batch, from the seeds to the exports, against AUTOIF_BASE_URL."""
+    run_batch(batch, profile, dict(map(parse_override, overrides)), refresh)
+
+
+def run_batch(
+    batch: str, profile: str | None, overrides: dict[str, Any], refresh: bool = False
+) -> None:
+    """Run the job of one batch in this process and print what came of it."""
+    prepare_home()
+    import dagster as dg
+
+    from autoif_assets.automation.partitions import BATCHES
+    from autoif_assets.definitions import defs
+
+    check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
+    recipe: dict[str, Any] = {"overrides": overrides}
+    if profile:
+        recipe["profile"] = profile
+    config: dict[str, Any] = {"recipe": {"config": recipe}}
+    if refresh:
+        config["supervision"] = {"config": {"refresh": True}}
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(str(BATCHES.name), [batch])
+        result = defs.resolve_job_def("batch").execute_in_process(
+            partition_key=batch,
+            instance=instance,
+            raise_on_error=False,
+            run_config={
+                "resources": config,
+                "loggers": {"console": {"config": {"log_level": "INFO"}}},
+            },
+        )
+        failures = [
+            (event.step_key, event.step_failure_data.error)
+            for event in result.all_events
+            if event.is_step_failure
+        ]
+    if not result.success:
+        for step, error in failures:
+            cause = error
+            while cause is not None and cause.cause is not None:
+                cause = cause.cause
+            words = cause.message.strip() if cause else "no reason is recorded"
+            click.secho(f"{step} failed: {words}", fg="red", err=True)
+        click.echo(
+            f"Run the same command again to go on: what the model answered is kept in "
+            f"{data_dir() / 'journals'}.",
+            err=True,
+        )
+        sys.exit(1)
+    print_funnel(batch)
+
+
+def check_not_mixed(model: str) -> None:
+    """Refuse to put a real model's batches beside the demo's synthetic ones."""
+    from autoif_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(data_dir())
+    if not warehouse.path.exists():
+        return
+    models = set(warehouse.query("SELECT DISTINCT model FROM autoif.llm_calls")["model"])
+    if models and (DEMO_MODEL in models) != (model == DEMO_MODEL):
+        kept = "the demo's synthetic data" if DEMO_MODEL in models else "real data"
+        raise click.ClickException(
+            f"{data_dir()} holds {kept}, and the exports hold all batches of a folder. "
+            "Set AUTOIF_DATA to another folder, or delete this one."
+        )
+
+
+def print_funnel(batch: str) -> None:
+    """Print what each gate kept and why it rejected the rest, and where the results are."""
+    from autoif_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(data_dir())
+    funnel = warehouse.query(
+        "SELECT stage, status, reason, rows FROM autoif.funnel WHERE batch = ?"
+        " ORDER BY position, status, rows DESC, reason",
+        [batch],
+    )
+    click.echo(f"\n{'stage':<30}{'rows':>7}{'kept':>7}  rejected because")
+    for (stage,), gate in funnel.group_by("stage", maintain_order=True):
+        kept = gate.filter(gate["status"].fill_null("accepted") == "accepted")["rows"].sum()
+        reasons = ", ".join(
+            f"{reason} {rows}"
+            for status, reason, rows in gate.select("status", "reason", "rows").iter_rows()
+            if status == "rejected"
+        )
+        click.echo(f"{stage:<30}{gate['rows'].sum():>7}{kept:>7}  {reasons}".rstrip())
+    click.echo(
+        f"\nTables:   {warehouse.published_path} (schema autoif)\n"
+        f"Datasets: {data_dir() / 'exports'}\n"
+        "Dagster:  make dev"
+    )
+
+
+@main.command()
+@click.option("--batch", default="demo", help="Key of the batch.")
+def demo(batch: str) -> None:
+    """Run one batch against the built-in simulator: synthetic data that shows the machinery."""
+    click.secho(
+        "The demo's model is a simulator: its data is synthetic and shows the machinery only.",
+        bold=True,
+    )
+    with server("simulate", "--port", "0", "--model", DEMO_MODEL) as base_url:
+        os.environ["AUTOIF_BASE_URL"] = base_url
+        os.environ["AUTOIF_MODEL"] = DEMO_MODEL
+        before = served(base_url)
+        run_batch(batch, None, {})
+        click.echo(f"Requests to the simulator: {served(base_url) - before}")
+
+
+@contextmanager
+def server(*command: str) -> Iterator[str]:
+    """Run an `autoif` server command, yield the URL it prints first, and stop it at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "autoif_assets.cli", *command], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url = next((word for word in line.split() if word.startswith("http://")), None)
+        if url is None:
+            raise click.ClickException(f"autoif {' '.join(command)} did not start.")
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def served(base_url: str) -> int:
+    """Return how many completion requests the simulator has answered."""
+    import json
+    from urllib.request import urlopen
+
+    with urlopen(base_url.removesuffix("/v1") + "/debug/stats") as reply:
+        return int(json.load(reply)["served"])
+
+
+@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def simulate(arguments: tuple[str, ...]) -> None:
+    """Serve the simulator, a stand-in supervision model, over HTTP."""
+    from autoif_assets.simulator.command import simulate as command
+
+    command.main(list(arguments), prog_name="autoif simulate")
+
+
+@main.group()
+def batch() -> None:
+    """Batches: the units of generation, retry and backfill."""
+
+
+@batch.command("add")
+@click.argument("keys", nargs=-1, required=True)
+def batch_add(keys: tuple[str, ...]) -> None:
+    """Register batches, to be materialised from the UI or by `autoif run --batch`."""
+    prepare_home()
+    import dagster as dg
+
+    from autoif_assets.automation.partitions import BATCHES
+
+    for key in keys:
+        if "," in key or not key.strip():
+            raise click.ClickException(
+                f"{key!r} cannot be a batch: Dagster's backfills split keys at commas."
+            )
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(str(BATCHES.name), list(keys))
+        click.echo("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
+
+
+@main.command()
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def dev(arguments: tuple[str, ...]) -> None:
+    """Start Dagster's UI and daemon on this data folder; ARGUMENTS go to `dagster dev`."""
+    prepare_home()
+    program = Path(sys.executable).parent / "dagster"
+    os.execv(program, ["dagster", "dev", "-m", "autoif_assets.definitions", *arguments])
+
+
+@main.command()
+def publish() -> None:
+    """Refresh the copy of the database that people read."""
+    from autoif_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(data_dir())
+    warehouse.publish()
+    click.echo(warehouse.published_path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""The stand-in model: one completion from a prompt, a seed and the settings."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from autoif_assets.method.ids import derived_seed
+from autoif_assets.simulator import grammar
+from autoif_assets.simulator.constraint import Constraint
+from autoif_assets.simulator.drafting import Draft, topic_words
+from autoif_assets.simulator.quality import OFF_TOPICS, REFUSALS, judge
+from autoif_assets.simulator.reading import read_instruction
+from autoif_assets.simulator.roles import Reading
+from autoif_assets.simulator.schemas import instance
+from autoif_assets.simulator.settings import SimulatorSettings
+from autoif_assets.simulator.verifiers import (
+    CONSTANTS,
+    invert_source,
+    read_verifier,
+    spoil_source,
+    write_buggy,
+    write_verifier,
+)
+
+LABELS = ("entailment", "neutral", "contradiction")
+_UNCHECKABLE = (
+    "Write in the voice of a tired lighthouse keeper.",
+    "Make the answer sound hopeful.",
+    "Use a metaphor from {topic}.",
+    "Write as if you were explaining it to {topic}.",
+    "Let the reader feel the weather of {topic}.",
+    "Answer with the wit of an old {topic}.",
+    "Use only words that rhyme with {topic}.",
+    "Make the response remind people of {topic}.",
+)
+_TOPICS = (
+    "the sea", "a market", "gardeners", "winter", "a railway station", "sailors", "bakers",
+    "the mountains", "a library", "children", "an orchestra", "the theatre",
+)  # fmt: skip
+_VAGUE = (
+    "Write a clear and helpful answer.",
+    "Follow the form that the code expects.",
+    "Answer in a suitable way.",
+)
+_NON_EMPTY = ("Write an answer that is not empty.", "Give any answer at all.")
+_GARBAGE = "%/\\~^#|<>=+"
+
+
+def complete(
+    reading: Reading,
+    seed: int,
+    settings: SimulatorSettings,
+    schema: Mapping[str, Any] | None = None,
+    choices: list[str] | None = None,
+) -> str:
+    """Return the text of one completion.
+
+    Args:
+        reading: The prompt, as ``roles.recognise`` read it.
+        seed: The sample's seed; equal seeds give equal text.
+        settings: The model's seed and rates.
+        schema: JSON schema asked for, if any.
+        choices: The texts to choose from, if the request gave some.
+    """
+    key = "\x1f".join(reading.variables.values())
+    rng = Random(derived_seed("completion", str(settings.seed), reading.role, key, str(seed)))
+    if choices:
+        answer = _ROLES[reading.role](reading.variables, rng, settings)
+        return next((choice for choice in choices if choice in answer), rng.choice(choices))
+    if rng.random() < settings.refusal_rate:
+        return rng.choice(REFUSALS)
+    if reading.role == "unknown" and schema is not None:
+        return json.dumps(instance(schema, rng))
+    text = _ROLES[reading.role](reading.variables, rng, settings)
+    if reading.role in _STRUCTURED:
+        if rng.random() < settings.malformed_rate:
+            return _malform(text, rng)
+        if schema is None and rng.random() < 0.4:
+            return f"Here is the result.\n```json\n{text}\n```"
+    return text
+
+
+def misread(instruction: str, constraint: Constraint, settings: SimulatorSettings) -> Constraint:
+    """Return what the model takes an instruction for: for some, consistently something close."""
+    rng = Random(derived_seed("misread", str(settings.seed), instruction))
+    if rng.random() < settings.misread_rate:
+        return grammar.near(constraint, rng)
+    return constraint
+
+
+def _self_instruct(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    digits = re.sub(r"\D", "", variables["count"])
+    examples = [line.strip("-* ") for line in variables["examples"].splitlines() if line.strip()]
+    lines = []
+    for _ in range(min(int(digits or 10), 500)):
+        luck = rng.random()
+        if luck < settings.copy_rate and examples:
+            example = rng.choice(examples)
+            known = read_instruction(example)
+            lines.append(grammar.phrase(known, rng) if known and rng.random() < 0.5 else example)
+        elif luck < settings.copy_rate + settings.uncheckable_rate:
+            lines.append(rng.choice(_UNCHECKABLE).format(topic=rng.choice(_TOPICS)))
+        else:
+            lines.append(grammar.phrase(grammar.draw(rng), rng))
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _verifier(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    instruction = variables["instruction"].strip()
+    constraint = read_instruction(instruction)
+    if constraint is None:
+        return _unusable(rng)
+    meant = constraint
+    understood = misread(instruction, constraint, settings)
+    if understood != constraint and rng.random() < 0.85:
+        meant = understood
+    source = write_verifier(meant, rng)
+    luck = rng.random()
+    if luck < settings.wrong_verifier_rate:
+        source = _wrong_source(meant, rng)
+    elif luck < settings.wrong_verifier_rate + settings.defect_rate:
+        source = spoil_source(source, rng)
+    return json.dumps({"func": source, "cases": _cases(meant, rng, settings)}, ensure_ascii=False)
+
+
+def _wrong_source(constraint: Constraint, rng: Random) -> str:
+    luck = rng.random()
+    if luck < 0.5:
+        return invert_source(write_verifier(constraint, rng))
+    if luck < 0.7:
+        return write_buggy(constraint, rng) or rng.choice(CONSTANTS)
+    if luck < 0.8:
+        return rng.choice(CONSTANTS)
+    if luck < 0.9:
+        return write_verifier(grammar.near(constraint, rng), rng)
+    return write_verifier(grammar.far(constraint, rng), rng)
+
+
+def _cases(
+    constraint: Constraint, rng: Random, settings: SimulatorSettings
+) -> list[dict[str, Any]]:
+    outputs = rng.choice(([True, False, True], [True, False, False], [True, True, False]))
+    cases = []
+    for wanted in outputs:
+        write = grammar.satisfy if wanted else grammar.violate
+        text = write(constraint, rng, size=rng.randint(1, 3))
+        output = grammar.holds(constraint, text)
+        if rng.random() < settings.wrong_case_rate:
+            output = not output
+        cases.append({"input": text, "output": output})
+    return cases
+
+
+def _unusable(rng: Random) -> str:
+    if rng.random() < 0.4:
+        return "No short program can check this instruction, so I leave the function out."
+    name = rng.choice(("judge_style", "measure_feeling", "language_model", "find_rhymes"))
+    source = f"def evaluate(response):\n    return {name}(response) > 0.{rng.randint(1, 9)}"
+    draft = Draft(rng, size=1)
+    cases = [{"input": draft.body(), "output": rng.random() < 0.5} for _ in range(3)]
+    return json.dumps({"func": source, "cases": cases})
+
+
+def _back_translation(
+    variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
+) -> str:
+    source = variables["source"].strip()
+    if source in CONSTANTS:
+        return rng.choice(_NON_EMPTY)
+    constraint = read_verifier(source).constraint
+    luck = rng.random()
+    if constraint is None or luck < settings.vague_rate:
+        return rng.choice(_VAGUE)
+    if luck < settings.vague_rate + settings.unfaithful_rate:
+        constraint = grammar.near(constraint, rng)
+    return grammar.phrase(constraint, rng)
+
+
+def compare(premise: str, hypothesis: str) -> str:
+    """Return the right label of two instructions: the same demand, another one, or unknown."""
+    first, second = read_instruction(premise.strip()), read_instruction(hypothesis.strip())
+    if hypothesis.strip() in _NON_EMPTY:
+        return "contradiction" if first is not None else "neutral"
+    if first is None or second is None:
+        return "neutral"
+    return "entailment" if first == second else "contradiction"
+
+
+def _nli(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    label = compare(variables["premise"], variables["hypothesis"])
+    if rng.random() < settings.nli_error_rate:
+        label = rng.choice([other for other in LABELS if other != label])
+    return json.dumps({"label": label})
+
+
+def _response(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    constraint = read_instruction(variables["instruction"].strip())
+    return respond(constraint, variables["query"], rng, settings)
+
+
+def respond(
+    constraint: Constraint | None, query: str, rng: Random, settings: SimulatorSettings
+) -> str:
+    """Return a response to a query that mostly follows the constraint, if there is one."""
+    luck = rng.random()
+    if luck < settings.garbage_rate:
+        return "".join(rng.choice(_GARBAGE) for _ in range(rng.randint(20, 60)))
+    size = rng.randint(2, 5)
+    if luck < settings.garbage_rate + settings.off_topic_rate:
+        query = rng.choice(OFF_TOPICS)
+    if constraint is None:
+        return Draft(rng, topic_words(query), size).body()
+    write = grammar.violate if rng.random() < settings.violation_rate else grammar.satisfy
+    return write(constraint, rng, query, size)
+
+
+def _score(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    verdict = judge(variables["instruction"], variables["query"], variables["response"])
+    low, high = verdict.scores
+    score = rng.randint(low, high)
+    if rng.random() < settings.score_error_rate:
+        score = rng.randint(0, 10)
+    return json.dumps({"reason": verdict.reason, "score": score})
+
+
+def _unknown(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    """Answer a prompt of no role; a policy's prompt ends or begins with an instruction."""
+    prompt = variables["prompt"].strip()
+    for pattern in (r"\n+", r"(?<=[.!?])\s+"):
+        pieces = [piece.strip() for piece in re.split(pattern, prompt) if piece.strip()]
+        for rest, last in ((pieces[:-1], pieces[-1:]), (pieces[1:], pieces[:1])):
+            constraint = read_instruction(last[0]) if last else None
+            if constraint is not None and rest:
+                return respond(constraint, " ".join(rest), rng, settings)
+    return respond(None, prompt, rng, settings)
+
+
+def _malform(text: str, rng: Random) -> str:
+    kind = rng.randrange(6)
+    if kind == 0:
+        return text[:-1] + ",}"
+    if kind == 1:
+        return f"Sure! This should do:\n```json\n{text}\n```\nLet me know."
+    if kind == 2:
+        return text.replace("\\n", "\n")
+    if kind == 3:
+        return text.replace(": true", ': "True"').replace(": false", ': "false"')
+    if kind == 4:
+        return text[: len(text) // 2]
+    return re.sub(r'"(\w+)":', r"'\1':", text, count=1)
+
+
+_STRUCTURED = ("verifier", "nli", "score")
+_ROLES: dict[str, Callable[[Mapping[str, str], Random, SimulatorSettings], str]] = {
+    "self_instruct": _self_instruct,
+    "verifier": _verifier,
+    "back_translation": _back_translation,
+    "nli": _nli,
+    "response": _response,
+    "score": _score,
+    "unknown": _unknown,
+}

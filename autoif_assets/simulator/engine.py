@@ -1,0 +1,300 @@
+"""What happens to one chat completion request, apart from HTTP."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+from autoif_assets.method.ids import content_id, derived_seed
+from autoif_assets.simulator.answers import complete
+from autoif_assets.simulator.metrics import Metrics
+from autoif_assets.simulator.roles import Reading, recognise
+from autoif_assets.simulator.settings import SimulatorSettings
+from autoif_assets.simulator.slots import PrefixCache, Slots
+
+
+class RequestError(Exception):
+    """A request the server refuses, with the status and the body OpenAI's API gives it."""
+
+    def __init__(self, status: int, message: str, kind: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"message": message, "type": kind, "param": param, "code": status}}
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A checked request; token counts are a quarter of the characters."""
+
+    prompt: str
+    prompt_tokens: int
+    n: int
+    temperature: float
+    max_tokens: int
+    seed: int | None
+    stop: tuple[str, ...]
+    schema: Mapping[str, Any] | None
+    choices: list[str] | None
+
+
+def token_count(text: str) -> int:
+    """Return the simulator's count of tokens: four characters each."""
+    return -(-len(text) // 4)
+
+
+def _bad(message: str, param: str | None = None) -> RequestError:
+    return RequestError(400, message, "BadRequestError", param)
+
+
+def _number(body: Mapping[str, Any], name: str, default: Any, kinds: tuple[type, ...]) -> Any:
+    value = body.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise _bad(f"{name} must be a number, got {value!r}", name)
+    return value
+
+
+def _content(message: Any) -> str:
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):
+        content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+    if not isinstance(content, str):
+        raise _bad("each message needs a role and a content of text", "messages")
+    return content
+
+
+def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
+    """Check the JSON body of a chat completion request.
+
+    Raises:
+        RequestError: The server refuses the request as vLLM would: 404 for a model it does not
+            serve, 400 for what it cannot do.
+    """
+    if not isinstance(body, dict):
+        raise _bad("the body must be a JSON object")
+    model = body.get("model")
+    if model != settings.model:
+        raise RequestError(
+            404,
+            f"The model `{model}` does not exist. Served here: {settings.model}.",
+            "NotFoundError",
+            "model",
+        )
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise _bad("messages must be a list of at least one message", "messages")
+    contents = [_content(message) for message in messages]
+    if body.get("stream"):
+        raise _bad("this server does not stream", "stream")
+    n = _number(body, "n", 1, (int,))
+    if not 1 <= n <= settings.max_n:
+        raise _bad(f"n must be between 1 and {settings.max_n}, got {n}", "n")
+    temperature = _number(body, "temperature", 1.0, (int, float))
+    if not 0 <= temperature <= 2:
+        raise _bad(f"temperature must be in [0, 2], got {temperature}", "temperature")
+    stop = body.get("stop") or ()
+    schema, choices = _constraints(body, settings)
+    prompt_tokens = sum(token_count(content) + 4 for content in contents)
+    return ChatRequest(
+        contents[-1],
+        prompt_tokens,
+        n,
+        temperature,
+        _max_tokens(body, prompt_tokens, settings),
+        _number(body, "seed", None, (int,)),
+        (stop,) if isinstance(stop, str) else tuple(stop),
+        schema,
+        choices,
+    )
+
+
+def _max_tokens(body: Mapping[str, Any], used: int, settings: SimulatorSettings) -> int:
+    length = settings.context_length
+    if used >= length:
+        raise _bad(
+            f"This model's maximum context length is {length} tokens. However, your request has "
+            f"{used} input tokens. Please reduce the length of the input messages.",
+            "input_tokens",
+        )
+    name = "max_completion_tokens" if body.get("max_completion_tokens") else "max_tokens"
+    asked = _number(body, name, length - used, (int,))
+    if asked < 1:
+        raise _bad(f"{name} must be at least 1, got {asked}", name)
+    if asked > length - used:
+        raise _bad(
+            f"'max_tokens' or 'max_completion_tokens' is too large: {asked}. This model's maximum "
+            f"context length is {length} tokens and your request has {used} input tokens "
+            f"({asked} > {length} - {used}).",
+            name,
+        )
+    return int(asked)
+
+
+def _constraints(
+    body: Mapping[str, Any], settings: SimulatorSettings
+) -> tuple[Mapping[str, Any] | None, list[str] | None]:
+    form = body.get("response_format") or {}
+    schema = None
+    if isinstance(form, dict) and form.get("type") == "json_schema":
+        if not settings.structured_outputs:
+            raise _bad("response_format json_schema is not supported here", "response_format")
+        schema = (form.get("json_schema") or {}).get("schema")
+        if not isinstance(schema, dict):
+            raise _bad("response_format.json_schema.schema must be an object", "response_format")
+    choices = (body.get("structured_outputs") or {}).get("choice")
+    return schema, choices if settings.structured_outputs else None
+
+
+def _finish(text: str, request: ChatRequest, cut: bool) -> tuple[str, str, str | None]:
+    """Apply stop strings and max_tokens; return the text, finish_reason and stop_reason."""
+    found = [(text.find(stop), stop) for stop in request.stop if stop and stop in text]
+    stop_reason = None
+    if found:
+        place, stop_reason = min(found)
+        text = text[:place]
+    limit = 4 * request.max_tokens
+    if len(text) > limit:
+        return text[:limit], "length", None
+    if cut:
+        return text[: len(text) * 2 // 3], "length", None
+    return text, "stop", stop_reason
+
+
+class Engine:
+    """The model with its slots, caches, metrics and counts; one per server."""
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics(settings.model)
+        self.slots = Slots(settings.slots)
+        self.served = Counter[str]()
+        self.completions = Counter[str]()
+        self._distinct: set[bytes] = set()
+        self._prefixes = PrefixCache()
+        self._tokens_running = 0
+        self._unseeded = Random(settings.seed)
+        self._latencies = Random(settings.seed)
+
+    @property
+    def distinct(self) -> int:
+        """Completions served, not counting those with a prompt and seed served before."""
+        return len(self._distinct)
+
+    def observe(self) -> None:
+        """Bring the gauges up to date."""
+        self.metrics.running.set(self.slots.running)
+        self.metrics.waiting.set(self.slots.waiting)
+        self.metrics.kv_cache.set(min(self._tokens_running / self.settings.kv_cache_tokens, 1.0))
+
+    async def serve(self, request: ChatRequest, extra_seconds: float = 0.0) -> dict[str, Any]:
+        """Queue a request, hold its slot for its latency and return the response body.
+
+        Raises:
+            RequestError: 503, where the queue is full.
+        """
+        settings = self.settings
+        if settings.max_queue is not None and self.slots.waiting >= settings.max_queue:
+            raise RequestError(
+                503, "The server's request queue is full, try again later.", "ServiceUnavailable"
+            )
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        start = await self.slots.acquire()
+        end = start
+        reserved = 0
+        try:
+            body, reserved = self._answer(request)
+            self._tokens_running += reserved
+            latency = settings.latency * (
+                1 + settings.latency_spread * self._latencies.uniform(-1, 1)
+            )
+            if self._tokens_running > settings.kv_cache_tokens:
+                self.metrics.preemptions.inc()
+                latency *= 2
+            end = start + latency + extra_seconds
+            await asyncio.sleep(max(end - loop.time(), 0))
+        except asyncio.CancelledError:
+            end = loop.time()
+            raise
+        finally:
+            self._tokens_running -= reserved
+            self.slots.release(end)
+        self.metrics.queue_time.observe(max(start - arrived, 0))
+        self.metrics.latency.observe(max(end - arrived, 0))
+        return body
+
+    def count(self, request: ChatRequest, body: Mapping[str, Any]) -> None:
+        """Count a request whose response goes out whole."""
+        role = recognise(request.prompt).role
+        self.served[role] += 1
+        self.completions[role] += request.n
+        usage = body["usage"]
+        self.metrics.prompt_tokens.inc(usage["prompt_tokens"])
+        self.metrics.generation_tokens.inc(usage["completion_tokens"])
+        for seed in self._seeds(request):
+            self._distinct.add(
+                blake2b(
+                    f"{seed}:{request.prompt}".encode("utf-8", "replace"), digest_size=8
+                ).digest()
+            )
+        for choice in body["choices"]:
+            self.metrics.finished(choice["finish_reason"])
+
+    def _seeds(self, request: ChatRequest) -> list[int]:
+        if request.temperature == 0:
+            return [0] * request.n
+        return [(request.seed or 0) + index for index in range(request.n)]
+
+    def _answer(self, request: ChatRequest) -> tuple[dict[str, Any], int]:
+        settings = self.settings
+        cached = self._prefixes.lookup(request.prompt)
+        self.metrics.prefix_queries.inc(request.prompt_tokens)
+        self.metrics.prefix_hits.inc(cached)
+        reading = recognise(request.prompt)
+        seeds = self._seeds(request)
+        if request.seed is None and request.temperature > 0:
+            seeds = [self._unseeded.randrange(2**31) for _ in seeds]
+        choices = [self._choice(request, reading, index, seed) for index, seed in enumerate(seeds)]
+        generated = sum(token_count(choice["message"]["content"] or "") for choice in choices)
+        body = {
+            "id": "chatcmpl-" + content_id("completion", request.prompt, *map(str, seeds)),
+            "object": "chat.completion",
+            "created": 1_700_000_000,
+            "model": settings.model,
+            "choices": choices,
+            "usage": {
+                "prompt_tokens": request.prompt_tokens,
+                "completion_tokens": generated,
+                "total_tokens": request.prompt_tokens + generated,
+                "prompt_tokens_details": {"cached_tokens": cached},
+            },
+        }
+        return body, request.prompt_tokens + generated
+
+    def _choice(
+        self, request: ChatRequest, reading: Reading, index: int, seed: int
+    ) -> dict[str, Any]:
+        settings = self.settings
+        text = complete(reading, seed, settings, request.schema, request.choices)
+        luck = derived_seed("cut", str(settings.seed), request.prompt, str(seed)) / 2**31
+        content, finish_reason, stop_reason = _finish(
+            text, request, cut=luck < settings.truncation_rate and request.choices is None
+        )
+        message: dict[str, Any] = {"role": "assistant", "content": content}
+        if settings.reasoning != "none":
+            thought = f"The task is of the kind {reading.role}. I answer it directly."
+            if settings.reasoning == "tags":
+                message["content"] = f"<think>\n{thought}\n</think>\n\n{content}"
+            else:
+                message["reasoning_content"] = message["reasoning"] = thought
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": finish_reason,
+            "stop_reason": stop_reason,
+        }

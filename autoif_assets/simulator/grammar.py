@@ -1,0 +1,124 @@
+"""What the stand-in model can say, mistake and write about a constraint."""
+
+import re
+from random import Random
+
+from autoif_assets.simulator.constraint import Constraint, Family
+from autoif_assets.simulator.drafting import Draft, topic_words
+from autoif_assets.simulator.families import FAMILIES
+
+_SLOT = re.compile(r"\{(\w+)\}")
+_NAMES = tuple(FAMILIES)
+_ATTEMPTS = 12
+
+
+def family_of(constraint: Constraint) -> Family:
+    """Return the family of a constraint."""
+    return FAMILIES[constraint.family]
+
+
+def draw(rng: Random) -> Constraint:
+    """Return a random constraint of a random family."""
+    return FAMILIES[rng.choice(_NAMES)].draw(rng)
+
+
+def near(constraint: Constraint, rng: Random) -> Constraint:
+    """Return another constraint that a careless reader might take for this one."""
+    family = family_of(constraint)
+    values = constraint.values
+    for _ in range(_ATTEMPTS):
+        siblings = [name for name in family.siblings if name in FAMILIES]
+        if not values or (siblings and rng.random() < 0.3):
+            return FAMILIES[rng.choice(siblings)].draw(rng, _shared(constraint, siblings, rng))
+        name = rng.choice(list(values))
+        changed = {**values, name: family.slots[name].near(rng, values[name])}
+        if family.valid(changed) and family.constraint(changed) != constraint:
+            return family.constraint(changed)
+    return far(constraint, rng)
+
+
+def _shared(constraint: Constraint, siblings: list[str], rng: Random) -> dict[str, str]:
+    # Words and signs carry over to a sibling; numbers mean something else there.
+    return {name: value for name, value in constraint.items if isinstance(value, str)}
+
+
+def far(constraint: Constraint, rng: Random) -> Constraint:
+    """Return a constraint of another family."""
+    return FAMILIES[rng.choice([name for name in _NAMES if name != constraint.family])].draw(rng)
+
+
+def opposite(constraint: Constraint) -> Constraint | None:
+    """Return a constraint that no text satisfies together with this one, if one is known."""
+    family, values = family_of(constraint), constraint.values
+    if family.opposite is not None:
+        name, other = family.opposite(values)
+        return FAMILIES[name].constraint(other)
+    if "rel" not in values or "n" not in values:
+        return None
+    if values["rel"] == "at most":
+        return family.constraint({**values, "rel": "at least", "n": values["n"] + 1})
+    if values["n"] < 1:
+        return None
+    return family.constraint({**values, "rel": "at most", "n": values["n"] - 1})
+
+
+def phrase(constraint: Constraint, rng: Random) -> str:
+    """Return an instruction that states the constraint in one of its family's wordings."""
+    family, values = family_of(constraint), constraint.values
+
+    def say(match: re.Match[str]) -> str:
+        return family.slots[match[1]].say(rng, values[match[1]])
+
+    return _SLOT.sub(say, rng.choice(family.phrasings))
+
+
+def holds(constraint: Constraint, text: str) -> bool:
+    """Return whether a text satisfies the constraint, by the family's trusted checker."""
+    return bool(family_of(constraint).check(text, constraint.values))
+
+
+def satisfy(constraint: Constraint, rng: Random, query: str = "", size: int = 4) -> str:
+    """Return a text about the query that satisfies the constraint.
+
+    Where an instruction of another author leaves no way the text may fail it; ``holds`` says so.
+    """
+    text = ""
+    for attempt in range(_ATTEMPTS):
+        # A topic of the query can stand in the way, such as the very word to avoid.
+        topics = topic_words(query) if attempt < _ATTEMPTS // 2 else ()
+        text = family_of(constraint).write(Draft(rng, topics, size), constraint.values)
+        if holds(constraint, text):
+            break
+    return text
+
+
+def violate(constraint: Constraint, rng: Random, query: str = "", size: int = 4) -> str:
+    """Return a text about the query that breaks the constraint, narrowly where that is easy."""
+    draft = Draft(rng, topic_words(query), size)
+    text = ""
+    other = opposite(constraint)
+    for attempt in range(2 * _ATTEMPTS):
+        if attempt < 2 or (other is None and attempt < 4):
+            text = satisfy(near(constraint, rng), rng, query, size)
+        elif other is not None and attempt < 5:
+            text = satisfy(other, rng, query, size)
+        elif attempt % 2:
+            text = draft.body((4, 1, 12, 30)[attempt // 2 % 4])
+        else:
+            text = satisfy(far(constraint, rng), rng, query, size)
+        if not holds(constraint, text):
+            break
+    return text
+
+
+__all__ = [
+    "draw",
+    "family_of",
+    "far",
+    "holds",
+    "near",
+    "opposite",
+    "phrase",
+    "satisfy",
+    "violate",
+]

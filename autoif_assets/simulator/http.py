@@ -1,0 +1,194 @@
+"""The HTTP server: OpenAI's routes, vLLM's health and metrics, and the debug routes."""
+
+import hmac
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from autoif_assets.simulator.engine import Engine, RequestError, parse_request
+from autoif_assets.simulator.faults import Faults
+from autoif_assets.simulator.settings import SimulatorSettings
+from autoif_assets.simulator.truth import truth
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_MAX_BODY = 64 * 1024**2
+
+
+def _json(body: Mapping[str, Any], status: int = 200, **headers: str) -> web.Response:
+    return web.Response(
+        body=json.dumps(body).encode(),
+        status=status,
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def _cut(request: web.Request) -> web.Response:
+    """End a connection without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+class Server:
+    """The application and its state.
+
+    Attributes:
+        app: The aiohttp application.
+        faults: What is injected; ``faults.die(seconds)`` starts an outage.
+    """
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self._settings = settings
+        self._engine = Engine(settings)
+        self.faults = Faults(settings)
+        self._received = 0
+        self._injected = Counter[str]()
+        self._refused = Counter[str]()
+        self.app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._guard])
+        self.app.add_routes(
+            [
+                web.post("/v1/chat/completions", self._chat),
+                web.get("/v1/models", self._models),
+                web.get("/health", self._health),
+                web.get("/metrics", self._metrics),
+                web.get("/debug/stats", self._stats),
+                web.post("/debug/truth", self._truth),
+                web.post("/debug/outage", self._outage),
+            ]
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counts of this server since its start.
+
+        ``received`` counts completion requests, ``served`` those whose response went out whole,
+        ``completions`` their choices and ``distinct_completions`` the choices that were not
+        served before for the same prompt and seed.
+        """
+        engine = self._engine
+        return {
+            "received": self._received,
+            "served": engine.served.total(),
+            "completions": engine.completions.total(),
+            "distinct_completions": engine.distinct,
+            "by_role": {
+                role: {"served": engine.served[role], "completions": engine.completions[role]}
+                for role in sorted(engine.served)
+            },
+            "faults": dict(self._injected),
+            "refused": dict(self._refused),
+            "running": engine.slots.running,
+            "waiting": engine.slots.waiting,
+        }
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if request.path.startswith("/debug/"):
+            return await handler(request)
+        if self.faults.dead:
+            self._injected["outage"] += 1
+            return _cut(request)
+        key = self._settings.api_key
+        if key is not None and request.path.startswith("/v1/"):
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(given.encode(), key.encode()):
+                return self._refuse(
+                    RequestError(401, "The API key is missing or wrong.", "AuthenticationError")
+                )
+        try:
+            return await handler(request)
+        except RequestError as error:
+            return self._refuse(error)
+
+    def _refuse(self, error: RequestError) -> web.Response:
+        self._refused[str(error.status)] += 1
+        return _json(error.body, error.status)
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        self._received += 1
+        raw = await request.read()
+        fault = self.faults.draw(raw)
+        if fault is not None:
+            self._injected[fault] += 1
+        if fault in ("429", "500", "503"):
+            return self._fail(fault)
+        try:
+            parsed = parse_request(json.loads(raw), self._settings)
+        except ValueError as error:
+            raise RequestError(400, f"the body is not JSON: {error}", "BadRequestError") from None
+        extra = self._settings.slow_seconds if fault == "slow" else 0.0
+        body = await self._engine.serve(parsed, extra)
+        if fault == "drop":
+            return _cut(request)
+        if fault == "half":
+            return await self._half(request, json.dumps(body).encode())
+        self._engine.count(parsed, body)
+        return _json(body)
+
+    def _fail(self, fault: str) -> web.Response:
+        messages = {
+            "429": ("Too many requests.", "RateLimitError"),
+            "500": ("The engine failed on this request.", "InternalServerError"),
+            "503": ("The server is overloaded, try again later.", "ServiceUnavailable"),
+        }
+        message, kind = messages[fault]
+        error = RequestError(int(fault), message, kind)
+        if fault == "429":
+            return _json(error.body, 429, **{"Retry-After": f"{self._settings.retry_after:g}"})
+        return _json(error.body, error.status)
+
+    async def _half(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={"Content-Type": "application/json", "Content-Length": str(len(body))}
+        )
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        # The written half must leave before the connection is closed under it.
+        if request.transport is not None:
+            request.transport.close()
+        return response
+
+    async def _models(self, request: web.Request) -> web.Response:
+        card = {
+            "id": self._settings.model,
+            "object": "model",
+            "created": 1_700_000_000,
+            "owned_by": "autoif",
+            "max_model_len": self._settings.context_length,
+        }
+        return _json({"object": "list", "data": [card]})
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if not self._settings.metrics:
+            raise web.HTTPNotFound()
+        self._engine.observe()
+        return web.Response(
+            body=self._engine.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        return _json(self.stats())
+
+    async def _truth(self, request: web.Request) -> web.Response:
+        try:
+            fields = json.loads(await request.read())
+            if not isinstance(fields, dict):
+                raise ValueError("send a JSON object with kind and the fields of that kind")
+            return _json(truth(str(fields.pop("kind", None)), **fields))
+        except ValueError as error:
+            return _json({"error": {"message": str(error)}}, 400)
+
+    async def _outage(self, request: web.Request) -> web.Response:
+        try:
+            seconds = float(json.loads(await request.read())["seconds"])
+        except (ValueError, KeyError, TypeError):
+            return _json({"error": {"message": 'send {"seconds": number}'}}, 400)
+        self.faults.die(seconds)
+        return _json({"dead_for_seconds": seconds})
