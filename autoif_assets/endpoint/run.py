@@ -19,6 +19,7 @@ from autoif_assets.endpoint.progress import Progress, quantiles
 from autoif_assets.endpoint.wire import Answer, Failure, Usage, Wire
 
 _MAX_STRIKES = 12
+_TIMEOUT_STRIKES = 3  # a timeout costs minutes, so few of them are enough
 _BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 20.0
 _MAX_RETRY_AFTER_S = 300.0
@@ -202,7 +203,8 @@ class Run:
         if failure.overload:
             self._pace.overloaded(time.monotonic(), latency_s)
         # Being told to come back later says nothing about this row.
-        job.strikes += failure.status not in _TOO_BUSY
+        if failure.status not in _TOO_BUSY:
+            job.strikes += _TIMEOUT_STRIKES if failure.cause == "timeout" else 1
         if job.strikes >= _MAX_STRIKES:
             words = f"gave up after {job.attempts} attempts; the last one failed: {failure.words}"
             self._give_up(job, form, latency_s, words, final=False)

@@ -43,7 +43,8 @@ class Failure(Exception):
     """An HTTP request that brought no completion.
 
     Attributes:
-        cause: Short label for counting: ``connection``, ``timeout``, ``body`` or ``http 503``.
+        cause: Short label for counting: ``connection`` (none could be made), ``dropped`` (it
+            ended early), ``timeout``, ``body`` (not a whole completion) or such as ``http 503``.
         words: What the server or the network said, free of secrets.
         status: HTTP status, or None where none came.
         retry_after_s: How long the server asks to wait.
@@ -148,11 +149,8 @@ class Wire:
             failure = Failure("timeout", f"no answer within {timeout_s:g} s")
         except openai.APIStatusError as error:
             failure = self._refusal(error)
-        except openai.APITimeoutError as error:
-            # The transport reports connections that fail or end early as timeouts, too.
-            failure = Failure("connection", self._clean(_root(error)))
         except (openai.APIConnectionError, aiohttp.ClientError, OSError) as error:
-            failure = Failure("connection", self._clean(_root(error)))
+            failure = self._broken(error)
         except (json.JSONDecodeError, UnicodeDecodeError):
             failure = Failure("body", "the answer ended before it was whole")
         # Raised out here, the failure drags along no library error, which could quote the key.
@@ -167,6 +165,16 @@ class Wire:
             status,
             _retry_after(error.response.headers),
         )
+
+    def _broken(self, error: BaseException) -> Failure:
+        """Tell a connection that could not be made from one that ended early."""
+        cause = "dropped"
+        while (inner := error.__cause__ or error.__context__) is not None:
+            error = inner
+            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+                cause = "connection"
+        # The innermost error is the one that says what the network did.
+        return Failure(cause, self._clean(str(error) or type(error).__name__))
 
     def _clean(self, words: str) -> str:
         for secret in self._secrets:
@@ -262,10 +270,3 @@ def _retry_after(headers: Mapping[str, str]) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return 0.0
-
-
-def _root(error: BaseException) -> str:
-    """Return the words of the innermost error, which names what the network did."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return str(error) or type(error).__name__

@@ -97,9 +97,7 @@ def augment_instructions(
             "too_long": pl.col("instruction").str.len_chars() > MAX_INSTRUCTION_CHARS,
             "duplicate": ~is_seed & ~ids.is_first_distinct(),
             "duplicate_of_seed": ~is_seed & ids.is_in(seeds["instruction_id"].implode()),
-            "duplicate_of_batch": ~is_seed & ids.is_in(pl.lit(sorted(elsewhere_ids)).implode())
-            if elsewhere_ids
-            else pl.lit(False),
+            "duplicate_of_batch": ~is_seed & ids.is_in(sorted(elsewhere_ids)),
             "near_duplicate": ~is_seed & repeat.is_not_null(),
         },
     )

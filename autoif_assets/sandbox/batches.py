@@ -31,7 +31,7 @@ class Batch:
     first: int
     count: int
     parts: int
-    encoded: tuple[bytes, bytes]
+    encoded: bytes
     refused: str = ""
     attempts: int = 0
 
@@ -39,10 +39,6 @@ class Batch:
     def sources(self) -> list[str]:
         """The verifiers to run."""
         return [unit.source for unit in self.units]
-
-    def inputs(self) -> tuple[bytes, bytes]:
-        """The inputs as they travel."""
-        return self.encoded
 
     def alone(self) -> list["Batch"]:
         """One request per unit."""
@@ -87,11 +83,11 @@ def _joins(held: Batch, unit: Unit) -> bool:
 def _cut(number: int, unit: Unit, limits: Limits, encode: "_Encoder") -> list[Batch]:
     if len(unit.source) > limits.source_chars:
         count = len(unit.inputs)
-        return [Batch([number], [unit], 0, count, 1, (b"", b""), "source_too_long")]
+        return [Batch([number], [unit], 0, count, 1, b"", "source_too_long")]
     inputs = unit.inputs
     if len(inputs) <= INPUTS:
         encoded = encode(inputs)
-        if len(encoded[1]) <= BYTES:
+        if len(encoded) <= BYTES:
             return [Batch([number], [unit], 0, len(inputs), 1, encoded)]
     ranges, first, size = [], 0, 0
     for index, text in enumerate(inputs):
@@ -110,9 +106,9 @@ class _Encoder:
     """Encodes inputs, once for neighbours that have the same ones."""
 
     def __init__(self) -> None:
-        self.last: tuple[tuple[str, ...], tuple[bytes, bytes]] = ((), wire.encode_inputs(()))
+        self.last: tuple[tuple[str, ...], bytes] = ((), wire.encode_inputs(()))
 
-    def __call__(self, inputs: Sequence[str]) -> tuple[bytes, bytes]:
+    def __call__(self, inputs: Sequence[str]) -> bytes:
         texts = tuple(inputs)
         if texts != self.last[0]:
             self.last = (texts, wire.encode_inputs(texts))

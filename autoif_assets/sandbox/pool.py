@@ -229,7 +229,7 @@ class _Run:
                             if batch.refused:
                                 self.refuse(batch)
                             else:
-                                worker.send(batch, batch.sources, batch.inputs(), batch.count)
+                                worker.send(batch, batch.sources, batch.encoded, batch.count)
                 while given in self.pending and not self.pending[given].missing:
                     yield self.pending.pop(given).result()
                     given += 1

@@ -96,13 +96,11 @@ class Worker:
         """Whether another request fits."""
         return bool(self._free)
 
-    def send(
-        self, token: Any, sources: Sequence[str], inputs: tuple[bytes, bytes], count: int
-    ) -> None:
+    def send(self, token: Any, sources: Sequence[str], inputs: bytes, count: int) -> None:
         """Queue a request; `token` comes back with its answer."""
         slot = self._free.pop()
         self.waiting.append((token, slot, len(sources), count))
-        parts = wire.encode_request(sources, inputs)
+        parts = wire.encode_request(sources, count, inputs)
         size = sum(map(len, parts))
         _write(self._files[slot], parts, size)
         self._sizes[slot] = size

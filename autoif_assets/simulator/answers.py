@@ -7,13 +7,14 @@ from random import Random
 from typing import Any
 
 from autoif_assets.method.ids import derived_seed
+from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import grammar
 from autoif_assets.simulator.constraint import Constraint
 from autoif_assets.simulator.drafting import Draft, topic_words
 from autoif_assets.simulator.quality import OFF_TOPICS, REFUSALS, judge
 from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.roles import Reading
-from autoif_assets.simulator.schemas import instance
+from autoif_assets.simulator.schemas import fit, instance
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.verifiers import (
     CONSTANTS,
@@ -68,17 +69,21 @@ def complete(
     rng = Random(derived_seed("completion", str(settings.seed), reading.role, key, str(seed)))
     if choices:
         answer = _ROLES[reading.role](reading.variables, rng, settings)
-        return next((choice for choice in choices if choice in answer), rng.choice(choices))
+        said = set(map(str, answer.values())) if isinstance(answer, dict) else {answer}
+        return next((choice for choice in choices if choice in said), rng.choice(choices))
     if rng.random() < settings.refusal_rate:
         return rng.choice(REFUSALS)
-    if reading.role == "unknown" and schema is not None:
+    structured = PROMPTS[reading.role].schema if reading.role in PROMPTS else None
+    if schema is not None and structured is None:
         return json.dumps(instance(schema, rng))
-    text = _ROLES[reading.role](reading.variables, rng, settings)
-    if reading.role in _STRUCTURED:
-        if rng.random() < settings.malformed_rate:
-            return _malform(text, rng)
-        if schema is None and rng.random() < 0.4:
-            return f"Here is the result.\n```json\n{text}\n```"
+    answer = _ROLES[reading.role](reading.variables, rng, settings)
+    if isinstance(answer, str):
+        return answer
+    text = json.dumps(fit(answer, schema or structured or {}, rng), ensure_ascii=False)
+    if rng.random() < settings.malformed_rate:
+        return _malform(text, rng)
+    if schema is None and rng.random() < 0.4:
+        return f"Here is the result.\n```json\n{text}\n```"
     return text
 
 
@@ -107,7 +112,9 @@ def _self_instruct(variables: Mapping[str, str], rng: Random, settings: Simulato
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _verifier(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+def _verifier(
+    variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
+) -> str | dict[str, Any]:
     instruction = variables["instruction"].strip()
     constraint = read_instruction(instruction)
     if constraint is None:
@@ -122,7 +129,7 @@ def _verifier(variables: Mapping[str, str], rng: Random, settings: SimulatorSett
         source = _wrong_source(meant, rng)
     elif luck < settings.wrong_verifier_rate + settings.defect_rate:
         source = spoil_source(source, rng)
-    return json.dumps({"func": source, "cases": _cases(meant, rng, settings)}, ensure_ascii=False)
+    return {"func": source, "cases": _cases(meant, rng, settings)}
 
 
 def _wrong_source(constraint: Constraint, rng: Random) -> str:
@@ -153,14 +160,14 @@ def _cases(
     return cases
 
 
-def _unusable(rng: Random) -> str:
+def _unusable(rng: Random) -> str | dict[str, Any]:
     if rng.random() < 0.4:
         return "No short program can check this instruction, so I leave the function out."
     name = rng.choice(("judge_style", "measure_feeling", "language_model", "find_rhymes"))
     source = f"def evaluate(response):\n    return {name}(response) > 0.{rng.randint(1, 9)}"
     draft = Draft(rng, size=1)
     cases = [{"input": draft.body(), "output": rng.random() < 0.5} for _ in range(3)]
-    return json.dumps({"func": source, "cases": cases})
+    return {"func": source, "cases": cases}
 
 
 def _back_translation(
@@ -188,11 +195,11 @@ def compare(premise: str, hypothesis: str) -> str:
     return "entailment" if first == second else "contradiction"
 
 
-def _nli(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+def _nli(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> dict[str, Any]:
     label = compare(variables["premise"], variables["hypothesis"])
     if rng.random() < settings.nli_error_rate:
         label = rng.choice([other for other in LABELS if other != label])
-    return json.dumps({"label": label})
+    return {"label": label}
 
 
 def _response(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
@@ -216,13 +223,15 @@ def respond(
     return write(constraint, rng, query, size)
 
 
-def _score(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
-    verdict = judge(variables["instruction"], variables["query"], variables["response"])
+def _score(
+    variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
+) -> dict[str, Any]:
+    verdict = judge(variables.get("instruction", ""), variables["query"], variables["response"])
     low, high = verdict.scores
     score = rng.randint(low, high)
     if rng.random() < settings.score_error_rate:
         score = rng.randint(0, 10)
-    return json.dumps({"reason": verdict.reason, "score": score})
+    return {"reason": verdict.reason, "answers": score >= 6, "score": score}
 
 
 def _unknown(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
@@ -238,7 +247,7 @@ def _unknown(variables: Mapping[str, str], rng: Random, settings: SimulatorSetti
 
 
 def _malform(text: str, rng: Random) -> str:
-    kind = rng.randrange(6)
+    kind = rng.randrange(7)
     if kind == 0:
         return text[:-1] + ",}"
     if kind == 1:
@@ -249,11 +258,14 @@ def _malform(text: str, rng: Random) -> str:
         return text.replace(": true", ': "True"').replace(": false", ': "false"')
     if kind == 4:
         return text[: len(text) // 2]
+    if kind == 5:
+        return "The result is the one we spoke about before."
     return re.sub(r'"(\w+)":', r"'\1':", text, count=1)
 
 
-_STRUCTURED = ("verifier", "nli", "score")
-_ROLES: dict[str, Callable[[Mapping[str, str], Random, SimulatorSettings], str]] = {
+_ROLES: dict[
+    str, Callable[[Mapping[str, str], Random, SimulatorSettings], str | dict[str, Any]]
+] = {
     "self_instruct": _self_instruct,
     "verifier": _verifier,
     "back_translation": _back_translation,

@@ -1,23 +1,21 @@
 """The command ``autoif simulate``: one option for each setting."""
 
 from dataclasses import Field, fields
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from autoif_assets.simulator.running import run_simulator
 from autoif_assets.simulator.settings import SimulatorSettings
 
-_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
-
 
 def _option(item: "Field[Any]") -> click.Option:
     name = item.name.replace("_", "-")
-    kind = str(getattr(item.type, "__name__", item.type)).split(" ")[0]
-    flag = f"--{name}/--no-{name}" if kind == "bool" else f"--{name}"
+    kind = next(iter(get_args(item.type)), item.type)
+    flag = f"--{name}/--no-{name}" if kind is bool else f"--{name}"
     return click.Option(
         [flag, item.name],
-        type=_TYPES[kind],
+        type=kind,
         default=item.default,
         show_default=item.default is not None,
         help=item.metadata["help"],

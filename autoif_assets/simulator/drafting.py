@@ -18,11 +18,15 @@ from autoif_assets.simulator.vocabulary import (
 _TOPIC_WORD = re.compile(r"[a-z]{3,14}")
 
 
+# Words of the sentences themselves would make any text look as if it were about the query.
+_OWN_WORDS = frozenset(ADJECTIVES + NOUNS + VERBS + ADVERBS)
+
+
 @lru_cache(maxsize=4096)
 def topic_words(query: str) -> tuple[str, ...]:
     """Return up to four content words of a query, in lower case, longest first."""
     found = dict.fromkeys(_TOPIC_WORD.findall(query.lower()))
-    content = [word for word in found if word not in STOP_WORDS]
+    content = [word for word in found if word not in STOP_WORDS and word not in _OWN_WORDS]
     return tuple(sorted(content, key=len, reverse=True)[:4])
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from random import Random
 from typing import Any
@@ -29,6 +29,7 @@ class RequestError(Exception):
 class ChatRequest:
     """A checked request; token counts are a quarter of the characters."""
 
+    model: str
     prompt: str
     prompt_tokens: int
     n: int
@@ -77,10 +78,10 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
     if not isinstance(body, dict):
         raise _bad("the body must be a JSON object")
     model = body.get("model")
-    if model != settings.model:
+    if model not in settings.models:
         raise RequestError(
             404,
-            f"The model `{model}` does not exist. Served here: {settings.model}.",
+            f"The model `{model}` does not exist. Served here: {', '.join(settings.models)}.",
             "NotFoundError",
             "model",
         )
@@ -97,16 +98,20 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
     if not 0 <= temperature <= 2:
         raise _bad(f"temperature must be in [0, 2], got {temperature}", "temperature")
     stop = body.get("stop") or ()
+    stop = (stop,) if isinstance(stop, str) else stop
+    if not isinstance(stop, list | tuple) or not all(isinstance(text, str) for text in stop):
+        raise _bad("stop must be a text or a list of texts", "stop")
     schema, choices = _constraints(body, settings)
     prompt_tokens = sum(token_count(content) + 4 for content in contents)
     return ChatRequest(
+        str(model),
         contents[-1],
         prompt_tokens,
         n,
         temperature,
         _max_tokens(body, prompt_tokens, settings),
         _number(body, "seed", None, (int,)),
-        (stop,) if isinstance(stop, str) else tuple(stop),
+        tuple(stop),
         schema,
         choices,
     )
@@ -142,10 +147,14 @@ def _constraints(
     if isinstance(form, dict) and form.get("type") == "json_schema":
         if not settings.structured_outputs:
             raise _bad("response_format json_schema is not supported here", "response_format")
-        schema = (form.get("json_schema") or {}).get("schema")
+        named = form.get("json_schema")
+        schema = named.get("schema") if isinstance(named, dict) else None
         if not isinstance(schema, dict):
             raise _bad("response_format.json_schema.schema must be an object", "response_format")
-    choices = (body.get("structured_outputs") or {}).get("choice")
+    structured = body.get("structured_outputs")
+    choices = structured.get("choice") if isinstance(structured, dict) else None
+    if choices and not (isinstance(choices, list) and all(isinstance(c, str) for c in choices)):
+        raise _bad("structured_outputs.choice must be a list of texts", "structured_outputs")
     return schema, choices if settings.structured_outputs else None
 
 
@@ -169,7 +178,7 @@ class Engine:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
-        self.metrics = Metrics(settings.model)
+        self.metrics = Metrics(settings.models[0])
         self.slots = Slots(settings.slots)
         self.served = Counter[str]()
         self.completions = Counter[str]()
@@ -183,6 +192,12 @@ class Engine:
     def distinct(self) -> int:
         """Completions served, not counting those with a prompt and seed served before."""
         return len(self._distinct)
+
+    def seeded(self, request: ChatRequest) -> ChatRequest:
+        """Return the request with a seed of its own where it came without one."""
+        if request.seed is not None:
+            return request
+        return replace(request, seed=self._unseeded.randrange(2**31))
 
     def observe(self) -> None:
         """Bring the gauges up to date."""
@@ -250,21 +265,18 @@ class Engine:
         return [(request.seed or 0) + index for index in range(request.n)]
 
     def _answer(self, request: ChatRequest) -> tuple[dict[str, Any], int]:
-        settings = self.settings
         cached = self._prefixes.lookup(request.prompt)
         self.metrics.prefix_queries.inc(request.prompt_tokens)
         self.metrics.prefix_hits.inc(cached)
         reading = recognise(request.prompt)
         seeds = self._seeds(request)
-        if request.seed is None and request.temperature > 0:
-            seeds = [self._unseeded.randrange(2**31) for _ in seeds]
         choices = [self._choice(request, reading, index, seed) for index, seed in enumerate(seeds)]
         generated = sum(token_count(choice["message"]["content"] or "") for choice in choices)
         body = {
             "id": "chatcmpl-" + content_id("completion", request.prompt, *map(str, seeds)),
             "object": "chat.completion",
             "created": 1_700_000_000,
-            "model": settings.model,
+            "model": request.model,
             "choices": choices,
             "usage": {
                 "prompt_tokens": request.prompt_tokens,

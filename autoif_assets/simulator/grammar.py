@@ -1,6 +1,7 @@
 """What the stand-in model can say, mistake and write about a constraint."""
 
 import re
+from collections.abc import Iterator
 from random import Random
 
 from autoif_assets.simulator.constraint import Constraint, Family
@@ -94,21 +95,30 @@ def satisfy(constraint: Constraint, rng: Random, query: str = "", size: int = 4)
 
 def violate(constraint: Constraint, rng: Random, query: str = "", size: int = 4) -> str:
     """Return a text about the query that breaks the constraint, narrowly where that is easy."""
-    draft = Draft(rng, topic_words(query), size)
     text = ""
-    other = opposite(constraint)
-    for attempt in range(2 * _ATTEMPTS):
-        if attempt < 2 or (other is None and attempt < 4):
-            text = satisfy(near(constraint, rng), rng, query, size)
-        elif other is not None and attempt < 5:
-            text = satisfy(other, rng, query, size)
-        elif attempt % 2:
-            text = draft.body((4, 1, 12, 30)[attempt // 2 % 4])
-        else:
-            text = satisfy(far(constraint, rng), rng, query, size)
+    for text in _spoilt(constraint, rng, query, size):
         if not holds(constraint, text):
             break
     return text
+
+
+def _spoilt(constraint: Constraint, rng: Random, query: str, size: int) -> Iterator[str]:
+    """Yield texts that may break the constraint, the narrow ones first."""
+    draft = Draft(rng, topic_words(query), size)
+    other = opposite(constraint)
+    if rng.random() < 0.4:
+        good = satisfy(constraint, rng, query, size)
+        edits = [f"{draft.sentence()} {good}", f"{good} {draft.sentence()}", good.swapcase()]
+        rng.shuffle(edits)
+        yield from edits
+    for _ in range(2 if other else 4):
+        yield satisfy(near(constraint, rng), rng, query, size)
+    if other:
+        for _ in range(3):
+            yield satisfy(other, rng, query, size)
+    for sentences in (4, 1, 12, 30, 4, 1, 12, 30):
+        yield draft.body(sentences)
+        yield satisfy(far(constraint, rng), rng, query, size)
 
 
 __all__ = [

@@ -117,7 +117,7 @@ class Server:
         if fault in ("429", "500", "503"):
             return self._fail(fault)
         try:
-            parsed = parse_request(json.loads(raw), self._settings)
+            parsed = self._engine.seeded(parse_request(json.loads(raw), self._settings))
         except ValueError as error:
             raise RequestError(400, f"the body is not JSON: {error}", "BadRequestError") from None
         extra = self._settings.slow_seconds if fault == "slow" else 0.0
@@ -153,14 +153,17 @@ class Server:
         return response
 
     async def _models(self, request: web.Request) -> web.Response:
-        card = {
-            "id": self._settings.model,
-            "object": "model",
-            "created": 1_700_000_000,
-            "owned_by": "autoif",
-            "max_model_len": self._settings.context_length,
-        }
-        return _json({"object": "list", "data": [card]})
+        cards = [
+            {
+                "id": name,
+                "object": "model",
+                "created": 1_700_000_000,
+                "owned_by": "autoif",
+                "max_model_len": self._settings.context_length,
+            }
+            for name in self._settings.models
+        ]
+        return _json({"object": "list", "data": cards})
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response()

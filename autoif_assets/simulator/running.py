@@ -1,6 +1,7 @@
 """Starting the server: in a background thread for tests, or blocking for the command line."""
 
 import asyncio
+import os
 import signal
 import threading
 from concurrent.futures import Future
@@ -38,8 +39,9 @@ async def _serve(
         ready.set_result((server, int(runner.addresses[0][1])))
         await stop.wait()
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
         ready.set_exception(
-            OSError(f"the simulator cannot listen on {host}:{port}: {error.strerror}")
+            OSError(f"the simulator cannot listen on {host}:{port}: {reason.lower()}")
         )
     finally:
         await runner.cleanup()

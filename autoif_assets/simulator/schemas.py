@@ -1,4 +1,4 @@
-"""A small instance of a JSON schema, for prompts the simulator does not know."""
+"""Giving an answer the shape a JSON schema asks for."""
 
 from collections.abc import Mapping
 from random import Random
@@ -28,3 +28,15 @@ def instance(schema: Mapping[str, Any], rng: Random) -> Any:
     if kind == "boolean":
         return rng.random() < 0.5
     return None if kind == "null" else "text"
+
+
+def fit(known: Mapping[str, Any], schema: Mapping[str, Any], rng: Random) -> dict[str, Any]:
+    """Return an object with the properties of a schema, filled with what is known.
+
+    Properties nobody foresaw get a plausible value, so that a role's schema may grow.
+    """
+    properties = schema.get("properties", {})
+    return {
+        name: known[name] if name in known else instance(part, rng)
+        for name, part in properties.items()
+    }

@@ -25,7 +25,9 @@ class SimulatorSettings:
     """
 
     # The server
-    model: str = _setting("autoif-simulator", "Name the model is served under.")
+    model: str = _setting(
+        "autoif-simulator", "Name the model is served under; several are separated by commas."
+    )
     api_key: str | None = field(
         default=None,
         repr=False,
@@ -108,11 +110,18 @@ class SimulatorSettings:
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, it is {getattr(self, name)}")
+        if not self.models:
+            raise ValueError("model must name at least one model")
         if self.reasoning not in ("none", "field", "tags"):
             raise ValueError(f"reasoning is none, field or tags, not {self.reasoning!r}")
         total = sum(self.fault_rates.values())
         if total > 1:
             raise ValueError(f"the fault rates add up to {total:g}; they may not exceed 1")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names the model is served under."""
+        return tuple(name.strip() for name in self.model.split(",") if name.strip())
 
     @property
     def fault_rates(self) -> dict[str, float]:

@@ -78,35 +78,18 @@ class Database:
             time.sleep(_POLL_S)
 
     @contextmanager
-    def reporting(self, purpose: str) -> Iterator[None]:
-        """Turn errors of the disk into one sentence."""
+    def reporting(self, purpose: str, folder: Path | None = None) -> Iterator[None]:
+        """Turn errors of the disk that holds ``folder`` into one sentence."""
         try:
             yield
         except (OSError, duckdb.Error) as error:
-            message = self._disk_trouble(error)
+            message = _disk_trouble(error, folder or self.path.parent)
             if message is None:
                 raise
             raise WarehouseError(
                 f"Failed at {purpose}: {message} Nothing that was stored before is lost; the "
                 f"database is as it was before this step."
             ) from error
-
-    def _disk_trouble(self, error: Exception) -> str | None:
-        words, folder = str(error), self.path.parent
-        number = error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in words:
-            free = shutil.disk_usage(folder).free / 1e6
-            return (
-                f"the disk of {folder} ran full ({free:.1f} MB are free now). Free some space "
-                f"and run the step again."
-            )
-        if number in (errno.EEXIST, errno.ENOTDIR):
-            return f"{folder} must be a folder, but a file is in the way."
-        if number in (errno.EACCES, errno.EROFS, errno.EPERM) or any(
-            text in words for text in ("Permission denied", "Read-only file system")
-        ):
-            return f"{folder} is not writable for this user ({words})."
-        return None
 
 
 @contextmanager
@@ -120,3 +103,21 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def execute(con: duckdb.DuckDBPyConnection, sql: str, params: Sequence[object] = ()) -> None:
     """Execute a statement to its end; DuckDB 2.0 wants a result fetched before the next."""
     con.execute(sql, list(params)).fetchall()
+
+
+def _disk_trouble(error: Exception, folder: Path) -> str | None:
+    words = str(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in words:
+        free = shutil.disk_usage(folder).free / 1e6
+        return (
+            f"the disk of {folder} ran full ({free:.1f} MB are free now). Free some space "
+            f"and run the step again."
+        )
+    if number in (errno.EEXIST, errno.ENOTDIR):
+        return f"{folder} must be a folder, but a file is in the way."
+    if number in (errno.EACCES, errno.EROFS, errno.EPERM) or any(
+        text in words for text in ("Permission denied", "Read-only file system")
+    ):
+        return f"{folder} is not writable for this user ({words})."
+    return None

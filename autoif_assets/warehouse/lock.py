@@ -10,7 +10,7 @@ from pathlib import Path
 from autoif_assets.warehouse.errors import WarehouseError, WarehouseLocked
 
 _FIRST_POLL_S = 0.002
-_LAST_POLL_S = 0.05
+_LAST_POLL_S = 0.01
 _QUIET_S = 1.0
 
 

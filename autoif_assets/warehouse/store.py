@@ -9,11 +9,13 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import as_declared, literal, polars_schema
+from autoif_assets.warehouse.columns import as_declared, literal
 from autoif_assets.warehouse.database import Database, execute, transaction
 from autoif_assets.warehouse.errors import SchemaMismatch, WarehouseError
 from autoif_assets.warehouse.frames import conform
+from autoif_assets.warehouse.parquet import export_parquet
 from autoif_assets.warehouse.publishing import copy_database, is_current
+from autoif_assets.warehouse.selection import declared_table, select, selected
 from autoif_assets.warehouse.slices import (
     Partition,
     condition,
@@ -21,8 +23,8 @@ from autoif_assets.warehouse.slices import (
     slices_to_read,
     slices_to_write,
 )
-from autoif_assets.warehouse.streams import frames_of, spool
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
+from autoif_assets.warehouse.streams import deal, dealt, spool
+from autoif_assets.warehouse.tables import SCHEMA, Table
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ class Warehouse:
             WarehouseLocked: another process kept the database too long; nothing was written.
             WarehouseError: the disk is full or not writable; the slices are as before.
         """
-        declared = _declared(table)
+        declared = declared_table(table)
         slices = slices_to_write(declared, partition, partitions)
         rows = conform(declared, frame, slices)
         with self._replacing(declared, slices) as con:
@@ -102,7 +104,7 @@ class Warehouse:
         The frames wait in Parquet files beside the database until the last has come; only
         then is the lock taken, and the slices are replaced in one transaction.
         """
-        declared = _declared(table)
+        declared = declared_table(table)
         slices = slices_to_write(declared, partition, partitions)
         rows = 0
         with self._spool(f"writing {table}") as folder:
@@ -137,10 +139,10 @@ class Warehouse:
             columns: The columns wanted, in this order; the others are not read.
             where_status: ``"accepted"`` or ``"rejected"`` rows only.
         """
-        declared = _declared(table)
+        declared = declared_table(table)
         slices = slices_to_read(declared, partition, partitions)
-        schema = _selected(declared, columns)
-        sql, values = _select(declared, schema, slices, where_status)
+        schema = selected(declared, columns)
+        sql, values = select(declared, schema, slices, where_status)
         sql += f" ORDER BY {', '.join(declared.key)}"
         frame = self._fetch(sql, values, f"reading {table}{in_words(slices)}")
         return schema.to_frame() if frame is None else frame.select(as_declared(schema))
@@ -156,10 +158,11 @@ class Warehouse:
         rows: int = 50_000,
         together: str | None = None,
     ) -> Iterator[pl.DataFrame]:
-        """Yield what ``read`` returns in frames of about ``rows`` rows.
+        """Yield what ``read`` returns in frames of about ``rows`` rows, for big tables.
 
         The rows are copied aside first, so that the database is not held meanwhile and a
-        slice replaced in between does not show.
+        slice replaced in between does not show. They are dealt out by hash: each frame is in
+        the order of the key, the frames are in none.
 
         Args:
             table: As for ``read``, and so on for the next four.
@@ -167,26 +170,27 @@ class Warehouse:
             partitions: As for ``read``.
             columns: As for ``read``.
             where_status: As for ``read``.
-            rows: Rows of a frame, save for the last.
-            together: A column to sort by instead of the key; its equal values come in one
-                frame, which may be larger for it.
+            rows: Rows of a frame, on average.
+            together: A column such as ``prompt_id`` whose equal values come in one frame.
         """
-        declared = _declared(table)
+        declared = declared_table(table)
         slices = slices_to_read(declared, partition, partitions)
-        schema = _selected(declared, columns)
-        if together is not None and together not in schema:
-            raise ValueError(f"Column {together} must be among the columns read of {table}.")
-        sql, values = _select(declared, schema, slices, where_status)
-        sql += f" ORDER BY {together or ', '.join(declared.key)}"
+        schema = selected(declared, columns)
+        wanted = selected(
+            declared, [*schema, *(name for name in declared.key if name not in schema)]
+        )
+        sql, values = select(declared, wanted, slices, where_status)
         purpose = f"reading {table}{in_words(slices)}"
+        dealt_by = together or ", ".join(declared.key)
         if not self.path.exists():
             return
         with self._spool(purpose) as folder:
-            path = folder / "rows.parquet"
             with self._database.connection(purpose) as con:
-                options = "FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE 20480"
-                execute(con, f"COPY ({sql}) TO {literal(str(path))} ({options})", values)
-            yield from frames_of(path, rows, together, schema)
+                count = con.execute(f"SELECT count(*) FROM ({sql})", values).fetchall()[0][0]
+                parts = max(1, round(count / rows))
+                deal(con, sql, values, f"hash({dealt_by}) % {parts}", folder)
+            for frame in dealt(folder):
+                yield frame.sort(declared.key).select(as_declared(schema))
 
     def query(
         self, sql: str, params: Sequence[object] | Mapping[str, object] | None = None
@@ -243,6 +247,21 @@ class Warehouse:
             )
         return True
 
+    def export_parquet(self, folder: Path | str) -> dict[str, int]:
+        """Publish, then write every table to ``folder/TABLE/BATCH.parquet``.
+
+        Returns:
+            Number of rows by table.
+
+        Raises:
+            WarehouseError: there is no database yet, or the disk is full or not writable.
+        """
+        self.publish()
+        if not self.published_path.exists():
+            raise WarehouseError(f"Nothing to export: {self.path} does not exist yet.")
+        with self._database.reporting("exporting Parquet files", Path(folder)):
+            return export_parquet(self.published_path, Path(folder))
+
     @contextmanager
     def _replacing(
         self, table: Table, slices: Sequence[Partition]
@@ -287,38 +306,6 @@ class _ArrowStream:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self._frame.__arrow_c_stream__(requested_schema)
-
-
-def _declared(table: str) -> Table:
-    if table not in TABLES:
-        raise ValueError(f"There is no table {table!r}; declared are {', '.join(TABLES)}.")
-    return TABLES[table]
-
-
-def _selected(table: Table, columns: Sequence[str] | None) -> pl.Schema:
-    """Return the types of the columns wanted, in the order wanted."""
-    schema = polars_schema(table)
-    if columns is None:
-        return schema
-    unknown = [name for name in columns if name not in schema]
-    if unknown:
-        raise ValueError(
-            f"Table {table.name} has no column {', '.join(unknown)}; it has {', '.join(schema)}."
-        )
-    return pl.Schema({name: schema[name] for name in columns})
-
-
-def _select(
-    table: Table, schema: pl.Schema, slices: Sequence[Partition] | None, status: str | None
-) -> tuple[str, list[object]]:
-    """Return a query for columns, slices and status, and its parameters."""
-    where, values = condition(slices)
-    if status is not None:
-        if not table.is_gate:
-            raise ValueError(f"Table {table.name} has no status to filter by: it is not a gate.")
-        where, values = f"{where} AND status = ?", [*values, status]
-    names = ", ".join(f'"{name}"' for name in schema)
-    return f"SELECT {names} FROM {SCHEMA}.{table.name} WHERE {where}", values
 
 
 def _check_keys(con: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Partition]) -> None:

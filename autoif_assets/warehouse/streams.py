@@ -4,14 +4,15 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import duckdb
 import polars as pl
-import pyarrow.parquet as pq
 
-from autoif_assets.warehouse.columns import as_declared
+from autoif_assets.warehouse.columns import literal
+from autoif_assets.warehouse.database import execute
 
 _PREFIX = ".stream-"
 
@@ -52,30 +53,30 @@ def _remove_if_abandoned(folder: Path) -> None:
         os.close(fd)
 
 
-def frames_of(
-    path: Path, rows: int, together: str | None, schema: pl.Schema
-) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a Parquet file in frames of about ``rows`` rows.
+def deal(
+    con: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object], part: str, folder: Path
+) -> None:
+    """Write the rows of a query to Parquet files, one folder for each value of ``part``.
 
     Args:
-        path: The file.
-        rows: A frame has at least so many, save for the last.
-        together: Column by which the file is sorted; its equal values stay in one frame.
-        schema: Types to give the columns.
+        con: The open database.
+        sql: The query.
+        values: Its parameters.
+        part: SQL of the number of the part that a row goes to.
+        folder: Where the folders go.
     """
-    rest: pl.DataFrame | None = None
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=rows):
-            frame = pl.DataFrame(batch).select(as_declared(schema))
-            if rest is not None:
-                frame = pl.concat([rest, frame])
-            if together is None:
-                yield frame
-                continue
-            # The last value may go on in the next batch.
-            is_last = frame[together] == frame[together][-1]
-            rest = frame.filter(is_last)
-            if rest.height < frame.height:
-                yield frame.filter(~is_last)
-    if rest is not None:
-        yield rest
+    # By default half a million rows wait for each file.
+    execute(con, "SET partitioned_write_flush_threshold = 4096")
+    execute(
+        con,
+        f"COPY (SELECT *, {part} AS part FROM ({sql})) TO {literal(str(folder))} "
+        f"(FORMAT parquet, COMPRESSION lz4, PARTITION_BY part, OVERWRITE_OR_IGNORE)",
+        values,
+    )
+
+
+def dealt(folder: Path) -> Iterator[pl.DataFrame]:
+    """Yield the parts that ``deal`` wrote, one frame each, and remove what was read."""
+    for part in sorted(folder.glob("part=*")):
+        yield pl.read_parquet(part / "*.parquet", hive_partitioning=False)
+        shutil.rmtree(part)

@@ -33,6 +33,10 @@ def gone(pid):
     return False
 
 
+def open_files(pid):
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def test_units_are_taken_as_they_are_needed():
     taken = []
 
@@ -135,12 +139,12 @@ def test_usable_from_a_thread_that_ends():
 
 
 def test_closing_leaves_no_process_and_no_descriptor():
-    descriptors = len(os.listdir("/proc/self/fd"))
+    descriptors = open_files("self")
     with Sandbox(workers=2) as sandbox:
         list(sandbox.evaluate(Unit(str(n), GOOD, ["a"]) for n in range(9)))
         pids = [worker.process.pid for worker in sandbox._workers]
     assert all(gone(pid) for pid in pids)
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert open_files("self") == descriptors
 
 
 _SCRIPT = """
@@ -205,7 +209,7 @@ def test_soak_of_5000_units_grows_nothing():
 
     def usage(sandbox):
         pids = [os.getpid(), *(worker.process.pid for worker in sandbox._workers)]
-        fds = [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
+        fds = [open_files(pid) for pid in pids]
         kilobytes = []
         for pid in pids:
             text = Path(f"/proc/{pid}/status").read_text()

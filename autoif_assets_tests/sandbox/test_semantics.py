@@ -79,7 +79,7 @@ def test_printing_and_reading_are_harmless(sandbox):
     ids=ascii,
 )
 def test_texts_survive_the_trip(sandbox, text):
-    source = f"def evaluate(r): return r == {ascii(text)} and type(r) is str"
+    source = f"def evaluate(r): return r == {text!a} and type(r) is str"
     assert judge(sandbox, source, text).outcomes == ("pass",)
 
 
@@ -127,9 +127,8 @@ def test_the_rest_is_skipped_after_three_strikes(sandbox):
         "import random\ndef evaluate(r): return random.random() < 0.5",
         "seen = set()\ndef evaluate(r):\n    new = r not in seen\n    seen.add(r)\n    return new",
         "n = [0]\ndef evaluate(r):\n    n[0] += 1\n    return n[0] % 2 == 0",
-        "import time\ndef evaluate(r): return time.time_ns() // 100 % 2 == 0",
         "def evaluate(r, calls=[]):\n    calls.append(r)\n    return len(calls) == 1",
-        "n = [0]\ndef evaluate(r):\n    n[0] += 1\n    if n[0] > 32: raise ValueError\n    return True",
+        "n = [0]\ndef evaluate(r):\n    n[0] += 1\n    if n[0] > 32: raise r\n    return True",
     ],
 )
 @pytest.mark.parametrize("count", [16, 32])
@@ -158,7 +157,9 @@ def test_deterministic_verifiers_are_not(sandbox):
 
 def test_state_does_not_reach_other_verifiers(sandbox):
     writer = "import re, string\nre.mark = string.mark = 1\ndef evaluate(r): return True"
-    reader = "import re, string\ndef evaluate(r): return hasattr(re, 'mark') or hasattr(string, 'mark')"
+    reader = (
+        "import re, string\ndef evaluate(r): return hasattr(re, 'mark') or hasattr(string, 'mark')"
+    )
     units = [Unit(str(n), source, ["x"]) for n, source in enumerate([writer, reader] * 3)]
     found = [result.outcomes[0] for result in sandbox.evaluate(units)]
     assert found == ["pass", "fail"] * 3

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (pairs of sources read best side by side)
 """What is said of a source without running it."""
 
 import ast

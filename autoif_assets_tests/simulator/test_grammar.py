@@ -33,6 +33,7 @@ def test_there_are_enough_families_and_instructions():
     assert len({family.category for family in FAMILIES.values()}) >= 10
 
 
+@settings(deadline=None)
 @given(families, seeds)
 def test_an_instruction_reads_back_as_its_constraint(name, seed):
     constraint = constraints(name, seed)
@@ -40,8 +41,8 @@ def test_an_instruction_reads_back_as_its_constraint(name, seed):
     assert read_instruction(instruction) == constraint, instruction
 
 
+@settings(deadline=None)
 @given(families, seeds, st.sampled_from(QUERIES), st.integers(1, 5))
-@settings(max_examples=300, deadline=None)
 def test_satisfying_and_violating_texts_are_what_they_claim(name, seed, query, size):
     constraint = constraints(name, seed)
     assert grammar.holds(constraint, grammar.satisfy(constraint, Random(seed), query, size))
@@ -56,6 +57,7 @@ def test_each_family_offers_several_wordings_and_a_near_miss(name):
     assert all(grammar.near(constraint, rng) != constraint for _ in range(20))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_can_be_read_and_checked(text):
     read_instruction(text)
@@ -68,7 +70,7 @@ def test_any_text_can_be_read_and_checked(text):
     [
         ("Keep your reply under 50 words.", "word_count", {"rel": "at most", "n": 49}),
         ("Please limit your answer to 3 sentences.", "sentence_count", {"rel": "at most", "n": 3}),
-        ("Use more than two question marks.", "mark_times", {"mark": "?", "rel": "at least", "n": 3}),
+        ("Use more than two semicolons.", "mark_times", {"mark": ";", "rel": "at least", "n": 3}),
         ("Answer without using the letter ‘e’.", "no_letter", {"letter": "e"}),
         ("Include the word “tea” twice.", "word_times", {"word": "tea", "rel": "exactly", "n": 2}),
         ("Use the words 'b' and 'a'.", "include_both", {"first": "a", "second": "b"}),

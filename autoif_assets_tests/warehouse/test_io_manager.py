@@ -1,5 +1,8 @@
 """Assets are tables, partitions are slices, and the end of a run publishes."""
 
+import errno
+from typing import Any
+
 import dagster as dg
 import duckdb
 import polars as pl
@@ -10,6 +13,7 @@ from autoif_assets.warehouse import (
     Warehouse,
     WarehouseIOManager,
     WarehouseResource,
+    publishing,
     table_schema,
 )
 
@@ -116,6 +120,17 @@ def test_the_run_publishes_at_its_end_also_when_a_step_fails(run, tmp_path):
         assert con.execute("SELECT count(*) FROM autoif.response_scores").fetchall() == [(4,)]
 
 
+def test_a_copy_that_cannot_be_made_is_told_and_the_run_counts(run, monkeypatch, capfd):
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(publishing, "_copy", full)
+    assert run(response_scores, partition_key="b1").success
+    told = capfd.readouterr().err
+    assert "ERROR" in told
+    assert "The copy for readers is out of date. Failed at publishing: the disk of" in told
+
+
 def failure(result: dg.ExecuteInProcessResult) -> str:
     (event,) = [event for event in result.all_events if event.is_step_failure]
     return event.step_failure_data.error.cause.to_string()
@@ -171,6 +186,32 @@ def test_a_table_of_two_partition_columns_takes_multi_partitions(run, tmp_path):
     key = dg.MultiPartitionKey({"asset": "responses", "batch": "b1"})
     assert run(llm_calls, partition_key=key).success
     assert Warehouse(tmp_path).read("llm_calls", {"batch": "b1"}).height == 2
+
+
+def test_frames_in_turn_are_read_and_written(run, tmp_path):
+    @dg.asset(
+        partitions_def=BATCHES,
+        ins={
+            "scores": dg.AssetIn(
+                ["autoif", "response_scores"],
+                metadata={"status": "accepted", "together": "prompt_id"},
+            )
+        },
+    )
+    def response_verdicts(scores: Any) -> Any:
+        return map(judged, scores)
+
+    def judged(scores: pl.DataFrame) -> pl.DataFrame:
+        rows = sample(TABLES["response_verdicts"], scores.height, batch="b1")
+        return rows.with_columns(scores["response_id"])
+
+    result = run(response_scores, response_verdicts, partition_key="b1")
+    assert result.success
+    found = Warehouse(tmp_path).read("response_verdicts")["response_id"].to_list()
+    assert found == ["0001", "0003"]
+    (event,) = result.asset_materializations_for_node("response_verdicts")
+    assert event.metadata["dagster/row_count"].value == 2
+    assert "| accepted |  | 1 |" in event.metadata["outcomes"].value
 
 
 def test_table_schema_is_the_declaration():

@@ -215,3 +215,88 @@ def test_a_lock_file_left_behind_blocks_nobody(warehouse):
     warehouse.data_dir.mkdir()
     (warehouse.data_dir / "pipeline.lock").write_text("process 1: a run of last year")
     assert warehouse.write(QUERIES.name, empty_frame(QUERIES), {"batch": "b1"}) == 0
+
+
+def test_frames_in_turn_are_one_write(warehouse):
+    frames = [sample(QUERIES, 2, tag, batch="b1") for tag in ("a", "b")]
+    for _ in range(2):
+        rows = warehouse.write_frames(QUERIES.name, [*frames, frames[0].clear()], {"batch": "b1"})
+        assert rows == 4
+    assert warehouse.read(QUERIES.name).equals(pl.concat(frames))
+    assert warehouse.write_frames(QUERIES.name, [], {"batch": "b1"}) == 0
+    assert warehouse.read(QUERIES.name).is_empty()
+    assert not list(warehouse.data_dir.glob(".stream-*"))
+
+
+def test_every_table_round_trips_in_frames(warehouse):
+    for table in TABLES.values():
+        partition = dict.fromkeys(table.partitions, "b1")
+        frame = sample(table, 3, **partition)
+        warehouse.write_frames(table.name, [frame], partition or None)
+        (found,) = warehouse.read_frames(table.name)
+        assert found.equals(frame.sort(table.key))
+
+
+def test_frames_that_repeat_a_key_change_nothing(warehouse):
+    frame = sample(QUERIES, 2, batch="b1")
+    warehouse.write(QUERIES.name, frame[:1], {"batch": "b1"})
+    with pytest.raises(
+        SchemaMismatch, match=r"must be unique: two frames hold \('b1', '000[01]'\)"
+    ):
+        warehouse.write_frames(QUERIES.name, [frame, frame], {"batch": "b1"})
+    assert warehouse.read(QUERIES.name).height == 1
+
+
+def test_a_later_frame_that_does_not_fit_changes_nothing(warehouse):
+    frame = sample(QUERIES, 2, batch="b1")
+    warehouse.write(QUERIES.name, frame[:1], {"batch": "b1"})
+    with pytest.raises(SchemaMismatch, match="column query is missing"):
+        warehouse.write_frames(QUERIES.name, [frame, frame.drop("query")], {"batch": "b1"})
+    assert warehouse.read(QUERIES.name).height == 1
+    assert not list(warehouse.data_dir.glob(".stream-*"))
+
+
+def test_equal_values_are_read_together(warehouse):
+    frame = sample(GATE, 60, batch="b1").with_columns(
+        prompt_id=pl.format("p{}", pl.int_range(60) // 4)
+    )
+    warehouse.write(GATE.name, frame, {"batch": "b1"})
+    parts = list(
+        warehouse.read_frames(
+            GATE.name,
+            {"batch": "b1"},
+            columns=["prompt_id", "score"],
+            rows=10,
+            together="prompt_id",
+        )
+    )
+    assert len(parts) > 2
+    assert all(part.columns == ["prompt_id", "score"] for part in parts)
+    assert all((part.group_by("prompt_id").len()["len"] == 4).all() for part in parts)
+    assert sorted(pl.concat(parts)["score"]) == sorted(frame["score"])
+
+
+def test_frames_are_read_as_of_the_first(warehouse):
+    warehouse.write(GATE.name, sample(GATE, 40, batch="b1"), {"batch": "b1"})
+    frames = warehouse.read_frames(GATE.name, rows=10)
+    rows = next(frames).height
+    warehouse.write(GATE.name, empty_frame(GATE), {"batch": "b1"})
+    assert rows + sum(frame.height for frame in frames) == 40
+    assert not list(warehouse.data_dir.glob(".stream-*"))
+
+
+def test_what_a_killed_stream_left_is_removed_and_a_living_one_kept(warehouse):
+    warehouse.write(GATE.name, sample(GATE, 40, batch="b1"), {"batch": "b1"})
+    left = warehouse.data_dir / ".stream-left"
+    left.mkdir()
+    (left / "000000.parquet").write_bytes(b"half")
+    frames = warehouse.read_frames(GATE.name, rows=10)
+    first = next(frames)
+    assert not left.exists()
+    warehouse.write_frames(QUERIES.name, [], {"batch": "b1"})
+    assert first.height + sum(frame.height for frame in frames) == 40
+
+
+def test_reading_frames_before_anything_was_written_gives_none(warehouse):
+    assert list(warehouse.read_frames(GATE.name)) == []
+    assert not warehouse.data_dir.exists()

@@ -98,7 +98,7 @@ def judge(
     settings: Settings,
     source: str,
     data: bytes,
-    bounds: list[int],
+    bounds: tuple[int, ...],
     area: mmap,
     layout: wire.Layout,
     index: int,

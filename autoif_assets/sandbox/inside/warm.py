@@ -40,13 +40,14 @@ _kept: list[object] = []
 def prepare(settings: Settings) -> None:
     """Fill caches and holes, then hide everything from the garbage collector."""
     inputs = wire.encode_inputs(["One two, three.", "été"] * 32)
-    data = b"".join(wire.encode_request([_SAMPLE], inputs))
+    data = b"".join(wire.encode_request([_SAMPLE], 64, inputs))
     layout = wire.Layout(1, 64)
     for _ in range(4):
         with mmap(-1, layout.size) as area:
             sources, bounds = wire.decode_request(data)
             judge(settings, sources[0], data, bounds, area, layout, 0, 0, 0)
             wire.collect(area, layout)
+    settings.lock.rehearse()
     gc.collect()
     _fill_small()
     _fill_large()
@@ -55,14 +56,18 @@ def prepare(settings: Settings) -> None:
 
 
 def _fill_small() -> None:
-    """Objects of each of Python's size classes until one follows the other in memory."""
-    for size in range(48, 513, 16):
+    """Objects of each of Python's size classes until they begin a fresh pool."""
+    for size in range(32, 513, 16):
         before = row = 0
-        while row < _FRESH:
-            filler = bytes(size - 33)  # an empty bytes object has 33 bytes
-            row = row + size if id(filler) == before + size else 0
-            before = id(filler)
+        while True:
+            # An empty bytes object has 33 bytes, a float 24, rounded up to 32.
+            filler: object = bytes(size - 33) if size > 32 else float(row)
             _kept.append(filler)
+            follows = id(filler) == before + size
+            if not follows and row > _FRESH:
+                break  # the pool is full and the next begins: header and space on one page
+            row = row + size if follows else 0
+            before = id(filler)
 
 
 def _fill_large() -> None:

@@ -2,8 +2,9 @@
 
 In: a memory file that the confined child reads before it is confined,
 
-    count of inputs · length of the inputs · count of sources · length of each source
-    · length of each input · the sources · the inputs          (lengths in bytes, 8 bytes each)
+    count of inputs · count of sources · begin of the first source         (8 bytes each)
+    · begin of each input and end of the last · the inputs
+    · length of each source · the sources
 
 Out: an anonymous shared mapping, new for each request, which the zygote reads once the child is
 dead. Nothing in it is trusted: every byte value means something harmless.
@@ -29,33 +30,36 @@ REQUEST = struct.Struct("<BQII")
 # zygote's answer: ended cleanly, CPU microseconds, length of what follows
 REPLY = struct.Struct("<?QI")
 DETAIL_BYTES = 120
+_HEAD = struct.Struct("=3Q")
 STRUCK = "too many timeouts and crashes before"
 
 
-def encode_inputs(inputs: Sequence[str]) -> tuple[bytes, bytes]:
-    """Lengths and bytes of the inputs; lone surrogates survive."""
+def encode_inputs(inputs: Sequence[str]) -> bytes:
+    """All of a request that depends on its inputs; lone surrogates survive."""
     texts = [text.encode("utf-8", "surrogatepass") for text in inputs]
-    return array("Q", map(len, texts)).tobytes(), b"".join(texts)
+    begin = _HEAD.size + 8 * (len(texts) + 1)
+    bounds = array("Q", itertools.accumulate(map(len, texts), initial=begin))
+    return b"".join((bounds.tobytes(), *texts))
 
 
-def encode_request(sources: Sequence[str], inputs: tuple[bytes, bytes]) -> list[bytes]:
+def encode_request(sources: Sequence[str], count: int, inputs: bytes) -> list[bytes]:
     """The parts of one request in the order they are written to the memory file."""
-    lengths, texts = inputs
     codes = [source.encode("utf-8", "surrogatepass") for source in sources]
-    head = array("Q", [len(lengths) // 8, len(texts), len(codes), *map(len, codes)]).tobytes()
-    return [head, lengths, *codes, texts]
+    head = _HEAD.pack(count, len(codes), _HEAD.size + len(inputs))
+    return [head, inputs, array("Q", map(len, codes)).tobytes(), *codes]
 
 
-def decode_request(data: bytes) -> tuple[list[str], list[int]]:
+def decode_request(data: bytes) -> tuple[list[str], tuple[int, ...]]:
     """Sources, and the places in `data` between which the inputs lie (one more than inputs)."""
-    count, _, codes = struct.unpack_from("<3Q", data)
-    at = 24 + 8 * (codes + count)
-    lengths = struct.unpack_from(f"<{codes + count}Q", data, 24)
+    count, codes, at = _HEAD.unpack_from(data)
+    bounds = struct.unpack_from(f"={count + 1}Q", data, _HEAD.size)
+    lengths = struct.unpack_from(f"={codes}Q", data, at)
+    at += 8 * codes
     sources = []
-    for length in lengths[:codes]:
+    for length in lengths:
         sources.append(data[at : at + length].decode("utf-8", "surrogatepass"))
         at += length
-    return sources, list(itertools.accumulate(lengths[codes:], initial=at))
+    return sources, bounds
 
 
 def read(fd: int, size: int) -> bytes:
@@ -127,4 +131,6 @@ def split(body: bytes, sources: int, inputs: int) -> list[tuple[bool, bytes, lis
 
 def _printable(data: bytes) -> str:
     text = data.rstrip(b"\0").decode("utf-8", "ignore")
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else " " for char in text)

@@ -195,7 +195,7 @@ FAMILIES = (
             "rows = [line.strip() for line in response.splitlines() if line.strip()]\n"
             "return bool(rows) and rows[-1].startswith($phrase)",
         ),
-        buggy=("return $phrase in response.splitlines()[-1]",),
+        buggy=("rows = response.splitlines()\nreturn bool(rows) and rows[0].startswith($phrase)",),
         siblings=("starts_with", "ends_with"),
     ),
     Family(

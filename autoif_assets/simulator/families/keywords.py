@@ -12,7 +12,9 @@ _FIND = r'hits = re.findall(r"(?<!\w)" + re.escape($word) + r"(?!\w)", response.
 
 
 def insert(draft: Draft, text: str, word: str) -> str:
-    """Put a word behind some word of a text that ends in a letter."""
+    """Put a word behind some word of a text that ends in a letter, at times capitalised."""
+    if word.isalpha() and word.islower() and draft.rng.random() < 0.2:
+        word = word.capitalize()
     pieces = text.split(" ")
     places = [i for i, piece in enumerate(pieces[:-1]) if piece[-1:].isalpha()]
     place = draft.rng.choice(places) + 1 if places else 0

@@ -260,7 +260,7 @@ FAMILIES = (
             "if rows.count($sign) != 1:\n    return False\nplace = rows.index($sign)\n"
             "return any(rows[:place]) and any(rows[place + 1:])",
         ),
-        buggy=("return $sign in response",),
+        buggy=("return len(response.split($sign)) == 3",),
         siblings=("paragraph_count",),
     ),
     Family(

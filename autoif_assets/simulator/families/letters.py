@@ -90,7 +90,7 @@ FAMILIES = (
             "return all(char.lower() != $letter for char in response)",
             "return response.lower().count($letter) == 0",
         ),
-        buggy=("return $letter not in response",),
+        buggy=("return not any(w.startswith($letter) for w in response.lower().split())",),
         siblings=("letter_times",),
     ),
     Family(

@@ -46,7 +46,9 @@ FAMILIES = (
         ),
         (r"(?:list~)?(?:@rel )?@n~(?:bullet points?|bullets?|bulleted items?)",),
         lambda text, p: COMPARE[p["rel"]](len(_ITEMS.findall(text)), p["n"]),
-        lambda d, p: "\n".join([d.sentence(), *(f"- {d.sentence()}" for _ in range(d.many(p)))]),
+        lambda d, p: "\n".join(
+            d.sentences(d.rng.randint(1, 2))[1:] + [f"- {d.sentence()}" for _ in range(d.many(p))]
+        ),
         (
             'items = re.findall(r"^\\s*[-*] \\S", response, re.MULTILINE)\n'
             "return len(items) $rel $n",

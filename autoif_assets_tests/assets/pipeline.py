@@ -1,0 +1,134 @@
+"""Runs the whole pipeline in the test's process, on a data folder and a simulator of its own."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from autoif_assets.assets import ASSETS
+from autoif_assets.automation.jobs import BATCH_JOB
+from autoif_assets.resources import Inputs, LocalNLI, Recipe, SandboxResource, Supervision
+from autoif_assets.simulator import Simulator
+from autoif_assets.warehouse import (
+    TABLES,
+    Warehouse,
+    WarehouseIOManager,
+    WarehouseResource,
+    polars_schema,
+)
+
+SMALL: dict[str, Any] = {
+    "instructions_per_batch": 6,
+    "seeds_per_batch": 10,
+    "verifiers_per_instruction": 4,
+    "queries_per_instruction": 2,
+    "responses_per_prompt": 4,
+}
+
+# What a call cost differs between two runs; what was asked and answered must not.
+COST = ("attempts", "latency_s", "started_at", "finished_at", "base_url", "cached_tokens")
+
+
+def run_batch(
+    data: Path,
+    base_url: str,
+    batch: str = "b1",
+    *,
+    profile: str = "paper",
+    overrides: dict[str, Any] | None = None,
+    others: Iterable[str] = (),
+    inputs: Inputs | None = None,
+    model: str = "autoif-simulator",
+) -> dg.ExecuteInProcessResult:
+    """Materialise one batch.
+
+    Args:
+        data: The data folder.
+        base_url: URL of the simulator.
+        batch: Key of the batch.
+        profile: Name of the profile.
+        overrides: Numbers that replace the profile's, on top of ``SMALL``.
+        others: Batches that Dagster knows besides, as if it had made them before.
+        inputs: The user's files.
+        model: Name of the served model.
+    """
+    warehouse = WarehouseResource(data_dir=str(data))
+    defs = dg.Definitions(
+        assets=ASSETS,
+        jobs=[BATCH_JOB],
+        resources={
+            "warehouse": warehouse,
+            "io_manager": WarehouseIOManager(warehouse=warehouse),
+            "inputs": inputs or Inputs(),
+            "recipe": Recipe(profile=profile, overrides=SMALL | (overrides or {})),
+            "sandbox": SandboxResource(),
+            "nli": LocalNLI(),
+            "supervision": Supervision(warehouse=warehouse, base_url=base_url, model=model),
+        },
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("batch", [*others, batch])
+        return defs.resolve_job_def("batch").execute_in_process(
+            partition_key=batch,
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+
+
+def tables(data: Path, *, cost: bool = False) -> dict[str, pl.DataFrame]:
+    """Return every table; without what the calls cost unless asked for."""
+    warehouse = Warehouse(data)
+    return {
+        name: warehouse.read(
+            name, columns=[c for c in polars_schema(table) if cost or c not in COST]
+        )
+        for name, table in TABLES.items()
+    }
+
+
+def differing(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFrame]) -> list[str]:
+    """Return the names of tables that are not equal, row by row."""
+    return [name for name in TABLES if not one[name].equals(other[name])]
+
+
+def exports(data: Path) -> dict[str, bytes]:
+    """Return every exported file by its path."""
+    folder = data / "exports"
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def exported(data: Path, kind: str) -> pl.DataFrame:
+    """Return the Parquet rows of an export with the ``split`` they are in."""
+    return pl.concat(
+        pl.read_parquet(data / "exports" / kind / "parquet" / f"{split}.parquet").with_columns(
+            split=pl.lit(split)
+        )
+        for split in ("train", "eval")
+    )
+
+
+def accepted(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the accepted rows, status and all."""
+    return frame.filter(pl.col("status") == "accepted")
+
+
+@dataclass
+class Batch:
+    """A batch that was made, and the simulator that made it, which still runs."""
+
+    data: Path
+    simulator: Simulator
+    result: dg.ExecuteInProcessResult
+    requests: int
+
+    def requested(self) -> int:
+        """Return how many completion requests the simulator ever got."""
+        return int(self.simulator.stats()["received"])

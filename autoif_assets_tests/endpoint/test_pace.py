@@ -1,0 +1,107 @@
+import pytest
+
+from autoif_assets.endpoint.pace import Load, Pace
+
+VLLM = """# HELP vllm:num_requests_waiting Number of requests waiting
+# TYPE vllm:num_requests_waiting gauge
+vllm:num_requests_running{engine="0",model_name="m"} 10.0
+vllm:num_requests_running{engine="1",model_name="m"} 6.0
+vllm:num_requests_waiting{engine="0",model_name="m"} 3.0
+vllm:num_requests_waiting{engine="1",model_name="m"} 1.0
+vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 50.0
+vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
+vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.5
+vllm:num_preemptions_total{engine="0",model_name="m"} 2.0
+vllm:num_preemptions_created{engine="0",model_name="m"} 1.7e+09
+"""
+IDLE = Load(running=0, waiting=0, kv_usage=0, preemptions=0)
+
+
+def answer(pace, times, latency_s=1.0, more=True):
+    for _ in range(times):
+        pace.answered(latency_s, more=more)
+
+
+def test_vllms_metrics_are_read_over_all_engines():
+    assert Load.parse(VLLM) == Load(running=16, waiting=4, kv_usage=0.5, preemptions=2)
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "other_num_requests_waiting 3.0"])
+def test_other_metrics_are_none(text):
+    assert Load.parse(text) is None
+
+
+def test_the_limit_doubles_per_round_up_to_the_ceiling():
+    pace = Pace(ceiling=200, timeout_s=600)
+    assert pace.limit == 64
+    answer(pace, 64)
+    assert pace.limit == 128
+    answer(pace, 128)
+    assert pace.limit == 200
+
+
+def test_no_growth_without_need_or_when_answers_are_slow():
+    pace = Pace(ceiling=200, timeout_s=600)
+    answer(pace, 50, more=False)
+    answer(pace, 50, latency_s=200)
+    assert pace.limit == 64
+
+
+def test_one_wave_of_refusals_cuts_once_and_growth_is_slow_from_then_on():
+    pace = Pace(ceiling=200, timeout_s=600)
+    for moment in range(30):
+        pace.overloaded(100 + moment / 100, latency_s=2.0)
+    assert pace.limit == 44
+    answer(pace, 44)
+    assert 50 <= pace.limit <= 52
+    pace.overloaded(103, latency_s=2.0)
+    assert pace.limit < 40
+
+
+def test_the_limit_stays_between_floor_and_ceiling():
+    pace = Pace(ceiling=100, timeout_s=600)
+    for moment in range(100):
+        pace.overloaded(10.0 * moment, latency_s=1.0)
+    assert pace.limit == 4
+    assert Pace(ceiling=1, timeout_s=600).limit == 1
+
+
+def test_a_server_that_shows_an_empty_queue_is_filled_at_once():
+    pace = Pace(ceiling=1000, timeout_s=600)
+    pace.observe(IDLE)
+    assert pace.limit == 256
+    small = Pace(ceiling=80, timeout_s=600)
+    small.observe(IDLE)
+    assert small.limit == 80
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        Load(running=100, waiting=50, kv_usage=0.5, preemptions=0),
+        Load(running=100, waiting=0, kv_usage=0.96, preemptions=0),
+        Load(running=100, waiting=0, kv_usage=0.5, preemptions=1),
+    ],
+)
+def test_a_queue_a_full_cache_and_preemptions_cut(load):
+    pace = Pace(ceiling=200, timeout_s=600)
+    pace.observe(IDLE)
+    pace.observe(load)
+    assert pace.limit == 180
+    assert pace.waiting == load.waiting
+
+
+def test_a_short_queue_holds_the_limit():
+    pace = Pace(ceiling=200, timeout_s=600)
+    pace.observe(Load(running=100, waiting=20, kv_usage=0.5, preemptions=0))
+    answer(pace, 100)
+    assert pace.limit == 64
+    pace.observe(Load(running=100, waiting=0, kv_usage=0.5, preemptions=0))
+    answer(pace, 100)
+    assert pace.limit == 164
+
+
+def test_preemptions_before_the_run_do_not_count():
+    pace = Pace(ceiling=200, timeout_s=600)
+    pace.observe(Load(running=1, waiting=0, kv_usage=0.1, preemptions=99))
+    assert pace.limit == 200

@@ -1,0 +1,221 @@
+"""The protocol, spoken through the real OpenAI client and plain HTTP."""
+
+import json
+import re
+import urllib.error
+import urllib.request
+
+import openai
+import pytest
+
+from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.simulator.conftest import client_for
+
+MODEL = SimulatorSettings().model
+PROMPT = PROMPTS["response"].render(
+    instruction="Answer in exactly three sentences.", query="How do I store potatoes?"
+)
+
+
+def ask(client, prompt=PROMPT, **options):
+    options.setdefault("seed", 1)
+    messages = [{"role": "user", "content": prompt}]
+    return client.chat.completions.create(model=MODEL, messages=messages, **options)
+
+
+def texts(reply):
+    return [choice.message.content for choice in reply.choices]
+
+
+def get(simulator, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(simulator.url + path, data) as reply:
+        return reply.read().decode()
+
+
+def test_the_model_is_listed_and_the_server_is_healthy(simulator, client):
+    assert [card.id for card in client.models.list()] == [MODEL]
+    assert get(simulator, "/health") == ""
+
+
+def test_n_samples_are_those_of_n_requests_with_the_seeds_after_one_another(client):
+    together = texts(ask(client, n=4, seed=10))
+    apart = [texts(ask(client, seed=10 + i))[0] for i in range(4)]
+    assert together == apart
+    assert len(set(together)) == 4
+
+
+def test_answers_are_reproducible_across_servers(client):
+    with Simulator() as other, client_for(other) as second:
+        assert texts(ask(client, n=3)) == texts(ask(second, n=3))
+    with Simulator(SimulatorSettings(seed=1)) as other, client_for(other) as second:
+        assert texts(ask(client, n=3)) != texts(ask(second, n=3))
+
+
+def test_temperature_zero_is_greedy_and_no_seed_is_random(client):
+    assert len(set(texts(ask(client, n=3, temperature=0, seed=5)))) == 1
+    unseeded = [texts(ask(client, seed=None))[0] for _ in range(3)]
+    assert len(set(unseeded)) == 3
+
+
+def test_usage_counts_every_choice_and_the_cached_prefix(client):
+    prompt = "A long beginning that two prompts share. " * 20
+    first = ask(client, prompt + "One?", n=1).usage
+    second = ask(client, prompt + "Two?", n=3).usage
+    assert first.prompt_tokens_details.cached_tokens == 0
+    assert 150 < second.prompt_tokens_details.cached_tokens <= second.prompt_tokens
+    assert second.completion_tokens > first.completion_tokens
+    assert second.total_tokens == second.prompt_tokens + second.completion_tokens
+
+
+def test_max_tokens_and_stop_end_a_completion(client):
+    cut = ask(client, max_tokens=5).choices[0]
+    assert cut.finish_reason == "length" and len(cut.message.content) <= 20
+    whole = ask(client, seed=2).choices[0].message.content
+    stopped = ask(client, seed=2, stop=["."]).choices[0]
+    assert stopped.finish_reason == "stop"
+    assert stopped.message.content == whole.split(".")[0]
+
+
+def test_truncations_are_marked(serve):
+    with client_for(serve(truncation_rate=1.0)) as client:
+        choice = ask(client).choices[0]
+    assert choice.finish_reason == "length" and choice.message.content
+
+
+def test_a_json_schema_is_obeyed(serve):
+    prompt = PROMPTS["nli"].render(premise="Use no commas.", hypothesis="Do not use any commas.")
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "nli", "schema": dict(PROMPTS["nli"].schema), "strict": True},
+    }
+    with client_for(serve(malformed_rate=0, refusal_rate=0, truncation_rate=0)) as client:
+        answers = texts(ask(client, prompt, response_format=form, n=8))
+        assert {json.loads(answer)["label"] for answer in answers} == {"entailment"}
+        chosen = ask(client, prompt, extra_body={"structured_outputs": {"choice": ["neutral"]}})
+        assert texts(chosen) == ["neutral"]
+    refusing = serve(structured_outputs=False)
+    with client_for(refusing) as client, pytest.raises(openai.BadRequestError, match="json_schema"):
+        ask(client, prompt, response_format=form)
+
+
+def test_content_in_parts_and_a_system_message_are_understood(client):
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": PROMPT}]},
+    ]
+    reply = client.chat.completions.create(model=MODEL, messages=messages, seed=1)
+    assert texts(reply) == texts(ask(client))
+
+
+def test_reasoning_comes_where_it_is_set(serve):
+    with client_for(serve(reasoning="field")) as client:
+        message = ask(client).choices[0].message
+        assert message.reasoning_content and "<think>" not in message.content
+    with client_for(serve(reasoning="tags")) as client:
+        assert re.match(r"<think>.*</think>", texts(ask(client))[0], re.DOTALL)
+
+
+def test_an_unknown_model_is_a_404_that_names_the_served_one(client):
+    with pytest.raises(openai.NotFoundError, match=f"nothing.*{MODEL}"):
+        client.chat.completions.create(
+            model="nothing", messages=[{"role": "user", "content": "Hello"}]
+        )
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"n": 200}, "n must be between 1 and 128"),
+        ({"n": 0}, "n must be between 1 and 128"),
+        ({"temperature": -1}, "temperature must be in"),
+        ({"max_tokens": 0}, "max_tokens must be at least 1"),
+        ({"max_tokens": 40_000}, "maximum context length is 32768"),
+        ({"max_completion_tokens": 40_000}, "maximum context length is 32768"),
+        ({"prompt": "word " * 40_000}, "reduce the length of the input"),
+        ({"stream": True}, "does not stream"),
+        ({"extra_body": {"messages": []}}, "messages must be a list"),
+        ({"extra_body": {"messages": [{"role": "user"}]}}, "content"),
+        ({"extra_body": {"seed": "x"}}, "seed must be a number"),
+        ({"extra_body": {"stop": 5}}, "stop must be a text"),
+        ({"extra_body": {"structured_outputs": {"choice": [1]}}}, "must be a list of texts"),
+        ({"extra_body": {"response_format": {"type": "json_schema"}}}, "must be an object"),
+    ],
+)
+def test_what_cannot_be_done_is_a_400_that_says_why(client, options, words):
+    with pytest.raises(openai.BadRequestError, match=words):
+        ask(client, **options)
+
+
+def test_a_model_may_be_served_under_several_names(serve):
+    with client_for(serve(model="teacher, sft-0")) as client:
+        assert [card.id for card in client.models.list()] == ["teacher", "sft-0"]
+        messages = [{"role": "user", "content": "Hello"}]
+        reply = client.chat.completions.create(model="sft-0", messages=messages, seed=1)
+        assert reply.model == "sft-0"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"\xff"])
+def test_a_body_that_is_no_request_is_a_400(simulator, body):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{simulator.base_url}/chat/completions", body)
+    assert caught.value.code == 400
+    assert json.loads(caught.value.read())["error"]["code"] == 400
+
+
+def test_a_key_is_asked_for_where_one_is_set(serve):
+    simulator = serve(api_key="right-key")
+    with client_for(simulator, "right-key") as client:
+        assert ask(client).choices
+    with client_for(simulator, "wrong-key") as client, pytest.raises(openai.AuthenticationError):
+        ask(client)
+    assert get(simulator, "/health") == ""
+    assert "right-key" not in repr(simulator.settings)
+    assert "right-key" not in json.dumps(simulator.stats())
+
+
+def test_metrics_have_the_names_vllm_gives_them(serve):
+    simulator = serve()
+    with client_for(simulator) as client:
+        ask(client, n=2)
+        ask(client, n=2)
+    lines = get(simulator, "/metrics").splitlines()
+    values = {
+        re.sub(r"\{.*\}", "", line.rpartition(" ")[0]): float(line.rpartition(" ")[2])
+        for line in lines
+        if not line.startswith("#")
+    }
+    for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"):
+        assert values[f"vllm:{name}"] == 0
+    assert values["vllm:num_preemptions_total"] == 0
+    assert values["vllm:prefix_cache_queries_total"] > values["vllm:prefix_cache_hits_total"] > 0
+    assert values["vllm:request_success_total"] == 4
+    assert values["vllm:e2e_request_latency_seconds_count"] == 2
+    assert any(f'model_name="{MODEL}"' in line for line in lines)
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(serve(metrics=False), "/metrics")
+
+
+def test_stats_count_what_was_served_and_what_was_served_twice(serve):
+    simulator = serve()
+    with client_for(simulator) as client:
+        ask(client, n=3)
+        ask(client, n=3)
+        ask(client, "Hello there.", n=2)
+    stats = json.loads(get(simulator, "/debug/stats"))
+    assert stats == simulator.stats()
+    assert (stats["received"], stats["served"], stats["completions"]) == (3, 3, 8)
+    assert stats["distinct_completions"] == 5
+    assert stats["by_role"] == {
+        "response": {"served": 2, "completions": 6},
+        "unknown": {"served": 1, "completions": 2},
+    }
+
+
+def test_the_truth_is_on_a_route_of_its_own(simulator):
+    fields = {"kind": "case", "instruction": "Use no commas.", "input": "a, b", "output": True}
+    assert json.loads(get(simulator, "/debug/truth", fields)) == {"right": False}
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        get(simulator, "/debug/truth", {"kind": "weather"})
+    assert "the kinds are" in caught.value.read().decode()
