@@ -172,6 +172,80 @@ def demo(batch: str) -> None:
         click.echo(f"Requests to the simulator: {served(base_url) - before}")
 
 
+# A small batch: as much as a laptop's CPU does while a person waits.
+SMALL = {
+    "instructions_per_batch": 8,
+    "instructions_per_call": 8,
+    "seed_examples_per_call": 12,
+    "seeds_per_batch": 16,
+    "verifiers_per_instruction": 4,
+    "back_translations_per_instruction": 2,
+    "queries_per_instruction": 2,
+    "responses_per_prompt": 4,
+    "self_instruct_max_tokens": 512,
+    "verifier_max_tokens": 512,
+    "response_max_tokens": 160,
+}
+
+
+@main.command("demo-llm")
+@click.option("--batch", default="demo", help="Key of the batch.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Replace a number; repeatable."
+)
+def demo_llm(batch: str, overrides: tuple[str, ...]) -> None:
+    """Run one small batch against a real small model on this machine's CPU."""
+    from autoif_assets.localmodel import DEFAULT_MODEL, LocalModelError, fetch, running
+
+    # Not beside the simulator's synthetic data.
+    os.environ["AUTOIF_DATA"] = os.environ.get("AUTOIF_DATA") or str(data_dir() / "demo-llm")
+    model = os.environ.get("AUTOIF_LOCAL_MODEL") or DEFAULT_MODEL
+    try:
+        gguf = fetch(model)
+        click.echo(f"Serving {gguf.name} with llama.cpp; its log is quiet, the run's is not.")
+        with running(gguf, slots=SMALL["responses_per_prompt"]) as base_url:
+            os.environ["AUTOIF_BASE_URL"] = base_url
+            os.environ["AUTOIF_MODEL"] = gguf.stem
+            # More requests than slots would only wait in the server and run into the time limit.
+            os.environ["AUTOIF_MAX_CONCURRENCY"] = "2"
+            run_batch(batch, None, {**SMALL, **dict(map(parse_override, overrides))})
+    except LocalModelError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.group("local-model")
+def local_model() -> None:
+    """The real small model of `autoif demo-llm`: its weights and its server."""
+
+
+@local_model.command("fetch")
+@click.argument("model", envvar="AUTOIF_LOCAL_MODEL", default="qwen2.5-coder-1.5b")
+def local_model_fetch(model: str) -> None:
+    """Download the weights of MODEL, check their hash and print where they are."""
+    from autoif_assets.localmodel import LocalModelError, fetch
+
+    try:
+        click.echo(fetch(model))
+    except LocalModelError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@local_model.command("serve")
+@click.argument("model", envvar="AUTOIF_LOCAL_MODEL", default="qwen2.5-coder-1.5b")
+@click.option("--host", default="127.0.0.1")
+@click.option("--port", default=8080)
+@click.option("--slots", default=4, help="Completions computed at a time; n may not exceed it.")
+@click.option("--threads", default=None, type=int, help="CPU threads; default: all cores.")
+def local_model_serve(model: str, host: str, port: int, slots: int, threads: int | None) -> None:
+    """Serve MODEL over OpenAI's protocol until interrupted."""
+    from autoif_assets.localmodel import LocalModelError, fetch, serve
+
+    try:
+        serve(fetch(model), host, port, slots=slots, threads=threads)
+    except LocalModelError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @contextmanager
 def server(*command: str) -> Iterator[str]:
     """Run an `autoif` server command, yield the URL it prints first, and stop it at the end."""

@@ -100,12 +100,13 @@ class Server:
     async def _chat(self, request):
         body = await request.json()
         self.bodies.append(body)
+        count = len(self.bodies)
         self.headers.append(dict(request.headers))
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
             await asyncio.sleep(self.latency_s)
-            said = self.behave(body, len(self.bodies))
+            said = self.behave(body, count)
             if said == "hang":
                 await asyncio.sleep(60)
         finally:

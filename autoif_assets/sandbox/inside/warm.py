@@ -34,6 +34,7 @@ def evaluate(response):
 """
 
 _FRESH = 8192  # bytes in a row that tell fresh memory from a hole
+_MOST = 4000  # holes to fill per size
 _kept: list[object] = []
 
 
@@ -57,11 +58,10 @@ def prepare(settings: Settings) -> None:
 
 def _fill_small() -> None:
     """Objects of each of Python's size classes until they begin a fresh pool."""
-    for size in range(32, 513, 16):
+    for size in range(48, 513, 16):
         before = row = 0
-        while True:
-            # An empty bytes object has 33 bytes, a float 24, rounded up to 32.
-            filler: object = bytes(size - 33) if size > 32 else float(row)
+        for _ in range(_MOST):
+            filler = bytes(size - 33)  # an empty bytes object has 33 bytes
             _kept.append(filler)
             follows = id(filler) == before + size
             if not follows and row > _FRESH:
@@ -76,6 +76,6 @@ def _fill_large() -> None:
     libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
     end = libc.sbrk(ctypes.c_long(0))
     for size in (65536, 16384, 8192, 4096, 2048, 1024, 768, 640, 528):
-        for _ in range(2000):
+        for _ in range(_MOST):
             if (libc.malloc(ctypes.c_size_t(size)) or end) >= end:
                 break

@@ -1,0 +1,103 @@
+"""A server that fails and a model that answers badly: kept with a reason, never a crash."""
+
+import pytest
+
+from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets.warehouse import TABLES, Warehouse
+
+from .pipeline import accepted, differing, exported, exports, run_batch, tables
+
+pytestmark = pytest.mark.slow
+
+TINY = {"instructions_per_batch": 3, "seeds_per_batch": 3, "verifiers_per_instruction": 3}
+
+
+def test_faults_of_the_server_leave_no_trace_in_the_data(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOIF_API_KEY", made.simulator.settings.api_key)
+    rates = {f"fault_{kind}": 0.05 for kind in ("429", "500", "503", "slow", "drop", "half")}
+    settings = made.simulator.settings.__class__(
+        **{
+            **vars(made.simulator.settings),
+            **rates,
+            "latency": 0.01,
+            "retry_after": 0.1,
+            "slow_seconds": 0.2,
+        }
+    )
+    with Simulator(settings) as faulty:
+        result = run_batch(tmp_path, faulty.base_url)
+        assert result.success
+        faults = faulty.stats()["faults"]
+        assert set(faults) == {"429", "500", "503", "slow", "drop", "half"}
+        assert sum(faults.values()) > 0.15 * made.requests
+    assert differing(tables(tmp_path), tables(made.data)) == []
+    assert exports(tmp_path) == exports(made.data)
+    calls = Warehouse(tmp_path).read("llm_calls")
+    assert calls["attempts"].max() > 1
+    assert calls["error"].is_null().all()
+
+
+def test_a_model_that_mostly_answers_badly(tmp_path):
+    bad = SimulatorSettings(
+        malformed_rate=0.5,
+        refusal_rate=0.2,
+        truncation_rate=0.2,
+        garbage_rate=0.2,
+        wrong_verifier_rate=0.3,
+        defect_rate=0.3,
+        structured_outputs=False,
+        reasoning="tags",
+    )
+    with Simulator(bad) as simulator:
+        result = run_batch(tmp_path, simulator.base_url)
+    assert result.success
+    t = tables(tmp_path)
+    reasons = {row for name in t if TABLES[name].is_gate for row in t[name]["reason"]}
+    assert reasons >= {"truncated", "no_function", "low_agreement"}
+    candidates = t["verifier_candidates"]
+    assert 0 < accepted(candidates).height < candidates.height
+    # The model's words are kept whatever became of them.
+    assert candidates.filter(status="rejected")["raw"].str.len_chars().min() > 0
+
+
+def test_a_model_that_only_refuses(tmp_path):
+    with Simulator(SimulatorSettings(refusal_rate=1.0)) as simulator:
+        result = run_batch(tmp_path, simulator.base_url, overrides=TINY)
+    assert result.success
+    check_nothing_came_of_it(tmp_path)
+
+
+def test_a_model_whose_every_answer_is_cut(tmp_path):
+    with Simulator(SimulatorSettings(truncation_rate=1.0)) as simulator:
+        assert run_batch(tmp_path, simulator.base_url, overrides=TINY).success
+    t = check_nothing_came_of_it(tmp_path)
+    assert set(t["verifier_candidates"]["reason"]) == {"truncated"}
+
+
+def check_nothing_came_of_it(data):
+    """Seeds go in, no verifier comes out; all later tables and exports are there and empty."""
+    t = tables(data)
+    assert accepted(t["augmented_instructions"]).height >= TINY["seeds_per_batch"]
+    assert accepted(t["verifier_candidates"]).is_empty()
+    assert t["verifier_candidates"].height >= 9
+    assert set(t["verified_instructions"]["reason"]) == {"no_verifier"}
+    later = list(TABLES)[list(TABLES).index("augmented_queries") : list(TABLES).index("llm_calls")]
+    assert len(later) == 9
+    assert [name for name in later if not t[name].is_empty()] == []
+    for kind in ("sft", "preference"):
+        assert exported(data, kind).is_empty()
+    published = Warehouse(data).published_path
+    assert published.exists()
+    return t
+
+
+def test_a_server_without_the_model_says_what_it_serves(tmp_path):
+    with Simulator(SimulatorSettings()) as simulator:
+        result = run_batch(tmp_path, simulator.base_url, model="another", overrides=TINY)
+    assert not result.success
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert failure.step_key == "augmented_instructions"
+    words = failure.step_failure_data.error_display_string
+    assert "'another'" in words
+    assert "autoif-simulator" in words
+    assert "AUTOIF_MODEL" in words

@@ -1,0 +1,84 @@
+"""Running again: nothing is asked twice, nothing moves, and other numbers reuse the answers."""
+
+import pytest
+
+from .pipeline import accepted, differing, exported, exports, run_batch, tables
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch, made):
+    monkeypatch.setenv("AUTOIF_API_KEY", made.simulator.settings.api_key)
+
+
+def test_a_second_run_asks_nothing_and_changes_nothing(copied):
+    before = tables(copied.data, cost=True), exports(copied.data)
+    asked = copied.requested()
+    result = run_batch(copied.data, copied.simulator.base_url)
+    assert result.success
+    assert copied.requested() == asked
+    after = tables(copied.data, cost=True), exports(copied.data)
+    assert differing(before[0], after[0]) == []
+    assert after[1] == before[1]
+    (event,) = result.asset_materializations_for_node("responses")
+    assert event.metadata["model/reused"].value == event.metadata["model/total"].value > 0
+
+
+def test_two_batches_share_no_instruction_and_leave_each_other_alone(copied):
+    url = copied.simulator.base_url
+    first = tables(copied.data)
+    assert run_batch(copied.data, url, "b2", others=["b1"]).success
+    both = tables(copied.data)
+    for name, frame in both.items():
+        if "batch" in frame.columns:
+            assert frame.filter(batch="b1").equals(first[name]), name
+
+    instructions = accepted(both["augmented_instructions"])
+    assert set(instructions["batch"]) == {"b1", "b2"}
+    assert not instructions["instruction_id"].is_duplicated().any()
+    assert both["sft_examples"].filter(batch="b2").height > 0
+
+    # The exports hold both batches, and an instruction that was held out stays held out.
+    sft = exported(copied.data, "sft")
+    assert sorted(sft["example_id"]) == sorted(both["sft_examples"]["example_id"])
+    sides = sft.select("instruction_id", "split").unique()
+    assert not sides["instruction_id"].is_duplicated().any()
+
+    # The first batch made again, with the second there, is what it was.
+    asked, files = copied.requested(), exports(copied.data)
+    assert run_batch(copied.data, url, "b1", others=["b2"]).success
+    assert differing(tables(copied.data), both) == []
+    assert copied.requested() == asked
+    assert exports(copied.data) == files
+
+
+def test_stricter_bounds_need_no_model_call(copied):
+    before, asked = tables(copied.data), copied.requested()
+    stricter = {"min_score": "> 9", "response_pass_rate": ">= 1", "chosen_pass_rate": ">= 1"}
+    assert run_batch(copied.data, copied.simulator.base_url, overrides=stricter).success
+    assert copied.requested() == asked
+    after = tables(copied.data)
+    assert 0 < after["sft_examples"].height < before["sft_examples"].height
+    assert (after["sft_examples"]["score"] > 9).all()
+    assert (after["preference_pairs"]["chosen_pass_rate"] == 1).all()
+    assert differing(before, after)[0] == "response_verdicts"
+
+
+def test_the_authors_code_profile(copied):
+    before = tables(copied.data)
+    numbers = {"min_verifiers": 2, "min_cases": 6}  # the authors' own ask for larger samples
+    assert run_batch(
+        copied.data, copied.simulator.base_url, profile="authors_code", overrides=numbers
+    ).success
+    after = tables(copied.data)
+    assert after["verifier_candidates"].equals(before["verifier_candidates"])
+    assert (accepted(after["verifiers"])["accuracy"] >= 0.8).all()
+    reasons = set(after["verifiers"]["reason"]) | set(after["verifier_cases"]["reason"])
+    assert reasons & {"too_few_verifiers", "too_few_cases"}
+    translated = after["back_translations"].group_by("instruction_id").len()
+    assert translated["len"].max() <= 3 < before["back_translations"].group_by(
+        "instruction_id"
+    ).len()["len"].max()
+    assert (after["sft_examples"]["score"] > 8).all()
+    assert after["sft_examples"].height > 0
