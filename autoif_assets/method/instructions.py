@@ -119,9 +119,11 @@ def _seeds_of_batch(
 ) -> pl.DataFrame:
     free = seeds.filter(~pl.col("instruction_id").is_in(sorted(elsewhere_ids)))
     if profile.seeds_per_batch is not None and free.height > profile.seeds_per_batch:
-        chosen = random.Random(derived_seed(batch, str(profile.seed), "seeds")).sample(
-            sorted(free["instruction_id"]), profile.seeds_per_batch
-        )
+        # By rank, not by sampling: with seeds taken by a later batch, a rerun draws the same ones.
+        order = {
+            key: content_id("draw", batch, str(profile.seed), key) for key in free["instruction_id"]
+        }
+        chosen = sorted(order, key=order.__getitem__)[: profile.seeds_per_batch]
         free = free.filter(pl.col("instruction_id").is_in(chosen))
     return free.select(
         "instruction",

@@ -1,0 +1,71 @@
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from autoif_assets.cli import main, parse_override, prepare_home
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOIF_DATA", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    yield tmp_path
+    os.environ.pop("DAGSTER_HOME", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("responses_per_prompt=4", ("responses_per_prompt", 4)),
+        ("min_score=>= 7", ("min_score", ">= 7")),
+        ("seeds_per_batch=null", ("seeds_per_batch", None)),
+    ],
+)
+def test_overrides(text, pair):
+    assert parse_override(text) == pair
+
+
+def test_an_override_without_a_value():
+    result = CliRunner().invoke(main, ["run", "--set", "responses_per_prompt"])
+    assert result.exit_code == 2
+    assert "name=value" in result.output
+
+
+def test_the_home_honours_the_projects_settings(data):
+    home = prepare_home()
+    assert home == data / "dagster"
+    assert "telemetry" in (home / "dagster.yaml").read_text()
+    assert os.environ["DAGSTER_HOME"] == str(home)
+    assert prepare_home() == home
+
+
+def test_a_home_of_the_users_own_is_left_alone(data, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(data / "mine"))
+    assert prepare_home() == data / "mine"
+    assert not (data / "dagster").exists()
+
+
+def test_batches_are_added_once_and_commas_refused(data):
+    added = CliRunner().invoke(main, ["batch", "add", "b 1", "b'2"])
+    assert added.output.splitlines()[-2:] == ["b 1", "b'2"]
+    again = CliRunner().invoke(main, ["batch", "add", "b 1"])
+    assert again.output.splitlines()[-2:] == ["b 1", "b'2"]
+    refused = CliRunner().invoke(main, ["batch", "add", "a,b"])
+    assert refused.exit_code == 1
+    assert "commas" in refused.output
+
+
+def test_the_doctor_names_what_does_not_work(data, monkeypatch):
+    monkeypatch.setenv("AUTOIF_BASE_URL", "http://127.0.0.1:9/v1")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert "confinement:" in result.output
+    assert "http://127.0.0.1:9/v1" in result.output
+
+
+def test_a_run_without_a_model_says_so(data, monkeypatch):
+    monkeypatch.delenv("AUTOIF_MODEL", raising=False)
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 1
+    assert "Set AUTOIF_MODEL" in result.output

@@ -1,0 +1,150 @@
+"""kill -9 of `autoif run` at every stage: running it again ends as if nothing had happened.
+
+Set AUTOIF_TEST_PIPELINE_KILLS for a longer test.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from autoif_assets.simulator import Simulator, SimulatorSettings
+
+from .assets.pipeline import COST, SMALL, differing, exports, tables
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("AUTOIF_TEST_PIPELINE_KILLS", "6"))
+CONCURRENCY = 8
+MOST_SAMPLES = max(SMALL["verifiers_per_instruction"], SMALL["responses_per_prompt"])
+
+
+def start(data: Path, base_url: str) -> subprocess.Popen:
+    """Start `autoif run` in a session of its own, so that what it leaves behind can be found."""
+    overrides = [f"--set={name}={value}" for name, value in SMALL.items()]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
+    environment |= {
+        "AUTOIF_DATA": str(data),
+        "AUTOIF_BASE_URL": base_url,
+        "AUTOIF_MODEL": "autoif-simulator",
+        "AUTOIF_MAX_CONCURRENCY": str(CONCURRENCY),
+    }
+    with (data.parent / f"{data.name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "autoif_assets.cli", "run", "--batch", "b1", *overrides],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def lines(data: Path) -> int:
+    """Return how many answers the journals hold."""
+    return sum(path.read_bytes().count(b"\n") for path in data.glob("journals/*/*/*.jsonl"))
+
+
+def leftovers(sessions: list[int]) -> list[int]:
+    """Return the living processes of some sessions."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) in sessions and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def files(data: Path) -> set[str]:
+    """Return what lies in a data folder, apart from files that are named after runs."""
+    return {
+        path.relative_to(data).as_posix()
+        for path in data.rglob("*")
+        if path.is_file() and path.relative_to(data).parts[0] not in ("journals", "dagster")
+    }
+
+
+def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
+    chance = random.Random(1)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    settings = SimulatorSettings(latency=0.1, latency_spread=0.5)
+    with Simulator(settings) as simulator:
+        assert start(whole, simulator.base_url).wait() == 0, log_of(whole)
+        ideal = simulator.stats()["completions"]
+        answers = lines(whole)
+
+        # Spread over the answers, and from there into the stages that ask nothing; a third of
+        # the kills comes after the last answer, while tables and exports are written.
+        late = KILLS // 3
+        moments = [
+            (answers * k // (KILLS - late), chance.uniform(0, 0.3)) for k in range(KILLS - late)
+        ]
+        moments += [(answers, 2.5 * k / late) for k in range(late)]
+        reached, sessions = [], []
+        for after, delay in moments:
+            process = start(killed, simulator.base_url)
+            sessions.append(process.pid)
+            while process.poll() is None and lines(killed) <= after - 1:
+                time.sleep(0.01)
+            wait_for_work(process, killed)
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+            reached.append((process.wait() == -signal.SIGKILL, lines(killed)))
+        process = start(killed, simulator.base_url)
+        assert process.wait() == 0, log_of(killed)
+        completions = simulator.stats()["completions"] - ideal
+
+    kills = sum(was_killed for was_killed, _ in reached)
+    assert kills > KILLS / 2, reached
+    assert differing(tables(whole), tables(killed)) == []
+    assert exports(whole) == exports(killed)
+    assert published(whole) == published(killed)
+    assert ideal <= completions <= ideal + kills * CONCURRENCY * MOST_SAMPLES
+    assert files(whole) == files(killed)
+    deadline = time.monotonic() + 10
+    while leftovers(sessions) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert leftovers(sessions) == []
+    print(f"{kills} kills at {reached}: {completions - ideal} completions asked again")
+
+
+def wait_for_work(process: subprocess.Popen, data: Path) -> None:
+    """Wait until this run is past its imports: it has written to the database or a journal."""
+    path = data / "pipeline.duckdb"
+    before = path.stat().st_mtime_ns if path.exists() else None
+    while process.poll() is None:
+        if path.exists() and path.stat().st_mtime_ns != before:
+            return
+        time.sleep(0.01)
+
+
+def log_of(data: Path) -> str:
+    return (data.parent / f"{data.name}.log").read_text()[-4000:]
+
+
+def published(data: Path) -> dict[str, list[tuple]]:
+    """Return the rows of every published table, without what the calls cost."""
+    with duckdb.connect(data / "warehouse.duckdb", read_only=True) as con:
+        names = [
+            name
+            for (name,) in con.execute(
+                "SELECT table_name FROM information_schema.tables"
+                " WHERE table_schema = 'autoif' AND table_type = 'BASE TABLE' ORDER BY 1"
+            ).fetchall()
+        ]
+        rows = {}
+        for name in names:
+            cost = ", ".join(COST) if name == "llm_calls" else ""
+            without = f"EXCLUDE ({cost})" if cost else ""
+            found = con.execute(f"SELECT * {without} FROM autoif.{name} ORDER BY ALL").fetchall()
+            rows[name] = found
+    assert "llm_calls" in rows
+    return rows

@@ -1,0 +1,164 @@
+"""The README is kept true: its commands exist, its queries answer, its settings are all of them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from autoif_assets.cli import DEMO_MODEL, main
+from autoif_assets.warehouse import TABLES
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+SQL = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.split("\n")
+]
+DEMO_TIMEOUT_S = 600
+
+
+def demo(folder):
+    """Run `make demo`'s command as a user does; return what it prints."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "autoif_assets.cli", "demo"],
+        env={**environment, "AUTOIF_DATA": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=DEMO_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    demo(folder)
+    return folder
+
+
+def contents(folder):
+    with duckdb.connect(folder / "warehouse.duckdb", read_only=True) as con:
+        tables = {
+            table: con.execute(f"SELECT * FROM autoif.{table} ORDER BY ALL").fetchall()
+            for table in TABLES
+        }
+    exports = {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted((folder / "exports").rglob("*"))
+        if path.is_file()
+    }
+    return tables, exports
+
+
+@pytest.mark.slow
+def test_the_demo_fills_every_table_and_every_export(demo_folder):
+    tables, exports = contents(demo_folder)
+    assert [name for name, rows in tables.items() if not rows] == []
+    assert {path.parts[2] for path in exports if len(path.parts) > 3} == {
+        "messages",
+        "alpaca",
+        "trl",
+        "ranking",
+        "parquet",
+    }
+    assert [path for path, data in exports.items() if not data and path.suffix != ".lock"] == []
+
+
+@pytest.mark.slow
+def test_the_demo_again_changes_nothing_and_asks_for_nothing(demo_folder):
+    before = contents(demo_folder)
+    printed = demo(demo_folder)
+    assert "Requests to the simulator: 0" in printed
+    assert contents(demo_folder) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("query", SQL, ids=range(len(SQL)))
+def test_every_query_of_the_readme_answers(demo_folder, query):
+    with duckdb.connect(demo_folder / "warehouse.duckdb", read_only=True) as con:
+        assert con.execute(query).fetchall()
+
+
+@pytest.mark.slow
+def test_the_lineage_of_a_pair_reaches_its_seeds_and_prompts(demo_folder):
+    query = next(query for query in SQL if "lineage" in query)
+    with duckdb.connect(demo_folder / "warehouse.duckdb", read_only=True) as con:
+        kinds = {row[1] for row in con.execute(query).fetchall()}
+    assert kinds >= {
+        "preference_pair",
+        "response",
+        "verdict",
+        "augmented_query",
+        "user_query",
+        "instruction",
+        "seed_instruction",
+        "verifier",
+        "test_case",
+        "back_translation",
+        "model_call",
+    }
+
+
+@pytest.mark.slow
+def test_a_real_model_does_not_mix_with_the_demo(demo_folder, monkeypatch):
+    monkeypatch.setenv("AUTOIF_DATA", str(demo_folder))
+    monkeypatch.setenv("AUTOIF_MODEL", "real")
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 1
+    assert "synthetic data" in result.output
+    assert DEMO_MODEL != "real"
+
+
+def make_targets():
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.strip()])
+def test_every_command_of_the_readme_exists(command):
+    words = [word for word in command.split() if "=" not in word or word.startswith('"')]
+    program, *arguments = words
+    if program == "make":
+        assert set(arguments) <= make_targets()
+    elif program == "autoif":
+        result = CliRunner().invoke(main, [arguments[0], "--help"])
+        assert result.exit_code == 0, result.output
+        for option in (word for word in arguments if word.startswith("--")):
+            assert option in result.output
+    else:
+        # The dg CLI runs in test_definitions.
+        assert program == "dg"
+        assert tuple(arguments) in {("check", "defs"), ("list", "defs")}
+
+
+def test_every_setting_is_in_the_readme_and_nowhere_else():
+    used = {
+        name
+        for path in (ROOT / "autoif_assets").rglob("*.py")
+        for name in re.findall(r"\"(AUTOIF_[A-Z_]+)\"", path.read_text("utf-8"))
+    } - {"AUTOIF_SIMULATOR_KEY"}
+    documented = set(re.findall(r"^\| `(AUTOIF_[A-Z_]+)`", README, re.MULTILINE))
+    assert documented == used
+
+
+def test_every_table_is_in_the_readme():
+    assert [name for name in TABLES if f"`{name}`" not in README and name != "llm_calls"] == []
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if target.startswith("#"):
+            heading = target[1:].replace("-", " ")
+            assert re.search(rf"^#+ {heading}$", README, re.MULTILINE | re.IGNORECASE)
+        elif not target.startswith("http"):
+            assert (ROOT / target).exists(), target
