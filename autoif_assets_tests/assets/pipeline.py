@@ -21,8 +21,8 @@ from autoif_assets.warehouse import (
 )
 
 SMALL: dict[str, Any] = {
-    "instructions_per_batch": 6,
-    "seeds_per_batch": 10,
+    "instructions_per_batch": 8,
+    "seeds_per_batch": 16,
     "verifiers_per_instruction": 4,
     "queries_per_instruction": 2,
     "responses_per_prompt": 4,
