@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets.warehouse import TABLES
 
 from .assets.pipeline import COST, SMALL, differing, exports, tables
 
@@ -132,19 +133,9 @@ def log_of(data: Path) -> str:
 
 def published(data: Path) -> dict[str, list[tuple]]:
     """Return the rows of every published table, without what the calls cost."""
+    rows = {}
     with duckdb.connect(data / "warehouse.duckdb", read_only=True) as con:
-        names = [
-            name
-            for (name,) in con.execute(
-                "SELECT table_name FROM information_schema.tables"
-                " WHERE table_schema = 'autoif' AND table_type = 'BASE TABLE' ORDER BY 1"
-            ).fetchall()
-        ]
-        rows = {}
-        for name in names:
-            cost = ", ".join(COST) if name == "llm_calls" else ""
-            without = f"EXCLUDE ({cost})" if cost else ""
-            found = con.execute(f"SELECT * {without} FROM autoif.{name} ORDER BY ALL").fetchall()
-            rows[name] = found
-    assert "llm_calls" in rows
+        for name in TABLES:
+            cost = f"EXCLUDE ({', '.join(COST)})" if name == "llm_calls" else ""
+            rows[name] = con.execute(f"SELECT * {cost} FROM autoif.{name} ORDER BY ALL").fetchall()
     return rows

@@ -114,7 +114,9 @@ async def _front(backend: str, host: str, port: int) -> None:
     # No total timeout: a queue of long completions on a slow CPU takes as long as it takes.
     timeout = aiohttp.ClientTimeout(total=None)
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(backend, timeout=timeout, connector=connector) as session:
+    async with aiohttp.ClientSession(
+        backend, timeout=timeout, connector=connector, auto_decompress=False
+    ) as session:
 
         async def forward(request: web.Request) -> web.StreamResponse:
             body = await request.read()

@@ -16,6 +16,7 @@ from autoif_assets.sandbox.worker import SLOTS, Worker, WorkerDied
 
 _AHEAD = 512  # results kept for a slow unit at the head of the line
 _ATTEMPTS = 2  # workers a request may kill before it is given up
+_DEATHS = 12  # workers that may die in a row before the sandbox itself counts as broken
 _GRACE_S = 30.0  # on top of the limits, before a worker itself counts as stuck
 
 _COSTLY = frozenset((wire.TIMEOUT, wire.CRASH, wire.MEMORY, wire.SKIPPED))
@@ -205,6 +206,7 @@ class _Run:
         self.share = share
         self.pending: dict[int, _Pending] = {}
         self.again: list[Batch] = []
+        self.deaths = 0
         self.selector = selectors.DefaultSelector()
         for worker in workers:
             self.selector.register(worker.control, selectors.EVENT_READ, worker)
@@ -273,6 +275,7 @@ class _Run:
             except WorkerDied:
                 self.replace(worker)
                 continue
+            self.deaths = 0
             if len(batch.units) > 1 and not (clean and _undisturbed(parts)):
                 self.again.extend(reversed(batch.alone()))
                 continue
@@ -280,7 +283,19 @@ class _Run:
                 self.store(batch, which, flag, status, details, cpu_s / len(parts))
 
     def replace(self, worker: Worker) -> None:
-        """A new worker for a dead one; what it was running is tried once more."""
+        """A new worker for a dead one; what it was running is tried once more.
+
+        Raises:
+            SandboxUnavailable: No worker lives any more. Going on would call every verifier a
+                crash, which looks like a result.
+        """
+        self.deaths += 1
+        if self.deaths >= _DEATHS:
+            raise SandboxUnavailable(
+                f"{self.deaths} of the sandbox's own processes died one after the other. Look at "
+                "the kernel's log for a process killed for memory; if the package was replaced "
+                "while this run was on, start the run again."
+            )
         self.selector.unregister(worker.control)
         worker.kill()
         held = [entry[0] for entry in worker.waiting]

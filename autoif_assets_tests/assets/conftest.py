@@ -13,7 +13,7 @@ KEY = "sk-of-the-test"
 
 # More goes wrong than by default, so that each gate has something to reject in a small batch.
 FLAWED = SimulatorSettings(
-    api_key=KEY, wrong_verifier_rate=0.2, wrong_case_rate=0.2, misread_rate=0.1
+    api_key=KEY, wrong_verifier_rate=0.15, wrong_case_rate=0.2, misread_rate=0.15
 )
 
 

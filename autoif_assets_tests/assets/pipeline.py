@@ -23,7 +23,7 @@ from autoif_assets.warehouse import (
 SMALL: dict[str, Any] = {
     "instructions_per_batch": 8,
     "seeds_per_batch": 16,
-    "verifiers_per_instruction": 4,
+    "verifiers_per_instruction": 6,
     "queries_per_instruction": 2,
     "responses_per_prompt": 4,
 }

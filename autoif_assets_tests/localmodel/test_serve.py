@@ -1,4 +1,4 @@
-"""The server of a local model: the proxy and the process around it, with a stand-in for llama.cpp."""
+"""The local model's server: the proxy and its process, with a stand-in for llama.cpp."""
 
 import importlib.util
 import json
@@ -27,7 +27,7 @@ SCHEMA = {
 }
 
 # Has the names of xllamacpp that the server uses; answers every request with what it was sent.
-STAND_IN = '''
+STAND_IN = """
 import threading, types
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -54,7 +54,7 @@ class Server:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.listening_address = f"http://127.0.0.1:{server.server_address[1]}"
-'''
+"""
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_failed_start_tells_why(stand_in):
 
 @pytest.mark.slow
 def test_a_running_server_forwards_and_ends_with_its_block(stand_in):
-    with pytest.raises(KeyError), running(stand_in / "own.gguf") as address:  # noqa: PT012
+    with pytest.raises(KeyError), running(stand_in / "own.gguf") as address:
         sent = requests.post(f"{address}/chat/completions", json=chat_request(SCHEMA), timeout=30)
         assert sent.json()["grammar"].startswith("%llguidance")
         plain = requests.post(f"{address}/completions", data=b"as it is", timeout=30)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autoif_assets.sandbox import Limits, Sandbox, Unit
+from autoif_assets.sandbox import Limits, Sandbox, SandboxUnavailable, Unit
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox runs on Linux")
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,7 +149,7 @@ def test_closing_leaves_no_process_and_no_descriptor():
 
 _SCRIPT = """
     import sys
-    from autoif_assets.sandbox import Limits, Sandbox, Unit
+    from autoif_assets.sandbox import Limits, Sandbox, SandboxUnavailable, Unit
     with Sandbox(workers=1, limits=Limits(call_cpu_s=60.0)) as sandbox:
         print(sandbox._workers[0].process.pid, flush=True)
         try:
@@ -231,3 +231,18 @@ def test_soak_of_5000_units_grows_nothing():
     assert children_after == children == [[], []]
     for before, after in zip(kilobytes, kilobytes_after, strict=True):
         assert after - before < 2048, (kilobytes, kilobytes_after)
+
+
+def test_a_sandbox_whose_workers_all_die_is_no_crash_of_every_verifier():
+    with Sandbox(workers=1) as sandbox:
+        start = sandbox._start
+
+        def short_lived():
+            worker = start()
+            os.kill(worker.process.pid, signal.SIGKILL)
+            return worker
+
+        sandbox._start = short_lived
+        os.kill(sandbox._workers[0].process.pid, signal.SIGKILL)
+        with pytest.raises(SandboxUnavailable, match="one after the other"):
+            list(sandbox.evaluate(Unit(str(n), GOOD, ["a"]) for n in range(50)))
