@@ -318,9 +318,7 @@ def from_environment() -> dict[str, Any]:
         "supervision": Supervision(
             warehouse=warehouse,
             **_settings(base_url="AUTOIF_BASE_URL", model="AUTOIF_MODEL"),
-            **_numbers(
-                max_concurrency="AUTOIF_MAX_CONCURRENCY", max_outage_s="AUTOIF_MAX_OUTAGE"
-            ),
+            **_numbers(max_concurrency="AUTOIF_MAX_CONCURRENCY", max_outage_s="AUTOIF_MAX_OUTAGE"),
         ),
     }
 

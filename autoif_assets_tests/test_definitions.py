@@ -1,4 +1,4 @@
-"""What Dagster loads: every asset as a person sees it in the graph, and where settings come from."""
+"""What Dagster loads: every asset as a person sees it, and where settings come from."""
 
 import json
 

@@ -23,12 +23,17 @@ pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("AUTOIF_TEST_PIPELINE_KILLS", "6"))
 CONCURRENCY = 8
-MOST_SAMPLES = max(SMALL["verifiers_per_instruction"], SMALL["responses_per_prompt"])
+NUMBERS = SMALL | {
+    "instructions_per_batch": 4,
+    "seeds_per_batch": 8,
+    "verifiers_per_instruction": 4,
+}
+MOST_SAMPLES = 4
 
 
 def start(data: Path, base_url: str) -> subprocess.Popen:
     """Start `autoif run` in a session of its own, so that what it leaves behind can be found."""
-    overrides = [f"--set={name}={value}" for name, value in SMALL.items()]
+    overrides = [f"--set={name}={value}" for name, value in NUMBERS.items()]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
     environment |= {
         "AUTOIF_DATA": str(data),
@@ -93,9 +98,9 @@ def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
         for after, delay in moments:
             process = start(killed, simulator.base_url)
             sessions.append(process.pid)
-            while process.poll() is None and lines(killed) <= after - 1:
-                time.sleep(0.01)
             wait_for_work(process, killed)
+            while process.poll() is None and lines(killed) < after:
+                time.sleep(0.01)
             time.sleep(delay)
             process.send_signal(signal.SIGKILL)
             reached.append((process.wait() == -signal.SIGKILL, lines(killed)))

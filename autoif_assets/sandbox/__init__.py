@@ -3,6 +3,9 @@
 with Sandbox(workers=2) as sandbox:
     for result in sandbox.evaluate(Unit(id, source, responses) for ...):
         result.outcomes  # one Outcome per response
+
+To follow the confinement, read `inside/kernel.py` (what is taken away), `inside/zygote.py` (who
+forks and watches), `inside/runner.py` (what a child does) and `inside/probes.py` (the self-test).
 """
 
 from autoif_assets.sandbox.inside.modules import STANDARD as STANDARD_MODULES

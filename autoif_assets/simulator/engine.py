@@ -11,9 +11,11 @@ from typing import Any
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.simulator.answers import complete
 from autoif_assets.simulator.metrics import Metrics
+from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.roles import Reading, recognise
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.slots import PrefixCache, Slots
+from autoif_assets.simulator.verifiers import read_verifier
 
 
 class RequestError(Exception):
@@ -171,6 +173,13 @@ def _finish(text: str, request: ChatRequest, cut: bool) -> tuple[str, str, str |
     if cut:
         return text[: len(text) * 2 // 3], "length", None
     return text, "stop", stop_reason
+
+
+def warm_up() -> None:
+    """Compile what the first requests would otherwise wait for."""
+    recognise("")
+    read_instruction("")
+    read_verifier("")
 
 
 class Engine:

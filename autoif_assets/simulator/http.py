@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from autoif_assets.simulator.engine import Engine, RequestError, parse_request
+from autoif_assets.simulator.engine import Engine, RequestError, parse_request, warm_up
 from autoif_assets.simulator.faults import Faults
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.truth import truth
@@ -44,6 +44,7 @@ class Server:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings
+        warm_up()
         self._engine = Engine(settings)
         self.faults = Faults(settings)
         self._received = 0

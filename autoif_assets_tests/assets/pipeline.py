@@ -42,6 +42,7 @@ def run_batch(
     others: Iterable[str] = (),
     inputs: Inputs | None = None,
     model: str = "autoif-simulator",
+    only: str | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise one batch.
 
@@ -54,6 +55,7 @@ def run_batch(
         others: Batches that Dagster knows besides, as if it had made them before.
         inputs: The user's files.
         model: Name of the served model.
+        only: The one asset to materialise; all if None.
     """
     warehouse = WarehouseResource(data_dir=str(data))
     defs = dg.Definitions(
@@ -75,6 +77,7 @@ def run_batch(
             partition_key=batch,
             instance=instance,
             raise_on_error=False,
+            asset_selection=None if only is None else [dg.AssetKey(only)],
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
 

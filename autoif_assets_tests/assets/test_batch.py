@@ -100,7 +100,6 @@ def test_no_table_is_empty_and_every_gate_rejects_something_somewhere(t):
         "verified_instructions",
         "response_verdicts",
         "response_scores",
-        "filtered_queries",
     }
 
 
@@ -111,15 +110,10 @@ def test_the_batch_has_the_size_asked_for(t):
         "self_instruct": SMALL["instructions_per_batch"],
     }
     instructions = accepted(t["augmented_instructions"]).height
-    assert (
-        t["verifier_candidates"].height == instructions * SMALL["verifiers_per_instruction"]
-    )
+    assert t["verifier_candidates"].height == instructions * SMALL["verifiers_per_instruction"]
     verified = accepted(t["verified_instructions"]).height
     assert t["augmented_queries"].height == verified * SMALL["queries_per_instruction"]
-    assert (
-        t["responses"].height
-        == t["augmented_queries"].height * SMALL["responses_per_prompt"]
-    )
+    assert t["responses"].height == t["augmented_queries"].height * SMALL["responses_per_prompt"]
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -72,8 +72,10 @@ def test_the_authors_code_profile(copied):
     assert (accepted(after["verifiers"])["accuracy"] >= 0.8).all()
     assert {"too_few_verifiers", "too_few_cases"} & set(after["verifiers"]["reason"])
     translated = after["back_translations"].group_by("instruction_id").len()
-    assert translated["len"].max() <= 3 < before["back_translations"].group_by(
-        "instruction_id"
-    ).len()["len"].max()
+    assert (
+        translated["len"].max()
+        <= 3
+        < before["back_translations"].group_by("instruction_id").len()["len"].max()
+    )
     assert (after["sft_examples"]["score"] > 8).all()
     assert after["sft_examples"].height > 0

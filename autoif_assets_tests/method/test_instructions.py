@@ -59,7 +59,8 @@ def test_seeds_come_first_and_keep_their_category():
 def test_every_line_of_the_model_is_kept_with_its_reason():
     frame = augment(
         {
-            "raw": "- Begin with Oh.\n- Begin with  Oh.\n- use no commas\n- Use no commas.\n- Old one."
+            "raw": "- Begin with Oh.\n- Begin with  Oh.\n- use no commas\n- Use no commas.\n"
+            "- Old one."
         },
         {"raw": f"- {'x' * 501}", "sample": 1},
         {"raw": "- End with Ah.\n- Start ea", "sample": 2, "finish_reason": "length"},
