@@ -174,17 +174,17 @@ def demo(batch: str) -> None:
 
 # A small batch: as much as a laptop's CPU does while a person waits.
 SMALL = {
-    "instructions_per_batch": 8,
-    "instructions_per_call": 8,
+    "instructions_per_batch": 2,
+    "instructions_per_call": 2,
     "seed_examples_per_call": 12,
-    "seeds_per_batch": 16,
+    "seeds_per_batch": 10,
     "verifiers_per_instruction": 4,
     "back_translations_per_instruction": 2,
     "queries_per_instruction": 2,
     "responses_per_prompt": 4,
-    "self_instruct_max_tokens": 512,
-    "verifier_max_tokens": 512,
-    "response_max_tokens": 160,
+    "self_instruct_max_tokens": 200,
+    "verifier_max_tokens": 384,
+    "response_max_tokens": 128,
 }
 
 

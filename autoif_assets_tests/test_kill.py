@@ -88,20 +88,24 @@ def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
         answers = lines(whole)
 
         # Spread over the answers, and from there into the stages that ask nothing; a third of
-        # the kills comes after the last answer, while tables and exports are written.
+        # the kills comes after the last answer, some of these while exports are written.
         late = KILLS // 3
         moments = [
             (answers * k // (KILLS - late), chance.uniform(0, 0.3)) for k in range(KILLS - late)
         ]
-        moments += [(answers, 2.5 * k / late) for k in range(late)]
+        moments += [(answers, chance.uniform(0, 4)) for _ in range(late)]
         reached, sessions = [], []
-        for after, delay in moments:
+        for number, (after, delay) in enumerate(moments):
             process = start(killed, simulator.base_url)
             sessions.append(process.pid)
-            wait_for_work(process, killed)
+            # Past its imports, this run writes the seeds.
+            wait_for_change(process, killed / "pipeline.duckdb")
             while process.poll() is None and lines(killed) < after:
                 time.sleep(0.01)
-            time.sleep(delay)
+            if number >= KILLS - late // 2:
+                wait_for_change(process, killed / "exports")
+            else:
+                time.sleep(delay)
             process.send_signal(signal.SIGKILL)
             reached.append((process.wait() == -signal.SIGKILL, lines(killed)))
         process = start(killed, simulator.base_url)
@@ -122,9 +126,8 @@ def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
     print(f"{kills} kills at {reached}: {completions - ideal} completions asked again")
 
 
-def wait_for_work(process: subprocess.Popen, data: Path) -> None:
-    """Wait until this run is past its imports: it has written to the database or a journal."""
-    path = data / "pipeline.duckdb"
+def wait_for_change(process: subprocess.Popen, path: Path) -> None:
+    """Wait until a file or folder appears or changes, or the process ends."""
     before = path.stat().st_mtime_ns if path.exists() else None
     while process.poll() is None:
         if path.exists() and path.stat().st_mtime_ns != before:

@@ -6,7 +6,7 @@ import random
 import polars as pl
 
 from autoif_assets.method.completions import unusable
-from autoif_assets.method.gates import ACCEPTED, decide
+from autoif_assets.method.gates import ACCEPTED, REJECTED, decide
 from autoif_assets.method.ids import content_id, derived_seed, id_series, normalise
 from autoif_assets.method.parsing import parse_instruction_lines
 from autoif_assets.method.profile import Profile
@@ -71,7 +71,8 @@ def augment_instructions(
     Returns:
         ``augmented_instructions`` without ``batch``. Reasons: those of an unusable completion,
         ``too_long``, ``duplicate`` (of an earlier candidate), ``duplicate_of_seed``,
-        ``duplicate_of_batch`` (of another batch), ``near_duplicate``.
+        ``duplicate_of_batch`` (of another batch), ``near_duplicate``, ``over_limit`` (the model
+        wrote more than was asked for).
     """
     elsewhere_ids = {content_id("instruction", normalise(t)) for t in elsewhere["instruction"]}
     fresh_seeds = _seeds_of_batch(seeds, elsewhere_ids, profile, batch)
@@ -100,6 +101,13 @@ def augment_instructions(
             "duplicate_of_batch": ~is_seed & ids.is_in(sorted(elsewhere_ids)),
             "near_duplicate": ~is_seed & repeat.is_not_null(),
         },
+    )
+    # A model that writes more lines than asked for would make the batch cost more than was chosen.
+    is_rewrite = is_seed.not_() & (pl.col("status") == ACCEPTED)
+    over = is_rewrite & (is_rewrite.cum_sum() > profile.instructions_per_batch)
+    gated = gated.with_columns(
+        status=pl.when(over).then(pl.lit(REJECTED)).otherwise("status"),
+        reason=pl.when(over).then(pl.lit("over_limit")).otherwise("reason"),
     )
     return gated.select(
         "instruction_id",

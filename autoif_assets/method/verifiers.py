@@ -160,8 +160,8 @@ def cross_validate(
     Returns:
         ``verifiers`` and ``verifier_cases``, both without ``batch``. Reasons of a verifier:
         ``load_error``, ``nondeterministic``, ``too_few_verifiers``, ``too_few_cases``,
-        ``no_surviving_case``, ``low_agreement``. Reasons of a case: ``no_verifier``, ``too_few_verifiers``,
-        ``too_few_cases``, ``low_agreement``.
+        ``no_surviving_case``, ``low_agreement``. Reasons of a case: ``no_verifier``,
+        ``too_few_verifiers``, ``too_few_cases``, ``low_agreement``.
     """
     by_verifier = outcomes.group_by("verifier_id").agg(
         barred=pl.col("outcome").filter(pl.col("outcome").is_in(_NO_VOTE)).first(),

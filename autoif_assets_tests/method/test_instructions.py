@@ -107,5 +107,17 @@ def test_a_batch_carries_as_many_seeds_as_it_may(limit):
     assert frame.filter(origin="seed").height == min(limit, 2)
 
 
+def test_more_lines_than_asked_for_are_kept_aside():
+    profile = make_profile("paper", {"instructions_per_batch": 2})
+    frame = augment({"raw": "- Use no commas.\n- Aa.\n- Bb.\n- Cc."}, profile=profile)
+    assert frame.filter(origin="self_instruct")["reason"].to_list() == [
+        "duplicate",
+        None,
+        None,
+        "over_limit",
+    ]
+    assert frame.filter(origin="seed")["status"].to_list() == ["accepted"] * 2
+
+
 def test_nothing_at_all():
     assert augment(seeds=seeds()).is_empty()
