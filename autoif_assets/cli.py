@@ -250,7 +250,10 @@ def local_model_serve(model: str, host: str, port: int, slots: int, threads: int
 def server(*command: str) -> Iterator[str]:
     """Run an `autoif` server command, yield the URL it prints first, and stop it at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "autoif_assets.cli", *command], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "autoif_assets.cli", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_end_with_parent,
     )
     try:
         assert process.stdout is not None
@@ -266,6 +269,15 @@ def server(*command: str) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel stop this process when its parent is gone, even by kill -9 (Linux)."""
+    import ctypes
+    import signal
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def served(base_url: str) -> int:

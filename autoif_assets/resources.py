@@ -1,5 +1,6 @@
 """Dagster resources: configuration in, core objects out."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -142,7 +143,9 @@ class LocalNLI(dg.ConfigurableResource[Any]):
             "pair_id",
             nli_label=pl.Series([verdict.label for verdict in verdicts], dtype=pl.String),
             nli_by=pl.lit(self.model),
-            nli_raw=pl.Series([str(verdict.scores) for verdict in verdicts], dtype=pl.String),
+            nli_raw=pl.Series(
+                [json.dumps(verdict.scores) for verdict in verdicts], dtype=pl.String
+            ),
             nli_call_id=pl.lit(None, dtype=pl.String),
         )
 
