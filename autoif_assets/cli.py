@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 DEMO_MODEL = "autoif-simulator"
 
@@ -84,10 +87,12 @@ def run_batch(
         config["supervision"] = {"config": {"refresh": True}}
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
+        report_killed_runs(instance)
         result = defs.resolve_job_def("batch").execute_in_process(
             partition_key=batch,
             instance=instance,
             raise_on_error=False,
+            tags=_process_tags(),
             run_config={
                 "resources": config,
                 "loggers": {"console": {"config": {"log_level": "INFO"}}},
@@ -114,6 +119,29 @@ def run_batch(
     print_funnel(batch)
 
 
+def _process_tags() -> dict[str, str]:
+    import socket
+
+    return {"autoif/host": socket.gethostname(), "autoif/pid": str(os.getpid())}
+
+
+def report_killed_runs(instance: "DagsterInstance") -> None:
+    """Mark runs of this command whose process is gone as failed.
+
+    Nobody watches them as the daemon watches its own: they would stay "started" for ever and hold
+    a place in the run queue.
+    """
+    import dagster as dg
+
+    running = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+        tags={"autoif/host": _process_tags()["autoif/host"]},
+    )
+    for run in instance.get_runs(running):
+        if not Path(f"/proc/{run.tags['autoif/pid']}").exists():
+            instance.report_run_failed(run, "Its process is gone; it was killed.")
+
+
 def check_not_mixed(model: str) -> None:
     """Refuse to put a real model's batches beside the demo's synthetic ones."""
     from autoif_assets.warehouse import Warehouse
@@ -132,7 +160,7 @@ def check_not_mixed(model: str) -> None:
 
 def print_funnel(batch: str) -> None:
     """Print what each gate kept and why it rejected the rest, and where the results are."""
-    from autoif_assets.warehouse import Warehouse
+    from autoif_assets.warehouse import TABLES, Warehouse
 
     warehouse = Warehouse(data_dir())
     funnel = warehouse.query(
@@ -141,7 +169,9 @@ def print_funnel(batch: str) -> None:
         [batch],
     )
     click.echo(f"\n{'stage':<30}{'rows':>7}{'kept':>7}  rejected because")
-    for (stage,), gate in funnel.group_by("stage", maintain_order=True):
+    gates = funnel.partition_by("stage", as_dict=True)
+    for stage in (name for name, table in TABLES.items() if table.section and table.partitions):
+        gate = gates.get((stage,), funnel.clear())
         kept = gate.filter(gate["status"].fill_null("accepted") == "accepted")["rows"].sum()
         reasons = ", ".join(
             f"{reason} {rows}"

@@ -11,7 +11,7 @@ from autoif_assets.warehouse import TABLES
 
 # asset | group | partitions | kinds | reads
 ASSETS = """
-augmented_instructions | instructions | batch | duckdb openai polars | seed_instructions
+augmented_instructions | instructions | batch | duckdb openai polars | seed_instructions seed_queries
 augmented_queries | queries | batch | duckdb polars | seed_queries verified_instructions
 back_translations | verifiers | batch | duckdb openai polars | augmented_instructions verifiers
 filtered_queries | queries | batch | duckdb polars | augmented_queries response_scores response_verdicts

@@ -12,6 +12,8 @@ from autoif_assets.warehouse.io_manager import WarehouseResource
 
 @dg.asset(
     ins={"seeds": accepted("seed_instructions", "instruction_id", "instruction", "category")},
+    # A batch whose queries cannot be read must not pay for instructions first.
+    deps=["seed_queries"],
     partitions_def=BATCHES,
     group_name="instructions",
     kinds={"duckdb", "polars", "openai"},
