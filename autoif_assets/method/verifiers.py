@@ -133,13 +133,14 @@ def verifier_runs(verifiers: pl.DataFrame, inputs: pl.DataFrame) -> pl.DataFrame
         inputs: ``input_id``, ``instruction_id``, ``input``.
 
     Returns:
-        Columns ``verifier_id``, ``source``, ``input_ids`` (list), ``inputs`` (list).
+        Columns ``verifier_id``, ``source``, ``input_ids`` (list), ``inputs`` (list),
+        ``instruction_id``. A verifier without texts has no row.
     """
     grouped = inputs.group_by("instruction_id", maintain_order=True).agg(
         input_ids=pl.col("input_id"), inputs=pl.col("input")
     )
     return verifiers.join(grouped, on="instruction_id", maintain_order="left").select(
-        "verifier_id", "source", "input_ids", "inputs"
+        "verifier_id", "source", "input_ids", "inputs", "instruction_id"
     )
 
 

@@ -97,8 +97,8 @@ def test_runs_pair_verifiers_with_all_texts_of_their_instruction():
         {"input_id": ["a", "b", "c"], "instruction_id": ["i", "i", "k"], "input": ["A", "B", "C"]}
     )
     assert verifier_runs(verifiers, inputs).rows() == [
-        ("v", "1", ["a", "b"], ["A", "B"]),
-        ("w", "1", ["a", "b"], ["A", "B"]),
+        ("v", "1", ["a", "b"], ["A", "B"], "i"),
+        ("w", "1", ["a", "b"], ["A", "B"], "i"),
     ]
 
 

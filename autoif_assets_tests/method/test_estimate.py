@@ -1,0 +1,107 @@
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoif_assets.method.estimate import ESTIMATE_SCHEMA, Yields, estimate
+from autoif_assets.method.profile import PAPER, make_profile
+from autoif_assets.method.prompts import PROMPTS
+
+SEEDS = pl.DataFrame({"instruction": ["x" * 50] * 10})
+QUERIES = pl.DataFrame({"query": ["q" * 100] * 40})
+NUMBERS = make_profile(
+    "paper",
+    {
+        "instructions_per_batch": 30,
+        "instructions_per_call": 20,
+        "seeds_per_batch": 8,
+        "verifiers_per_instruction": 5,
+        "queries_per_instruction": 2,
+        "responses_per_prompt": 3,
+    },
+)
+YIELDS = Yields(
+    rewrites=0.4,
+    verifiers=0.6,
+    verified=0.5,
+    passing=0.25,
+    chars_per_token=5.0,
+    completion_tokens={
+        "self_instruct": 10.0,
+        "verifier": 100.0,
+        "back_translation": 20.0,
+        "nli": 6.0,
+        "response": 200.0,
+        "score": 400.0,
+    },
+)
+
+
+def prompt_tokens(role, variables):
+    return (len(PROMPTS[role].source) + variables) / 5
+
+
+def test_a_batch_worked_out_by_hand():
+    rows = {row["role"]: row for row in estimate(NUMBERS, SEEDS, 9, QUERIES, YIELDS).to_dicts()}
+    # Two calls for 30 rewrites; 8 of the 9 fresh seeds and 12 of the rewrites go on; each has 3
+    # verifiers left; half of the instructions with 2 queries; a quarter of 60 responses pass.
+    assert {role: (row["requests"], row["completions"]) for role, row in rows.items()} == {
+        "self_instruct": (2, 2),
+        "verifier": (20, 100),
+        "back_translation": (60, 60),
+        "nli": (60, 60),
+        "response": (20, 60),
+        "score": (15, 15),
+    }
+    # 400 tokens of a judge that may write 256 are 256.
+    assert {role: row["completion_tokens"] for role, row in rows.items()} == {
+        "self_instruct": 400,
+        "verifier": 10_000,
+        "back_translation": 1200,
+        "nli": 360,
+        "response": 12_000,
+        "score": 15 * 256,
+    }
+    assert rows["response"]["most_completion_tokens"] == 60 * 2048
+    variables = {
+        "self_instruct": 10 * 53,
+        "verifier": 50,
+        "back_translation": 500,
+        "nli": 50 + 100,
+        "response": 150,
+        "score": 150 + 1000,
+    }
+    assert {role: row["prompt_tokens"] for role, row in rows.items()} == {
+        role: round(rows[role]["requests"] * prompt_tokens(role, chars))
+        for role, chars in variables.items()
+    }
+
+
+def test_a_local_nli_model_is_asked_nothing():
+    table = estimate(NUMBERS, SEEDS, 9, QUERIES, YIELDS, nli=False)
+    assert table.filter(role="nli").drop("role").row(0) == (0, 0, 0, 0, 0)
+    assert table.filter(role="score")["requests"].item() == 15
+
+
+shares = st.floats(0, 1)
+
+
+@given(
+    fresh=st.integers(0, 10),
+    seeds=st.integers(0, 10),
+    queries=st.integers(0, 40),
+    yields=st.builds(
+        Yields, rewrites=shares, verifiers=shares, verified=shares, passing=shares,
+        chars_per_token=st.floats(1, 8),
+    ),
+)  # fmt: skip
+def test_an_estimate_is_within_what_the_numbers_allow(fresh, seeds, queries, yields):
+    table = estimate(PAPER, SEEDS.head(seeds), fresh, QUERIES.head(queries), yields)
+    assert table.schema == ESTIMATE_SCHEMA
+    assert table["role"].to_list() == list(PROMPTS)
+    assert table.drop("role").min_horizontal().min() >= 0
+    assert (table["completion_tokens"] <= table["most_completion_tokens"]).all()
+    requests = dict(table.select("role", "requests").iter_rows())
+    assert requests["verifier"] <= fresh + PAPER.instructions_per_batch
+    assert requests["nli"] == requests["back_translation"] <= 8 * requests["verifier"] + 8
+    if queries == 0:
+        assert requests["response"] == requests["score"] == 0
