@@ -1,7 +1,18 @@
 """Training files: SFT examples and preference pairs in the formats trainers read."""
 
-from autoif_assets.datasets.export import write_preference_dataset, write_sft_dataset
+from autoif_assets.datasets.export import write_dataset
 from autoif_assets.datasets.files import ExportedFile
-from autoif_assets.datasets.split import eval_instructions
+from autoif_assets.datasets.formats import PREFERENCE, SFT, SPLITS, DatasetKind
+from autoif_assets.datasets.split import InstructionSplit, eval_instructions, split_instructions
 
-__all__ = ["ExportedFile", "eval_instructions", "write_preference_dataset", "write_sft_dataset"]
+__all__ = [
+    "PREFERENCE",
+    "SFT",
+    "SPLITS",
+    "DatasetKind",
+    "ExportedFile",
+    "InstructionSplit",
+    "eval_instructions",
+    "split_instructions",
+    "write_dataset",
+]

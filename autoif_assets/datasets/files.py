@@ -1,17 +1,17 @@
-"""Writing one data file, a bounded number of rows at a time."""
+"""Writing data files, a bounded number of rows at a time."""
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import Self
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autoif_assets.datasets.formats import Format, Split
+from autoif_assets.datasets.formats import DatasetKind, Format, Split
 
 # Rows turned into JSON or Arrow at once, and rows of a Parquet row group.
 _CHUNK_ROWS = 10_000
@@ -41,31 +41,102 @@ class ExportedFile:
     sha256: str
 
 
-def write_file(rows: pl.DataFrame, format: Format, split: Split, folder: Path) -> ExportedFile:
-    """Write ``rows`` in their order as one file of ``format`` below ``folder``, on disk."""
-    path = folder / format.path(split)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    chunks = _chunks(rows, format)
-    with path.open("w+b") as file:
-        if format.suffix == "parquet":
-            _write_parquet(chunks, file)
-        elif format.suffix == "jsonl":
-            for chunk in chunks:
-                file.write(_json_lines(chunk).encode())
-        else:
-            _write_array(chunks, file)
-        file.flush()
-        os.fsync(file.fileno())
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = os.fstat(file.fileno()).st_size
-    return ExportedFile(path, format.name, split, rows.height, size, digest)
+class SplitWriter:
+    """The files of one split, one a format, below ``folder``.
+
+    Rows go to the files in chunks of a fixed size, so the files do not depend on the sizes of
+    the frames in which the rows came.
+
+    Attributes:
+        instructions: Ids of the instructions of the rows.
+    """
+
+    def __init__(self, kind: DatasetKind, split: Split, folder: Path):
+        self.instructions: set[str] = set()
+        self._files = [_FileWriter(format, split, folder) for format in kind.formats]
+        self._waiting: pl.DataFrame | None = None
+
+    def write(self, rows: pl.DataFrame) -> None:
+        """Append rows; all frames have the same columns."""
+        self.instructions.update(rows["instruction_id"].unique())
+        if self._waiting is not None:
+            rows = pl.concat([self._waiting, rows])
+        whole = rows.height - rows.height % _CHUNK_ROWS
+        for chunk in rows[:whole].iter_slices(_CHUNK_ROWS):
+            self._append(chunk)
+        self._waiting = rows[whole:]
+
+    def finish(self) -> list[ExportedFile]:
+        """Write what waits and flush the files to disk."""
+        if self._waiting is not None:
+            self._append(self._waiting)
+        return [file.finish() for file in self._files]
+
+    def _append(self, chunk: pl.DataFrame) -> None:
+        for file in self._files:
+            file.append(chunk.rechunk())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._files:
+            file.close()
 
 
-def _chunks(rows: pl.DataFrame, format: Format) -> Iterator[pl.DataFrame]:
-    """The rows in the format's columns, in chunks; one empty chunk if there are no rows."""
-    for chunk in rows.iter_slices(_CHUNK_ROWS) if rows.height else (rows,):
-        yield format.shape(chunk)
+class _FileWriter:
+    """One data file; no rows make a valid file, too."""
+
+    def __init__(self, format: Format, split: Split, folder: Path):
+        self._format, self._split = format, split
+        self._path = folder / format.path(split)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("w+b")
+        self._rows = 0
+        self._parquet: pq.ParquetWriter | None = None
+
+    def append(self, rows: pl.DataFrame) -> None:
+        chunk = self._format.shape(rows)
+        if self._format.suffix == "parquet":
+            self._append_row_group(chunk)
+        elif self._format.suffix == "jsonl":
+            self._file.write(_json_lines(chunk).encode())
+        elif lines := _json_lines(chunk).rstrip("\n"):
+            # One array with a row a line: JSON escapes newlines inside strings, so each newline
+            # of the JSON lines ends a row.
+            separator = ",\n" if self._rows else "[\n"
+            self._file.write((separator + lines.replace("\n", ",\n")).encode())
+        self._rows += chunk.height
+
+    def finish(self) -> ExportedFile:
+        if self._parquet is not None:
+            self._parquet.close()
+        if self._format.suffix == "json":
+            self._file.write(b"\n]\n" if self._rows else b"[\n]\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.seek(0)
+        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+        size = os.fstat(self._file.fileno()).st_size
+        return ExportedFile(self._path, self._format.name, self._split, self._rows, size, digest)
+
+    def close(self) -> None:
+        """Close the file, whole or not."""
+        if self._parquet is not None:
+            self._parquet.close()
+        self._file.close()
+
+    def _append_row_group(self, chunk: pl.DataFrame) -> None:
+        """Write row groups one by one: Polars' own writer takes five times the rows' memory."""
+        table = chunk.to_arrow()
+        if self._parquet is None:
+            self._parquet = pq.ParquetWriter(self._file, _plain(table.schema), compression="zstd")
+        self._parquet.write_table(table.cast(self._parquet.schema))
 
 
 def _json_lines(chunk: pl.DataFrame) -> str:
@@ -73,30 +144,6 @@ def _json_lines(chunk: pl.DataFrame) -> str:
     for character, escape in _LINE_ENDS:
         text = text.replace(character, escape)
     return text
-
-
-def _write_array(chunks: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
-    """Write one JSON array with a row a line.
-
-    JSON escapes newlines inside strings, so each newline of the JSON lines ends a row.
-    """
-    separator = "\n"
-    file.write(b"[")
-    for chunk in chunks:
-        if lines := _json_lines(chunk).rstrip("\n"):
-            file.write((separator + lines.replace("\n", ",\n")).encode())
-            separator = ",\n"
-    file.write(b"\n]\n")
-
-
-def _write_parquet(chunks: Iterator[pl.DataFrame], file: IO[bytes]) -> None:
-    """Write row groups one by one: Polars' own writer takes five times the rows' memory."""
-    first = next(chunks)
-    schema = _plain(first.head(0).to_arrow().schema)
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        writer.write_table(first.to_arrow().cast(schema))
-        for chunk in chunks:
-            writer.write_table(chunk.to_arrow().cast(schema))
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

@@ -1,8 +1,43 @@
 """Which instructions are held out for evaluation."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from autoif_assets.datasets.formats import Split
 from autoif_assets.method.ids import content_id
+
+
+@dataclass(frozen=True)
+class InstructionSplit:
+    """Which instructions are trained on, and which are held out.
+
+    Attributes:
+        train: Ids of the instructions whose rows go to train.
+        eval: Ids of those whose rows go to eval.
+        eval_share: As asked for.
+        seed: Seed of the split.
+    """
+
+    train: frozenset[str]
+    eval: frozenset[str]
+    eval_share: float
+    seed: int
+
+    def of(self, side: Split) -> frozenset[str]:
+        """Return the instructions of a side."""
+        return self.train if side == "train" else self.eval
+
+
+def split_instructions(
+    instruction_ids: Iterable[str],
+    eval_share: float,
+    seed: int,
+    other_instruction_ids: Iterable[str] = (),
+) -> InstructionSplit:
+    """Split the instructions of two datasets; arguments as for ``eval_instructions``."""
+    first, second = frozenset(instruction_ids), frozenset(other_instruction_ids)
+    held_out = eval_instructions(first, eval_share, seed, second)
+    return InstructionSplit((first | second) - held_out, held_out, eval_share, seed)
 
 
 def eval_instructions(

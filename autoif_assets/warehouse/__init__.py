@@ -10,9 +10,11 @@ from autoif_assets.warehouse.errors import (
     WrongVersion,
 )
 from autoif_assets.warehouse.reference import reference
+from autoif_assets.warehouse.references import Orphans
+from autoif_assets.warehouse.selection import Rows
 from autoif_assets.warehouse.slices import Partition
 from autoif_assets.warehouse.store import Warehouse
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, Column, Table
+from autoif_assets.warehouse.tables import SCHEMA, TABLES, Column, ForeignKey, Table
 
 if TYPE_CHECKING:
     from autoif_assets.warehouse.io_manager import (
@@ -25,7 +27,10 @@ __all__ = [
     "SCHEMA",
     "TABLES",
     "Column",
+    "ForeignKey",
+    "Orphans",
     "Partition",
+    "Rows",
     "SchemaMismatch",
     "Table",
     "Warehouse",

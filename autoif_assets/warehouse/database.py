@@ -1,14 +1,19 @@
 """The pipeline's database file: one process at a time, for one operation at a time."""
 
+import atexit
 import errno
+import functools
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
+from autoif_assets.warehouse.columns import literal
 from autoif_assets.warehouse.errors import WarehouseError, WarehouseLocked
 from autoif_assets.warehouse.lock import file_lock
 from autoif_assets.warehouse.migrations import migrate
@@ -20,7 +25,14 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     # DuckDB takes 80 % of the machine otherwise; what does not fit goes to a folder beside.
     "memory_limit": "700MiB",
+    # A commit brings the file itself up to date at once: closing it then has nothing to do.
+    "checkpoint_threshold": "0B",
+    # Reading sorts; keeping the order of what comes would cost memory.
+    "preserve_insertion_order": "false",
+    # By default half a million rows wait for each Parquet file.
+    "partitioned_write_flush_threshold": "4096",
 }
+_ALIAS = "pipeline"
 _POLL_S = 0.2
 
 
@@ -44,23 +56,29 @@ class Database:
 
     @contextmanager
     def connection(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Hold the lock and the open, migrated database for one operation."""
+        """Hold the lock and the open, migrated database for one operation.
+
+        No transaction may be open at the end.
+        """
         with self.reporting(purpose):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.lock("pipeline.lock", purpose):
-                con = self._connect(purpose)
+                con = _engine(os.getpid(), self.path.absolute()).cursor()
                 try:
+                    self._attach(con, purpose)
                     migrate(con, self.path, self._log)
                     yield con
                 finally:
-                    con.close()
+                    _detach(con)
 
-    def _connect(self, purpose: str) -> duckdb.DuckDBPyConnection:
+    def _attach(self, con: duckdb.DuckDBPyConnection, purpose: str) -> None:
         """Open the file, waiting while a program that ignores our lock has it open."""
         start, told = time.monotonic(), False
         while True:
             try:
-                return duckdb.connect(self.path, config=_CONFIG)
+                execute(con, f"ATTACH {literal(str(self.path.absolute()))} AS {_ALIAS}")
+                execute(con, f"USE {_ALIAS}")
+                return
             except duckdb.IOException as error:
                 if "Could not set lock" not in str(error):
                     raise
@@ -82,7 +100,7 @@ class Database:
         """Turn errors of the disk that holds ``folder`` into one sentence."""
         try:
             yield
-        except (OSError, duckdb.Error) as error:
+        except (OSError, duckdb.Error, pl.exceptions.PolarsError) as error:
             message = _disk_trouble(error, folder or self.path.parent)
             if message is None:
                 raise
@@ -92,12 +110,48 @@ class Database:
             ) from error
 
 
+@functools.lru_cache(maxsize=2)
+def _engine(process: int, path: Path) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB without a file, to attach the file at ``path`` to.
+
+    Starting one takes ten times as long as opening a file in it. Each process has its own: the
+    threads of DuckDB do not survive a fork.
+    """
+    return duckdb.connect(config=_CONFIG | {"temp_directory": f"{path}.tmp"})
+
+
+# Before Python ends; later DuckDB 2.0 complains about objects that are left.
+atexit.register(_engine.cache_clear)
+
+
+def _detach(con: duckdb.DuckDBPyConnection) -> None:
+    """Close the file; where that fails, by giving up the DuckDB that has it open."""
+    try:
+        execute(con, "USE memory")
+        execute(con, f"DETACH {_ALIAS}")
+    except duckdb.Error:
+        _engine.cache_clear()
+    finally:
+        con.close()
+
+
 @contextmanager
-def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit at the end; an error closes the connection further out, which rolls back."""
-    con.begin()
-    yield
-    con.commit()
+def transaction(con: duckdb.DuckDBPyConnection, mode: str = "") -> Iterator[None]:
+    """Commit at the end, or roll back if there is an error.
+
+    Args:
+        con: The open database.
+        mode: ``"READ ONLY"`` to refuse statements that write.
+    """
+    execute(con, f"BEGIN TRANSACTION {mode}")
+    try:
+        yield
+        execute(con, "COMMIT")
+    except BaseException:
+        # A commit that failed has ended the transaction itself.
+        with suppress(duckdb.Error):
+            execute(con, "ROLLBACK")
+        raise
 
 
 def execute(con: duckdb.DuckDBPyConnection, sql: str, params: Sequence[object] = ()) -> None:

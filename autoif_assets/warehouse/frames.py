@@ -10,8 +10,6 @@ from autoif_assets.warehouse.errors import SchemaMismatch
 from autoif_assets.warehouse.slices import Partition
 from autoif_assets.warehouse.tables import Column, Table
 
-_STATUSES = ("accepted", "rejected")
-
 
 def conform(table: Table, frame: pl.DataFrame, partitions: Sequence[Partition]) -> pl.DataFrame:
     """Return ``frame`` with exactly the declared columns and types of ``table``.
@@ -36,10 +34,11 @@ def conform(table: Table, frame: pl.DataFrame, partitions: Sequence[Partition]) 
         raise _mismatch(table, problems)
     converted = frame.select(as_declared(polars_schema(table)))
     problems = [
-        *(p for column in table.columns for p in _null_problem(column, converted)),
+        *_null_problems(table, converted),
         *_key_problem(table, converted),
         *_partition_problem(table, converted, partitions),
-        *_status_problem(table, converted),
+        *(p for column in table.columns for p in _value_problem(column, converted)),
+        *_reason_problem(table, converted),
     ]
     if problems:
         raise _mismatch(table, problems)
@@ -122,13 +121,13 @@ def _has_null_type(dtype: pl.DataType) -> bool:
     return dtype == pl.Null
 
 
-def _null_problem(column: Column, frame: pl.DataFrame) -> list[str]:
-    nulls = frame[column.name].is_null()
-    if column.nullable or not nulls.any():
-        return []
+def _null_problems(table: Table, frame: pl.DataFrame) -> list[str]:
+    counts = frame.null_count().row(0, named=True)
     return [
-        f"column {column.name} may not be null: {nulls.sum()} of {frame.height} rows are, "
-        f"the first is row {nulls.arg_true()[0]}"
+        f"column {column.name} may not be null: {counts[column.name]} of {frame.height} rows are, "
+        f"the first is row {frame[column.name].is_null().arg_true()[0]}"
+        for column in table.columns
+        if counts[column.name] and not column.nullable
     ]
 
 
@@ -162,21 +161,27 @@ def _partition_problem(
     ]
 
 
-def _status_problem(table: Table, frame: pl.DataFrame) -> list[str]:
-    """Check that a gate's rows are accepted, or rejected for a reason."""
+def _value_problem(column: Column, frame: pl.DataFrame) -> list[str]:
+    if not column.values:
+        return []
+    found = frame[column.name].drop_nulls()
+    strange = found.filter(~found.is_in(column.values))
+    if strange.is_empty():
+        return []
+    return [
+        f"column {column.name} must be {' or '.join(column.values)}: {len(strange)} rows are not, "
+        f"such as {_shorten(strange[0])}"
+    ]
+
+
+def _reason_problem(table: Table, frame: pl.DataFrame) -> list[str]:
+    """Check that what a gate rejects is rejected for a reason."""
     if not table.is_gate:
         return []
-    strange = frame.filter(~pl.col("status").is_in(_STATUSES))
     silent = frame.filter((pl.col("status") == "rejected") & pl.col("reason").is_null())
-    problems = []
-    if strange.height:
-        problems.append(
-            f"column status must be {' or '.join(_STATUSES)}: {strange.height} rows are not, "
-            f"such as {_shorten(strange['status'][0])}"
-        )
-    if silent.height:
-        problems.append(f"column reason: {silent.height} rejected rows give no reason")
-    return problems
+    if silent.is_empty():
+        return []
+    return [f"column reason: {silent.height} rejected rows give no reason"]
 
 
 def _shorten(value: object) -> str:

@@ -1,14 +1,15 @@
 """Dagster's view of the warehouse: assets are tables, partitions are slices of them."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from autoif_assets.warehouse.describing import Tally
 from autoif_assets.warehouse.errors import WarehouseError
+from autoif_assets.warehouse.selection import Rows
 from autoif_assets.warehouse.slices import Partition
 from autoif_assets.warehouse.store import Warehouse
 from autoif_assets.warehouse.tables import TABLES, Table
@@ -27,6 +28,13 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
         default=600.0, description="Seconds to wait for other processes that use the database."
     )
 
+    publish_every_s_per_gb: float = Field(
+        default=5.0,
+        description="Runs that end within this many seconds of a copy for readers, for each GB "
+        "of it, wait and share the next; copying takes about a second a GB. Not where the file "
+        "system has reflinks.",
+    )
+
     def open(self, log: Callable[[str], None] | None = None) -> Warehouse:
         """Return the warehouse; ``log`` is told what it waits for, in sentences."""
         return Warehouse(
@@ -34,6 +42,21 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
             lock_timeout_s=self.lock_timeout_s,
             log=log or dg.get_dagster_logger("warehouse").info,
         )
+
+    def store(
+        self, context: dg.AssetExecutionContext, frames: Iterable[pl.DataFrame]
+    ) -> dg.MaterializeResult[None]:
+        """Write the running asset's table frame by frame, for more rows than fit into memory.
+
+        The asset returns the result, which describes the rows as the IO manager does.
+        """
+        table = _table(context.asset_key)
+        keys = context.partition_keys if context.assets_def.partitions_def else ()
+        tally = Tally(table)
+        self.open(context.log.info).write_frames(
+            table.name, map(tally.count, frames), partitions=_partitions(table, keys)
+        )
+        return dg.MaterializeResult(metadata=tally.metadata())
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Publish what the run wrote, also when a step of it failed.
@@ -43,7 +66,7 @@ class WarehouseResource(dg.ConfigurableResource["WarehouseResource"]):
         """
         log = context.log or dg.get_dagster_logger("warehouse")
         try:
-            self.open(log.info).publish()
+            self.open(log.info).publish(self.publish_every_s_per_gb)
         except WarehouseError as error:
             log.error(f"The copy for readers is out of date. {error}")
 
@@ -59,11 +82,8 @@ class WarehouseIOManager(dg.ConfigurableIOManager):
             metadata={"columns": ["response_id", "response"], "status": "accepted"})})
         def response_verdicts(responses: pl.DataFrame) -> pl.DataFrame: ...
 
-    For tables that do not fit into memory, ``"together": "prompt_id"`` in the metadata gives an
-    iterator of frames instead, in which the rows of a prompt stay in one frame; and an asset may
-    return an iterator of frames, such as ``map(judge, responses)``; annotate both with ``Any``,
-    since Dagster has no type for them. A generator will not do: Dagster takes what it yields
-    for events.
+    For tables that do not fit into memory, ``"unread": True`` in the metadata gives the ``Rows``
+    instead, which ``Warehouse.read_parts`` reads; ``WarehouseResource.store`` writes them.
     """
 
     warehouse: dg.ResourceDependency[WarehouseResource]
@@ -73,74 +93,35 @@ class WarehouseIOManager(dg.ConfigurableIOManager):
         table = _table(context.asset_key)
         keys = context.asset_partition_keys if context.has_asset_partitions else ()
         slices = _partitions(table, keys)
-        warehouse = self.warehouse.open(context.log.info)
-        tally = _Tally(table)
-        if isinstance(obj, pl.DataFrame):
-            warehouse.write(table.name, tally.count(obj), partitions=slices)
-        elif isinstance(obj, Iterator):
-            warehouse.write_frames(table.name, map(tally.count, obj), partitions=slices)
-        else:
+        if not isinstance(obj, pl.DataFrame):
             raise TypeError(
                 f"Asset {context.asset_key.to_user_string()} returned {type(obj).__name__}; the "
-                f"warehouse stores a Polars data frame or an iterator of them. Annotate an asset "
-                f"that stores nothing with -> None."
+                f"warehouse stores a Polars data frame. Annotate an asset that stores nothing "
+                f"with -> None."
             )
+        tally = Tally(table)
+        warehouse = self.warehouse.open(context.log.info)
+        warehouse.write(table.name, tally.count(obj), partitions=slices)
         context.add_output_metadata(tally.metadata())
 
-    def load_input(self, context: dg.InputContext) -> pl.DataFrame | Iterator[pl.DataFrame]:
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | Rows:
         """Read what the input's metadata asks for of the partitions the run needs."""
         table = _table(context.asset_key)
         wanted = context.definition_metadata or {}
-        strange = set(wanted) - {"columns", "status", "together"}
+        strange = set(wanted) - {"columns", "status", "unread"}
         if strange:
             raise ValueError(
                 f"Input {context.name}: the warehouse knows the metadata columns, status and "
-                f"together, not {', '.join(sorted(strange))}."
+                f"unread, not {', '.join(sorted(strange))}."
             )
         keys = context.asset_partition_keys if context.has_asset_partitions else None
         slices = None if keys is None else _partitions(table, keys)
-        columns, status, together = map(wanted.get, ("columns", "status", "together"))
-        warehouse = self.warehouse.open(context.log.info)
-        if together is None:
-            return warehouse.read(
-                table.name, partitions=slices, columns=columns, where_status=status
-            )
-        return warehouse.read_frames(
-            table.name, partitions=slices, columns=columns, where_status=status, together=together
+        columns, status = wanted.get("columns"), wanted.get("status")
+        if wanted.get("unread"):
+            return Rows(table.name, columns, status, slices)
+        return self.warehouse.open(context.log.info).read(
+            table.name, partitions=slices, columns=columns, where_status=status
         )
-
-
-class _Tally:
-    """Counts the rows of an output as they pass."""
-
-    def __init__(self, table: Table):
-        self._table = table
-        self._rows = 0
-        self._outcomes: Counter[tuple[str | None, str | None]] = Counter()
-
-    def count(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return ``frame`` as it is. One without status or reason is refused in a moment."""
-        self._rows += frame.height
-        if self._table.is_gate and {"status", "reason"} <= set(frame.columns):
-            for status, reason, rows in frame.group_by("status", "reason").len().rows():
-                self._outcomes[status, reason] += rows
-        return frame
-
-    def metadata(self) -> dict[str, dg.MetadataValue]:
-        """Return the number of rows and, for a gate, the counts by status and reason.
-
-        The columns are not repeated with every run; ``table_schema`` belongs into the asset's
-        definition, as ``dagster/column_schema``.
-        """
-        metadata: dict[str, dg.MetadataValue] = {
-            "dagster/row_count": dg.MetadataValue.int(self._rows)
-        }
-        if self._table.is_gate:
-            counts = sorted(self._outcomes.items(), key=lambda item: (str(item[0][0]), -item[1]))
-            lines = [f"| {status} | {reason or ''} | {rows} |" for (status, reason), rows in counts]
-            table = "\n".join(["| status | reason | rows |", "|---|---|---|", *lines])
-            metadata["outcomes"] = dg.MetadataValue.md(table)
-        return metadata
 
 
 def table_schema(table: Table) -> dg.TableSchema:
@@ -157,7 +138,15 @@ def table_schema(table: Table) -> dg.TableSchema:
             )
             for column in table.columns
         ],
-        constraints=dg.TableConstraints(other=[f"unique: {', '.join(table.key)}"]),
+        constraints=dg.TableConstraints(
+            other=[
+                f"unique: {', '.join(table.key)}",
+                *(
+                    f"foreign key: {', '.join(key.columns)} of {key.table} ({', '.join(key.to)})"
+                    for key in table.foreign_keys
+                ),
+            ]
+        ),
     )
 
 

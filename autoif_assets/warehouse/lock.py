@@ -4,14 +4,15 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from autoif_assets.warehouse.errors import WarehouseError, WarehouseLocked
 
-_FIRST_POLL_S = 0.002
-_LAST_POLL_S = 0.01
+_POLL_S = 0.001
+_LATER_POLL_S = 0.01
 _QUIET_S = 1.0
+_NOTE_BYTES = 1000
 
 
 @contextmanager
@@ -38,12 +39,10 @@ def file_lock(
         ) from error
     try:
         _wait(fd, path, purpose, timeout_s, log)
-        note = f"process {os.getpid()}: {purpose}".encode("utf-8", "replace")[:1000]
-        try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, note, 0)
-        except OSError:
-            pass  # The note is a courtesy; a full disk must not fail the lock.
+        note = f"process {os.getpid()}: {purpose}".encode("utf-8", "replace")[:_NOTE_BYTES]
+        # The note is a courtesy; a full disk must not fail the lock.
+        with suppress(OSError):
+            os.pwrite(fd, note + b"\n", 0)
         try:
             yield
         finally:
@@ -54,14 +53,17 @@ def file_lock(
 
 
 def _wait(fd: int, path: Path, purpose: str, timeout_s: float, log: Callable[[str], None]) -> None:
-    start, poll, next_word = time.monotonic(), _FIRST_POLL_S, _QUIET_S
+    start, next_word = time.monotonic(), _QUIET_S
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             waited = time.monotonic() - start
-        holder = os.pread(fd, 1000, 0).decode("utf-8", "replace") or "an unnamed process"
+        if waited < min(timeout_s, next_word):
+            time.sleep(_POLL_S if waited < _QUIET_S else _LATER_POLL_S)
+            continue
+        holder = _holder(fd)
         if waited >= timeout_s:
             raise WarehouseLocked(
                 f"Gave up {purpose} after {waited:.0f} s: {path.parent} is in use by {holder}. "
@@ -71,5 +73,9 @@ def _wait(fd: int, path: Path, purpose: str, timeout_s: float, log: Callable[[st
         if waited >= next_word:
             log(f"Waiting to start {purpose}: {path.parent} is in use by {holder}.")
             next_word *= 4
-        time.sleep(min(poll, timeout_s - waited))
-        poll = min(poll * 1.5, _LAST_POLL_S)
+
+
+def _holder(fd: int) -> str:
+    """Return the note of the process that has the lock, without what is left of longer ones."""
+    note = os.pread(fd, _NOTE_BYTES, 0).split(b"\n")[0]
+    return note.decode("utf-8", "replace") or "an unnamed process"

@@ -3,48 +3,80 @@
 import hashlib
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
 
 from autoif_assets.warehouse.columns import literal
+from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def export_parquet(database: Path, folder: Path) -> dict[str, int]:
-    """Write every table of a published database to ``folder/TABLE/BATCH.parquet``.
+def export_parquet(
+    database: Path, folder: Path, batches: Collection[str] | None = None
+) -> dict[str, int]:
+    """Write the tables of a published database to ``folder/TABLE/BATCH.parquet``.
 
     The batch is also a column, so ``read_parquet('folder/responses/*.parquet')`` is the table.
     A table's folder is replaced as a whole once all its files are written; a table without rows
-    has one file without rows.
+    has one file without rows. Where ``batches`` are given their files are replaced one by one
+    and those of other batches stay.
 
     Args:
         database: The published copy; it is only read.
         folder: Made if it is not there. Other files in it stay.
+        batches: Only these; tables that have no batch are written all the same.
 
     Returns:
-        Number of rows by table.
+        Number of rows written by table.
+
+    Raises:
+        WarehouseError: no table has a row of one of ``batches``; nothing was written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect(database, read_only=True)
     try:
-        return {table.name: _export(con, table, folder) for table in TABLES.values()}
+        if batches is not None:
+            _check_batches(con, batches)
+        folder.mkdir(parents=True, exist_ok=True)
+        return {table.name: _export(con, table, folder, batches) for table in TABLES.values()}
     finally:
         con.close()
 
 
-def _export(con: duckdb.DuckDBPyConnection, table: Table, folder: Path) -> int:
+def _check_batches(con: duckdb.DuckDBPyConnection, batches: Collection[str]) -> None:
+    sql = " UNION ".join(
+        f"SELECT batch FROM {SCHEMA}.{table.name}"
+        for table in TABLES.values()
+        if "batch" in table.partitions
+    )
+    there = {batch for (batch,) in con.execute(sql).fetchall()}
+    if strange := sorted(set(batches) - there):
+        raise WarehouseError(
+            f"There is no batch {', '.join(map(repr, strange))} to export; there are "
+            f"{', '.join(map(repr, sorted(there))) or 'none'}."
+        )
+
+
+def _export(
+    con: duckdb.DuckDBPyConnection, table: Table, folder: Path, batches: Collection[str] | None
+) -> int:
     partial, old = folder / f".{table.name}.partial", folder / f".{table.name}.old"
     for path in (partial, old):
         shutil.rmtree(path, ignore_errors=True)
     partial.mkdir()
     rows = sum(
         _copy(con, table, where, partial / f"{name}.parquet")
-        for name, where in _files(con, table).items()
+        for name, where in _files(con, table, batches).items()
     )
     target = folder / table.name
+    if batches is not None and target.exists():
+        for file in partial.iterdir():
+            file.replace(target / file.name)
+        partial.rmdir()
+        return rows
     if target.exists():
         target.rename(old)
     partial.rename(target)
@@ -52,12 +84,16 @@ def _export(con: duckdb.DuckDBPyConnection, table: Table, folder: Path) -> int:
     return rows
 
 
-def _files(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+def _files(
+    con: duckdb.DuckDBPyConnection, table: Table, batches: Collection[str] | None
+) -> dict[str, str]:
     """Return the condition for the rows of each file by its name."""
     if "batch" not in table.partitions:
         return {table.name: "true"}
-    batches = con.execute(f"SELECT DISTINCT batch FROM {SCHEMA}.{table.name}").fetchall()
-    files = {_file_name(batch): f"batch = {literal(batch)}" for (batch,) in batches}
+    if batches is None:
+        found = con.execute(f"SELECT DISTINCT batch FROM {SCHEMA}.{table.name}").fetchall()
+        batches = [batch for (batch,) in found]
+    files = {_file_name(batch): f"batch = {literal(batch)}" for batch in batches}
     return files or {"empty": "false"}
 
 

@@ -3,6 +3,8 @@
 import errno
 import fcntl
 import os
+import tempfile
+import time
 from pathlib import Path
 
 _FICLONE = 0x40049409
@@ -10,6 +12,10 @@ _FICLONE = 0x40049409
 
 _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}
 _CHUNK = 1 << 26
+_HEADERS = 3 * 4096
+"""Bytes of DuckDB's main header and its two alternating database headers."""
+
+_LONGEST_PAUSE_S = 300.0
 
 
 class Copy:
@@ -62,21 +68,61 @@ def copy_database(source: Path, target: Path) -> Copy:
 
 
 def is_current(source: Path, target: Path) -> bool:
-    """Whether ``target`` is a copy of ``source`` as it is now: same size, same time of change."""
+    """Whether ``target`` is a copy of ``source`` as it is now.
+
+    Size and time of change are equal then, and so are the first blocks of the file, where DuckDB
+    counts its checkpoints: clocks are coarse on some disks, and wrong on some machines. Call it
+    under the write lock, since it opens the database as a plain file.
+    """
     try:
         old, new = source.stat(), target.stat()
+        if (old.st_size, old.st_mtime_ns) != (new.st_size, new.st_mtime_ns):
+            return False
+        with source.open("rb") as one, target.open("rb") as other:
+            return one.read(_HEADERS) == other.read(_HEADERS)
     except FileNotFoundError:
         return False
-    return (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns)
+
+
+def pause_s(published: Path, every_s_per_gb: float) -> float:
+    """Return how long to wait so that copies follow each other no faster than asked for.
+
+    Nothing where there is no copy yet or copying is free.
+    """
+    try:
+        copied = published.stat()
+    except FileNotFoundError:
+        return 0.0
+    every = min(every_s_per_gb * copied.st_size / 1e9, _LONGEST_PAUSE_S)
+    # A clock that was set back must not make the pause longer.
+    pause = min(copied.st_ctime + every - time.time(), every)
+    return 0.0 if pause <= 0 or _has_reflinks(published.parent) else pause
+
+
+def _has_reflinks(folder: Path) -> bool:
+    with (
+        tempfile.TemporaryFile(dir=folder) as one,
+        tempfile.TemporaryFile(dir=folder) as other,
+    ):
+        one.write(bytes(4096))
+        one.flush()
+        return _clone(one.fileno(), other.fileno())
+
+
+def _clone(source: int, target: int) -> bool:
+    """Let ``target`` share the blocks of ``source``; False where the file system cannot."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in _NO_CLONE:
+            return False
+        raise
+    return True
 
 
 def _copy(source: int, target: int, size: int) -> None:
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
+    if _clone(source, target):
         return
-    except OSError as error:
-        if error.errno not in _NO_CLONE:
-            raise
     done = 0
     while done < size:
         sent = os.sendfile(target, source, done, min(_CHUNK, size - done))

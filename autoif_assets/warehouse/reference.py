@@ -1,14 +1,23 @@
 """The table reference of the documentation, made from the declarations."""
 
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
+from autoif_assets.warehouse.tables import SCHEMA, TABLES, ForeignKey, Table
 from autoif_assets.warehouse.views import describe, views
+
+_HEAD = f"""\
+# The database
+
+What `warehouse.duckdb` holds, in schema `{SCHEMA}`. This page is made from the declarations:
+`python -m autoif_assets.warehouse > docs/tables.md`. A table with a `status` keeps all its
+candidates: `accepted`, or `rejected` for a `reason`. Foreign keys are looked at by the asset check
+`foreign_keys` of each table."""
 
 
 def reference() -> str:
     """Return Markdown: every table with its key, slices and columns, and every view."""
     tables = [_table(table) for table in TABLES.values()]
     shown = [_view(name, sql) for name, sql in views().items()]
-    return "\n\n".join([*tables, *shown]) + "\n"
+    parts = [_HEAD, "## Tables", *tables, "## Views and macros", *shown]
+    return "\n\n".join(parts) + "\n"
 
 
 def _table(table: Table) -> str:
@@ -23,6 +32,7 @@ def _table(table: Table) -> str:
         "",
         f"{table.description}{paper} Key: `{'`, `'.join(table.key)}`; {slices}.",
         "",
+        *_foreign_keys(table),
         "| column | type | null | meaning |",
         "|---|---|---|---|",
     ]
@@ -32,6 +42,17 @@ def _table(table: Table) -> str:
         for column in table.columns
     ]
     return "\n".join(lines)
+
+
+def _foreign_keys(table: Table) -> list[str]:
+    if not table.foreign_keys:
+        return []
+    return [*(f"- {_in_words(key)}" for key in table.foreign_keys), ""]
+
+
+def _in_words(key: ForeignKey) -> str:
+    columns, to = (f"`{'`, `'.join(names)}`" for names in (key.columns, key.to))
+    return f"Foreign key {columns}: {to} of `{key.table}`."
 
 
 def _view(name: str, sql: str) -> str:

@@ -1,12 +1,30 @@
 """From names of tables and columns to the query that reads them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from autoif_assets.warehouse.columns import polars_schema
 from autoif_assets.warehouse.slices import Partition, condition
 from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that are not read yet.
+
+    Attributes:
+        table: Name of a declared table.
+        columns: The columns wanted, in this order; None for all.
+        status: ``"accepted"`` or ``"rejected"`` rows only.
+        partitions: Values of some partition columns; rows that match any. None for all.
+    """
+
+    table: str
+    columns: Sequence[str] | None = None
+    status: str | None = None
+    partitions: Sequence[Partition] | None = None
 
 
 def declared_table(table: str) -> Table:

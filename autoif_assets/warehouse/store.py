@@ -2,20 +2,21 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import as_declared, literal
+from autoif_assets.warehouse.columns import as_declared, literal, polars_schema
 from autoif_assets.warehouse.database import Database, execute, transaction
 from autoif_assets.warehouse.errors import SchemaMismatch, WarehouseError
 from autoif_assets.warehouse.frames import conform
 from autoif_assets.warehouse.parquet import export_parquet
-from autoif_assets.warehouse.publishing import copy_database, is_current
-from autoif_assets.warehouse.selection import declared_table, select, selected
+from autoif_assets.warehouse.publishing import copy_database, is_current, pause_s
+from autoif_assets.warehouse.references import Orphans, count_orphans
+from autoif_assets.warehouse.selection import Rows, declared_table, select, selected
 from autoif_assets.warehouse.slices import (
     Partition,
     condition,
@@ -23,7 +24,7 @@ from autoif_assets.warehouse.slices import (
     slices_to_read,
     slices_to_write,
 )
-from autoif_assets.warehouse.streams import deal, dealt, spool
+from autoif_assets.warehouse.streams import bounds, deal, dealt, spool
 from autoif_assets.warehouse.tables import SCHEMA, Table
 
 _LOG = logging.getLogger(__name__)
@@ -114,8 +115,6 @@ class Warehouse:
                 part.write_parquet(folder / f"{number:06}.parquet", compression="lz4")
             with self._replacing(declared, slices) as con:
                 if rows:
-                    # Reading sorts; keeping the order of the frames here would cost memory.
-                    execute(con, "SET preserve_insertion_order = false")
                     source = f"read_parquet({literal(f'{folder}/*.parquet')})"
                     execute(con, f"INSERT INTO {SCHEMA}.{table} BY NAME SELECT * FROM {source}")
                     _check_keys(con, declared, slices)
@@ -147,50 +146,56 @@ class Warehouse:
         frame = self._fetch(sql, values, f"reading {table}{in_words(slices)}")
         return schema.to_frame() if frame is None else frame.select(as_declared(schema))
 
-    def read_frames(
-        self,
-        table: str,
-        partition: Partition | None = None,
-        *,
-        partitions: Sequence[Partition] | None = None,
-        columns: Sequence[str] | None = None,
-        where_status: str | None = None,
-        rows: int = 50_000,
-        together: str | None = None,
-    ) -> Iterator[pl.DataFrame]:
-        """Yield what ``read`` returns in frames of about ``rows`` rows, for big tables.
+    def read_parts(
+        self, *wanted: Rows, on: str, rows: int = 50_000
+    ) -> Iterator[tuple[pl.DataFrame, ...]]:
+        """Yield rows of one or several tables part by part, for more than fit into memory.
 
-        The rows are copied aside first, so that the database is not held meanwhile and a
-        slice replaced in between does not show. They are dealt out by hash: each frame is in
-        the order of the key, the frames are in none.
+        A part is a range of the values of one column, and holds the rows of each table in that
+        range, as ``read`` would return them; so what equal values belong to is in one part, and
+        the parts ascend. The rows are copied aside first: the database is not held meanwhile,
+        and a slice replaced in between does not show.
 
         Args:
-            table: As for ``read``, and so on for the next four.
-            partition: As for ``read``.
-            partitions: As for ``read``.
-            columns: As for ``read``.
-            where_status: As for ``read``.
-            rows: Rows of a frame, on average.
-            together: A column such as ``prompt_id`` whose equal values come in one frame.
+            wanted: The rows; each table has the column ``on``.
+            on: A column without nulls, such as ``instruction_id``.
+            rows: Rows of the largest table in a part, on average.
+
+        Yields:
+            One frame for each of ``wanted``. At least one part, of empty frames if need be.
         """
-        declared = declared_table(table)
-        slices = slices_to_read(declared, partition, partitions)
-        schema = selected(declared, columns)
-        wanted = selected(
-            declared, [*schema, *(name for name in declared.key if name not in schema)]
-        )
-        sql, values = select(declared, wanted, slices, where_status)
-        purpose = f"reading {table}{in_words(slices)}"
-        dealt_by = together or ", ".join(declared.key)
+        tables = [declared_table(one.table) for one in wanted]
+        schemas = [selected(table, one.columns) for table, one in zip(tables, wanted, strict=True)]
         if not self.path.exists():
+            yield tuple(schema.to_frame() for schema in schemas)
             return
+        queries = [
+            select(
+                table,
+                selected(table, list(dict.fromkeys((*schema, on, *table.key)))),
+                slices_to_read(table, None, one.partitions),
+                one.status,
+            )
+            for table, schema, one in zip(tables, schemas, wanted, strict=True)
+        ]
+        purpose = f"reading {', '.join(one.table for one in wanted)} in parts"
         with self._spool(purpose) as folder:
             with self._database.connection(purpose) as con:
-                count = con.execute(f"SELECT count(*) FROM ({sql})", values).fetchall()[0][0]
-                parts = max(1, round(count / rows))
-                deal(con, sql, values, f"hash({dealt_by}) % {parts}", folder)
-            for frame in dealt(folder):
-                yield frame.sort(declared.key).select(as_declared(schema))
+                counts = [
+                    con.execute(f"SELECT count(*) FROM ({sql})", values).fetchall()[0][0]
+                    for sql, values in queries
+                ]
+                largest = queries[counts.index(max(counts))]
+                cuts = bounds(con, *largest, on, max(1, round(max(counts) / rows)))
+                for number, query in enumerate(queries):
+                    deal(con, *query, on, cuts, folder / str(number))
+            for part in range(len(cuts) + 1):
+                yield tuple(
+                    dealt(folder / str(number), part, polars_schema(table))
+                    .sort(table.key)
+                    .select(as_declared(schema))
+                    for number, (table, schema) in enumerate(zip(tables, schemas, strict=True))
+                )
 
     def query(
         self, sql: str, params: Sequence[object] | Mapping[str, object] | None = None
@@ -211,16 +216,44 @@ class Warehouse:
             )
         return frame
 
+    def orphans(
+        self, table: str, *, partitions: Sequence[Partition] | None = None
+    ) -> list[Orphans]:
+        """Count the rows that a foreign key leads nowhere from.
+
+        Args:
+            table: Name of a declared table.
+            partitions: Values of some partition columns; rows that match any. None for all.
+
+        Returns:
+            One entry for each foreign key the table declares.
+        """
+        declared = declared_table(table)
+        if not declared.foreign_keys:
+            return []
+        query = count_orphans(declared, slices_to_read(declared, None, partitions))
+        found = self._fetch(*query, f"checking the foreign keys of {table}")
+        counts = [(0, None)] * len(declared.foreign_keys) if found is None else found.rows()
+        return [
+            Orphans(key, rows, example)
+            for key, (*_, rows, example) in zip(declared.foreign_keys, counts, strict=True)
+        ]
+
     def migrate(self) -> None:
         """Make the database, or bring it to this version's tables and views."""
         with self._database.connection("migrating"):
             pass
 
-    def publish(self) -> bool:
+    def publish(self, every_s_per_gb: float = 0.0) -> bool:
         """Replace the copy that everybody else reads by the database as it is now.
 
         Readers of the old copy keep it until they open the file again. Nothing is done where
         the copy is current or there is no database yet.
+
+        Args:
+            every_s_per_gb: Wait first, so that copies follow each other no faster than this many
+                seconds for each gigabyte; whoever publishes in the meantime waits for the same
+                copy. Not where the file system has reflinks, which make copies free.
 
         Returns:
             Whether a new copy was made.
@@ -233,8 +266,12 @@ class Warehouse:
         wal = self.path.with_name(self.path.name + ".wal")
         lock = self._database.lock
         with self._database.reporting("publishing"), lock("publish.lock", "publishing"):
-            if is_current(self.path, self.published_path) and not wal.exists():
-                return False
+            with lock("pipeline.lock", "looking for changes to publish"):
+                if is_current(self.path, self.published_path) and not wal.exists():
+                    return False
+            if pause := pause_s(self.published_path, every_s_per_gb):
+                self._log(f"Publishing in {pause:.1f} s: {self.published_path} is quite new.")
+                time.sleep(pause)
             # Opening and closing moves what a killed writer left in its log into the file.
             self.migrate()
             start = time.monotonic()
@@ -247,20 +284,27 @@ class Warehouse:
             )
         return True
 
-    def export_parquet(self, folder: Path | str) -> dict[str, int]:
+    def export_parquet(
+        self, folder: Path | str, batches: Collection[str] | None = None
+    ) -> dict[str, int]:
         """Publish, then write every table to ``folder/TABLE/BATCH.parquet``.
+
+        Args:
+            folder: Made if it is not there. Other files in it stay.
+            batches: Only these; None for all.
 
         Returns:
             Number of rows by table.
 
         Raises:
-            WarehouseError: there is no database yet, or the disk is full or not writable.
+            WarehouseError: there is no database or no such batch, or the disk is full or not
+                writable.
         """
         self.publish()
         if not self.published_path.exists():
             raise WarehouseError(f"Nothing to export: {self.path} does not exist yet.")
         with self._database.reporting("exporting Parquet files", Path(folder)):
-            return export_parquet(self.published_path, Path(folder))
+            return export_parquet(self.published_path, Path(folder), batches)
 
     @contextmanager
     def _replacing(
@@ -287,9 +331,7 @@ class Warehouse:
         """Return the result, or None where there is no database."""
         if not self.path.exists():
             return None
-        with self._database.connection(purpose) as con:
-            # Guards against a query that writes.
-            execute(con, "BEGIN TRANSACTION READ ONLY")
+        with self._database.connection(purpose) as con, transaction(con, "READ ONLY"):
             relation = con.sql(sql, params=params)
             if relation is None:
                 raise ValueError(f"Not a query that returns rows: {sql}")

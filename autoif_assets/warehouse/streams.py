@@ -42,7 +42,10 @@ def spool(folder: Path, creating: AbstractContextManager[None]) -> Iterator[Path
 
 
 def _remove_if_abandoned(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return  # its process has just ended and removed it
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -53,30 +56,51 @@ def _remove_if_abandoned(folder: Path) -> None:
         os.close(fd)
 
 
+def bounds(
+    con: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object], on: str, parts: int
+) -> list[object]:
+    """Return the values of column ``on`` where the rows of a query are cut into equal parts."""
+    shares = [part / parts for part in range(1, parts)]
+    if not shares:
+        return []
+    query = f'SELECT quantile_disc("{on}", {shares}) FROM ({sql})'
+    found = con.execute(query, list(values)).fetchall()[0][0]
+    return sorted(set(found or ()))
+
+
 def deal(
-    con: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object], part: str, folder: Path
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    values: Sequence[object],
+    on: str,
+    cuts: Sequence[object],
+    folder: Path,
 ) -> None:
-    """Write the rows of a query to Parquet files, one folder for each value of ``part``.
+    """Write the rows of a query to Parquet files, one folder for each range of ``on``.
 
     Args:
         con: The open database.
         sql: The query.
         values: Its parameters.
-        part: SQL of the number of the part that a row goes to.
+        on: Column that decides which part a row goes to.
+        cuts: Last value of each part but the last, ascending.
         folder: Where the folders go.
     """
-    # By default half a million rows wait for each file.
-    execute(con, "SET partitioned_write_flush_threshold = 4096")
+    cases = " ".join(f'WHEN "{on}" <= ? THEN {part}' for part in range(len(cuts)))
+    part = f"CASE {cases} ELSE {len(cuts)} END" if cuts else "0"
     execute(
         con,
         f"COPY (SELECT *, {part} AS part FROM ({sql})) TO {literal(str(folder))} "
         f"(FORMAT parquet, COMPRESSION lz4, PARTITION_BY part, OVERWRITE_OR_IGNORE)",
-        values,
+        [*cuts, *values],
     )
 
 
-def dealt(folder: Path) -> Iterator[pl.DataFrame]:
-    """Yield the parts that ``deal`` wrote, one frame each, and remove what was read."""
-    for part in sorted(folder.glob("part=*")):
-        yield pl.read_parquet(part / "*.parquet", hive_partitioning=False)
-        shutil.rmtree(part)
+def dealt(folder: Path, part: int, schema: pl.Schema) -> pl.DataFrame:
+    """Return one part that ``deal`` wrote, in no order, and remove its files."""
+    files = folder / f"part={part}"
+    if not files.exists():
+        return schema.to_frame()
+    frame = pl.read_parquet(files / "*.parquet", hive_partitioning=False)
+    shutil.rmtree(files)
+    return frame

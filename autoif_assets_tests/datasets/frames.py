@@ -1,6 +1,8 @@
-"""Rows of the two tables, for the tests of this folder."""
+"""Rows of the two tables, and how the tests of this folder export them."""
 
 import polars as pl
+
+from autoif_assets.datasets import PREFERENCE, SFT, split_instructions, write_dataset
 
 NASTY = [
     "plain",
@@ -56,3 +58,18 @@ def preference_pairs(texts=NASTY, instructions=4, batch="b1"):
         },
         schema_overrides={"prompt_id": pl.String, "reason": pl.String},
     )
+
+
+def write_sft_dataset(table, folder, eval_share, seed, split_with=None):
+    return write_table(SFT, table, folder, eval_share, seed, split_with)
+
+
+def write_preference_dataset(table, folder, eval_share, seed, split_with=None):
+    return write_table(PREFERENCE, table, folder, eval_share, seed, split_with)
+
+
+def write_table(kind, table, folder, eval_share, seed, split_with=None):
+    """Export a whole table, split together with another one."""
+    others = () if split_with is None else split_with["instruction_id"]
+    split = split_instructions(table["instruction_id"], eval_share, seed, others)
+    return write_dataset(kind, [table], folder, split)

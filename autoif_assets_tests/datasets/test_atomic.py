@@ -11,9 +11,14 @@ import time
 
 import pytest
 
-from autoif_assets.datasets import atomic, export, write_preference_dataset, write_sft_dataset
+from autoif_assets.datasets import atomic, files
 from autoif_assets.datasets.atomic import replaced_folder
-from autoif_assets_tests.datasets.frames import preference_pairs, sft_examples
+from autoif_assets_tests.datasets.frames import (
+    preference_pairs,
+    sft_examples,
+    write_preference_dataset,
+    write_sft_dataset,
+)
 from autoif_assets_tests.datasets.test_export import content
 
 
@@ -140,7 +145,7 @@ def test_a_full_disk_is_one_message_and_changes_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(export, "write_file", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match=r"sft export to .* failed .*No space left.* is unchanged"):
         write_sft_dataset(sft_examples().head(3), folder, 0.3, 0)
     assert content(folder) == before
@@ -150,8 +155,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import polars as pl
-from autoif_assets.datasets import write_sft_dataset
-from autoif_assets_tests.datasets.frames import sft_examples
+from autoif_assets_tests.datasets.frames import sft_examples, write_sft_dataset
 tables = [sft_examples([f"{name} {i}" for i in range(200)]) for name in ("one", "two")]
 print("ready", flush=True)
 while True:

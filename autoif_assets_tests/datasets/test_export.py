@@ -10,13 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.datasets import (
-    files as files_module,
+    PREFERENCE,
+    SFT,
+    split_instructions,
+    write_dataset,
 )
 from autoif_assets.datasets import (
+    files as files_module,
+)
+from autoif_assets_tests.datasets.frames import (
+    NASTY,
+    preference_pairs,
+    sft_examples,
     write_preference_dataset,
     write_sft_dataset,
 )
-from autoif_assets_tests.datasets.frames import NASTY, preference_pairs, sft_examples
 
 
 def user(text):
@@ -160,6 +168,34 @@ def test_equal_tables_give_equal_bytes(tmp_path, monkeypatch, write, rows):
     assert ids.is_sorted()
     write(table, tmp_path / "one", 0.3, 2)
     assert content(tmp_path / "one") != content(tmp_path / "two")
+
+
+@pytest.mark.parametrize(("kind", "rows"), [(SFT, sft_examples), (PREFERENCE, preference_pairs)])
+@pytest.mark.parametrize("size", [1, 3, 7, 20, 1000])
+def test_parts_give_the_bytes_of_the_whole(tmp_path, monkeypatch, kind, rows, size):
+    monkeypatch.setattr(files_module, "_CHUNK_ROWS", 7)
+    texts = [f"text {i}" for i in range(50)]
+    table = pl.concat([rows(texts), rows(texts[:9], batch="b0")]).sort(kind.id)
+    split = split_instructions(table["instruction_id"], 0.3, 0)
+    write_dataset(kind, [table], tmp_path / "whole", split)
+    ids = table[kind.id].unique().sort()
+    parts = [
+        table.filter(pl.col(kind.id).is_in(ids[start : start + size].implode()))
+        for start in range(0, len(ids), size)
+    ]
+    write_dataset(kind, [table.clear(), *parts], tmp_path / "parts", split)
+    assert content(tmp_path / "parts") == content(tmp_path / "whole")
+    if len(parts) > 1:
+        with pytest.raises(ValueError, match=f"Read them in ranges of {kind.id}"):
+            write_dataset(kind, parts[::-1], tmp_path / "parts", split)
+        assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
+def test_an_instruction_that_came_after_the_split_waits_for_the_next_export(tmp_path):
+    table = sft_examples()
+    split = split_instructions(["i0", "i1"], 0, 0)
+    write_dataset(SFT, [table], tmp_path / "out", split)
+    assert set(read_parquet(tmp_path / "out")["instruction_id"]) == {"i0", "i1"}
 
 
 @pytest.mark.parametrize("rows", [0, 1, 6, 7, 8, 14, 15])

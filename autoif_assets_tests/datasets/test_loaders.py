@@ -4,8 +4,13 @@ import json
 
 import pytest
 
-from autoif_assets.datasets import write_preference_dataset, write_sft_dataset
-from autoif_assets_tests.datasets.frames import NASTY, preference_pairs, sft_examples
+from autoif_assets_tests.datasets.frames import (
+    NASTY,
+    preference_pairs,
+    sft_examples,
+    write_preference_dataset,
+    write_sft_dataset,
+)
 
 # Keys of a dataset description, by LLaMA-Factory's data/README.md.
 DESCRIPTION = {"file_name", "formatting", "ranking", "columns", "tags"}

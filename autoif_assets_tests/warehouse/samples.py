@@ -18,6 +18,9 @@ def sample(table: Table, rows: int, tag: str = "", **partition: str) -> pl.DataF
     }
     for name, value in partition.items():
         columns[name] = [value] * rows
+    for column in table.columns:
+        if column.values and column.name not in partition:
+            columns[column.name] = [column.values[i % len(column.values)] for i in range(rows)]
     if table.is_gate:
         columns["status"] = ["accepted" if i % 2 else "rejected" for i in range(rows)]
         columns["reason"] = [None if i % 2 else "too_short" for i in range(rows)]
@@ -82,10 +85,11 @@ def frames(draw: st.DrawFn, table: Table, partition: dict[str, str]) -> pl.DataF
         for name, dtype in schema.items()
     }
     columns.update({name: [value] * count for name, value in partition.items()})
+    for column in table.columns:
+        if column.values and column.name not in partition:
+            known = st.lists(st.sampled_from(column.values), min_size=count, max_size=count)
+            columns[column.name] = draw(known)
     if table.is_gate:
-        columns["status"] = draw(
-            st.lists(st.sampled_from(["accepted", "rejected"]), min_size=count, max_size=count)
-        )
         columns["reason"] = ["because"] * count
     frame = pl.DataFrame(columns, schema=schema)
     return frame.unique(table.key, keep="first", maintain_order=True)

@@ -1,7 +1,6 @@
 """Assets are tables, partitions are slices, and the end of a run publishes."""
 
 import errno
-from typing import Any
 
 import dagster as dg
 import duckdb
@@ -10,6 +9,7 @@ import pytest
 
 from autoif_assets.warehouse import (
     TABLES,
+    Rows,
     Warehouse,
     WarehouseIOManager,
     WarehouseResource,
@@ -188,18 +188,21 @@ def test_a_table_of_two_partition_columns_takes_multi_partitions(run, tmp_path):
     assert Warehouse(tmp_path).read("llm_calls", {"batch": "b1"}).height == 2
 
 
-def test_frames_in_turn_are_read_and_written(run, tmp_path):
+def test_parts_are_read_and_written_in_turn(run, tmp_path):
     @dg.asset(
         partitions_def=BATCHES,
         ins={
             "scores": dg.AssetIn(
-                ["autoif", "response_scores"],
-                metadata={"status": "accepted", "together": "prompt_id"},
+                ["autoif", "response_scores"], metadata={"status": "accepted", "unread": True}
             )
         },
     )
-    def response_verdicts(scores: Any) -> Any:
-        return map(judged, scores)
+    def response_verdicts(
+        context: dg.AssetExecutionContext, scores: Rows, warehouse: WarehouseResource
+    ) -> dg.MaterializeResult:
+        parts = warehouse.open().read_parts(scores, on="prompt_id")
+        context.add_output_metadata({"said": "in the body"})
+        return warehouse.store(context, (judged(part) for (part,) in parts))
 
     def judged(scores: pl.DataFrame) -> pl.DataFrame:
         rows = sample(TABLES["response_verdicts"], scores.height, batch="b1")
@@ -211,6 +214,7 @@ def test_frames_in_turn_are_read_and_written(run, tmp_path):
     assert found == ["0001", "0003"]
     (event,) = result.asset_materializations_for_node("response_verdicts")
     assert event.metadata["dagster/row_count"].value == 2
+    assert event.metadata["said"].value == "in the body"
     assert "| accepted |  | 1 |" in event.metadata["outcomes"].value
 
 

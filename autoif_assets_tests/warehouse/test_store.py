@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from autoif_assets.warehouse import (
     TABLES,
+    Rows,
     SchemaMismatch,
     Warehouse,
     WarehouseError,
@@ -233,7 +234,7 @@ def test_every_table_round_trips_in_frames(warehouse):
         partition = dict.fromkeys(table.partitions, "b1")
         frame = sample(table, 3, **partition)
         warehouse.write_frames(table.name, [frame], partition or None)
-        (found,) = warehouse.read_frames(table.name)
+        ((found,),) = warehouse.read_parts(Rows(table.name), on=table.key[-1])
         assert found.equals(frame.sort(table.key))
 
 
@@ -256,32 +257,49 @@ def test_a_later_frame_that_does_not_fit_changes_nothing(warehouse):
     assert not list(warehouse.data_dir.glob(".stream-*"))
 
 
-def test_equal_values_are_read_together(warehouse):
-    frame = sample(GATE, 60, batch="b1").with_columns(
-        prompt_id=pl.format("p{}", pl.int_range(60) // 4)
+@pytest.mark.parametrize("size", [7, 1000])
+def test_parts_of_several_tables_hold_what_belongs_together(warehouse, size):
+    scores = sample(GATE, 60, batch="b1").with_columns(
+        instruction_id=pl.format("i{}", pl.int_range(60) * 7 % 15)
     )
-    warehouse.write(GATE.name, frame, {"batch": "b1"})
-    parts = list(
-        warehouse.read_frames(
-            GATE.name,
-            {"batch": "b1"},
-            columns=["prompt_id", "score"],
-            rows=10,
-            together="prompt_id",
+    queries = sample(QUERIES, 20, batch="b1").with_columns(
+        instruction_id=pl.format("i{}", pl.int_range(20))
+    )
+    for table, frame in ((GATE, scores), (QUERIES, queries)):
+        warehouse.write(table.name, frame, {"batch": "b1"})
+        warehouse.write(table.name, sample(table, 3, "other", batch="b2"), {"batch": "b2"})
+    wanted = (
+        Rows(GATE.name, ("instruction_id", "score"), "accepted", [{"batch": "b1"}]),
+        Rows(QUERIES.name, None, None, [{"batch": "b1"}]),
+        Rows(GATE.name, ("raw",), None, [{"batch": "none"}]),
+    )
+    parts = list(warehouse.read_parts(*wanted, on="instruction_id", rows=size))
+    assert len(parts) > 2 or size == 1000
+    assert all(empty.is_empty() and empty.columns == ["raw"] for _, _, empty in parts)
+    seen = [
+        sorted({*first["instruction_id"], *second["instruction_id"]}) for first, second, _ in parts
+    ]
+    met = [name for names in seen for name in names]
+    assert met == sorted(set(met))
+    for number, (table, rows) in enumerate(zip((GATE, QUERIES), wanted, strict=False)):
+        whole = warehouse.read(
+            table.name, {"batch": "b1"}, columns=rows.columns, where_status=rows.status
         )
-    )
-    assert len(parts) > 2
-    assert all(part.columns == ["prompt_id", "score"] for part in parts)
-    assert all((part.group_by("prompt_id").len()["len"] == 4).all() for part in parts)
-    assert sorted(pl.concat(parts)["score"]) == sorted(frame["score"])
+        found = pl.concat(part[number] for part in parts)
+        assert found.sort(pl.all()).equals(whole.sort(pl.all()))
+        for part in parts:
+            ours = whole.filter(
+                pl.col("instruction_id").is_in(part[number]["instruction_id"].implode())
+            )
+            assert part[number].equals(ours)
 
 
-def test_frames_are_read_as_of_the_first(warehouse):
+def test_parts_are_read_as_of_the_first(warehouse):
     warehouse.write(GATE.name, sample(GATE, 40, batch="b1"), {"batch": "b1"})
-    frames = warehouse.read_frames(GATE.name, rows=10)
-    rows = next(frames).height
+    parts = warehouse.read_parts(Rows(GATE.name), on="response_id", rows=10)
+    rows = next(parts)[0].height
     warehouse.write(GATE.name, empty_frame(GATE), {"batch": "b1"})
-    assert rows + sum(frame.height for frame in frames) == 40
+    assert rows + sum(frame.height for (frame,) in parts) == 40
     assert not list(warehouse.data_dir.glob(".stream-*"))
 
 
@@ -290,13 +308,15 @@ def test_what_a_killed_stream_left_is_removed_and_a_living_one_kept(warehouse):
     left = warehouse.data_dir / ".stream-left"
     left.mkdir()
     (left / "000000.parquet").write_bytes(b"half")
-    frames = warehouse.read_frames(GATE.name, rows=10)
-    first = next(frames)
+    parts = warehouse.read_parts(Rows(GATE.name), on="response_id", rows=10)
+    (first,) = next(parts)
     assert not left.exists()
     warehouse.write_frames(QUERIES.name, [], {"batch": "b1"})
-    assert first.height + sum(frame.height for frame in frames) == 40
+    assert first.height + sum(frame.height for (frame,) in parts) == 40
 
 
-def test_reading_frames_before_anything_was_written_gives_none(warehouse):
-    assert list(warehouse.read_frames(GATE.name)) == []
+def test_reading_parts_before_anything_was_written_gives_an_empty_one(warehouse):
+    ((frame,),) = warehouse.read_parts(Rows(GATE.name, ("score",)), on="response_id")
+    assert frame.is_empty()
+    assert frame.schema == {"score": pl.Float64}
     assert not warehouse.data_dir.exists()

@@ -14,6 +14,7 @@ def put(warehouse: Warehouse, table: str, *rows: dict[str, object]) -> None:
     """Write rows of batch b1; columns left out are null, or a filler where they may not be."""
     declared = TABLES[table]
     schema = polars_schema(declared)
+    closed = {c.name: c.values[0] for c in declared.columns if c.values and not c.nullable}
     fillers = {pl.String: "-", pl.Int64: 0, pl.Float64: 0.0, pl.Boolean: False}
     noon = {pl.Datetime("us", "UTC"): datetime(2024, 1, 1, 12, tzinfo=UTC)}
     partition = {name: {"batch": "b1"}.get(name, "x") for name in declared.partitions}
@@ -22,7 +23,7 @@ def put(warehouse: Warehouse, table: str, *rows: dict[str, object]) -> None:
             column.name: None if column.nullable else (fillers | noon).get(schema[column.name], [])
             for column in declared.columns
         }
-        | ({"status": "accepted"} if declared.is_gate else {})
+        | closed
         | row
         | partition
         for row in rows
@@ -222,15 +223,19 @@ def test_verifier_gallery_shows_instruction_and_source(told):
     assert found.rows() == [("Write five words.", "def evaluate…", "entailment")]
 
 
-@pytest.mark.parametrize(
-    ("kind", "ids", "scores"), [("sft", ["e1"], [0.0]), ("preference", ["pi", "pq"], [None, 9.0])]
-)
-def test_dataset_holds_each_row_once(told, kind, ids, scores):
-    frame = told.read("sft_examples").with_columns(batch=pl.lit("b2"))
-    told.write("sft_examples", frame, {"batch": "b2"})
-    found = told.query("FROM autoif.dataset($kind)", {"kind": kind})
-    assert found["id"].to_list() == ids
-    assert found["chosen_score"].to_list() == scores
+def test_dataset_holds_each_row_of_a_split_once(told):
+    again = told.read("sft_examples").with_columns(batch=pl.lit("b2"))
+    told.write("sft_examples", again, {"batch": "b2"})
+    query = "SELECT dataset, id, chosen_score FROM autoif.dataset($split)"
+    assert told.query(query, {"split": "train"}).is_empty()
+    for dataset, split in (("sft", "train"), ("preference", "eval")):
+        side = {"dataset": [dataset], "instruction_id": ["i1"], "split": [split]}
+        told.write("dataset_splits", pl.DataFrame(side), {"dataset": dataset})
+    assert told.query(query, {"split": "train"}).rows() == [("sft", "e1", 0.0)]
+    assert told.query(query, {"split": "eval"}).rows() == [
+        ("preference", "pi", None),
+        ("preference", "pq", 9.0),
+    ]
 
 
 def test_cost_adds_up_calls(told):
@@ -238,8 +243,13 @@ def test_cost_adds_up_calls(told):
     assert found.rows() == [("b1", "x", 5, 0, 5)]
 
 
-def test_every_view_has_an_example_that_runs(told):
-    for sql in views().values():
-        description, example = describe(sql)
-        assert description.endswith(".")
-        told.query(example)
+@pytest.mark.parametrize("name", views())
+def test_every_view_has_an_example_that_runs(told, name):
+    description, example = describe(views()[name])
+    assert description.endswith(".")
+    assert f"autoif.{name}" in example
+    told.query(example)
+
+
+def test_the_views_people_need_are_there():
+    assert set(views()) == {"funnel", "lineage", "verifier_gallery", "dataset", "cost"}

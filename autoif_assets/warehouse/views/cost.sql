@@ -1,4 +1,5 @@
--- Calls, tokens and seconds by batch, asset and model; `seconds` adds up over parallel calls.
+-- Calls, tokens, money and seconds by batch, asset and model; `seconds` of calls and the
+-- `waited_seconds` before them add up over parallel calls.
 -- Example: SELECT asset, sum(completion_tokens) FROM autoif.cost GROUP BY asset ORDER BY 2 DESC;
 CREATE VIEW autoif.cost AS
 SELECT batch, asset, model,
@@ -8,7 +9,9 @@ SELECT batch, asset, model,
     CAST(sum(prompt_tokens) AS BIGINT) AS prompt_tokens,
     CAST(sum(cached_tokens) AS BIGINT) AS cached_tokens,
     CAST(sum(completion_tokens) AS BIGINT) AS completion_tokens,
+    sum(cost) AS cost,
     sum(latency_s) AS seconds,
+    sum(queue_wait_s) AS waited_seconds,
     min(started_at) AS started_at,
     max(finished_at) AS finished_at
 FROM autoif.llm_calls

@@ -1,0 +1,98 @@
+"""What Dagster shows of the rows an asset wrote."""
+
+from collections import Counter
+
+import dagster as dg
+import polars as pl
+
+from autoif_assets.warehouse.tables import TABLES, Table
+
+_ROWS = 3  # shown of each status
+_CHARS = 160  # shown of each text
+
+
+class Tally:
+    """Counts and samples the rows of an output as they pass."""
+
+    def __init__(self, table: Table):
+        self._table = table
+        self._rows = 0
+        self._outcomes: Counter[tuple[str | None, str | None]] = Counter()
+        self._shown: dict[str, list[dict[str, object]]] = {}
+
+    def count(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return ``frame`` as it is. One without status or reason is refused in a moment."""
+        self._rows += frame.height
+        if self._table.is_gate and {"status", "reason"} <= set(frame.columns):
+            for status, reason, rows in frame.group_by("status", "reason").len().rows():
+                self._outcomes[status, reason] += rows
+            for status in ("accepted", "rejected"):
+                self._show(status, frame.lazy().filter(pl.col("status") == status))
+        else:
+            self._show("rows", frame.lazy())
+        return frame
+
+    def _show(self, title: str, rows: pl.LazyFrame) -> None:
+        shown = self._shown.setdefault(title, [])
+        if len(shown) < _ROWS:
+            shown += rows.head(_ROWS - len(shown)).collect().to_dicts()
+
+    def metadata(self) -> dict[str, dg.MetadataValue]:
+        """Return the number of rows, a preview, and for a gate the counts by status and reason.
+
+        The columns are not repeated with every run; ``table_schema`` belongs into the asset's
+        definition, as ``dagster/column_schema``.
+        """
+        metadata: dict[str, dg.MetadataValue] = {
+            "dagster/row_count": dg.MetadataValue.int(self._rows)
+        }
+        if lineage := column_lineage(self._table):
+            metadata["dagster/column_lineage"] = dg.MetadataValue.column_lineage(lineage)
+        if self._table.is_gate:
+            counts = sorted(self._outcomes.items(), key=lambda item: (str(item[0][0]), -item[1]))
+            for wanted in ("accepted", "rejected"):
+                rows = sum(rows for (status, _), rows in counts if status == wanted)
+                metadata[f"rows/{wanted}"] = dg.MetadataValue.int(rows)
+            metadata["outcomes"] = dg.MetadataValue.md(
+                _markdown(
+                    ["status", "reason", "rows"],
+                    [[status, reason, rows] for (status, reason), rows in counts],
+                )
+            )
+        for title, shown in self._shown.items():
+            if shown:
+                names = [name for name in shown[0] if name not in ("batch", "status", "call_id")]
+                metadata[f"preview/{title}"] = dg.MetadataValue.md(
+                    _markdown(names, [[row[name] for name in names] for row in shown])
+                )
+        return metadata
+
+
+def column_lineage(table: Table) -> dg.TableColumnLineage | None:
+    """Return which columns come from which of other tables, along the foreign keys."""
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    for key in table.foreign_keys:
+        if key.table not in TABLES or key.table == "llm_calls":  # the latter is no asset
+            continue
+        for column, theirs in zip(key.columns, key.to, strict=True):
+            dep = dg.TableColumnDep(asset_key=dg.AssetKey(key.table), column_name=theirs)
+            # Two keys into one table share a column such as the batch.
+            if dep not in deps.setdefault(column, []):
+                deps[column].append(dep)
+    return dg.TableColumnLineage(deps_by_column=deps) if deps else None
+
+
+def _markdown(header: list[str], rows: list[list[object]]) -> str:
+    """Return a table; a model's text shows as text, whatever it holds."""
+    lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    text = " ".join(text[: _CHARS + 1].split())
+    if len(text) > _CHARS:
+        text = f"{text[:_CHARS]}…"
+    for special in "\\`*[]<>|!#":
+        text = text.replace(special, f"\\{special}")
+    return text

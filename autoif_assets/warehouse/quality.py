@@ -1,0 +1,123 @@
+"""Queries that look for what is wrong with stored rows; each returns SQL and its parameters."""
+
+from collections.abc import Sequence
+
+from autoif_assets.warehouse.references import and_accepted
+from autoif_assets.warehouse.slices import Partition, condition
+from autoif_assets.warehouse.tables import SCHEMA, Table
+
+Query = tuple[str, list[object]]
+
+# Skipped inputs are those after too many timeouts and crashes of one verifier.
+_SILENT = ("timeout", "error", "crash", "memory", "skipped")
+
+
+def key_faults(table: Table, slices: Sequence[Partition] | None) -> Query:
+    """One row: ``nulls`` and ``repeated`` rows, and an ``example`` of a repeated key."""
+    where, values = condition(slices)
+    columns = [f'"{column}"' for column in table.key]
+    null = " OR ".join(f"{column} IS NULL" for column in columns)
+    return (
+        f"SELECT CAST(coalesce(sum(n) FILTER (WHERE {null}), 0) AS BIGINT) AS nulls, "
+        f"CAST(coalesce(sum(n - 1), 0) AS BIGINT) AS repeated, "
+        f"any_value(concat_ws(', ', {', '.join(columns)})) FILTER (WHERE n > 1) AS example "
+        f"FROM (SELECT {', '.join(columns)}, count(*) AS n FROM {SCHEMA}.{table.name} "
+        f"WHERE {where} GROUP BY ALL)",
+        values,
+    )
+
+
+def silent_runs(table: Table, slices: Sequence[Partition] | None) -> Query:
+    """One row: ``runs`` of verifiers, how many were ``silent``, their most common ``outcome``."""
+    where, values = condition(slices)
+    silent = f"outcome IN ({', '.join(repr(outcome) for outcome in _SILENT)})"
+    return (
+        f"SELECT count(*) AS runs, count(*) FILTER (WHERE {silent}) AS silent, "
+        f"mode(outcome) FILTER (WHERE {silent}) AS outcome "
+        f"FROM (SELECT unnest(outcomes).outcome AS outcome FROM {SCHEMA}.{table.name} "
+        f"WHERE {where})",
+        values,
+    )
+
+
+def largest_instruction(table: Table, slices: Sequence[Partition] | None) -> Query:
+    """At most one row: the ``instruction_id`` with most rows, its ``share``, ``instructions``."""
+    where, values = condition(slices)
+    return (
+        f"SELECT instruction_id, CAST(count(*) / sum(count(*)) OVER () AS DOUBLE) AS share, "
+        f"count(*) OVER () AS instructions FROM {SCHEMA}.{table.name} "
+        f"WHERE {where}{and_accepted(table)} GROUP BY instruction_id "
+        f"ORDER BY share DESC, instruction_id LIMIT 1",
+        values,
+    )
+
+
+def accepted_counts(table: Table) -> Query:
+    """One row a batch: ``batch``, ``rows``, and how many of them are ``accepted``."""
+    return (
+        f"SELECT batch, count(*) AS rows, count(*) FILTER (WHERE status = 'accepted') AS accepted "
+        f"FROM {SCHEMA}.{table.name} GROUP BY batch ORDER BY batch",
+        [],
+    )
+
+
+def in_both_splits(dataset: str) -> Query:
+    """One row: ``instructions`` and ``prompts`` that are in both splits, and an ``example``."""
+    both = "SELECT {0} FROM sides GROUP BY {0} HAVING count(DISTINCT split) > 1"
+    return (
+        "WITH sides AS ("
+        + " UNION ALL ".join(
+            f"SELECT '{split}' AS split, instruction_id, prompt FROM {SCHEMA}.dataset('{split}') "
+            f"WHERE dataset = ?"
+            for split in ("train", "eval")
+        )
+        + f"), found AS ({both.format('instruction_id')}), prompts AS ({both.format('prompt')}) "
+        "SELECT (SELECT count(*) FROM found) AS instructions, "
+        "(SELECT count(*) FROM prompts) AS prompts, "
+        "coalesce((SELECT min(instruction_id) FROM found), "
+        "(SELECT min(prompt) FROM prompts)) AS example",
+        [dataset, dataset],
+    )
+
+
+def sampled_texts(
+    table: Table, passing: str, failing: str | None, rows: int, slices: Sequence[Partition] | None
+) -> Query:
+    """``input_id``, ``instruction_id``, ``input``, ``passes``: the first rows by content id.
+
+    Content ids are hashes, so these are any rows, and always the same. Ids are led by their
+    batch: an instruction may be in several, each with verifiers of its own.
+
+    Args:
+        table: A table of training data.
+        passing: The column of texts that verifiers let pass.
+        failing: The column of texts that they do not, if there is one.
+        rows: How many rows at most.
+        slices: Of these slices.
+    """
+    where, values = condition(slices)
+    row_id = table.key[-1]
+    sides = [(passing, "true"), *([(failing, "false")] if failing else [])]
+    return (
+        f"WITH sample AS (FROM {SCHEMA}.{table.name} WHERE {where} "
+        f"ORDER BY {row_id}, batch LIMIT {rows}) "
+        + " UNION ALL ".join(
+            f"SELECT '{column} of ' || batch || '/' || {row_id} AS input_id, "
+            f"batch || '/' || instruction_id AS instruction_id, {column} AS input, "
+            f"{passes} AS passes FROM sample"
+            for column, passes in sides
+        )
+        + " ORDER BY input_id",
+        values,
+    )
+
+
+def verifiers_of(instructions: Sequence[str]) -> Query:
+    """``verifier_id``, ``instruction_id``, ``source``: accepted, ids as of ``sampled_texts``."""
+    return (
+        f"SELECT batch || '/' || verifier_id AS verifier_id, "
+        f"batch || '/' || instruction_id AS instruction_id, source FROM {SCHEMA}.verifiers "
+        f"WHERE status = 'accepted' AND list_contains(?, batch || '/' || instruction_id) "
+        f"ORDER BY ALL",
+        [list(instructions)],
+    )
