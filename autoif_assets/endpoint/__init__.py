@@ -1,28 +1,41 @@
 """The client of OpenAI-compatible model servers: never loses or repeats a paid completion."""
 
+from autoif_assets.endpoint.budget import Budget, Prices, Spent
 from autoif_assets.endpoint.calls import Choice, Reply, Request, call_id
 from autoif_assets.endpoint.client import Client
 from autoif_assets.endpoint.errors import (
     AccessDenied,
+    BudgetSpent,
     EndpointError,
     NotServed,
     ServerUnreachable,
 )
-from autoif_assets.endpoint.journal import Journal
+from autoif_assets.endpoint.journal import Journal, spent_by_run
 from autoif_assets.endpoint.progress import Progress
-from autoif_assets.endpoint.table import llm_calls
+from autoif_assets.endpoint.pruning import Compacted, Pruned, compact_journals, prune_journals
+from autoif_assets.endpoint.table import llm_calls, llm_calls_in_parts
 
 __all__ = [
     "AccessDenied",
+    "Budget",
+    "BudgetSpent",
     "Choice",
     "Client",
+    "Compacted",
     "EndpointError",
     "Journal",
     "NotServed",
+    "Prices",
     "Progress",
+    "Pruned",
     "Reply",
     "Request",
     "ServerUnreachable",
+    "Spent",
     "call_id",
+    "compact_journals",
     "llm_calls",
+    "llm_calls_in_parts",
+    "prune_journals",
+    "spent_by_run",
 ]

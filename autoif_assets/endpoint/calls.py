@@ -78,6 +78,15 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """Tokens of one HTTP request, as far as the server reports them."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True)
 class Reply:
     """What came back for one request.
 

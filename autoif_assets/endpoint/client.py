@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
+from autoif_assets.endpoint.address import sendable, shown
+from autoif_assets.endpoint.budget import Budget, Prices
 from autoif_assets.endpoint.calls import Reply, Request, call_id
 from autoif_assets.endpoint.errors import EndpointError
 from autoif_assets.endpoint.features import Features
@@ -11,7 +13,7 @@ from autoif_assets.endpoint.jobs import Call, Settings
 from autoif_assets.endpoint.journal import Journal
 from autoif_assets.endpoint.progress import Progress
 from autoif_assets.endpoint.run import Run
-from autoif_assets.endpoint.wire import Failure, Wire, shown
+from autoif_assets.endpoint.wire import Failure, Wire
 
 
 class Client:
@@ -31,6 +33,8 @@ class Client:
         max_outage_s: float = 600.0,
         first_contact_s: float = 20.0,
         progress_every_s: float = 5.0,
+        prices: Prices = Prices(),  # noqa: B008 - frozen
+        budget: Budget | None = None,
     ) -> None:
         """Describe the endpoint; nothing is sent yet.
 
@@ -43,20 +47,24 @@ class Client:
             max_outage_s: Seconds a server that has answered may stay away.
             first_contact_s: Seconds a server that never answered is tried for.
             progress_every_s: Seconds between calls of ``on_progress``.
+            prices: What tokens cost.
+            budget: Caps to keep, shared with the other clients of the run; None for no caps.
 
         Raises:
-            EndpointError: The URL is not one, or holds a password.
+            EndpointError: The URL is not one or holds a password, or the key cannot be sent.
         """
         self.base_url = shown(base_url)
         self.model = model
         self._settings = Settings(
-            base_url,
+            self.base_url,
             model,
-            api_key,
+            sendable(api_key),
             max_concurrency,
             timeout_s,
             max_outage_s,
             first_contact_s,
+            prices,
+            budget or Budget(),
         )
         self._progress_every_s = progress_every_s
         self._features = Features()
@@ -78,14 +86,16 @@ class Client:
         Args:
             requests: What to ask.
             journal: Where answers are looked up and written.
-            on_progress: Called in this thread every few seconds and once at the end. An
-                exception from it, like Ctrl-C, stops all requests and comes out of here.
+            on_progress: Called in this thread every few seconds and once at the end, also of a
+                run that fails. An exception from it, like Ctrl-C, stops all requests and comes
+                out of here.
 
         Returns:
             One reply per request, in the same order. A request the server refused, or kept
             failing on, has an error in its reply.
 
         Raises:
+            BudgetSpent: The next request might exceed a cap; what was in flight has ended.
             EndpointError: The server is away, or refuses the key or the model.
         """
         calls: dict[str, Call] = {}
@@ -94,9 +104,14 @@ class Client:
             if key not in calls:
                 held = journal.held(key)
                 calls[key] = Call(key, request, held.choices, held.error)
-        run = Run(self._settings, self._features, journal, list(calls.values()), self.base_url)
-        if any(call.missing() for call in calls.values()):
-            self._ask(run, on_progress)
+        run = Run(self._settings, self._features, journal, list(calls.values()))
+        try:
+            if any(call.missing() for call in calls.values()):
+                self._ask(run, on_progress)
+        except EndpointError:
+            if on_progress is not None:
+                on_progress(run.progress())
+            raise
         if on_progress is not None:
             on_progress(run.progress())
         replies = {key: call.reply() for key, call in calls.items()}

@@ -15,3 +15,7 @@ class AccessDenied(EndpointError):
 
 class NotServed(EndpointError):
     """The URL or the model does not exist on the server (404 or 405)."""
+
+
+class BudgetSpent(EndpointError):
+    """The next request might exceed a cap of the run; all that was paid for is journaled."""

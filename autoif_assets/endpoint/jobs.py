@@ -1,16 +1,19 @@
 """Calls that are under way, and the HTTP requests they are put in."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoif_assets.endpoint.calls import Choice, Reply, Request
+from autoif_assets.endpoint.budget import Budget, Prices, Spent
+from autoif_assets.endpoint.calls import Choice, Reply, Request, Usage
 from autoif_assets.endpoint.features import Form
 from autoif_assets.endpoint.wire import Failure
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where and how to ask; see `Client`."""
+    """Where and how to ask; see `Client`. The URL is the one that may be shown."""
 
     base_url: str
     model: str
@@ -19,6 +22,8 @@ class Settings:
     timeout_s: float
     max_outage_s: float
     first_contact_s: float
+    prices: Prices
+    budget: Budget
 
 
 @dataclass
@@ -43,17 +48,28 @@ class Call:
         return Reply(self.id, tuple(self.choices[sample] for sample in samples), self.error)
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """Consecutive samples of a call that one HTTP request asks for.
 
     Once a form of the request was refused, ``forms`` are the simpler ones left to try.
+
+    Attributes:
+        queued: When it was ready to be sent, in `time.monotonic` seconds.
+        queue_wait_s: Seconds from then until its first request was sent.
+        started: When its first request was sent, as ISO text in UTC.
+        attempts: Requests sent.
+        failures: Of these, how many failed in a way that may be the row's fault.
+        strikes: The same, timeouts counted for more.
     """
 
     call: Call
     samples: list[int]
+    queued: float = field(default_factory=time.monotonic)
+    queue_wait_s: float = 0.0
     started: str | None = None
     attempts: int = 0
+    failures: int = 0
     strikes: int = 0
     refused: tuple[Form, Failure] | None = None
     forms: list[Form] = field(default_factory=list)
@@ -90,3 +106,38 @@ def body(model: str, job: Job, form: Form) -> dict[str, Any]:
         schema = {"name": request.role, "schema": request.schema, "strict": True}
         parts["response_format"] = {"type": "json_schema", "json_schema": schema}
     return parts
+
+
+def record(
+    settings: Settings,
+    job: Job,
+    form: Form,
+    latency_s: float,
+    finished: str,
+    choices: Sequence[dict[str, str | None]] = (),
+    usage: Usage = Usage(),  # noqa: B008 - frozen
+    spent: Spent = Spent(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Return the journal's line for a job that brought ``choices``."""
+    request = job.call.request
+    return {
+        "call_id": job.call.id,
+        "model": settings.model,
+        "base_url": settings.base_url,
+        "role": request.role,
+        "prompt": request.prompt,
+        "parameters": request.parameters(),
+        "with_schema": form.with_schema,
+        "samples": job.samples[: len(choices)],
+        "choices": choices,
+        "usage": vars(usage),
+        "tokens": spent.tokens,
+        "cost": spent.cost,
+        "attempts": job.attempts,
+        "queue_wait_s": round(job.queue_wait_s, 6),
+        "latency_s": round(latency_s, 6),
+        "started": job.started,
+        "finished": finished,
+        "error": None,
+        "final": True,
+    }

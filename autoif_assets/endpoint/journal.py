@@ -8,20 +8,26 @@ lines; each says which samples it holds.
 
 import json
 import os
-import re
+import weakref
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote_from_bytes, unquote
 
+from autoif_assets.endpoint.budget import Spent
 from autoif_assets.endpoint.calls import Choice
 from autoif_assets.endpoint.errors import EndpointError
-
-_SAFE = re.compile(r"[A-Za-z0-9_-]*")
-_NAME_LENGTH = 180  # below the 255 bytes a file name may have
+from autoif_assets.endpoint.files import (
+    NAME_LENGTH,
+    encode_name,
+    in_use,
+    journal_files,
+    journal_folder,
+    parse,
+    read_lines,
+)
 
 
 @dataclass
@@ -62,17 +68,17 @@ class Journal:
         Raises:
             EndpointError: A journal cannot be read.
         """
-        self.path = _folder(folder, asset, batch) / f"{encode_name(run_id)[:_NAME_LENGTH]}.jsonl"
+        self.path = journal_folder(folder, asset, batch) / _file_name(run_id)
         self.torn = 0
+        # Held while this object lives, so that nobody prunes or compacts what it has indexed.
+        self._unlock = self._lock() if self.path.parent.is_dir() else None
         self._lines: defaultdict[str, list[tuple[Path, int]]] = defaultdict(list)
         self._file: int | None = None
-        for path in journal_files(folder, asset, batch):
-            for offset, line in _lines(path):
-                record = _parse(line)
-                if record is None:
-                    self.torn += 1
-                elif not refresh or path == self.path:
-                    self._lines[record["call_id"]].append((path, offset))
+        for path, offset, record in read_lines(journal_files(folder, asset, batch)):
+            if record is None:
+                self.torn += 1
+            elif not refresh or path == self.path:
+                self._lines[record["call_id"]].append((path, offset))
 
     def held(self, call_id: str) -> Held:
         """Read what is there of a call; of a sample asked for twice, the later completion."""
@@ -100,10 +106,13 @@ class Journal:
         self._lines[record["call_id"]].append((self.path, offset))
 
     def close(self) -> None:
-        """Close this run's file; the journal can still be read."""
+        """Close this run's file; until the journals are compacted, this one can still be read."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        if self._unlock is not None:
+            self._unlock()
+            self._unlock = None
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +127,7 @@ class Journal:
 
     def _open(self) -> int:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._unlock = self._unlock or self._lock()
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         # A line torn by a killed attempt of this very run must not swallow the next one.
         size = os.fstat(file).st_size
@@ -125,55 +135,34 @@ class Journal:
             os.write(file, b"\n")
         return file
 
+    def _lock(self) -> "weakref.finalize[[int], Journal]":
+        return weakref.finalize(self, os.close, in_use(self.path.parent))
+
     def _read(self, call_id: str) -> list[dict[str, Any]]:
         records = []
         for path, offset in self._lines.get(call_id, ()):
             with path.open("rb") as file:
                 file.seek(offset)
-                record = _parse(file.readline())
+                record = parse(file.readline())
             if record is not None:
                 records.append(record)
         return records
 
 
-def read_journals(folder: Path, asset: str, batch: str) -> Iterator[dict[str, Any]]:
-    """Yield every readable line of an asset and batch, run by run."""
-    for path in journal_files(folder, asset, batch):
-        for _, line in _lines(path):
-            if (record := _parse(line)) is not None:
-                yield record
+def spent_by_run(folder: Path, run_id: str) -> Spent:
+    """Return what a run's journals say it has spent, over all assets and batches.
 
+    Requests whose answer a killed process did not live to see are in no journal.
 
-def journal_files(folder: Path, asset: str, batch: str) -> list[Path]:
-    """List the journals of an asset and batch, in order of name."""
-    return sorted(_folder(folder, asset, batch).glob("*.jsonl"))
-
-
-def encode_name(name: str) -> str:
-    """Turn any text into a file name that `decode_name` turns back.
-
-    Letters, digits, ``_`` and ``-`` stay; the rest becomes ``%XX``, dots included, so that no
-    name is special. Where the result is too long for one name it is a path of several.
-
-    Raises:
-        ValueError: The name is empty.
+    Args:
+        folder: Folder of all journals.
+        run_id: The run.
     """
-    if not name:
-        raise ValueError("A journal needs an asset, a batch and a run id that are not empty.")
-    encoded = "".join(
-        char
-        if _SAFE.fullmatch(char)
-        else quote_from_bytes(char.encode("utf-8", "surrogatepass"), safe="").replace(".", "%2E")
-        for char in name
-    ).replace("~", "%7E")
-    return "/".join(
-        encoded[start : start + _NAME_LENGTH] for start in range(0, len(encoded), _NAME_LENGTH)
-    )
-
-
-def decode_name(encoded: str) -> str:
-    """Turn what `encode_name` made back into the text."""
-    return unquote(encoded.replace("/", ""), errors="surrogatepass")
+    total = Spent()
+    for _, _, record in read_lines(sorted(folder.rglob(_file_name(run_id)))):
+        if record is not None:
+            total += Spent(record["attempts"], record["tokens"], record["cost"])
+    return total
 
 
 def merge(records: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], str | None]:
@@ -196,29 +185,5 @@ def _merge(records: list[dict[str, Any]]) -> Held:
     return Held({sample: Choice.from_raw(choice) for sample, choice in raw.items()}, error)
 
 
-def _folder(folder: Path, asset: str, batch: str) -> Path:
-    return folder / encode_name(asset) / encode_name(batch)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield each line that is not blank with its offset in bytes."""
-    try:
-        with path.open("rb") as file:
-            offset = 0
-            for line in file:
-                if line.strip():
-                    yield offset, line
-                offset += len(line)
-    except OSError as error:
-        raise EndpointError(f"The journal {path} cannot be read: {error.strerror}.") from error
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """Read a line; None where it is torn."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(record, dict) or "finished" not in record or "call_id" not in record:
-        return None
-    return record
+def _file_name(run_id: str) -> str:
+    return f"{encode_name(run_id)[:NAME_LENGTH]}.jsonl"

@@ -1,13 +1,22 @@
-"""Telling a server that is away from a request that is bad."""
+"""Telling a server that is away from a request that is bad, and how long to wait for either."""
 
+import random
 import time
 
 from autoif_assets.endpoint.errors import ServerUnreachable
 from autoif_assets.endpoint.wire import Failure
 
-# So many failures in a row mean that the server is away, not that a row is bad: then one small
-# request at a time asks whether it is back, and the rows wait.
+# After so many failures in a row, and no answer for so long, the server counts as away: then one
+# small request at a time asks whether it is back, and the rows wait.
 _FAILURES_IN_A_ROW = 10
+_SILENT_S = 3.0
+_BACKOFF_S = 0.5
+_WORKING_BACKOFF_S = 2.0  # longest pause of a row while the server answers others
+_MAX_BACKOFF_S = 20.0
+_MAX_RETRY_AFTER_S = 300.0
+_TOO_BUSY = (429, 503)
+_CHANCE = 1e-6
+_MOST_FAILING = 0.9
 
 
 class Outage:
@@ -24,19 +33,26 @@ class Outage:
         self._url = url
         self._first_contact_s = first_contact_s
         self._max_outage_s = max_outage_s
-        self._failures = 0
+        self._failures_in_a_row = 0
         self._since: float | None = None
+        self._answers = 0
+        self._row_failures = 0
 
     @property
     def on(self) -> bool:
         """Whether the server counts as away."""
-        return self._failures >= _FAILURES_IN_A_ROW
+        return self._failures_in_a_row >= _FAILURES_IN_A_ROW and self._silent_s() >= _SILENT_S
 
     def over(self) -> None:
         """Note that the server has worked on a request."""
         self.reached = True
-        self._failures = 0
+        self._failures_in_a_row = 0
         self._since = None
+
+    def answered(self) -> None:
+        """Note that a row got its completions."""
+        self._answers += 1
+        self.over()
 
     def count(self, failure: Failure) -> None:
         """Note a failure that may pass.
@@ -45,13 +61,13 @@ class Outage:
             ServerUnreachable: The server has been failing for longer than it may.
         """
         self.last = failure
-        self._failures += 1
+        self._failures_in_a_row += 1
         # Anything may answer at a wrong URL, so an answer of another kind proves nothing.
         if failure.cause not in ("connection", "body"):
             self.reached = True
         if self._since is None:
             self._since = time.monotonic()
-        waited = time.monotonic() - self._since
+        waited = self._silent_s()
         if self.reached and waited > self._max_outage_s:
             raise ServerUnreachable(
                 f"{self._url} has given no completion for {waited:.0f} s (last: {failure.words}). "
@@ -65,16 +81,43 @@ class Outage:
                 f"`curl {self._url}/models` should list its models."
             )
 
-    def patience_s(self, delay_s: float) -> float:
-        """Shorten a pause so that a server that was never reached is given up on in time."""
-        return delay_s if self.reached else min(delay_s, self._first_contact_s / 4)
+    def blames_row(self, failure: Failure) -> bool:
+        """Note a row's failure; False if it says nothing about the row, as "come later" does."""
+        if failure.status in _TOO_BUSY:
+            return False
+        self._row_failures += 1
+        return True
+
+    def is_chance(self, failures: int) -> bool:
+        """Whether a row may have failed so often only because every row often fails.
+
+        With a server that drops most of what it is asked, a fixed number of tries would reject
+        good rows: at three failures of four, 12 in a row happen to one row in thirty.
+        """
+        others = self._row_failures - failures
+        share = others / (others + self._answers) if others > 0 else 0.0
+        return bool(min(share, _MOST_FAILING) ** failures > _CHANCE)
+
+    def pause_s(self, attempts: int, failure: Failure) -> float:
+        """Return the seconds to wait after so many attempts, at least what the server asks for.
+
+        While others are answered a row need not wait long; the longer the server is silent, the
+        less it is asked. A server that was never reached is given up on in time.
+        """
+        longest = min(max(_WORKING_BACKOFF_S, self._silent_s()), _MAX_BACKOFF_S)
+        pause = min(_BACKOFF_S * 2.0 ** min(attempts - 1, 10), longest) * random.uniform(0.5, 1.0)
+        pause = max(pause, min(failure.retry_after_s, _MAX_RETRY_AFTER_S))
+        return pause if self.reached else min(pause, self._first_contact_s / 4)
 
     def __str__(self) -> str:
         """Say what is being waited for; empty while the server works."""
-        since = self._since
-        if not self.on or since is None:
+        if not self.on:
             return ""
         return (
             f"waiting for {self._url}, which has completed nothing for "
-            f"{time.monotonic() - since:.0f} s ({self.last})"
+            f"{self._silent_s():.0f} s ({self.last})"
         )
+
+    def _silent_s(self) -> float:
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since

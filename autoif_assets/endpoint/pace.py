@@ -6,12 +6,13 @@ from dataclasses import dataclass
 _START = 64
 _START_SEEN = 256  # where the server shows its queue, so that too many are noticed at once
 _FLOOR = 4
-_GROW_STEP = 8  # requests added per round once the first growth has ended
+_STEP = 8  # requests added per round, or per look at the queue, once the first growth has ended
 _CUT = 0.7
+_TRIM = 0.9
 _KV_FULL = 0.95
 _METRIC = re.compile(
-    r"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc|num_preemptions_total)"
-    r"(?:\{[^}]*\})? (\S+)",
+    r"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc|gpu_cache_usage_perc"
+    r"|num_preemptions_total)(?:\{[^}]*\})? (\S+)",
     re.MULTILINE,
 )
 
@@ -33,10 +34,12 @@ class Load:
             values.setdefault(name, []).append(float(value))
         if "num_requests_waiting" not in values:
             return None
+        # The KV use had the second name in older releases.
+        kv_usage = [*values.get("kv_cache_usage_perc", ()), *values.get("gpu_cache_usage_perc", ())]
         return cls(
             sum(values.get("num_requests_running", ())),
             sum(values["num_requests_waiting"]),
-            max(values.get("kv_cache_usage_perc", ()), default=0.0),
+            max(kv_usage, default=0.0),
             sum(values.get("num_preemptions_total", ())),
         )
 
@@ -44,8 +47,11 @@ class Load:
 class Pace:
     """The number of requests that may be in flight, between a floor and a ceiling.
 
-    It doubles per round of answers at first, and after the first sign of overload grows by a
-    few per round and is cut by a share: so several runs against one server come to share it.
+    It doubles at first. After the first sign of a queue it grows by the same few for everybody
+    and is cut by a share: the larger of two runs loses more by a cut, so runs against one server
+    come to share it. With a server that shows its queue, both go by the queue, which is kept
+    short but not empty, so that the server's slots never wait for us; otherwise by answers and
+    errors.
     """
 
     def __init__(self, ceiling: int, timeout_s: float) -> None:
@@ -54,8 +60,8 @@ class Pace:
         self._patience_s = timeout_s / 4
         self._limit = min(_START, self._ceiling)
         self._doubling = True
-        self._may_grow = True
         self._next_cut = 0.0
+        self._latency_s = 0.0
         self._preemptions: float | None = None
         self.waiting: int | None = None
 
@@ -65,32 +71,39 @@ class Pace:
         return int(self._limit)
 
     def answered(self, latency_s: float, *, more: bool) -> None:
-        """Note an answer; grow if there is more to ask and the server was not slow."""
-        # Without metrics, latency is the only sign of a queue: stay well below the timeout.
-        if more and self._may_grow and latency_s < self._patience_s:
-            step = 1.0 if self._doubling else _GROW_STEP / self._limit
-            self._limit = min(self._ceiling, self._limit + step)
+        """Note an answer; without metrics, grow if there is more to ask and it was not slow."""
+        self._latency_s += 0.1 * (latency_s - self._latency_s)
+        # Latency is then the only sign of a queue: stay well below the timeout.
+        if self.waiting is None and more and latency_s < self._patience_s:
+            self._grow(1.0 if self._doubling else _STEP / self._limit)
 
     def overloaded(self, now: float, latency_s: float) -> None:
         """Note a refusal or a timeout; cut once for all that were in flight together."""
-        if now >= self._next_cut:
-            self._cut(_CUT)
-            self._next_cut = now + max(1.0, min(latency_s, 30.0))
+        self._cut(_CUT, now, max(1.0, min(latency_s, 30.0)))
 
-    def observe(self, load: Load) -> None:
-        """Note the server's own figures."""
+    def observe(self, load: Load, now: float, *, more: bool) -> None:
+        """Note the server's own figures; grow only if ``more`` would be sent."""
+        first = self.waiting is None
         self.waiting = int(load.waiting)
-        first = self._preemptions is None
         preempted = load.preemptions > (self._preemptions or 0.0) and not first
         self._preemptions = load.preemptions
-        full = load.kv_usage > _KV_FULL
         # A request for n completions counts n times in these figures, so only shares compare.
-        self._may_grow = not full and load.waiting <= 0.05 * load.running + 2
-        if first and self._doubling and self._may_grow:
+        queue = load.waiting > 0.05 * load.running + 2
+        long_queue = load.waiting > 0.25 * load.running + 8
+        self._doubling &= not queue
+        if preempted or load.kv_usage > _KV_FULL or long_queue:
+            # What was cut shows in the queue only when some answers have come.
+            self._cut(_TRIM, now, min(self._latency_s / 4, 10.0))
+        elif first and self._doubling:
             self._limit = max(self._limit, min(_START_SEEN, self._ceiling))
-        if preempted or full or load.waiting > 0.25 * load.running + 8:
-            self._cut(0.9)
+        elif more:
+            self._grow(self._limit if self._doubling else _STEP)
 
-    def _cut(self, share: float) -> None:
+    def _grow(self, step: float) -> None:
+        self._limit = min(self._ceiling, self._limit + step)
+
+    def _cut(self, share: float, now: float, rest_s: float) -> None:
         self._doubling = False
-        self._limit = max(self._floor, self._limit * share)
+        if now >= self._next_cut:
+            self._limit = max(self._floor, self._limit * share)
+            self._next_cut = now + rest_s

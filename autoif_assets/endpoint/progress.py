@@ -14,6 +14,7 @@ class Progress:
         done: Of these, how many are finished, the reused included.
         failed: Of the done, how many have an error.
         in_flight: HTTP requests under way.
+        peak_in_flight: Most HTTP requests that were under way at once.
         limit: Most HTTP requests the server is now trusted with.
         waiting: Sequences in the server's own queue, where it tells.
         requests: HTTP requests that ended, the failed ones included.
@@ -21,8 +22,11 @@ class Progress:
         prompt_tokens: Tokens read by the server for this run, as far as reported.
         cached_tokens: Of these, from its prefix cache.
         completion_tokens: Tokens written for this run.
+        cost: Money spent, at the client's prices.
         elapsed_s: Seconds since the start.
         latency_s: Seconds an answer took: quantiles by name (``p50``, ``p95``, ``p99``).
+        throughput: Course of the run in some 100 points: seconds since the start, calls done by
+            asking, completion tokens so far.
         outage: What is being waited for, while the server gives no answers.
         notes: Features the server refuses and what is done instead.
     """
@@ -32,6 +36,7 @@ class Progress:
     done: int
     failed: int
     in_flight: int
+    peak_in_flight: int
     limit: int
     waiting: int | None
     requests: int
@@ -39,8 +44,10 @@ class Progress:
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    cost: float
     elapsed_s: float
     latency_s: Mapping[str, float]
+    throughput: tuple[tuple[float, int, int], ...]
     outage: str | None
     notes: tuple[str, ...]
 
@@ -71,6 +78,8 @@ class Progress:
             parts.append(f"retried: {causes}")
         if self.failed:
             parts.append(f"{self.failed} failed")
+        if self.cost:
+            parts.append(f"cost {self.cost:.4g}")
         if self.eta_s and self.done < self.total:
             parts.append(f"about {self.eta_s:.0f} s left")
         if self.outage:

@@ -1,63 +1,59 @@
 """One list of calls, from the first request to the last line in the journal."""
 
 import asyncio
-import random
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from autoif_assets.endpoint.calls import Choice
-from autoif_assets.endpoint.errors import AccessDenied, EndpointError, NotServed
+from autoif_assets.endpoint.account import Account
+from autoif_assets.endpoint.budget import Spent, filled, most_tokens
+from autoif_assets.endpoint.calls import Choice, Usage
 from autoif_assets.endpoint.features import Features, Form
-from autoif_assets.endpoint.jobs import Call, Job, Settings, body, jobs
+from autoif_assets.endpoint.jobs import Call, Job, Settings, body, jobs, record
 from autoif_assets.endpoint.journal import Journal
 from autoif_assets.endpoint.outage import Outage
 from autoif_assets.endpoint.pace import Load, Pace
-from autoif_assets.endpoint.progress import Progress, quantiles
-from autoif_assets.endpoint.wire import Answer, Failure, Usage, Wire
+from autoif_assets.endpoint.progress import Progress
+from autoif_assets.endpoint.reading import Answer
+from autoif_assets.endpoint.refusals import explain, stops_the_run
+from autoif_assets.endpoint.watch import watch
+from autoif_assets.endpoint.wire import Failure, Wire
 
 _MAX_STRIKES = 12
 _TIMEOUT_STRIKES = 3  # a timeout costs minutes, so few of them are enough
-_BACKOFF_S = 0.5
-_MAX_BACKOFF_S = 20.0
-_MAX_RETRY_AFTER_S = 300.0
-_METRICS_EVERY_S = 1.0
 _CLUMP = 2  # requests made before the event loop sends them
-_DENIED = (401, 402, 403)
-_MISSING = (404, 405)
-_TOO_BUSY = (429, 503)
+_BUDGET_EVERY_S = 0.2
 
 
 class Run:
     """Asks for what is missing of some calls; the answers land in the calls and the journal."""
 
     def __init__(
-        self, settings: Settings, features: Features, journal: Journal, calls: list[Call], url: str
+        self, settings: Settings, features: Features, journal: Journal, calls: list[Call]
     ) -> None:
         self._settings = settings
         self._features = features
         self._journal = journal
-        self._calls = calls
-        self._url = url
         self._pace = Pace(settings.max_concurrency, settings.timeout_s)
-        self._outage = Outage(url, settings.first_contact_s, settings.max_outage_s)
-        self._ready = deque(job for call in calls for job in jobs(call))
-        self._reused = self._done = sum(call.open_jobs == 0 for call in calls)
+        self._outage = Outage(settings.base_url, settings.first_contact_s, settings.max_outage_s)
+        # Neighbours share the beginnings of their prompts, which the server then has cached.
+        ordered = sorted(calls, key=lambda call: call.request.prompt)
+        self._ready = deque(job for call in ordered for job in jobs(call))
+        self._account = Account(
+            total=len(calls),
+            reused=sum(call.open_jobs == 0 for call in calls),
+            failed=sum(call.error is not None for call in calls),
+        )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
+        self._reserved: dict[Job, Spent] = {}
         self._probing = False
         self._wake = asyncio.Event()
         self._error: BaseException | None = None
         self._main: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
-        self._retries: Counter[str] = Counter()
-        self._requests = 0
-        self._usage: Counter[str] = Counter()
-        self._latencies: list[float] = []
-        self._began = time.monotonic()
 
     async def ask(self) -> None:
         """Ask until every call is done.
@@ -74,14 +70,17 @@ class Run:
         ) as wire:
             if self._stopped:
                 return
-            watch = asyncio.create_task(self._watch(wire))
+            watching = asyncio.create_task(watch(wire, self._seen))
             try:
                 await self._drain(wire)
             finally:
-                leftover = {watch, *self._tasks}
+                leftover = {watching, *self._tasks}
                 for task in leftover:
                     task.cancel()
                 await asyncio.gather(*leftover, return_exceptions=True)
+                # Of requests that were cancelled before they were sent.
+                for reserved in self._reserved.values():
+                    settings.budget.settle(reserved, Spent())
         if self._error is not None:
             raise self._error
 
@@ -93,43 +92,65 @@ class Run:
 
     def progress(self) -> Progress:
         """Return a snapshot; may be called from another thread."""
-        return Progress(
-            total=len(self._calls),
-            reused=self._reused,
-            done=self._done,
-            failed=sum(call.error is not None for call in self._calls),
-            in_flight=self._in_flight,
-            limit=self._pace.limit,
-            waiting=self._pace.waiting,
-            requests=self._requests,
-            retries=dict(self._retries),
-            prompt_tokens=self._usage["prompt_tokens"],
-            cached_tokens=self._usage["cached_tokens"],
-            completion_tokens=self._usage["completion_tokens"],
-            elapsed_s=time.monotonic() - self._began,
-            latency_s=quantiles(list(self._latencies)),
-            outage=str(self._outage) or None,
-            notes=tuple(self._features.notes),
+        return self._account.progress(
+            self._pace.limit,
+            self._pace.waiting,
+            str(self._outage) or None,
+            tuple(self._features.notes),
         )
 
     async def _drain(self, wire: Wire) -> None:
-        while self._done < len(self._calls) and self._error is None:
+        account = self._account
+        while account.done < account.total and self._error is None:
             if self._outage.on:
                 if not self._probing:
                     self._probing = True
                     self._spawn(self._probe(wire))
-            else:
-                room = self._pace.limit - self._in_flight
-                for _ in range(min(room, len(self._ready), _CLUMP)):
-                    self._in_flight += 1
-                    self._spawn(self._attempt(self._ready.popleft(), wire))
-                if room > _CLUMP and self._ready:
-                    # Let these reach the network before the next are made: requests made in a
-                    # clump are answered and handled in a clump, while the server's slots idle.
-                    await asyncio.sleep(0)
-                    continue
+            elif self._send_some(wire):
+                # Let these reach the network before the next are made: requests made in a clump
+                # are answered and handled in a clump, while the server's slots idle.
+                await asyncio.sleep(0)
+                continue
             await self._wake.wait()
             self._wake.clear()
+
+    def _send_some(self, wire: Wire) -> bool:
+        """Send a few requests; return whether more may be sent now."""
+        room = self._pace.limit - self._account.in_flight
+        for _ in range(min(room, len(self._ready), _CLUMP)):
+            job = self._ready[0]
+            request = job.call.request
+            form = job.forms[0] if job.forms else self._form(job)
+            most = most_tokens(request.prompt, form.n, request.max_tokens)
+            reserved = self._settings.prices.spent(most)
+            if not self._reserve(reserved):
+                return False
+            self._ready.popleft()
+            self._account.sent()
+            self._reserved[job] = reserved
+            self._spawn(self._attempt(job, form, most, wire))
+        return room > _CLUMP and bool(self._ready)
+
+    def _form(self, job: Job) -> Form:
+        form = self._features.form(len(job.samples), job.call.request.schema)
+        if form.n < len(job.samples):
+            job = self._ready.popleft()
+            self._split(job, form.n)
+            self._ready.appendleft(job)
+        return form
+
+    def _reserve(self, most: Spent) -> bool:
+        """Reserve for a request; if it does not fit even with nothing in flight, stop."""
+        budget, account = self._settings.budget, self._account
+        if budget.reserve(most):
+            return True
+        if not budget.in_flight:
+            self._error = budget.stop(most, account.done, account.total)
+            self._wake.set()
+        elif not account.in_flight:
+            # Another client of this run has requests under way that may cost less than feared.
+            asyncio.get_running_loop().call_later(_BUDGET_EVERY_S, self._wake.set)
+        return False
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -142,30 +163,28 @@ class Run:
             self._error = task.exception()
         self._wake.set()
 
-    async def _attempt(self, job: Job, wire: Wire) -> None:
-        request = job.call.request
-        if job.forms:
-            form = job.forms[0]
-        else:
-            form = self._features.form(len(job.samples), request.schema)
-            if form.n < len(job.samples):
-                self._split(job, form.n)
-        job.started = job.started or _now()
-        job.attempts += 1
+    async def _attempt(self, job: Job, form: Form, most: Usage, wire: Wire) -> None:
+        prices = self._settings.prices
         began = time.monotonic()
+        if job.started is None:
+            job.started = _now()
+            job.queue_wait_s = began - job.queued
+        job.attempts += 1
         failure = None
+        spent = Spent(1)
         try:
             answer = await wire.chat(body(self._settings.model, job, form))
+            spent = prices.spent(filled(answer.usage, most))
         except Failure as error:
             failure = error
         finally:
-            self._in_flight -= 1
-        self._requests += 1
+            self._account.ended()
+            self._settings.budget.settle(self._reserved.pop(job), spent)
         latency_s = time.monotonic() - began
         if failure is None:
-            self._answered(job, form, answer, latency_s)
-        elif failure.status in _DENIED or failure.status in _MISSING:
-            raise await self._explain(failure, wire)
+            self._answered(job, form, answer, spent, latency_s)
+        elif stops_the_run(failure):
+            raise await explain(failure, wire, self._settings.base_url, self._settings.model)
         elif failure.transient:
             self._failed(job, form, failure, latency_s)
         else:
@@ -179,12 +198,12 @@ class Run:
         self._ready.appendleft(Job(job.call, rest))
         self._wake.set()
 
-    def _answered(self, job: Job, form: Form, answer: Answer, latency_s: float) -> None:
+    def _answered(
+        self, job: Job, form: Form, answer: Answer, spent: Spent, latency_s: float
+    ) -> None:
         call = job.call
-        self._outage.over()
-        self._latencies.append(latency_s)
+        self._outage.answered()
         self._pace.answered(latency_s, more=bool(self._ready))
-        self._usage.update({k: v for k, v in vars(answer.usage).items() if v is not None})
         choices = answer.choices[: form.n]
         if job.refused is not None:
             refused, failure = job.refused
@@ -192,25 +211,28 @@ class Run:
         self._features.took(form, len(choices), call.request)
         if len(choices) < len(job.samples):
             self._split(job, len(choices))
-        self._write(job, form, latency_s, choices, answer.usage)
+        self._journal.append(
+            record(self._settings, job, form, latency_s, _now(), choices, answer.usage, spent)
+        )
         for sample, raw in zip(job.samples, choices, strict=True):
             call.choices[sample] = Choice.from_raw(raw)
         self._close(job)
+        self._account.answered(latency_s, answer.usage, spent)
 
     def _failed(self, job: Job, form: Form, failure: Failure, latency_s: float) -> None:
-        self._retries[failure.cause] += 1
+        self._account.retried(failure.cause)
         self._outage.count(failure)
         if failure.overload:
             self._pace.overloaded(time.monotonic(), latency_s)
-        # Being told to come back later says nothing about this row.
-        if failure.status not in _TOO_BUSY:
+        if self._outage.blames_row(failure):
+            job.failures += 1
             job.strikes += _TIMEOUT_STRIKES if failure.cause == "timeout" else 1
-        if job.strikes >= _MAX_STRIKES:
+        if job.strikes >= _MAX_STRIKES and not self._outage.is_chance(job.failures):
             words = f"gave up after {job.attempts} attempts; the last one failed: {failure.words}"
             self._give_up(job, form, latency_s, words, final=False)
         else:
-            delay = self._outage.patience_s(_backoff(job.attempts, failure))
-            asyncio.get_running_loop().call_later(delay, self._again, job)
+            pause_s = self._outage.pause_s(job.attempts, failure)
+            asyncio.get_running_loop().call_later(pause_s, self._again, job)
 
     def _again(self, job: Job) -> None:
         self._ready.append(job)
@@ -231,107 +253,51 @@ class Run:
 
     def _give_up(self, job: Job, form: Form, latency_s: float, words: str, *, final: bool) -> None:
         """Let a call end with an error; a later run asks again unless it is final."""
-        self._write(job, form, latency_s, error=words, final=final)
+        line = record(self._settings, job, form, latency_s, _now())
+        self._journal.append(line | {"error": words, "final": final})
+        self._account.failed += job.call.error is None
         job.call.error = words
         self._close(job)
 
     def _close(self, job: Job) -> None:
         job.call.open_jobs -= 1
-        self._done += job.call.open_jobs == 0
-
-    def _write(
-        self,
-        job: Job,
-        form: Form,
-        latency_s: float,
-        choices: tuple[dict[str, str | None], ...] = (),
-        usage: Usage = Usage(),  # noqa: B008 - frozen
-        error: str | None = None,
-        *,
-        final: bool = True,
-    ) -> None:
-        request = job.call.request
-        self._journal.append(
-            {
-                "call_id": job.call.id,
-                "model": self._settings.model,
-                "base_url": self._url,
-                "role": request.role,
-                "prompt": request.prompt,
-                "parameters": request.parameters(),
-                "with_schema": form.with_schema,
-                "samples": job.samples[: len(choices)],
-                "choices": choices,
-                "usage": vars(usage),
-                "attempts": job.attempts,
-                "latency_s": round(latency_s, 6),
-                "started": job.started,
-                "finished": _now(),
-                "error": error,
-                "final": final,
-            }
-        )
+        self._account.done += job.call.open_jobs == 0
 
     async def _probe(self, wire: Wire) -> None:
         """Wait until the server completes a tiny request."""
+        settings = self._settings
         say_yes = {"role": "user", "content": "Say yes."}
-        tiny = {"model": self._settings.model, "messages": [say_yes], "max_tokens": 1}
+        tiny = {"model": settings.model, "messages": [say_yes], "max_tokens": 1}
+        most = settings.prices.spent(most_tokens("Say yes.", 1, 1))
         tries = 0
         while self._outage.on and self._outage.last is not None:
             tries += 1
-            await asyncio.sleep(self._outage.patience_s(_backoff(tries, self._outage.last)))
+            await asyncio.sleep(self._outage.pause_s(tries, self._outage.last))
+            if not self._reserve(most):
+                break
+            spent = Spent(1)
             try:
-                await wire.chat(tiny)
+                spent = settings.prices.spent((await wire.chat(tiny)).usage)
             except Failure as error:
                 failure = error
             else:
                 break
-            if failure.status in _DENIED or failure.status in _MISSING:
-                raise await self._explain(failure, wire)
+            finally:
+                settings.budget.settle(most, spent)
+            if stops_the_run(failure):
+                raise await explain(failure, wire, settings.base_url, settings.model)
             if not failure.transient:
                 break
-            self._retries[failure.cause] += 1
+            self._account.retried(failure.cause)
             self._outage.count(failure)
         self._outage.over()
         self._probing = False
 
-    async def _watch(self, wire: Wire) -> None:
-        """Follow the server's own figures; a server without any is left alone."""
-        seen = False
-        while True:
-            try:
-                load = Load.parse(await wire.metrics())
-            except Failure:
-                load = None
-            if load is not None:
-                seen = True
-                self._pace.observe(load)
-                self._wake.set()
-            elif not seen:
-                return
-            await asyncio.sleep(_METRICS_EVERY_S)
-
-    async def _explain(self, failure: Failure, wire: Wire) -> EndpointError:
-        model = self._settings.model
-        try:
-            served = "It serves: " + ", ".join(await wire.models()) + "."
-        except Failure as other:
-            served = f"Asked for its models it says: {other.words}."
-        if failure.status in _DENIED:
-            return AccessDenied(
-                f"{self._url} refused the request for model {model!r} ({failure.words}). {served} "
-                "Check the key in AUTOIF_API_KEY and that it may use this model."
-            )
-        return NotServed(
-            f"{self._url} has no chat completions for model {model!r} ({failure.words}). {served} "
-            "Set AUTOIF_MODEL to a served name; the URL usually ends in /v1 (AUTOIF_BASE_URL)."
-        )
-
-
-def _backoff(attempts: int, failure: Failure) -> float:
-    """Return the seconds to wait after so many attempts, at least what the server asks for."""
-    delay = min(_MAX_BACKOFF_S, _BACKOFF_S * 2.0 ** min(attempts - 1, 10))
-    return max(delay * random.uniform(0.5, 1.0), min(failure.retry_after_s, _MAX_RETRY_AFTER_S))
+    def _seen(self, load: Load) -> None:
+        account = self._account
+        busy = bool(self._ready) and account.in_flight >= self._pace.limit
+        self._pace.observe(load, time.monotonic(), more=busy)
+        self._wake.set()
 
 
 def _now() -> str:

@@ -3,13 +3,14 @@
 import time
 from collections import Counter
 from hashlib import blake2b
+from random import Random
 
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.simulator.settings import SimulatorSettings
 
 
 class Faults:
-    """Decides the fault of each completion request, and when the whole server is dead."""
+    """Decides the faults of each completion request, and when the whole server is dead."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings
@@ -33,23 +34,25 @@ class Faults:
         now = time.monotonic()
         return any(start <= now < end for start, end in self._dead)
 
-    def draw(self, body: bytes) -> str | None:
-        """Return the kind of fault for a request, None for none.
+    def draw(self, body: bytes) -> tuple[str, ...]:
+        """Return the kinds of fault a request meets: at most one that fails it, perhaps slow.
 
-        The n-th request with the same body meets the same fault in every run.
+        Each kind is drawn at its own rate, so the rates may add up to more than 1; of several
+        that would fail the request one is chosen. The n-th request with the same body meets the
+        same faults in every run.
         """
         self._seen += 1
         if self._seen <= self._settings.fail_first:
-            return "503"
+            return ("503",)
         if not self._rates:
-            return None
+            return ()
         key = blake2b(body, digest_size=8).digest()
         attempt = self._attempts[key]
         self._attempts[key] += 1
-        seed = derived_seed("fault", str(self._settings.fault_seed), key.hex(), str(attempt))
-        luck = seed / 2**31
-        for kind, rate in self._rates:
-            if luck < rate:
-                return kind
-            luck -= rate
-        return None
+        luck = Random(
+            derived_seed("fault", str(self._settings.fault_seed), key.hex(), str(attempt))
+        )
+        drawn = [kind for kind, rate in self._rates if luck.random() < rate]
+        failing = [kind for kind in drawn if kind != "slow"]
+        slow = ("slow",) if "slow" in drawn else ()
+        return (luck.choice(failing), *slow) if failing else slow

@@ -9,8 +9,9 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from autoif_assets.simulator.engine import Engine, RequestError, parse_request, warm_up
+from autoif_assets.simulator.engine import Engine, warm_up
 from autoif_assets.simulator.faults import Faults
+from autoif_assets.simulator.requests import RequestError, parse_request
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.truth import truth
 
@@ -40,6 +41,7 @@ class Server:
     Attributes:
         app: The aiohttp application.
         faults: What is injected; ``faults.die(seconds)`` starts an outage.
+        connections: Counts the open connections; set by what starts the server.
     """
 
     def __init__(self, settings: SimulatorSettings) -> None:
@@ -47,6 +49,7 @@ class Server:
         warm_up()
         self._engine = Engine(settings)
         self.faults = Faults(settings)
+        self.connections: Callable[[], int] = lambda: 0
         self._received = 0
         self._injected = Counter[str]()
         self._refused = Counter[str]()
@@ -68,7 +71,7 @@ class Server:
 
         ``received`` counts completion requests, ``served`` those whose response went out whole,
         ``completions`` their choices and ``distinct_completions`` the choices that were not
-        served before for the same prompt and seed.
+        served before for the same prompt and seed. ``connections`` are open now.
         """
         engine = self._engine
         return {
@@ -82,6 +85,7 @@ class Server:
             },
             "faults": dict(self._injected),
             "refused": dict(self._refused),
+            "connections": self.connections(),
             "running": engine.slots.running,
             "waiting": engine.slots.waiting,
         }
@@ -112,20 +116,20 @@ class Server:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         self._received += 1
         raw = await request.read()
-        fault = self.faults.draw(raw)
-        if fault is not None:
-            self._injected[fault] += 1
-        if fault in ("429", "500", "503"):
-            return self._fail(fault)
+        faults = self.faults.draw(raw)
+        self._injected.update(faults)
+        for status in ("429", "500", "503"):
+            if status in faults:
+                return self._fail(status)
         try:
             parsed = self._engine.seeded(parse_request(json.loads(raw), self._settings))
         except ValueError as error:
             raise RequestError(400, f"the body is not JSON: {error}", "BadRequestError") from None
-        extra = self._settings.slow_seconds if fault == "slow" else 0.0
+        extra = self._settings.slow_seconds if "slow" in faults else 0.0
         body = await self._engine.serve(parsed, extra)
-        if fault == "drop":
+        if "drop" in faults:
             return _cut(request)
-        if fault == "half":
+        if "half" in faults:
             return await self._half(request, json.dumps(body).encode())
         self._engine.count(parsed, body)
         return _json(body)

@@ -33,6 +33,9 @@ async def _serve(
         server.app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0
     )
     await runner.setup()
+    listening = runner.server
+    if listening is not None:
+        server.connections = lambda: len(listening.connections)
     try:
         site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
         await site.start()

@@ -80,7 +80,7 @@ class SimulatorSettings:
     refusal_rate: float = _rate(0.01, "Completions that refuse.")
     truncation_rate: float = _rate(0.01, "Completions cut short with finish_reason length.")
 
-    # Faults
+    # Faults; each kind is drawn on its own
     fault_seed: int = _setting(0, "Seed of the injected faults.")
     fault_429: float = _rate(0.0, "Requests answered with 429 and Retry-After.")
     fault_500: float = _rate(0.0, "Requests answered with 500.")
@@ -114,9 +114,6 @@ class SimulatorSettings:
             raise ValueError("model must name at least one model")
         if self.reasoning not in ("none", "field", "tags"):
             raise ValueError(f"reasoning is none, field or tags, not {self.reasoning!r}")
-        total = sum(self.fault_rates.values())
-        if total > 1:
-            raise ValueError(f"the fault rates add up to {total:g}; they may not exceed 1")
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class Server:
     """Serves on a free port while it is entered.
 
     ``behave(body, count)`` may return None (answer well), a dict (a body), an int status, an
-    ``(status, body)`` or ``(status, body, headers)`` tuple, "drop" or "half".
+    ``(status, body)`` or ``(status, body, headers)`` tuple, "drop", "half", "short" or "hang".
     """
 
     def __init__(self, behave=None, latency_s=0.0, port=0, metrics=None):
@@ -78,6 +78,10 @@ class Server:
             ready.set()
             self._loop.run_forever()
             self._loop.run_until_complete(self._runner.cleanup())
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
         self._thread = threading.Thread(target=serve, daemon=True)
         self._thread.start()
@@ -117,6 +121,13 @@ class Server:
         if said == "half":
             text = json.dumps(answer(body))
             return web.Response(text=text[: len(text) // 2], content_type="application/json")
+        if said == "short":
+            # The length it announces never comes.
+            response = web.StreamResponse(headers={"Content-Length": "1000"})
+            await response.prepare(request)
+            await response.write(b'{"choices": [')
+            request.transport.close()
+            return response
         if said is None:
             said = answer(body)
             for i in range(body.get("n", 1)):

@@ -1,8 +1,7 @@
 import asyncio
+import email.utils
 import json
 import logging
-import os
-import signal
 import socket
 import threading
 import time
@@ -15,53 +14,15 @@ from autoif_assets.endpoint import (
     Choice,
     Client,
     EndpointError,
-    Journal,
     NotServed,
-    Request,
+    Prices,
     ServerUnreachable,
     call_id,
     llm_calls,
 )
 from autoif_assets.method.prompts import NLI
-from autoif_assets_tests.endpoint.server import Server, answer, completion, faults
-
-KEY = "sk-very-secret-0123456789"
-
-
-def ask(prompt="hello", n=1, **changes):
-    fields = {
-        "prompt": prompt,
-        "role": "response",
-        "n": n,
-        "temperature": 1.0,
-        "max_tokens": 50,
-        "seed": 7,
-        "schema": None,
-    }
-    return Request(**(fields | changes))
-
-
-def texts(prompt, n, seed=7):
-    return tuple(completion(prompt, seed + i) for i in range(n))
-
-
-def got(reply):
-    return tuple(choice.text for choice in reply.choices)
-
-
-def client(server, **changes):
-    return Client(server.url, "tiny", KEY, **({"progress_every_s": 0.02} | changes))
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path, "responses", "b1", "run1") as opened:
-        yield opened
-
-
-def again(journal, run_id="run2", **options):
-    folder = journal.path.parents[2]
-    return Journal(folder, "responses", "b1", run_id, **options)
+from autoif_assets_tests.endpoint.asking import KEY, again, ask, client, got, texts
+from autoif_assets_tests.endpoint.server import Server, answer, faults
 
 
 def test_replies_come_in_order_with_all_samples(journal):
@@ -233,6 +194,73 @@ def test_retry_after_is_honoured(journal):
     assert json.loads(journal.path.read_text())["attempts"] == 2
 
 
+def test_retry_after_may_be_a_date(journal):
+    times = []
+
+    def behave(body, count):
+        times.append(time.time())
+        later = email.utils.formatdate(int(time.time()) + 3, usegmt=True)
+        return (503, {}, {"Retry-After": later}) if count == 1 else None
+
+    with Server(behave) as server:
+        assert got(client(server).complete([ask()], journal)[0]) == texts("hello", 1)
+    assert times[1] - times[0] >= 1.5  # dates have whole seconds
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (408, "http 408"),
+        (409, "http 409"),
+        (425, "http 425"),
+        (429, "http 429"),
+        (500, "http 500"),
+        (502, "http 502"),
+        (503, "http 503"),
+        (504, "http 504"),
+        ("drop", "dropped"),
+        ("half", "body"),
+        ("short", "dropped"),
+    ],
+)
+def test_what_may_pass_is_tried_again_and_counted_by_cause(journal, said, cause):
+    seen = []
+    with Server(lambda body, count: said if count == 1 else None) as server:
+        replies = client(server).complete([ask(n=2)], journal, seen.append)
+    assert got(replies[0]) == texts("hello", 2)
+    assert seen[-1].retries == {cause: 1}
+    assert seen[-1].requests == 2
+    assert json.loads(journal.path.read_text())["attempts"] == 2
+
+
+def test_the_progress_tells_the_course_of_the_run(journal):
+    seen = []
+    with Server(latency_s=0.02) as server:
+        asker = client(server, max_concurrency=5, prices=Prices(prompt=1e6, completion=2e6))
+        asker.complete([ask(f"p{i}", n=2) for i in range(40)], journal, seen.append)
+    last = seen[-1]
+    assert last.peak_in_flight == 5
+    assert last.cost == pytest.approx(40 * (10 + 6 * 2))
+    assert last.throughput[-1][1:] == (40, 240)
+    columns = list(zip(*last.throughput, strict=True))
+    assert all(list(column) == sorted(column) for column in columns)
+    assert 0 < last.latency_s["p50"] <= last.latency_s["p95"] <= last.latency_s["p99"]
+    lines = [json.loads(line) for line in journal.path.read_text().splitlines()]
+    waits = [line["queue_wait_s"] for line in lines]
+    assert min(waits) >= 0 and max(waits) >= 7 * 0.02  # eight rounds of five
+    assert [line["cost"] for line in lines] == [22.0] * 40
+    rows = llm_calls(journal.path.parents[2], "responses", "b1")
+    assert rows["cost"].sum() == pytest.approx(last.cost)
+    assert sorted(rows["queue_wait_s"]) == sorted(waits)
+
+
+def test_prompts_that_begin_alike_are_asked_one_after_the_other(journal):
+    prompts = [f"{start} and then {end}" for end in range(5) for start in "abc"]
+    with Server() as server:
+        client(server, max_concurrency=1).complete([ask(p) for p in prompts], journal)
+        assert [body["messages"][0]["content"] for body in server.bodies] == sorted(prompts)
+
+
 @pytest.mark.slow
 def test_faults_of_every_kind_change_no_reply(journal):
     requests = [ask(f"p{i}", n=2) for i in range(300)]
@@ -257,7 +285,7 @@ def test_a_row_that_always_fails_ends_with_an_error_and_is_asked_again_next_time
         return 500 if bad[0] and body["messages"][0]["content"] == "bad" else None
 
     with Server(behave) as server:
-        monkeypatch.setattr("autoif_assets.endpoint.run._MAX_BACKOFF_S", 0.02)
+        monkeypatch.setattr("autoif_assets.endpoint.outage._MAX_BACKOFF_S", 0.02)
         good, failed = client(server).complete([ask(), ask("bad")], journal)
         assert got(good) == texts("hello", 1)
         assert "gave up after 12 attempts" in failed.error
@@ -294,7 +322,8 @@ def test_dropped_connections_are_not_taken_for_a_missing_server(journal):
 
 
 @pytest.mark.slow
-def test_a_server_that_goes_away_is_waited_for(journal):
+def test_a_server_that_goes_away_is_waited_for(journal, monkeypatch):
+    monkeypatch.setattr("autoif_assets.endpoint.outage._SILENT_S", 0.5)
     requests = [ask(f"p{i}") for i in range(60)]
     seen = []
     with Server(latency_s=0.05) as server:
@@ -323,58 +352,6 @@ def test_an_outage_longer_than_allowed_stops_the_run(journal):
         with pytest.raises(ServerUnreachable, match="AUTOIF_MAX_OUTAGE"):
             asker.complete([ask(f"p{i}") for i in range(50)], journal)
     assert len(journal.path.read_text().splitlines()) == 2
-
-
-def test_an_exception_from_on_progress_stops_everything(journal):
-    def stop(progress):
-        if progress.done:
-            raise KeyboardInterrupt
-
-    with Server(latency_s=0.05) as server:
-        threads = threading.active_count()
-        with pytest.raises(KeyboardInterrupt):
-            client(server, max_concurrency=4).complete(
-                [ask(f"p{i}") for i in range(500)], journal, stop
-            )
-        assert threading.active_count() == threads
-        asked = len(server.bodies)
-        time.sleep(0.2)
-        assert len(server.bodies) == asked < 500
-    lines = [json.loads(line) for line in journal.path.read_text().splitlines()]
-    assert lines and all(len(line["choices"]) == 1 for line in lines)
-
-
-class Interrupted(BaseException):
-    """What Dagster's signal handler raises in the main thread is no Exception either."""
-
-
-def test_an_exception_from_a_signal_handler_stops_everything(journal):
-    def interrupt(*_):
-        raise Interrupted
-
-    def lines():
-        return len(journal.path.read_text().splitlines()) if journal.path.exists() else 0
-
-    def send():
-        while lines() < 5:
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        quick = [f"p{i}" for i in range(5)]
-        with Server(
-            lambda body, _: None if body["messages"][0]["content"] in quick else "hang"
-        ) as server:
-            sender = threading.Thread(target=send)
-            sender.start()
-            with pytest.raises(Interrupted):
-                client(server).complete([ask(f"p{i}") for i in range(50)], journal)
-            sender.join()
-            assert not any("autoif-endpoint" in t.name for t in threading.enumerate())
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert lines() == 5
 
 
 def test_works_inside_a_running_loop_and_in_a_thread_without_one(journal):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.endpoint import EndpointError, Journal, llm_calls
-from autoif_assets.endpoint.journal import decode_name, encode_name
+from autoif_assets.endpoint.files import decode_name, encode_name
 from autoif_assets.warehouse.tables import TABLES
 
 ZERO = {"prompt_tokens": None, "cached_tokens": None, "completion_tokens": None}
@@ -25,7 +25,10 @@ def line(call="c1", samples=(0,), texts=("a",), finished="2026-01-01T00:00:01.00
         "samples": list(samples),
         "choices": [{"text": t, "reasoning": None, "finish_reason": "stop"} for t in texts],
         "usage": ZERO,
+        "tokens": 12,
+        "cost": 0.25,
         "attempts": 1,
+        "queue_wait_s": 0.125,
         "latency_s": 0.5,
         "started": "2026-01-01T00:00:00.000000+00:00",
         "finished": finished + "+00:00",

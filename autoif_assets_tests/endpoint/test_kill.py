@@ -12,7 +12,7 @@ import time
 import pytest
 
 from autoif_assets.endpoint import Client, Journal, Request, llm_calls
-from autoif_assets.endpoint.journal import read_journals
+from autoif_assets.endpoint.files import read_journals
 from autoif_assets.method.prompts import RESPONSE
 from autoif_assets.simulator import Simulator, SimulatorSettings
 
@@ -113,18 +113,39 @@ def test_kill_9_at_random_moments_loses_and_repeats_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_fault_of_the_simulator_leaves_the_replies_as_they_are(tmp_path):
+def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monkeypatch):
+    # The pauses of a row are shortened; how often it is tried is as ever.
+    monkeypatch.setattr("autoif_assets.endpoint.outage._WORKING_BACKOFF_S", 0.2)
+    wanted = requests()[:40]
+
+    def ask_all(url, name):
+        seen = []
+        with Journal(tmp_path / name, "responses", "b1", "run") as journal:
+            client = Client(url, "autoif-simulator", max_concurrency=CONCURRENCY, timeout_s=1.0)
+            return client.complete(wanted, journal, seen.append), seen[-1]
+
     with Simulator(SimulatorSettings(latency=0.01)) as server:
-        whole = complete(server.base_url, tmp_path / "whole", "run")
-    rates = {f"fault_{kind}": 0.05 for kind in ("429", "500", "503", "slow", "drop", "half")}
-    faulty = SimulatorSettings(latency=0.01, slow_seconds=0.5, retry_after=1, **rates)
+        whole, _ = ask_all(server.base_url, "whole")
+    kinds = ("429", "500", "503", "slow", "drop", "half")
+    rates = {f"fault_{kind}": 0.3 for kind in kinds}
+    faulty = SimulatorSettings(latency=0.01, slow_seconds=60, retry_after=0.1, **rates)
     with Simulator(faulty) as server:
-        assert complete(server.base_url, tmp_path / "faulty", "run") == whole
-        assert sum(server.stats()["faults"].values()) > CALLS / 10
+        replies, progress = ask_all(server.base_url, "faulty")
+        injected = server.stats()["faults"]
+        asked = server.stats()["by_role"]["response"]["completions"]
+    # The one-token requests that look for the end of an outage are of no role.
+    assert asked == SAMPLES * len(wanted)
+    assert replies == whole
+    assert all(reply.error is None for reply in replies)
+    assert set(injected) == set(kinds)
+    causes = {"http 429", "http 500", "http 503", "timeout", "dropped"}
+    assert causes <= set(progress.retries)
+    assert sum(progress.retries.values()) > 5 * len(wanted)
 
 
 @pytest.mark.slow
-def test_an_outage_of_the_simulator_is_waited_for(tmp_path):
+def test_an_outage_of_the_simulator_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("autoif_assets.endpoint.outage._SILENT_S", 0.5)
     seen = []
     with Simulator(SimulatorSettings(latency=0.05)) as server:
         whole = complete(server.base_url, tmp_path / "whole", "run")

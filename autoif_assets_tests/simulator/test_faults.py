@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections import Counter
 
 import httpx
 import openai
@@ -81,10 +82,21 @@ def test_the_same_requests_meet_the_same_faults_in_any_order():
 
     first = outcomes(bodies)
     assert first == outcomes(bodies[::-1])
-    drawn = [kind for pair in first.values() for kind in pair]
-    assert set(drawn) == {None, *FAULTS}
-    assert 0.5 < sum(kind is not None for kind in drawn) / len(drawn) < 0.7
+    drawn = [kind for pair in first.values() for kinds in pair for kind in kinds]
+    assert set(drawn) == set(FAULTS)
     assert any(pair[0] != pair[1] for pair in first.values()), "a retry may succeed"
+
+
+def test_each_kind_has_its_own_rate_and_one_at_most_fails_a_request():
+    faults = Faults(SimulatorSettings(**{f"fault_{kind}": 0.3 for kind in FAULTS}))
+    drawn = [faults.draw(f"request {i}".encode()) for i in range(4000)]
+    counts = Counter(kind for kinds in drawn for kind in kinds)
+    failed = sum(any(kind != "slow" for kind in kinds) for kinds in drawn) / 4000
+    assert abs(counts["slow"] / 4000 - 0.3) < 0.03
+    assert abs(failed - (1 - 0.7**5)) < 0.03
+    for kind in set(FAULTS) - {"slow"}:
+        assert abs(counts[kind] / 4000 - failed / 5) < 0.03
+    assert all(len(set(kinds) - {"slow"}) <= 1 for kinds in drawn)
 
 
 @pytest.mark.slow
@@ -180,6 +192,17 @@ def test_requests_beyond_the_slots_wait_as_in_vllm(serve):
     assert f'vllm:num_requests_waiting{{engine="0",model_name="{model}"}} 3.0' in metrics
 
 
+def test_open_connections_are_counted(serve):
+    simulator = serve(slots=1, latency=30.0)
+    _, stats, _ = asyncio.run(_in_parallel(simulator, 5))
+    assert stats["connections"] >= 5
+    for _ in range(200):
+        if simulator.stats()["connections"] == 0:
+            break
+        threading.Event().wait(0.02)
+    assert simulator.stats()["connections"] == 0
+
+
 def test_a_full_queue_is_a_503(serve):
     simulator = serve(slots=1, latency=30.0, max_queue=1)
     replies, _, _ = asyncio.run(_in_parallel(simulator, 4))
@@ -233,7 +256,6 @@ def test_the_prefix_cache_knows_beginnings_only():
         ({"violation_rate": 1.5}, "violation_rate is a share"),
         ({"slots": 0}, "slots must be at least 1"),
         ({"latency": -1.0}, "latency must not be negative"),
-        ({"fault_500": 0.6, "fault_503": 0.6}, "add up to 1.2"),
         ({"reasoning": "loud"}, "none, field or tags"),
     ],
 )

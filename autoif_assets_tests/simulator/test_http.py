@@ -204,7 +204,8 @@ def test_stats_count_what_was_served_and_what_was_served_twice(serve):
         ask(client, n=3)
         ask(client, "Hello there.", n=2)
     stats = json.loads(get(simulator, "/debug/stats"))
-    assert stats == simulator.stats()
+    del stats["connections"]  # the one that asks is among them
+    assert stats.items() <= simulator.stats().items()
     assert (stats["received"], stats["served"], stats["completions"]) == (3, 3, 8)
     assert stats["distinct_completions"] == 5
     assert stats["by_role"] == {

@@ -1,0 +1,108 @@
+"""Reading what a server sends: completions, words of a refusal, headers."""
+
+import email.utils
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoif_assets.endpoint.calls import Usage
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Completions in a server's words: ``text``, ``reasoning``, ``finish_reason`` each."""
+
+    choices: tuple[dict[str, str | None], ...]
+    usage: Usage
+
+
+def read_json(raw: bytes) -> Any:
+    """Parse a body.
+
+    Raises:
+        ValueError: It is not JSON; the message quotes its beginning.
+    """
+    try:
+        return json.loads(raw)
+    except ValueError:
+        text = raw[:200].decode("utf-8", "replace")
+        if text.lstrip().startswith("{"):
+            raise ValueError("the answer ended before it was whole") from None
+        raise ValueError(f"not a chat completion: {text!r}") from None
+
+
+def read_answer(raw: bytes) -> Answer:
+    """Read the body of a chat completion.
+
+    Raises:
+        ValueError: It is none; the message says what it is.
+    """
+    data = read_json(raw)
+    try:
+        choices = tuple(_choice(choice) for choice in data["choices"])
+    except (TypeError, KeyError, AttributeError):
+        raise ValueError(f"not a chat completion: {json.dumps(data)[:200]!r}") from None
+    if not choices:
+        raise ValueError("an answer without completions")
+    usage = data.get("usage")
+    return Answer(choices, _usage(usage) if isinstance(usage, dict) else Usage())
+
+
+def _choice(choice: Mapping[str, Any]) -> dict[str, str | None]:
+    message = choice["message"]
+    # vLLM names it reasoning since 0.12, reasoning_content before, as others do.
+    reasoning = message.get("reasoning") or message.get("reasoning_content")
+    finish_reason = choice.get("finish_reason")
+    return {
+        "text": _text(message.get("content")),
+        "reasoning": _text(reasoning) or None,
+        "finish_reason": None if finish_reason is None else str(finish_reason),
+    }
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content)
+    text = content if isinstance(content, str) else ""
+    # A lone surrogate (half an emoji, escaped) is valid in JSON and in nothing after it.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Usage(
+        _count(usage.get("prompt_tokens")), _count(cached), _count(usage.get("completion_tokens"))
+    )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def server_words(text: str) -> str:
+    """Find the sentence in an error body, whichever of the usual shapes it has."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return text
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        body = body["error"]
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("detail") or body.get("error") or body
+    return body if isinstance(body, str) else json.dumps(body) if body else ""
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """Read Retry-After: seconds, or a date."""
+    value = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0

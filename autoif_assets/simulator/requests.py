@@ -1,0 +1,149 @@
+"""Checking the body of a chat completion request as vLLM does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoif_assets.simulator.settings import SimulatorSettings
+
+
+class RequestError(Exception):
+    """A request the server refuses, with the status and the body OpenAI's API gives it."""
+
+    def __init__(self, status: int, message: str, kind: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"message": message, "type": kind, "param": param, "code": status}}
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A checked request; token counts are a quarter of the characters."""
+
+    model: str
+    prompt: str
+    prompt_tokens: int
+    n: int
+    temperature: float
+    max_tokens: int
+    seed: int | None
+    stop: tuple[str, ...]
+    schema: Mapping[str, Any] | None
+    choices: list[str] | None
+
+
+def token_count(text: str) -> int:
+    """Return the simulator's count of tokens: four characters each."""
+    return -(-len(text) // 4)
+
+
+def _bad(message: str, param: str | None = None) -> RequestError:
+    return RequestError(400, message, "BadRequestError", param)
+
+
+def _number(body: Mapping[str, Any], name: str, default: Any, kinds: tuple[type, ...]) -> Any:
+    value = body.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise _bad(f"{name} must be a number, got {value!r}", name)
+    return value
+
+
+def _content(message: Any) -> str:
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):
+        content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+    if not isinstance(content, str):
+        raise _bad("each message needs a role and a content of text", "messages")
+    return content
+
+
+def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
+    """Check the JSON body of a chat completion request.
+
+    Raises:
+        RequestError: The server refuses the request as vLLM would: 404 for a model it does not
+            serve, 400 for what it cannot do.
+    """
+    if not isinstance(body, dict):
+        raise _bad("the body must be a JSON object")
+    model = body.get("model")
+    if model not in settings.models:
+        raise RequestError(
+            404,
+            f"The model `{model}` does not exist. Served here: {', '.join(settings.models)}.",
+            "NotFoundError",
+            "model",
+        )
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise _bad("messages must be a list of at least one message", "messages")
+    contents = [_content(message) for message in messages]
+    if body.get("stream"):
+        raise _bad("this server does not stream", "stream")
+    n = _number(body, "n", 1, (int,))
+    if not 1 <= n <= settings.max_n:
+        raise _bad(f"n must be between 1 and {settings.max_n}, got {n}", "n")
+    temperature = _number(body, "temperature", 1.0, (int, float))
+    if not 0 <= temperature <= 2:
+        raise _bad(f"temperature must be in [0, 2], got {temperature}", "temperature")
+    stop = body.get("stop") or ()
+    stop = (stop,) if isinstance(stop, str) else stop
+    if not isinstance(stop, list | tuple) or not all(isinstance(text, str) for text in stop):
+        raise _bad("stop must be a text or a list of texts", "stop")
+    schema, choices = _constraints(body, settings)
+    prompt_tokens = sum(token_count(content) + 4 for content in contents)
+    return ChatRequest(
+        str(model),
+        contents[-1],
+        prompt_tokens,
+        n,
+        temperature,
+        _max_tokens(body, prompt_tokens, settings),
+        _number(body, "seed", None, (int,)),
+        tuple(stop),
+        schema,
+        choices,
+    )
+
+
+def _max_tokens(body: Mapping[str, Any], used: int, settings: SimulatorSettings) -> int:
+    length = settings.context_length
+    if used >= length:
+        raise _bad(
+            f"This model's maximum context length is {length} tokens. However, your request has "
+            f"{used} input tokens. Please reduce the length of the input messages.",
+            "input_tokens",
+        )
+    name = "max_completion_tokens" if body.get("max_completion_tokens") else "max_tokens"
+    asked = _number(body, name, length - used, (int,))
+    if asked < 1:
+        raise _bad(f"{name} must be at least 1, got {asked}", name)
+    if asked > length - used:
+        raise _bad(
+            f"'max_tokens' or 'max_completion_tokens' is too large: {asked}. This model's maximum "
+            f"context length is {length} tokens and your request has {used} input tokens "
+            f"({asked} > {length} - {used}).",
+            name,
+        )
+    return int(asked)
+
+
+def _constraints(
+    body: Mapping[str, Any], settings: SimulatorSettings
+) -> tuple[Mapping[str, Any] | None, list[str] | None]:
+    form = body.get("response_format") or {}
+    schema = None
+    if isinstance(form, dict) and form.get("type") == "json_schema":
+        if not settings.structured_outputs:
+            raise _bad("response_format json_schema is not supported here", "response_format")
+        named = form.get("json_schema")
+        schema = named.get("schema") if isinstance(named, dict) else None
+        if not isinstance(schema, dict):
+            raise _bad("response_format.json_schema.schema must be an object", "response_format")
+    structured = body.get("structured_outputs")
+    choices = structured.get("choice") if isinstance(structured, dict) else None
+    if choices and not (isinstance(choices, list) and all(isinstance(c, str) for c in choices)):
+        raise _bad("structured_outputs.choice must be a list of texts", "structured_outputs")
+    return schema, choices if settings.structured_outputs else None
