@@ -1,0 +1,224 @@
+"""Which rows of a stage the page shows, and what of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from autoif_assets.reports.queries import MAX_CHARS
+
+EACH = 2  # rows for each status and reason
+
+_INSTRUCTION = """
+LEFT JOIN (
+    SELECT batch, instruction_id, instruction
+    FROM autoif.augmented_instructions WHERE status = 'accepted'
+) i USING (batch, instruction_id)"""
+_PROMPT = "LEFT JOIN autoif.augmented_queries q USING (batch, prompt_id)"
+_RESPONSE = """
+LEFT JOIN (
+    SELECT batch, response_id, response FROM autoif.responses WHERE status = 'accepted'
+) r USING (batch, response_id)"""
+# The name of the file only: a report is passed on, the folders of this machine are not.
+_PLACE = r"regexp_extract(source, '[^/\\]+$') || ', line ' || line"
+_EXPECTED = "CASE WHEN expected THEN 'meant to follow it' ELSE 'meant to break it' END"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """How to read examples of one stage.
+
+    Attributes:
+        stage: The table, called ``t`` in the expressions.
+        key: Its columns that identify a row; their hash chooses the rows.
+        text: SQL of the text that is judged, and ``text_label`` its name.
+        note: SQL of a remark on it.
+        about: SQL of what it is judged against.
+        other: SQL of a second text.
+        joins: What the expressions need besides the table.
+        groups: SQL of what examples are wanted of each; a stage without a gate has no status.
+        is_code: Whether ``text`` is Python.
+    """
+
+    stage: str
+    key: tuple[str, ...]
+    text: str
+    text_label: str
+    note: str
+    about: str = "CAST(NULL AS VARCHAR)"
+    about_label: str = ""
+    other: str = "CAST(NULL AS VARCHAR)"
+    other_label: str = ""
+    joins: str = ""
+    groups: tuple[str, ...] = ("status", "reason")
+    is_code: bool = False
+
+    @property
+    def sql(self) -> str:
+        """Some rows of each group, the same ones whenever the table holds the same rows.
+
+        The rows are chosen by the hash of their key in one pass that keeps a few row numbers a
+        group; only the texts of these are then read.
+        """
+        order = f"md5(concat_ws(' ', {', '.join(f't.{column}' for column in self.key)}))"
+        groups = ", ".join(f"{group} AS g{number}" for number, group in enumerate(self.groups))
+        is_gate = "status" in self.groups
+        verdict = (
+            "t.status, split_part(t.reason, ':', 1) AS reason"
+            if is_gate
+            else "'accepted' AS status, CAST(NULL AS VARCHAR) AS reason"
+        )
+        texts = ", ".join(
+            f"left({sql}, {MAX_CHARS}) AS {name}, length({sql}) AS {name}_length"
+            for name, sql in (("about", self.about), ("text", self.text), ("other", self.other))
+        )
+        return f"""
+WITH picked AS (
+    SELECT unnest(numbers) AS picked_row
+    FROM (
+        SELECT {groups}, arg_min(t.rowid, {order}, {EACH}) AS numbers
+        FROM autoif.{self.stage} t GROUP BY ALL
+    )
+)
+SELECT {verdict}, {texts}, left({self.note}, {MAX_CHARS}) AS note
+FROM picked JOIN autoif.{self.stage} t ON t.rowid = picked_row {self.joins}
+ORDER BY status, reason, {order}
+"""
+
+
+_ALL = (
+    Examples("seed_instructions", ("source", "line"), "t.instruction", "Instruction", _PLACE),
+    Examples("seed_queries", ("source", "line"), "t.query", "Query", _PLACE),
+    Examples(
+        "augmented_instructions",
+        ("batch", "position"),
+        "t.instruction",
+        "Instruction",
+        "CASE origin WHEN 'seed' THEN 'a seed' ELSE 'written by the model' END",
+    ),
+    Examples(
+        "verifier_candidates",
+        ("batch", "instruction_id", "sample"),
+        "coalesce(t.source, t.raw)",
+        "Verifier",
+        "t.detail",
+        about="i.instruction",
+        about_label="Instruction",
+        joins=_INSTRUCTION,
+        is_code=True,
+    ),
+    Examples(
+        "test_cases",
+        ("batch", "instruction_id", "sample", "position"),
+        "t.input",
+        "Test case",
+        f"concat_ws('; ', CASE WHEN expected IS NOT NULL THEN {_EXPECTED} END, t.detail)",
+        about="i.instruction",
+        about_label="Instruction",
+        joins=_INSTRUCTION,
+    ),
+    Examples(
+        "verifiers",
+        ("batch", "verifier_id"),
+        "t.source",
+        "Verifier",
+        "concat_ws('; ', format('agreed with {} of {} test cases', agreed, cases), t.detail)",
+        about="i.instruction",
+        about_label="Instruction",
+        joins=_INSTRUCTION,
+        is_code=True,
+    ),
+    Examples(
+        "verifier_cases",
+        ("batch", "case_id"),
+        "t.input",
+        "Test case",
+        f"{_EXPECTED} || format('; {{}} of {{}} verifiers agree', agreed, functions)",
+        about="i.instruction",
+        about_label="Instruction",
+        joins=_INSTRUCTION,
+    ),
+    Examples(
+        "back_translations",
+        ("batch", "verifier_id"),
+        "coalesce(t.back_translation, t.raw)",
+        "Back-translation of a verifier",
+        "'label: ' || nli_label",
+        about="i.instruction",
+        about_label="Instruction",
+        joins=_INSTRUCTION,
+    ),
+    Examples(
+        "verified_instructions",
+        ("batch", "instruction_id"),
+        "t.instruction",
+        "Instruction",
+        "format('{} verifiers, {} test cases; back-translations: {} entailment, {} neutral, "
+        "{} contradiction', verifiers, cases, entailments, neutrals, contradictions)",
+    ),
+    Examples(
+        "responses",
+        ("batch", "prompt_id", "sample"),
+        "t.response",
+        "Response",
+        "concat_ws('; ', t.detail, 'ended by: ' || finish_reason)",
+        about="q.prompt",
+        about_label="Prompt",
+        joins=_PROMPT,
+    ),
+    Examples(
+        "response_verdicts",
+        ("batch", "response_id"),
+        "r.response",
+        "Response",
+        "format('{} verifiers ran: {} pass, {} fail', verifiers, passed, failed)",
+        about="q.prompt",
+        about_label="Prompt",
+        joins=_PROMPT + _RESPONSE,
+    ),
+    Examples(
+        "response_scores",
+        ("batch", "response_id"),
+        "r.response",
+        "Response",
+        "format('score {:.0f} of 10', score)",
+        about="q.prompt",
+        about_label="Prompt",
+        other="t.raw",
+        other_label="The judge's answer",
+        joins=_PROMPT + _RESPONSE,
+    ),
+    Examples(
+        "filtered_queries",
+        ("batch", "prompt_id"),
+        "q.prompt",
+        "Prompt",
+        "format('{} responses: {} pass, {} pass no verifier, {} kept', "
+        "responses, passing, failing, kept)",
+        joins=_PROMPT,
+    ),
+    Examples(
+        "sft_examples",
+        ("batch", "example_id"),
+        "t.response",
+        "Response",
+        "format('pass rate {:.0f} %, score {:.0f} of 10', 100 * pass_rate, score)",
+        about="t.prompt",
+        about_label="Prompt",
+        groups=("NULL",),
+    ),
+    Examples(
+        "preference_pairs",
+        ("batch", "pair_id"),
+        "t.chosen",
+        "Chosen",
+        "format('{} level; pass rates {:.0f} % and {:.0f} %', "
+        "level, 100 * chosen_pass_rate, 100 * rejected_pass_rate)",
+        about="t.prompt",
+        about_label="Prompt",
+        other="t.rejected",
+        other_label="Rejected",
+        groups=("status", "reason", "level"),
+    ),
+)
+
+EXAMPLES: Mapping[str, Examples] = MappingProxyType({one.stage: one for one in _ALL})

@@ -1,0 +1,242 @@
+"""The page: one HTML file that needs no network, no script and no other file."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from autoif_assets.reports import words
+from autoif_assets.reports.charts import Bin, bar, histogram
+from autoif_assets.reports.data import ReportData, Stage
+from autoif_assets.reports.examples import EXAMPLES
+from autoif_assets.reports.queries import MAX_CALLS, MAX_CATEGORIES
+
+_ACCEPTED = "accepted"
+
+# Bins as the charts' axes and the tables name them.
+_RATES = (
+    ("0", "0 %"),
+    ("≤10", "above 0 to 10 %"),
+    *((f"≤{10 * i + 10}", f"above {10 * i} to {10 * i + 10} %") for i in range(1, 9)),
+    ("<100", "above 90, below 100 %"),
+    ("100", "100 %"),
+)
+_SCORES = tuple((str(score), str(score)) for score in range(11))
+
+# All texts are a model's or a user's: nothing but this package's own markup is not escaped.
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("autoif_assets.reports", "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters.update(
+    number=words.number,
+    duration=words.duration,
+    money=words.money,
+    moment=words.moment,
+    title=words.title,
+    visible=words.visible,
+)
+
+
+@dataclass(frozen=True)
+class _Reason:
+    name: str
+    meaning: str
+    rows: int
+    share: str
+    bar: Markup
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Examples of a stage that were kept, or dropped for one reason."""
+
+    heading: str
+    meaning: str
+    rows: int
+    examples: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _StageView:
+    stage: Stage
+    title: str
+    rows: int
+    kept: int
+    share: str
+    bar: Markup
+    reasons: list[_Reason]
+    groups: list[_Group]
+
+
+@dataclass(frozen=True)
+class _Histogram:
+    name: str
+    title: str
+    chart: Markup
+    bins: list[Bin]
+    unjudged: int
+
+
+def page(data: ReportData) -> str:
+    """Return the report as HTML; the same data gives the same text.
+
+    Args:
+        data: From ``gather``.
+    """
+    stages = list(_stages(data))
+    kept = {stage.stage.name: stage.kept for stage in stages}
+    totals = data.totals.row(0, named=True)
+    tokens = totals["prompt_tokens"] + totals["completion_tokens"]
+    return _ENVIRONMENT.get_template("page.html.jinja").render(
+        stages=stages,
+        is_empty=not any(stage.rows for stage in stages),
+        kept=kept,
+        datasets=_datasets(data.datasets),
+        categories=_with_bars(data.categories.head(MAX_CATEGORIES), "examples"),
+        more_categories=data.categories.height > MAX_CATEGORIES,
+        max_categories=MAX_CATEGORIES,
+        histograms=[
+            _histogram("pass-rates", "Responses by pass rate, in percent", data.pass_rates, _RATES),
+            _histogram("scores", "Responses by quality score", data.scores, _SCORES),
+        ],
+        gallery=[
+            row
+            | {
+                "instruction": words.excerpt(row["instruction"], None),
+                "source": words.excerpt(row["source"], row["source_length"], 1200, 30),
+                "back_translation": words.excerpt(row["back_translation"], None),
+                "agreement": words.percent(round(row["accuracy"] * row["cases"]), row["cases"])
+                if row["accuracy"] is not None
+                else "–",
+            }
+            for row in data.gallery.iter_rows(named=True)
+        ],
+        calls=_with_bars(data.calls.head(MAX_CALLS), "seconds", words.duration),
+        more_calls=data.calls.height > MAX_CALLS,
+        batches=_with_bars(data.batches, "examples"),
+        totals=totals,
+        tokens_each=round(tokens / max(kept["sft_examples"], 1)),
+        models=sorted(set(data.calls["model"])),
+    )
+
+
+def _stages(data: ReportData) -> Iterator[_StageView]:
+    for stage in data.stages:
+        counts = data.funnel.filter(pl.col("stage") == stage.name)
+        rows = int(counts["rows"].sum())
+        reasons = {
+            reason or "": count
+            for reason, status, count in counts.select("reason", "status", "rows").iter_rows()
+            if status != _ACCEPTED
+        }
+        kept = rows - sum(reasons.values())
+        share = words.percent(kept, rows)
+        yield _StageView(
+            stage,
+            words.title(stage.name),
+            rows,
+            kept,
+            share,
+            bar(kept, rows, f"{share} kept"),
+            [
+                _Reason(
+                    name,
+                    words.explain(stage.name, name),
+                    count,
+                    words.percent(count, rows),
+                    bar(count, rows, f"{words.percent(count, rows)} dropped", "dropped"),
+                )
+                for name, count in reasons.items()
+            ],
+            _groups(stage.name, data.examples.get(stage.name), kept, reasons),
+        )
+
+
+def _groups(
+    stage: str, examples: pl.DataFrame | None, kept: int, reasons: dict[str, int]
+) -> list[_Group]:
+    if examples is None or examples.is_empty():
+        return []
+    shown: dict[str | None, list[dict[str, Any]]] = {}
+    for row in examples.iter_rows(named=True):
+        group = None if row["status"] == _ACCEPTED else row["reason"] or ""
+        shown.setdefault(group, []).append(_example(stage, row))
+    groups = []
+    for group in sorted(shown, key=lambda g: (g is not None, -reasons.get(g or "", 0), g or "")):
+        heading = "Kept" if group is None else f"Dropped: {words.title(group).lower()}"
+        meaning = "" if group is None else words.explain(stage, group)
+        count = kept if group is None else reasons.get(group, 0)
+        groups.append(_Group(heading, meaning, count, shown[group]))
+    return groups
+
+
+def _example(stage: str, row: dict[str, Any]) -> dict[str, Any]:
+    spec = EXAMPLES[stage]
+    parts = [
+        ("about", spec.about_label, False),
+        ("text", spec.text_label, spec.is_code),
+        ("other", spec.other_label, False),
+    ]
+    return {
+        "note": words.excerpt(row["note"], None),
+        "parts": [
+            (label, words.excerpt(row[name], row[f"{name}_length"]), is_code)
+            for name, label, is_code in parts
+            if label
+        ],
+    }
+
+
+def _datasets(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    named = {"sft": "SFT examples", "preference": "Preference pairs"}
+    splits = {dataset: rows.filter(dataset=dataset) for dataset in named}
+    return [
+        {"name": name, "rows": splits[dataset]["rows"].sum(), "splits": splits[dataset].to_dicts()}
+        for dataset, name in named.items()
+    ]
+
+
+def _histogram(
+    name: str, title: str, rows: pl.DataFrame, labels: Sequence[tuple[str, str]]
+) -> _Histogram:
+    """Count kept and dropped rows by bin; a bin of null is of rows without a value."""
+    counts: Counter[tuple[int | None, bool]] = Counter()
+    for place, status, count in rows.select("bin", "status", "rows").iter_rows():
+        counts[place, status == _ACCEPTED] += count
+    drawn, bins = (
+        [Bin(label, counts[place, True], counts[place, False]) for place, label in enumerate(names)]
+        for names in zip(*labels, strict=True)
+    )
+    total = sum(one.kept + one.dropped for one in bins)
+    most = max(bins, key=lambda one: one.kept + one.dropped)
+    description = (
+        f"{words.number(total)} responses, {words.number(sum(one.kept for one in bins))} of them "
+        f"kept. The most are in the bin {most.label}: {words.number(most.kept + most.dropped)}. "
+        f"The numbers are in the table below."
+    )
+    return _Histogram(
+        name,
+        title,
+        histogram(name, title, description, drawn),
+        bins,
+        sum(count for (place, _), count in counts.items() if place is None),
+    )
+
+
+def _with_bars(
+    rows: pl.DataFrame, column: str, in_words: Callable[[Any], str] = words.number
+) -> list[dict[str, Any]]:
+    """Add a bar to each row, as long as the column is beside its highest value."""
+    values = [value or 0 for value in rows[column]]
+    return [
+        row | {"bar": bar(value, max(values), in_words(value))}
+        for row, value in zip(rows.iter_rows(named=True), values, strict=True)
+    ]
