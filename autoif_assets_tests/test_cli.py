@@ -3,7 +3,9 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from autoif_assets.cli import main, parse_override, prepare_home
+from autoif_assets.cli import main
+from autoif_assets.cli.home import prepare_home
+from autoif_assets.cli.runs import parse_override
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """What Dagster loads: every asset as a person sees it, and where settings come from."""
 
 import json
+import os
+import subprocess
+import sys
 
 import dagster as dg
 import pytest
 
 from autoif_assets.definitions import defs
-from autoif_assets.resources import from_environment
+from autoif_assets.resources import EndpointSettings, from_environment
 from autoif_assets.warehouse import TABLES
 
 # asset | group | partitions | kinds | reads
@@ -19,6 +22,7 @@ instruction_preference_pairs | training | batch | duckdb polars | verified_instr
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
 query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries response_scores response_verdicts responses
+report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries instruction_preference_pairs preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | responses verifiers
 responses | responses | batch | duckdb openai polars | augmented_queries
@@ -32,11 +36,44 @@ verifier_candidates | verifiers | batch | duckdb openai polars | augmented_instr
 verifier_cases | verifiers | batch | duckdb polars python | test_cases verifier_candidates
 verifiers | verifiers | batch | duckdb polars python | test_cases verifier_candidates
 """  # noqa: E501
-EXPORTS = {"sft_dataset", "preference_dataset"}
+# asset | its checks; "!" stops what is downstream
+CHECKS = """
+augmented_instructions | foreign_keys keys! yield_bounds
+augmented_queries | accepted_parents! foreign_keys keys!
+back_translations | accepted_parents! foreign_keys keys! yield_bounds
+filtered_queries | foreign_keys keys! yield_bounds
+instruction_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
+preference_dataset | splits!
+preference_pairs | accepted_parents! dominance foreign_keys keys! yield_bounds
+query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
+report | -
+response_scores | accepted_parents! foreign_keys keys! yield_bounds
+response_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
+responses | foreign_keys keys! yield_bounds
+seed_instructions | keys!
+seed_queries | keys!
+sft_dataset | splits!
+sft_examples | accepted_parents! dominance foreign_keys keys! pass_again!
+test_cases | accepted_parents! foreign_keys keys! yield_bounds
+verified_instructions | accepted_parents! foreign_keys keys! yield_bounds
+verifier_candidates | accepted_parents! foreign_keys keys! yield_bounds
+verifier_cases | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
+verifiers | accepted_parents! foreign_keys keys! yield_bounds
+"""
+EXPORTS = {"sft_dataset", "preference_dataset", "report"}
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
+ROLES = ("RESPONDER", "JUDGE", "NLI", "POLICY")
 VARIABLES = (
+    *(f"AUTOIF_{role}_{name}" for role in ROLES for name in ("BASE_URL", "MODEL", "API_KEY")),
+    "AUTOIF_MAX_REQUESTS",
+    "AUTOIF_MAX_TOKENS",
+    "AUTOIF_MAX_COST",
+    "AUTOIF_PRICE_PROMPT",
+    "AUTOIF_PRICE_CACHED",
+    "AUTOIF_PRICE_COMPLETION",
+    "AUTOIF_POLICY_MAX_CONCURRENCY",
     "AUTOIF_BASE_URL",
     "AUTOIF_MODEL",
     "AUTOIF_API_KEY",
@@ -47,8 +84,8 @@ VARIABLES = (
     "AUTOIF_MAX_CONCURRENCY",
     "AUTOIF_MAX_OUTAGE",
     "AUTOIF_PROFILE",
+    "AUTOIF_OVERRIDES",
     "AUTOIF_NLI",
-    "AUTOIF_NLI_MODEL",
 )
 
 
@@ -78,7 +115,18 @@ def test_the_assets_are_those_of_the_design():
 
 
 def test_every_table_is_an_asset_and_every_asset_but_the_exports_a_table():
-    assert set(SPECS) - EXPORTS == set(TABLES) - {"llm_calls"}
+    assert set(SPECS) - EXPORTS == set(TABLES) - {"llm_calls", "dataset_splits"}
+
+
+def test_the_checks_are_those_of_the_design():
+    graph = defs.resolve_asset_graph()
+
+    def shown(name: str) -> str:
+        checks = sorted(graph.get_check_keys_for_assets({dg.AssetKey(name)}), key=lambda k: k.name)
+        words = (k.name + "!" * graph.get(k).blocking for k in checks)
+        return f"{name} | {' '.join(words) or '-'}"
+
+    assert [shown(name) for name in sorted(SPECS)] == CHECKS.strip().splitlines()
 
 
 def test_partitions_of_assets_are_those_of_their_tables():
@@ -98,11 +146,30 @@ def test_an_asset_says_what_it_is(name):
     assert all(column.description and column.type for column in columns)
 
 
-def test_the_job_makes_every_asset_of_one_batch():
-    job = defs.resolve_job_def("batch")
-    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(SPECS)
+def test_the_jobs_make_a_batch_and_the_exports():
+    job, exports = defs.resolve_job_def("batch"), defs.resolve_job_def("exports")
+
+    def keys(job):
+        return {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+
+    assert keys(exports) == EXPORTS
+    assert keys(job) == set(SPECS) - EXPORTS
     assert job.partitions_def is not None
     assert job.partitions_def.name == "batch"
+
+
+def test_the_exports_follow_and_all_have_a_code_version():
+    assert {name for name, spec in SPECS.items() if spec.automation_condition} == EXPORTS
+    assert all(spec.code_version for spec in SPECS.values())
+
+
+def test_overrides_come_from_their_variable(monkeypatch):
+    monkeypatch.setenv("AUTOIF_OVERRIDES", '{"responses_per_prompt": 3}')
+    with dg.build_resources(from_environment()) as resources:
+        assert resources.recipe.numbers().responses_per_prompt == 3
+    monkeypatch.setenv("AUTOIF_OVERRIDES", "responses_per_prompt=3")
+    with pytest.raises(ValueError, match=r"AUTOIF_OVERRIDES .* JSON object"):
+        from_environment()
 
 
 # Setting, its variable, the text in the environment, and the value the resource then has.
@@ -118,6 +185,12 @@ SETTINGS = [
     ("supervision", "model", "AUTOIF_MODEL", "big", "big"),
     ("supervision", "max_concurrency", "AUTOIF_MAX_CONCURRENCY", "7", 7),
     ("supervision", "max_outage_s", "AUTOIF_MAX_OUTAGE", "30", 30),
+    ("responder", "base_url", "AUTOIF_RESPONDER_BASE_URL", "http://h:2/v1", "http://h:2/v1"),
+    ("responder", "model", "AUTOIF_RESPONDER_MODEL", "small", "small"),
+    ("judge", "model", "AUTOIF_JUDGE_MODEL", "strict", "strict"),
+    ("policy", "max_concurrency", "AUTOIF_POLICY_MAX_CONCURRENCY", "3", 3),
+    ("budget", "max_requests", "AUTOIF_MAX_REQUESTS", "100", 100),
+    ("budget", "max_tokens", "AUTOIF_MAX_TOKENS", "5000", 5000),
 ]
 
 
@@ -140,7 +213,9 @@ def test_an_empty_variable_is_no_setting(monkeypatch):
         assert resources.warehouse.data_dir == "data"
         assert resources.inputs.queries is None
         assert resources.recipe.numbers().response_pass_rate == "> 0.5"
-        assert resources.supervision.max_concurrency > 1
+        assert resources.supervision.settings() == EndpointSettings()
+        assert resources.judge.settings() == EndpointSettings()
+        assert resources.budget.max_cost is None
 
 
 def test_supervision_writes_to_the_warehouse_the_assets_write_to(monkeypatch):
@@ -164,3 +239,32 @@ def test_the_key_is_no_setting_and_in_no_configuration(monkeypatch):
         shown += [repr(built.supervision), built.supervision.model_dump_json()]
     assert "AUTOIF_API_KEY" in "".join(shown)
     assert "sk-very-secret" not in "".join(shown)
+
+
+# What loading the definitions may import beside Dagster, Polars and DuckDB and what these bring:
+# every module costs each run and each daemon process its time.
+IMPORTS = {"aiohttp", "certifi", "jinja2", "json_repair", "numpy", "pyarrow", "yarl"}
+_BROUGHT = {
+    *("aiohappyeyeballs", "aiosignal", "attr", "frozenlist", "idna", "markupsafe", "multidict"),
+    "propcache",
+}
+_LOAD = """
+import sys, dagster, duckdb, polars
+before = {name.partition(".")[0] for name in sys.modules}
+import autoif_assets.definitions
+after = {name.partition(".")[0] for name in sys.modules}
+print(*sorted(after - before - set(sys.stdlib_module_names)))
+"""
+
+
+def test_loading_the_definitions_imports_nothing_heavy(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _LOAD],
+        env={**environment, "AUTOIF_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name for name in done.stdout.split() if not name.startswith("_")}
+    assert loaded - {"autoif_assets"} <= IMPORTS | _BROUGHT

@@ -1,12 +1,33 @@
+import base64
 import json
+import os
+from contextlib import contextmanager
+from dataclasses import replace
 
+import dagster as dg
 import polars as pl
 import pytest
 
-from autoif_assets import resources
+from autoif_assets.charts import throughput_chart
+from autoif_assets.endpoint import Prices, Progress
 from autoif_assets.method.back_translation import judge_back_translations
+from autoif_assets.method.profile import PAPER
 from autoif_assets.nli import NLIVerdict
-from autoif_assets.resources import LocalNLI
+from autoif_assets.resources import (
+    NLI,
+    BudgetResource,
+    Supervision,
+    from_environment,
+    nli,
+)
+from autoif_assets.resources.session import summary
+from autoif_assets.warehouse import WarehouseResource
+
+
+def local(by="transformers", **settings):
+    warehouse = WarehouseResource(data_dir="nowhere")
+    supervision = Supervision(warehouse=warehouse, budget=BudgetResource())
+    return NLI(supervision=supervision, by=by, **settings)
 
 
 class Oracle:
@@ -23,7 +44,7 @@ class Oracle:
 
 
 def test_a_local_model_labels_as_the_supervision_model_would(monkeypatch):
-    monkeypatch.setattr(resources, "NLIModel", Oracle)
+    monkeypatch.setattr(nli, "NLIModel", Oracle)
     pairs = pl.DataFrame(
         {
             "pair_id": ["1", "2"],
@@ -31,7 +52,7 @@ def test_a_local_model_labels_as_the_supervision_model_would(monkeypatch):
             "hypothesis": ["neutral", "contradiction"],
         }
     )
-    labels = LocalNLI(by="transformers", model="a-model").label(pairs)
+    labels = local(model="a-model").label(dg.build_asset_context(), pairs, PAPER)
     assert labels.select("pair_id", "nli_label", "nli_by").rows() == [
         ("1", "neutral", "a-model"),
         ("2", "contradiction", "a-model"),
@@ -44,11 +65,143 @@ def test_a_local_model_labels_as_the_supervision_model_would(monkeypatch):
 
 
 def test_nothing_to_label(monkeypatch):
-    monkeypatch.setattr(resources, "NLIModel", Oracle)
+    monkeypatch.setattr(nli, "NLIModel", Oracle)
     schema = dict.fromkeys(("pair_id", "premise", "hypothesis"), pl.String)
-    assert LocalNLI(by="transformers").label(pl.DataFrame(schema=schema)).is_empty()
+    assert local().label(dg.build_asset_context(), pl.DataFrame(schema=schema), PAPER).is_empty()
 
 
 def test_an_unknown_labeller_is_named():
     with pytest.raises(ValueError, match="AUTOIF_NLI is 'bert'"):
-        assert LocalNLI(by="bert").enabled
+        local(by="bert").label(dg.build_asset_context(), pl.DataFrame(), PAPER)
+
+
+@contextmanager
+def built(monkeypatch, run_config=None, **variables):
+    """The resources of an environment with nothing of ours in it but ``variables``."""
+    for name in [name for name in os.environ if name.startswith("AUTOIF_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AUTOIF_{name}", value)
+    config = {name: {"config": fields} for name, fields in (run_config or {}).items()}
+    with dg.build_resources(from_environment(), resource_config=config) as resources:
+        yield resources
+
+
+ROLES = ("responder", "judge", "nli", "policy")
+
+
+def test_a_role_that_says_nothing_is_as_supervision(monkeypatch):
+    variables = {
+        "BASE_URL": "http://a/v1",
+        "MODEL": "m",
+        "API_KEY": "k",
+        "MAX_CONCURRENCY": "7",
+        "PRICE_PROMPT": "0.5",
+        "PRICE_COMPLETION": "1.5",
+    }
+    with built(monkeypatch, **variables) as resources:
+        settings = resources.supervision.settings()
+        assert (settings.base_url, settings.model, settings.api_key) == ("http://a/v1", "m", "k")
+        assert settings.max_concurrency == 7
+        assert settings.prices == Prices(0.5, None, 1.5)
+        assert {getattr(resources, role).settings() for role in ROLES} == {settings}
+
+
+def test_a_role_keeps_what_it_says_itself(monkeypatch):
+    variables = {
+        "MODEL": "m",
+        "JUDGE_MODEL": "j",
+        "JUDGE_PRICE_CACHED": "0.01",
+        "PRICE_PROMPT": "0.1",
+    }
+    with built(monkeypatch, **variables) as resources:
+        judge = resources.judge.settings()
+        assert judge.model == "j"
+        assert judge.prices == Prices(0.1, 0.01, 0.0)
+        assert resources.responder.settings() == resources.supervision.settings()
+
+
+def test_what_a_run_says_of_supervision_reaches_the_others(monkeypatch):
+    run_config = {
+        "supervision": {"model": "other", "refresh": True, "temperature": 0.1},
+        "judge": {"temperature": 0.0, "max_tokens": 9},
+    }
+    with built(monkeypatch, run_config, MODEL="m", RESPONDER_MODEL="r") as resources:
+        supervision, judge = resources.supervision.settings(), resources.judge.settings()
+        assert resources.responder.settings() == replace(supervision, model="r")
+        assert resources.nli.settings() == supervision
+        assert judge == replace(supervision, temperature=0.0, max_tokens=9)
+        assert (judge.model, judge.refresh) == ("other", True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "key"),
+    [
+        ({"RESPONDER_BASE_URL": "http://a:2/v1"}, "theirs"),
+        ({"RESPONDER_BASE_URL": "http://b:1/v1"}, ""),
+        ({"RESPONDER_BASE_URL": "http://b:1/v1", "RESPONDER_API_KEY": "own"}, "own"),
+        ({"RESPONDER_API_KEY": "own"}, "own"),
+    ],
+)
+def test_the_key_of_supervision_is_not_shown_to_another_host(monkeypatch, variables, key):
+    given = {"BASE_URL": "http://a:1/v1", "API_KEY": "theirs", **variables}
+    with built(monkeypatch, **given) as resources:
+        assert resources.responder.settings().api_key == key
+
+
+def test_a_price_that_is_no_number_is_named(monkeypatch):
+    with (
+        pytest.raises(ValueError, match="AUTOIF_JUDGE_PRICE_PROMPT is 'cheap'"),
+        built(monkeypatch, JUDGE_PRICE_PROMPT="cheap"),
+    ):
+        pass
+
+
+def progress(**fields):
+    numbers = {
+        "total": 4, "reused": 1, "done": 4, "failed": 0, "in_flight": 0, "peak_in_flight": 3,
+        "limit": 8, "waiting": None, "requests": 5, "retries": {"http 503": 2},
+        "prompt_tokens": 100, "cached_tokens": 25, "completion_tokens": 60, "cost": 0.5,
+        "elapsed_s": 3.0, "latency_s": {"p50": 0.1, "p95": 0.2, "p99": 0.3},
+        "throughput": ((0.0, 0, 0), (3.0, 3, 60)), "outage": None, "notes": (),
+    }  # fmt: skip
+    return Progress(**{**numbers, **fields})
+
+
+def test_the_metadata_of_calls_made_in_two_goes():
+    other = progress(
+        latency_s={"p50": 0.05, "p95": 0.4, "p99": 0.5},
+        retries={"http 503": 1, "timeout": 1},
+        peak_in_flight=7,
+        notes=("The server refuses n=4.",),
+    )
+    metadata = summary([progress(), other])
+    picture = metadata.pop("throughput")
+    assert metadata == {
+        "total": 8, "reused": 2, "failed": 0, "requests": 10, "prompt_tokens": 200,
+        "cached_tokens": 50, "completion_tokens": 120, "cost": 1.0, "retries": 4,
+        "retries/http_503": 3, "retries/timeout": 1, "seconds": 6.0, "peak_in_flight": 7,
+        "latency_p50_s": 0.1, "latency_p95_s": 0.4, "latency_p99_s": 0.5,
+        "calls_per_s": 1.0, "tokens_per_s": 20.0, "cached_share": 0.25,
+        "notes": "The server refuses n=4.",
+    }  # fmt: skip
+    # Dagster's page shows pictures of this form.
+    assert picture.value.startswith("![throughput](data:image/png;base64,")
+    png = base64.b64decode(picture.value.partition("base64,")[2].rstrip(")"))
+    assert png.startswith(b"\x89PNG")
+
+
+def test_the_metadata_of_calls_that_the_journal_had():
+    nothing = {"requests": 0, "reused": 4, "prompt_tokens": 0, "latency_s": {}, "throughput": ()}
+    metadata = summary([progress(**nothing, retries={}, completion_tokens=0, elapsed_s=0.0)])
+    assert metadata["reused"] == metadata["total"] == 4
+    assert not {"calls_per_s", "latency_p50_s", "cached_share", "throughput"} & set(metadata)
+    assert summary([])["total"] == 0
+
+
+def test_a_chart_is_a_small_picture():
+    points = [(second * 5.0, second * 7 % 90 + second * 50, second * 9999) for second in range(120)]
+    chart = throughput_chart(points)
+    assert chart.startswith(b"\x89PNG")
+    assert len(chart) < 30_000
+    assert throughput_chart(points[:1]) == throughput_chart([(1.0, 2, 3)] * 2) == b""

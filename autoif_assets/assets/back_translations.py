@@ -9,12 +9,10 @@ from autoif_assets.method.back_translation import (
     back_translation_prompts,
     judge_back_translations,
     nli_pairs,
-    nli_prompts,
     parse_back_translations,
-    parse_nli,
     verify_instructions,
 )
-from autoif_assets.resources import LocalNLI, Recipe, Supervision
+from autoif_assets.resources import NLI, Recipe, Supervision
 
 
 @dg.asset(
@@ -33,18 +31,14 @@ def back_translations(
     instructions: pl.DataFrame,
     verifiers: pl.DataFrame,
     supervision: Supervision,
-    nli: LocalNLI,
+    nli: NLI,
     recipe: Recipe,
 ) -> pl.DataFrame:
     numbers = recipe.numbers()
     with supervision.session(context) as model:
         prompts = back_translation_prompts(verifiers, numbers)
         parsed = parse_back_translations(model.generate("back_translation", prompts, numbers))
-        pairs = nli_pairs(parsed, instructions)
-        if nli.enabled:
-            labels = nli.label(pairs)
-        else:
-            labels = parse_nli(model.generate("nli", nli_prompts(pairs), numbers))
+    labels = nli.label(context, nli_pairs(parsed, instructions), numbers)
     return in_batch(judge_back_translations(parsed, labels), context.partition_key)
 
 

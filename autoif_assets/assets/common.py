@@ -18,6 +18,11 @@ def rows(table: str, *columns: str) -> dg.AssetIn:
     return dg.AssetIn(table, metadata={"columns": list(columns)} if columns else {})
 
 
+def unread(asset_in: dg.AssetIn) -> dg.AssetIn:
+    """Leave the rows in the database: the asset reads them part by part."""
+    return asset_in._replace(metadata={**(asset_in.metadata or {}), "unread": True})
+
+
 def about(table: str) -> str:
     """Return the description of the asset that fills a table."""
     declared = TABLES[table]

@@ -5,50 +5,92 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import accepted, rows
-from autoif_assets.datasets import ExportedFile, write_preference_dataset, write_sft_dataset
+from autoif_assets.assets.common import accepted, rows, unread
+from autoif_assets.datasets import (
+    PREFERENCE,
+    SFT,
+    SPLITS,
+    DatasetKind,
+    ExportedFile,
+    InstructionSplit,
+    split_instructions,
+    write_dataset,
+)
 from autoif_assets.resources import Recipe
+from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
-_EXAMPLES = rows(
-    "sft_examples", "example_id", "instruction_id", "prompt", "response", "pass_rate", "score"
-)
-_PAIRS = accepted(
-    "preference_pairs",
-    *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
-    *("chosen_pass_rate", "rejected_pass_rate", "status"),
-)
+# Each export reads the other's table: an instruction is on the same side of both splits.
+_BOTH_TABLES = {
+    "examples": unread(
+        rows(
+            "sft_examples",
+            *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
+        )
+    ),
+    "pairs": unread(
+        accepted(
+            "preference_pairs",
+            *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
+            *("chosen_pass_rate", "rejected_pass_rate"),
+        )
+    ),
+}
 
 
 @dg.asset(
-    # Each export reads the other's table: an instruction is on the same side of both splits.
-    ins={"examples": _EXAMPLES, "pairs": _PAIRS},
+    ins=_BOTH_TABLES,
     group_name="exports",
     kinds={"json", "parquet"},
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
 )
 def sft_dataset(
-    examples: pl.DataFrame, pairs: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
+    examples: Rows, pairs: Rows, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    numbers = recipe.numbers()
-    folder = warehouse.open().data_dir / "exports" / "sft"
-    files = write_sft_dataset(examples, folder, numbers.eval_share, numbers.seed, pairs)
-    return dg.MaterializeResult(metadata=_describe(folder, files))
+    return _export(SFT, examples, pairs, warehouse, recipe)
 
 
 @dg.asset(
-    ins={"examples": _EXAMPLES, "pairs": _PAIRS},
+    ins=_BOTH_TABLES,
     group_name="exports",
     kinds={"json", "parquet"},
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
 )
 def preference_dataset(
-    examples: pl.DataFrame, pairs: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
+    examples: Rows, pairs: Rows, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    numbers = recipe.numbers()
-    folder = warehouse.open().data_dir / "exports" / "preference"
-    files = write_preference_dataset(pairs, folder, numbers.eval_share, numbers.seed, examples)
+    return _export(PREFERENCE, pairs, examples, warehouse, recipe)
+
+
+def _export(
+    kind: DatasetKind, exported: Rows, other: Rows, warehouse: WarehouseResource, recipe: Recipe
+) -> dg.MaterializeResult[None]:
+    tables, numbers = warehouse.open(), recipe.numbers()
+    first, second = (
+        tables.read(one.table, columns=["instruction_id"], where_status=one.status)
+        for one in (exported, other)
+    )
+    split = split_instructions(
+        first["instruction_id"].unique(),
+        numbers.eval_share,
+        numbers.seed,
+        second["instruction_id"].unique(),
+    )
+    folder = tables.data_dir / "exports" / kind.name
+    parts = (part for (part,) in tables.read_parts(exported, on=kind.id))
+    files = write_dataset(kind, parts, folder, split)
+    # For autoif.dataset, which gives the rows of the files.
+    tables.write("dataset_splits", _sides(kind, split), {"dataset": kind.name})
     return dg.MaterializeResult(metadata=_describe(folder, files))
+
+
+def _sides(kind: DatasetKind, split: InstructionSplit) -> pl.DataFrame:
+    return pl.concat(
+        pl.DataFrame(
+            {"instruction_id": sorted(split.of(side))}, schema={"instruction_id": pl.String}
+        ).with_columns(dataset=pl.lit(kind.name), split=pl.lit(side))
+        for side in SPLITS
+    )
 
 
 def _describe(folder: Path, files: list[ExportedFile]) -> dict[str, dg.MetadataValue]:

@@ -3,7 +3,14 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, in_batch, rows, schema
+from autoif_assets.assets.common import (
+    about,
+    accepted,
+    in_batch,
+    rows,
+    schema,
+    unread,
+)
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.augmentation import augment_queries
 from autoif_assets.method.responses import (
@@ -15,7 +22,12 @@ from autoif_assets.method.responses import (
     score_prompts,
 )
 from autoif_assets.method.verifiers import verifier_runs
-from autoif_assets.resources import Recipe, SandboxResource, Supervision
+from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource
+from autoif_assets.warehouse import Rows
+from autoif_assets.warehouse.io_manager import WarehouseResource
+
+# A model stands idle while the last calls of a part end; 10,000 prompts keep it busy for long.
+_PROMPTS_AT_ONCE = 10_000
 
 
 @dg.asset(
@@ -41,7 +53,9 @@ def augmented_queries(
 
 @dg.asset(
     ins={
-        "prompts": rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
+        "prompts": unread(
+            rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
+        )
     },
     partitions_def=BATCHES,
     group_name="responses",
@@ -51,24 +65,32 @@ def augmented_queries(
 )
 def responses(
     context: dg.AssetExecutionContext,
-    prompts: pl.DataFrame,
-    supervision: Supervision,
+    prompts: Rows,
+    responder: RoleEndpoint,
     recipe: Recipe,
-) -> pl.DataFrame:
-    numbers = recipe.numbers()
-    with supervision.session(context) as model:
-        completions = model.generate(
-            "response", response_prompts(prompts), numbers, samples=numbers.responses_per_prompt
-        )
-    return in_batch(parse_responses(completions), context.partition_key)
+    warehouse: WarehouseResource,
+) -> dg.MaterializeResult[None]:
+    numbers, batch = recipe.numbers(), context.partition_key
+    parts = warehouse.open(context.log.info).read_parts(
+        prompts, on="instruction_id", rows=_PROMPTS_AT_ONCE
+    )
+    with responder.session(context) as model:
+
+        def answer(prompts: pl.DataFrame) -> pl.DataFrame:
+            completions = model.generate(
+                "response", response_prompts(prompts), numbers, samples=numbers.responses_per_prompt
+            )
+            return in_batch(parse_responses(completions), batch)
+
+        return warehouse.store(context, (answer(*part) for part in parts))
 
 
 @dg.asset(
     ins={
-        "candidates": accepted(
-            "responses", "response_id", "prompt_id", "instruction_id", "response"
+        "candidates": unread(
+            accepted("responses", "response_id", "prompt_id", "instruction_id", "response")
         ),
-        "verifiers": accepted("verifiers", "verifier_id", "instruction_id", "source"),
+        "verifiers": unread(accepted("verifiers", "verifier_id", "instruction_id", "source")),
     },
     partitions_def=BATCHES,
     group_name="responses",
@@ -78,22 +100,31 @@ def responses(
 )
 def response_verdicts(
     context: dg.AssetExecutionContext,
-    candidates: pl.DataFrame,
-    verifiers: pl.DataFrame,
+    candidates: Rows,
+    verifiers: Rows,
     sandbox: SandboxResource,
     recipe: Recipe,
-) -> pl.DataFrame:
-    inputs = candidates.select("instruction_id", input_id="response_id", input="response")
-    outcomes = sandbox.run(context, verifier_runs(verifiers, inputs))
-    verdicts = judge_responses(candidates, outcomes, recipe.numbers())
-    return in_batch(verdicts, context.partition_key)
+    warehouse: WarehouseResource,
+) -> dg.MaterializeResult[None]:
+    numbers, batch = recipe.numbers(), context.partition_key
+    parts = warehouse.open(context.log.info).read_parts(candidates, verifiers, on="instruction_id")
+    with sandbox.session(context) as session:
+
+        def judge(candidates: pl.DataFrame, verifiers: pl.DataFrame) -> pl.DataFrame:
+            inputs = candidates.select("instruction_id", input_id="response_id", input="response")
+            outcomes = session.run(verifier_runs(verifiers, inputs))
+            return in_batch(judge_responses(candidates, outcomes, numbers), batch)
+
+        return warehouse.store(context, (judge(*part) for part in parts))
 
 
 @dg.asset(
     ins={
-        "verdicts": accepted("response_verdicts", "response_id"),
-        "candidates": accepted("responses", "response_id", "prompt_id", "response"),
-        "prompts": rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query"),
+        "verdicts": unread(accepted("response_verdicts", "response_id")),
+        "candidates": unread(accepted("responses", "response_id", "prompt_id", "response")),
+        "prompts": unread(
+            rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
+        ),
     },
     partitions_def=BATCHES,
     group_name="responses",
@@ -103,17 +134,27 @@ def response_verdicts(
 )
 def response_scores(
     context: dg.AssetExecutionContext,
-    verdicts: pl.DataFrame,
-    candidates: pl.DataFrame,
-    prompts: pl.DataFrame,
-    supervision: Supervision,
+    verdicts: Rows,
+    candidates: Rows,
+    prompts: Rows,
+    judge: RoleEndpoint,
     recipe: Recipe,
-) -> pl.DataFrame:
-    numbers = recipe.numbers()
-    passed = candidates.join(verdicts, on="response_id", how="semi", maintain_order="left")
-    with supervision.session(context) as model:
-        completions = model.generate("score", score_prompts(passed, prompts), numbers)
-    return in_batch(parse_scores(completions, numbers), context.partition_key)
+    warehouse: WarehouseResource,
+) -> dg.MaterializeResult[None]:
+    numbers, batch = recipe.numbers(), context.partition_key
+    parts = warehouse.open(context.log.info).read_parts(
+        verdicts, candidates, prompts, on="instruction_id"
+    )
+    with judge.session(context) as model:
+
+        def score(
+            verdicts: pl.DataFrame, candidates: pl.DataFrame, prompts: pl.DataFrame
+        ) -> pl.DataFrame:
+            passed = candidates.join(verdicts, on="response_id", how="semi", maintain_order="left")
+            completions = model.generate("score", score_prompts(passed, prompts), numbers)
+            return in_batch(parse_scores(completions, numbers), batch)
+
+        return warehouse.store(context, (score(*part) for part in parts))
 
 
 @dg.asset(

@@ -1,5 +1,7 @@
 """Inputs: seed instructions and user queries."""
 
+import hashlib
+
 import dagster as dg
 import polars as pl
 
@@ -13,8 +15,8 @@ from autoif_assets.resources import Inputs, Recipe
     description=about("seed_instructions"),
     metadata=schema("seed_instructions"),
 )
-def seed_instructions(inputs: Inputs) -> pl.DataFrame:
-    return inputs.seed_instructions()
+def seed_instructions(inputs: Inputs) -> dg.MaterializeResult[pl.DataFrame]:
+    return _versioned(inputs.seed_instructions())
 
 
 @dg.asset(
@@ -23,5 +25,11 @@ def seed_instructions(inputs: Inputs) -> pl.DataFrame:
     description=about("seed_queries"),
     metadata=schema("seed_queries"),
 )
-def seed_queries(inputs: Inputs, recipe: Recipe) -> pl.DataFrame:
-    return inputs.seed_queries(recipe.numbers())
+def seed_queries(inputs: Inputs, recipe: Recipe) -> dg.MaterializeResult[pl.DataFrame]:
+    return _versioned(inputs.seed_queries(recipe.numbers()))
+
+
+def _versioned(frame: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:
+    # Every batch reads the files anew: what was made from the same rows is not stale for that.
+    digest = hashlib.blake2b(frame.write_ndjson().encode(), digest_size=16)
+    return dg.MaterializeResult(value=frame, data_version=dg.DataVersion(digest.hexdigest()))

@@ -1,25 +1,29 @@
 """Training data: SFT examples and preference pairs at both levels."""
 
+from functools import partial
+
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, in_batch, rows, schema
+from autoif_assets.assets.common import about, accepted, in_batch, rows, schema, unread
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method import training
 from autoif_assets.resources import Recipe
+from autoif_assets.warehouse import Rows
+from autoif_assets.warehouse.io_manager import WarehouseResource
 
-_KEPT_QUERIES = accepted("filtered_queries", "prompt_id", "instruction_id", "query_id")
-_PROMPTS = rows("augmented_queries", "prompt_id", "prompt")
-_RESPONSES = accepted("responses", "response_id", "response")
+_PROMPTS_AND_RESPONSES = {
+    "kept": unread(accepted("filtered_queries", "prompt_id", "instruction_id", "query_id")),
+    "prompts": unread(rows("augmented_queries", "prompt_id", "prompt")),
+    "texts": unread(accepted("responses", "response_id", "response")),
+}
 
 
 @dg.asset(
     ins={
-        "kept": _KEPT_QUERIES,
-        "prompts": _PROMPTS,
-        "texts": _RESPONSES,
-        "verdicts": accepted("response_verdicts", "response_id", "pass_rate"),
-        "scores": accepted("response_scores", "response_id", "prompt_id", "score"),
+        **_PROMPTS_AND_RESPONSES,
+        "verdicts": unread(accepted("response_verdicts", "response_id", "pass_rate")),
+        "scores": unread(accepted("response_scores", "response_id", "prompt_id", "score")),
     },
     partitions_def=BATCHES,
     group_name="training",
@@ -29,14 +33,20 @@ _RESPONSES = accepted("responses", "response_id", "response")
 )
 def sft_examples(
     context: dg.AssetExecutionContext,
-    kept: pl.DataFrame,
-    prompts: pl.DataFrame,
-    texts: pl.DataFrame,
-    verdicts: pl.DataFrame,
-    scores: pl.DataFrame,
-) -> pl.DataFrame:
-    examples = training.sft_examples(kept, prompts, texts, verdicts, scores)
-    return in_batch(examples, context.partition_key)
+    kept: Rows,
+    prompts: Rows,
+    texts: Rows,
+    verdicts: Rows,
+    scores: Rows,
+    warehouse: WarehouseResource,
+) -> dg.MaterializeResult[None]:
+    parts = warehouse.open(context.log.info).read_parts(
+        kept, prompts, texts, verdicts, scores, on="instruction_id"
+    )
+    batch = context.partition_key
+    return warehouse.store(
+        context, (in_batch(training.sft_examples(*part), batch) for part in parts)
+    )
 
 
 @dg.asset(
@@ -65,13 +75,11 @@ def instruction_preference_pairs(
 
 @dg.asset(
     ins={
-        "kept": _KEPT_QUERIES,
-        "prompts": _PROMPTS,
-        "texts": _RESPONSES,
-        "verdicts": rows(
-            "response_verdicts", "response_id", "prompt_id", "passed", "pass_rate", "reason"
+        **_PROMPTS_AND_RESPONSES,
+        "verdicts": unread(
+            rows("response_verdicts", "response_id", "prompt_id", "passed", "pass_rate", "reason")
         ),
-        "scores": accepted("response_scores", "response_id"),
+        "scores": unread(accepted("response_scores", "response_id")),
     },
     partitions_def=BATCHES,
     group_name="training",
@@ -81,22 +89,26 @@ def instruction_preference_pairs(
 )
 def query_preference_pairs(
     context: dg.AssetExecutionContext,
-    kept: pl.DataFrame,
-    prompts: pl.DataFrame,
-    texts: pl.DataFrame,
-    verdicts: pl.DataFrame,
-    scores: pl.DataFrame,
+    kept: Rows,
+    prompts: Rows,
+    texts: Rows,
+    verdicts: Rows,
+    scores: Rows,
     recipe: Recipe,
-) -> pl.DataFrame:
+    warehouse: WarehouseResource,
+) -> dg.MaterializeResult[None]:
     batch = context.partition_key
-    pairs = training.query_pairs(kept, prompts, texts, verdicts, scores, recipe.numbers(), batch)
-    return in_batch(pairs, batch)
+    pair = partial(training.query_pairs, profile=recipe.numbers(), batch=batch)
+    parts = warehouse.open(context.log.info).read_parts(
+        kept, prompts, texts, verdicts, scores, on="instruction_id"
+    )
+    return warehouse.store(context, (in_batch(pair(*part), batch) for part in parts))
 
 
 @dg.asset(
     ins={
-        "instruction_level": rows("instruction_preference_pairs"),
-        "query_level": rows("query_preference_pairs"),
+        "instruction_level": unread(rows("instruction_preference_pairs")),
+        "query_level": unread(rows("query_preference_pairs")),
     },
     partitions_def=BATCHES,
     group_name="training",
@@ -106,8 +118,15 @@ def query_preference_pairs(
 )
 def preference_pairs(
     context: dg.AssetExecutionContext,
-    instruction_level: pl.DataFrame,
-    query_level: pl.DataFrame,
-) -> pl.DataFrame:
-    pairs = training.gather_pairs([("instruction", instruction_level), ("query", query_level)])
-    return in_batch(pairs, context.partition_key)
+    instruction_level: Rows,
+    query_level: Rows,
+    warehouse: WarehouseResource,
+) -> dg.MaterializeResult[None]:
+    parts = warehouse.open(context.log.info).read_parts(
+        instruction_level, query_level, on="instruction_id"
+    )
+    pairs = (
+        training.gather_pairs([("instruction", instructions), ("query", queries)])
+        for instructions, queries in parts
+    )
+    return warehouse.store(context, (in_batch(part, context.partition_key) for part in pairs))

@@ -12,7 +12,7 @@ from autoif_assets.method.verifiers import (
     verifier_runs,
 )
 from autoif_assets.resources import Recipe, SandboxResource, Supervision
-from autoif_assets.sandbox import canonical_source, static_check
+from autoif_assets.sandbox import canonical_source
 
 
 @dg.multi_asset(
@@ -30,6 +30,7 @@ def verifier_generation(
     context: dg.AssetExecutionContext,
     instructions: pl.DataFrame,
     supervision: Supervision,
+    sandbox: SandboxResource,
     recipe: Recipe,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     numbers = recipe.numbers()
@@ -40,7 +41,7 @@ def verifier_generation(
             numbers,
             samples=numbers.verifiers_per_instruction,
         )
-    candidates, cases = parse_candidates(completions, static_check, canonical_source)
+    candidates, cases = parse_candidates(completions, sandbox.static_check, canonical_source)
     return in_batch(candidates, context.partition_key), in_batch(cases, context.partition_key)
 
 

@@ -42,15 +42,8 @@ def sft_examples(
         scores.select("response_id", "prompt_id", "score")
         .join(verdicts.select("response_id", "pass_rate"), on="response_id", maintain_order="left")
         .join(responses.select("response_id", "response"), on="response_id", maintain_order="left")
-        .join(
-            filtered_queries.select("prompt_id", "instruction_id", "query_id"),
-            on="prompt_id",
-            maintain_order="left",
-        )
-        .join(
-            augmented_queries.select("prompt_id", "prompt"), on="prompt_id", maintain_order="left"
-        )
     )
+    joined = _with_prompts(joined, filtered_queries, augmented_queries)
     return joined.select(
         id_series("sft", joined["response_id"]).alias("example_id"),
         "prompt_id",
@@ -154,18 +147,21 @@ def query_pairs(
             is_positive=pl.col("response_id").is_in(scores["response_id"].implode()),
         )
     )
-    return (
-        draw_pairs(candidates, "prompt_id", profile, batch)
-        .join(
-            filtered_queries.select("prompt_id", "instruction_id", "query_id"),
-            on="prompt_id",
-            maintain_order="left",
-        )
-        .join(
-            augmented_queries.select("prompt_id", "prompt"), on="prompt_id", maintain_order="left"
-        )
-        .select("pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *_PAIR_COLUMNS)
+    pairs = draw_pairs(candidates, "prompt_id", profile, batch)
+    return _with_prompts(pairs, filtered_queries, augmented_queries).select(
+        "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *_PAIR_COLUMNS
     )
+
+
+def _with_prompts(
+    rows: pl.DataFrame, filtered_queries: pl.DataFrame, augmented_queries: pl.DataFrame
+) -> pl.DataFrame:
+    """Add ``instruction_id``, ``query_id`` and ``prompt``; rows of other prompts go."""
+    return rows.join(
+        filtered_queries.select("prompt_id", "instruction_id", "query_id"),
+        on="prompt_id",
+        maintain_order="left",
+    ).join(augmented_queries.select("prompt_id", "prompt"), on="prompt_id", maintain_order="left")
 
 
 def draw_pairs(candidates: pl.DataFrame, group: str, profile: Profile, batch: str) -> pl.DataFrame:

@@ -9,8 +9,16 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.assets import ASSETS
-from autoif_assets.automation.jobs import BATCH_JOB
-from autoif_assets.resources import Inputs, LocalNLI, Recipe, SandboxResource, Supervision
+from autoif_assets.assets.checks import CHECKS
+from autoif_assets.resources import (
+    NLI,
+    BudgetResource,
+    Inputs,
+    Recipe,
+    RoleEndpoint,
+    SandboxResource,
+    Supervision,
+)
 from autoif_assets.simulator import Simulator
 from autoif_assets.warehouse import (
     TABLES,
@@ -29,7 +37,10 @@ SMALL: dict[str, Any] = {
 }
 
 # What a call cost differs between two runs; what was asked and answered must not.
-COST = ("attempts", "latency_s", "started_at", "finished_at", "base_url", "cached_tokens")
+COST = (
+    *("attempts", "latency_s", "queue_wait_s", "cost", "cached_tokens"),
+    *("started_at", "finished_at", "base_url"),
+)
 
 
 def run_batch(
@@ -43,6 +54,7 @@ def run_batch(
     inputs: Inputs | None = None,
     model: str = "autoif-simulator",
     only: str | None = None,
+    resources: dict[str, dict[str, Any]] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise one batch.
 
@@ -56,19 +68,29 @@ def run_batch(
         inputs: The user's files.
         model: Name of the served model.
         only: The one asset to materialise; all if None.
+        resources: What the run's configuration says of resources, by their names.
     """
-    warehouse = WarehouseResource(data_dir=str(data))
+    warehouse = WarehouseResource.configure_at_launch(data_dir=str(data))
+    budget = BudgetResource.configure_at_launch()
+    supervision = Supervision.configure_at_launch(
+        warehouse=warehouse, budget=budget, base_url=base_url, model=model
+    )
+    role = RoleEndpoint.configure_at_launch(supervision=supervision)
     defs = dg.Definitions(
         assets=ASSETS,
-        jobs=[BATCH_JOB],
+        asset_checks=CHECKS,
+        jobs=[dg.define_asset_job("batch", dg.AssetSelection.all())],
         resources={
             "warehouse": warehouse,
-            "io_manager": WarehouseIOManager(warehouse=warehouse),
+            "io_manager": WarehouseIOManager.configure_at_launch(warehouse=warehouse),
             "inputs": inputs or Inputs(),
             "recipe": Recipe(profile=profile, overrides=SMALL | (overrides or {})),
             "sandbox": SandboxResource(),
-            "nli": LocalNLI(),
-            "supervision": Supervision(warehouse=warehouse, base_url=base_url, model=model),
+            "budget": budget,
+            "supervision": supervision,
+            "responder": role,
+            "judge": role,
+            "nli": NLI.configure_at_launch(supervision=supervision),
         },
     )
     with dg.DagsterInstance.ephemeral() as instance:
@@ -78,7 +100,12 @@ def run_batch(
             instance=instance,
             raise_on_error=False,
             asset_selection=None if only is None else [dg.AssetKey(only)],
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={
+                "resources": {
+                    name: {"config": config} for name, config in (resources or {}).items()
+                },
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
         )
 
 
@@ -99,12 +126,12 @@ def differing(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFrame]) -> l
 
 
 def exports(data: Path) -> dict[str, bytes]:
-    """Return every exported file by its path."""
+    """Return every exported file by its path; not the report, which tells times."""
     folder = data / "exports"
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != "report.html"
     }
 
 

@@ -113,9 +113,9 @@ def judge(
     area[0] = wire.LOADING
     try:
         call[0] = _LOAD - index
-        # A process for one verifier needs no copy, which would touch (and so copy) 80 pages.
-        builtins = settings.builtins if layout.sources == 1 else settings.builtins.copy()
-        evaluate = load(source, builtins)
+        # Neighbours of share mode have one dictionary: what may share cannot reach it, and a copy
+        # would write to, and so duplicate, 80 pages.
+        evaluate = load(source, settings.builtins)
         call[0] = _IDLE
     except BaseException as error:
         call[0] = _IDLE

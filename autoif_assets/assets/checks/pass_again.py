@@ -1,0 +1,75 @@
+"""Executed again, what should pass passes, and what should fail passes nothing."""
+
+import dagster as dg
+
+from autoif_assets.assets.checks.common import Found, Look, look, result
+from autoif_assets.method.checks import contradicted
+from autoif_assets.method.profile import Threshold
+from autoif_assets.method.verifiers import verifier_runs
+from autoif_assets.resources import Recipe, SandboxResource
+from autoif_assets.warehouse.io_manager import WarehouseResource
+from autoif_assets.warehouse.quality import sampled_texts, verifiers_of
+from autoif_assets.warehouse.tables import TABLES, Table
+
+SAMPLE = 50
+
+# A table, the column that shall pass, that which shall not, and the recipe's bound.
+_TEXTS = (
+    ("sft_examples", "response", None, "response_pass_rate"),
+    ("instruction_preference_pairs", "chosen", "rejected", "chosen_pass_rate"),
+    ("query_preference_pairs", "chosen", "rejected", "chosen_pass_rate"),
+)
+
+
+def _pass_again(
+    table: Table, passing: str, failing: str | None, bound: str
+) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table.name,
+        name="pass_again",
+        description=f"Executed again on {SAMPLE} rows, the verifiers let {passing} pass"
+        + (f", and none of them {failing}." if failing else "."),
+        blocking=True,
+    )
+    def pass_again(
+        context: dg.AssetCheckExecutionContext,
+        warehouse: WarehouseResource,
+        sandbox: SandboxResource,
+        recipe: Recipe,
+    ) -> dg.AssetCheckResult:
+        rows = look(context, warehouse)
+        found = _find(table, (passing, failing), recipe.numbers().bound(bound), rows, sandbox)
+        return result(found, blocking=True)
+
+    return pass_again
+
+
+def _find(
+    table: Table,
+    sides: tuple[str, str | None],
+    bound: Threshold,
+    rows: Look,
+    sandbox: SandboxResource,
+) -> Found:
+    texts = rows.rows(sampled_texts(table, *sides, SAMPLE, rows.slices))
+    if not texts.height:
+        return Found([], {"texts": 0, "contradicted": 0})
+    runs = verifier_runs(rows.rows(verifiers_of(texts["instruction_id"].unique().to_list())), texts)
+    with sandbox.session(None) as session:
+        outcomes = session.run(runs)
+    wrong = contradicted(texts, outcomes, bound)
+    sentences = []
+    if wrong.height:
+        first = wrong.row(0, named=True)
+        expected = f"{bound}" if first["passes"] else "none"
+        sentences.append(
+            f"{wrong.height} of {texts.height} texts, executed again, do not do what they are "
+            f"there for: {first['input_id']} passed {first['passed']} of "
+            f"{first['passed'] + first['failed']} verdicts, and should pass {expected}. If the "
+            f"recipe changed, materialize the batch again from response_verdicts and verifiers "
+            f"on; otherwise see whether its verifiers give other answers at other times."
+        )
+    return Found(sentences, {"texts": texts.height, "contradicted": wrong.height})
+
+
+PASS_AGAIN = [_pass_again(TABLES[name], *rest) for name, *rest in _TEXTS]

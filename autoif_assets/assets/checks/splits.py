@@ -1,0 +1,38 @@
+"""Nothing that is trained on is evaluated on."""
+
+import dagster as dg
+
+from autoif_assets.assets.checks.common import Found, Look, look, result
+from autoif_assets.datasets import PREFERENCE, SFT, DatasetKind
+from autoif_assets.warehouse.io_manager import WarehouseResource
+from autoif_assets.warehouse.quality import in_both_splits
+
+
+def _splits(kind: DatasetKind) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=f"{kind.name}_dataset",
+        name="splits",
+        description="No instruction and no prompt is in both splits.",
+        blocking=True,
+    )
+    def splits(
+        context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
+    ) -> dg.AssetCheckResult:
+        return result(_find(kind, look(context, warehouse)), blocking=True)
+
+    return splits
+
+
+def _find(kind: DatasetKind, rows: Look) -> Found:
+    instructions, prompts, example = rows.rows(in_both_splits(kind.name)).row(0)
+    wrong = (
+        f"{instructions} instructions and {prompts} prompts are in both splits, such as "
+        f"{example!r}: do not train on these files; materialize this asset again."
+    )
+    return Found(
+        [wrong] if instructions or prompts else [],
+        {"instructions in both": instructions, "prompts in both": prompts},
+    )
+
+
+SPLITS = [_splits(kind) for kind in (SFT, PREFERENCE)]

@@ -1,0 +1,91 @@
+"""Code versions: what each asset's rows depend on besides its inputs.
+
+Dagster marks an asset stale when its code version is no longer the one it was made with, so that
+editing a prompt, a rule or the recipe marks exactly what it concerns, and what lies downstream.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from autoif_assets.automation.code_versions import code_version
+from autoif_assets.method import (
+    augmentation,
+    back_translation,
+    completions,
+    gates,
+    instructions,
+    parsing,
+    responses,
+    text,
+    training,
+    verifiers,
+)
+from autoif_assets.resources import profile_from_environment
+
+_MODEL = (completions, gates, parsing)
+_VERIFIERS: Mapping[str, Any] = {
+    "prompts": ["verifier"],
+    "rules": [*_MODEL, verifiers],
+    "numbers": ["seed", "verifiers_per_instruction", "verifier_temperature", "verifier_max_tokens"],
+}
+_CROSS_VALIDATION: Mapping[str, Any] = {
+    "rules": [gates, verifiers],
+    "numbers": ["min_verifiers", "min_cases", "case_agreement", "verifier_agreement"],
+}
+_PAIRS: Mapping[str, Any] = {
+    "rules": [gates, training],
+    "numbers": ["seed", "chosen_pass_rate", "chosen_per_prompt", "rejected_per_prompt"],
+}
+_EXPORT: Mapping[str, Any] = {"numbers": ["seed", "eval_share"]}
+
+DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
+    "seed_instructions": {},
+    "seed_queries": {"numbers": ["query_min_chars", "query_max_chars"]},
+    "augmented_instructions": {
+        "prompts": ["self_instruct"],
+        "rules": [*_MODEL, instructions, text],
+        "numbers": [
+            *("seed", "instructions_per_batch", "instructions_per_call", "seeds_per_batch"),
+            *("seed_examples_per_call", "self_instruct_temperature", "self_instruct_max_tokens"),
+        ],
+    },
+    "verifier_candidates": _VERIFIERS,
+    "test_cases": _VERIFIERS,
+    "verifiers": _CROSS_VALIDATION,
+    "verifier_cases": _CROSS_VALIDATION,
+    "back_translations": {
+        "prompts": ["back_translation", "nli"],
+        "rules": [*_MODEL, back_translation],
+        "numbers": [
+            *("seed", "back_translations_per_instruction", "back_translation_temperature"),
+            *("back_translation_max_tokens", "nli_temperature", "nli_max_tokens"),
+        ],
+    },
+    "verified_instructions": {"rules": [gates, back_translation]},
+    "augmented_queries": {
+        "rules": [augmentation],
+        "numbers": ["seed", "queries_per_instruction"],
+    },
+    "responses": {
+        "prompts": ["response"],
+        "rules": [*_MODEL, responses],
+        "numbers": ["seed", "responses_per_prompt", "response_temperature", "response_max_tokens"],
+    },
+    "response_verdicts": {"rules": [gates, responses], "numbers": ["response_pass_rate"]},
+    "response_scores": {
+        "prompts": ["score"],
+        "rules": [*_MODEL, responses],
+        "numbers": ["seed", "min_score", "score_temperature", "score_max_tokens"],
+    },
+    "filtered_queries": {"rules": [gates, responses]},
+    "sft_examples": {"rules": [training]},
+    "instruction_preference_pairs": _PAIRS,
+    "query_preference_pairs": _PAIRS,
+    "preference_pairs": {"rules": [training]},
+    "sft_dataset": _EXPORT,
+    "preference_dataset": _EXPORT,
+    "report": {},
+}
+
+_PROFILE = profile_from_environment()
+CODE_VERSIONS = {name: code_version(_PROFILE, **parts) for name, parts in DEPENDS_ON.items()}

@@ -1,0 +1,25 @@
+"""Sensors: the exports follow the batches."""
+
+import dagster as dg
+
+# Made again when a batch's training data has changed since. Not held up by other batches that are
+# being made: with one always under way the exports would never be.
+FOLLOW_BATCHES = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.in_progress()
+)
+
+# The report reads every stage, and would otherwise be made again with each.
+FOLLOW_EXPORTS = (
+    dg.AutomationCondition.any_deps_updated()
+    .allow(dg.AssetSelection.assets("sft_dataset", "preference_dataset"))
+    .since_last_handled()
+    & ~dg.AutomationCondition.in_progress()
+)
+
+exports_follow_batches = dg.AutomationConditionSensorDefinition(
+    "exports_follow_batches",
+    target=dg.AssetSelection.groups("exports"),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Makes the exports again when the training data of a batch has changed.",
+)

@@ -1,0 +1,39 @@
+"""`autoif`: what a person types. Thin wrappers; imports wait until a command needs them."""
+
+import click
+
+from autoif_assets.cli.batches import batch, grow
+from autoif_assets.cli.data import journal, publish
+from autoif_assets.cli.demos import demo, demo_llm
+from autoif_assets.cli.dev import dev
+from autoif_assets.cli.doctor import doctor
+from autoif_assets.cli.exporting import export
+from autoif_assets.cli.history import history
+from autoif_assets.cli.runs import run
+from autoif_assets.cli.servers import local_model, serve, simulate
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"show_default": True})
+def main() -> None:
+    """Verified instruction-following data, made by an LLM and checked by execution."""
+
+
+for command in (
+    run,
+    demo,
+    demo_llm,
+    local_model,
+    serve,
+    simulate,
+    batch,
+    grow,
+    dev,
+    doctor,
+    publish,
+    journal,
+    history,
+    export,
+):
+    main.add_command(command)

@@ -1,0 +1,5 @@
+"""`python -m autoif_assets.cli`."""
+
+from autoif_assets.cli import main
+
+main()

@@ -1,0 +1,132 @@
+"""`autoif batch` and `autoif grow`: the units of generation, retry and backfill."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from autoif_assets.cli.home import data_dir, prepare_home
+
+
+@click.group()
+def batch() -> None:
+    """Batches: the units of generation, retry and backfill."""
+
+
+@batch.command("add")
+@click.argument("keys", nargs=-1)
+@click.option("--count", default=0, help="Add so many new batches, numbered from the next free.")
+def batch_add(keys: tuple[str, ...], count: int) -> None:
+    """Register batches, to be materialised from the UI, by a schedule or by `autoif run`."""
+    prepare_home()
+    import dagster as dg
+
+    from autoif_assets.automation.partitions import BATCHES
+
+    if not keys and count < 1:
+        raise click.UsageError("Name the batches to add, or say --count N.")
+    for key in keys:
+        if "," in key or not key.strip():
+            raise click.ClickException(
+                f"{key!r} cannot be a batch: Dagster's backfills split keys at commas."
+            )
+    with dg.DagsterInstance.get() as instance:
+        known = instance.get_dynamic_partitions(str(BATCHES.name))
+        instance.add_dynamic_partitions(
+            str(BATCHES.name), [*keys, *new_keys([*known, *keys], count)]
+        )
+        click.echo("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
+
+
+def new_keys(known: list[str], count: int) -> list[str]:
+    """Return ``count`` keys ``batch-<number>`` above every number in use."""
+    numbers = [int(key[6:]) for key in known if key.startswith("batch-") and key[6:].isdecimal()]
+    first = max(numbers, default=0) + 1
+    return [f"batch-{number}" for number in range(first, first + count)]
+
+
+@batch.command("list")
+def batch_list() -> None:
+    """Say of every batch what it lacks and why, and which are parked after repeated failures."""
+    prepare_home()
+    import dagster as dg
+
+    from autoif_assets.automation.history import batch_states
+    from autoif_assets.automation.partitions import BATCHES
+    from autoif_assets.automation.schedules import ATTEMPTS
+    from autoif_assets.definitions import defs
+
+    graph = defs.get_repository_def().asset_graph
+    with dg.DagsterInstance.get() as instance:
+        keys = instance.get_dynamic_partitions(str(BATCHES.name))
+        for state in batch_states(instance, graph, keys, ATTEMPTS):
+            if state.busy:
+                words = "is being made"
+            elif not state.lacking:
+                words = "complete"
+            else:
+                asset, why = next(iter(state.lacking.items()))
+                words = f"lacks {len(state.lacking)} assets, first {asset} ({why})"
+            if state.parked:
+                words += f"; parked, its last {ATTEMPTS} runs failed: {state.parked}"
+            click.echo(f"{state.batch}: {words}")
+
+
+@click.command()
+@click.option("--sft", required=True, type=click.IntRange(1), help="SFT examples wanted in all.")
+@click.option("--dry-run", is_flag=True, help="Say how many batches are missing, and no more.")
+def grow(sft: int, dry_run: bool) -> None:
+    """Add and request as many batches as the yields so far say are missing."""
+    prepare_home()
+    import dagster as dg
+
+    from autoif_assets.automation.partitions import BATCHES
+    from autoif_assets.method.growth import batches_missing
+    from autoif_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(data_dir())
+    yields: list[int] = []
+    if warehouse.path.exists():
+        yields = warehouse.query(
+            "SELECT count(example_id) AS examples"
+            " FROM (SELECT DISTINCT batch FROM autoif.responses)"
+            " LEFT JOIN autoif.sft_examples USING (batch) GROUP BY batch ORDER BY batch"
+        )["examples"].to_list()
+    with dg.DagsterInstance.get() as instance:
+        known = list(instance.get_dynamic_partitions(str(BATCHES.name)))
+        unmade = len(known) - len(yields)
+        try:
+            missing = batches_missing(sft, yields, unmade)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from None
+        click.echo(
+            f"{sum(yields)} SFT examples in {len(yields)} batches, {unmade} batches registered and "
+            f"not made; {missing} more are needed for {sft}."
+        )
+        if dry_run or not missing:
+            return
+        keys = new_keys(known, missing)
+        instance.add_dynamic_partitions(str(BATCHES.name), keys)
+        request(keys)
+    click.echo(f"Requested {', '.join(keys)}. The daemon of `autoif dev` runs them.")
+
+
+def request(keys: list[str]) -> None:
+    """Put one run for each batch into Dagster's queue.
+
+    Raises:
+        click.ClickException: Dagster did not take them.
+    """
+    program = Path(sys.executable).parent / "dagster"
+    done = subprocess.run(
+        [
+            *(program, "job", "backfill", "--noprompt", "-m", "autoif_assets.definitions"),
+            *("-j", "batch", "--partitions", ",".join(keys)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise click.ClickException(f"Dagster did not take the runs: {' '.join(last)}")

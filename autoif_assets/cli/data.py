@@ -1,0 +1,93 @@
+"""Commands on the data folder."""
+
+from pathlib import Path
+
+import click
+
+from autoif_assets.cli.home import data_dir, older_than
+
+
+@click.command()
+def publish() -> None:
+    """Refresh the copy of the database that people read."""
+    from autoif_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(data_dir())
+    warehouse.publish()
+    click.echo(warehouse.published_path)
+
+
+@click.group()
+def journal() -> None:
+    """Journals of model calls: what spares a rerun from paying again."""
+
+
+@journal.command("prune")
+@older_than("Journals that were last written longer ago.")
+@click.option("--asset", help="Only the journals of this asset.")
+@click.option("--batch", help="Only the journals of this batch.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+def journal_prune(days: float, asset: str | None, batch: str | None, dry_run: bool) -> None:
+    """Remove old journals whose calls are in the table llm_calls.
+
+    The calls stay in the table. A rerun of such a batch asks the model for them again.
+    """
+    from autoif_assets.endpoint import EndpointError, prune_journals
+
+    folder, older_than_s = data_dir() / "journals", days * 86400
+    try:
+        old = prune_journals(folder, older_than_s, dry_run=True, asset=asset, batch=batch)
+        places = sorted({(one.asset, one.batch) for one in old})
+        removed = []
+        for place in places:
+            if lacking := _calls_not_in_table(folder, *place):
+                click.echo(
+                    f"kept     {' '.join(place)}: {lacking} of its calls are not in llm_calls. "
+                    "Run this batch again, which loads them."
+                )
+            else:
+                removed += prune_journals(
+                    folder, older_than_s, dry_run, asset=place[0], batch=place[1]
+                )
+    except EndpointError as error:
+        raise click.ClickException(str(error)) from None
+    for one in removed:
+        click.echo(f"{'old' if dry_run else 'removed':<9}{one.path} ({one.size / 1e6:.1f} MB)")
+    size = sum(one.size for one in removed) / 1e6
+    words = "would be removed" if dry_run else "removed"
+    click.echo(f"{len(removed)} journals, {size:.1f} MB, {words}.")
+
+
+@journal.command("compact")
+@click.option("--asset", help="Only the journals of this asset.")
+@click.option("--batch", help="Only the journals of this batch.")
+def journal_compact(asset: str | None, batch: str | None) -> None:
+    """Merge the journals of each asset and batch into one file; nothing in them is lost."""
+    from autoif_assets.endpoint import EndpointError, compact_journals
+
+    try:
+        compacted = compact_journals(data_dir() / "journals", asset, batch)
+    except EndpointError as error:
+        raise click.ClickException(str(error)) from None
+    for one in compacted:
+        click.echo(
+            f"{one.asset} {one.batch}: {one.files} files of {one.size_before / 1e6:.1f} MB are now "
+            f"{one.path} of {one.size / 1e6:.1f} MB"
+        )
+    click.echo(f"{len(compacted)} journals compacted.")
+
+
+def _calls_not_in_table(folder: Path, asset: str, batch: str) -> int:
+    """Count the calls whose last answer in the journals has not reached the table."""
+    import polars as pl
+
+    from autoif_assets.endpoint import llm_calls
+    from autoif_assets.warehouse import Warehouse
+
+    journaled = llm_calls(folder, asset, batch).select("call_id", "finished_at")
+    loaded = Warehouse(data_dir()).read(
+        "llm_calls", {"asset": asset, "batch": batch}, columns=["call_id", "finished_at"]
+    )
+    known = journaled.join(loaded, on="call_id", suffix="_loaded")
+    current = known.filter(pl.col("finished_at") <= pl.col("finished_at_loaded")).height
+    return journaled.height - current

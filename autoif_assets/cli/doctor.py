@@ -1,0 +1,100 @@
+"""`autoif doctor`: what works here."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from autoif_assets.cli.home import data_dir
+
+if TYPE_CHECKING:
+    from autoif_assets.endpoint.checks import EndpointReport
+    from autoif_assets.resources.settings import EndpointSettings
+
+_ROLES = ("supervision", "responder", "judge", "nli", "policy")
+
+
+@click.command()
+def doctor() -> None:
+    """Say what works here: confinement of verifiers, the models' endpoints, the data folder."""
+    from autoif_assets.sandbox import confinement
+
+    report = confinement()
+    _say("sandbox", *str(report).splitlines())
+    sound = _check_endpoints() and report.level != "none"
+    _say("data", str(data_dir()))
+    sys.exit(0 if sound else 1)
+
+
+def _check_endpoints() -> bool:
+    """Check the endpoint of every role, each once; return whether all can be used."""
+    from autoif_assets.endpoint.checks import check_endpoint
+
+    sound = True
+    settings, local_nli = _settings()
+    shown: dict[tuple[str, str, str], str] = {}
+    for role in _ROLES:
+        own = settings[role]
+        key = (own.base_url, own.model, own.api_key_variable)
+        if role == "nli" and local_nli is not None:
+            _say(role, f"{local_nli}, a local model (AUTOIF_NLI)")
+        elif key in shown:
+            _say(role, f"as {shown[key]}")
+        else:
+            report = check_endpoint(own.base_url, own.model, own.api_key)
+            _say(role, *_lines(report, own, role))
+            shown[key] = role
+            sound &= report.problem is None
+    return sound
+
+
+def _settings() -> tuple[dict[str, "EndpointSettings"], str | None]:
+    """Return how each role is asked in a run, and the local NLI model where one labels."""
+    import dagster as dg
+
+    from autoif_assets.nli import DEFAULT_MODEL
+    from autoif_assets.resources import from_environment
+
+    try:
+        with dg.build_resources(from_environment()) as resources:
+            settings = {role: getattr(resources, role).settings() for role in _ROLES}
+            nli = resources.nli
+            return settings, (nli.model or DEFAULT_MODEL) if nli.by == "transformers" else None
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _lines(report: "EndpointReport", own: "EndpointSettings", role: str) -> list[str]:
+    lines = [f"{report.model or 'no model'} at {report.base_url or 'no URL'}"]
+    variable = own.api_key_variable
+    key = f"{variable} is {'set' if os.environ.get(variable) else 'not set'}"
+    lines.append(f"key: {key if variable else 'none, as the host is not the one of supervision'}")
+    if report.problem is not None:
+        prefix = "AUTOIF" if role == "supervision" else f"AUTOIF_{role.upper()}"
+        advice = (
+            f"Set {prefix}_BASE_URL, {prefix}_MODEL and, for servers with keys, {prefix}_API_KEY."
+        )
+        return [*lines, f"NOT USABLE: {report.problem}", advice]
+    thoughts = ", after thoughts of its own" if report.reasons else ""
+    lines.append(f"answers: {report.answer!r} in {report.latency_s or 0:.2f} s{thoughts}")
+    length = f"{report.context_length} tokens" if report.context_length else "the server names none"
+    lines.append(f"context: {length}")
+    many, schema = report.many, report.schema
+    if many is not None:
+        form = "one request for n completions" if many.works else "one request a completion"
+        lines.append(f"several completions: {form} ({many.words})")
+    if schema is not None:
+        form = "plain text, read leniently" if schema.works is False else "JSON by schema"
+        lines.append(f"structured answers: {form} ({schema.words})")
+    lines.append(
+        f"metrics: {', '.join(report.signals)}"
+        if report.signals
+        else "metrics: none of vLLM's; answers' latency and errors set the pace"
+    )
+    return [*lines, f"in flight: at most {own.max_concurrency} requests"]
+
+
+def _say(topic: str, *lines: str) -> None:
+    for number, line in enumerate(lines):
+        click.echo(f"{'' if number else topic:<13}{line}")

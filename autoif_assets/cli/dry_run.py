@@ -1,0 +1,166 @@
+"""`autoif run --dry-run`: what a batch will ask and cost, before it asks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import click
+import polars as pl
+
+from autoif_assets.cli.home import data_dir
+from autoif_assets.method.estimate import Yields, estimate
+
+# The resource whose endpoint is asked in each role.
+_ENDPOINTS = {
+    "self_instruct": "supervision",
+    "verifier": "supervision",
+    "back_translation": "supervision",
+    "nli": "nli",
+    "response": "responder",
+    "score": "judge",
+}
+
+_SHARES = """
+SELECT
+    (SELECT count(*) FILTER (status = 'accepted') / count(*) FROM autoif.augmented_instructions
+        WHERE origin = 'self_instruct' AND reason IS DISTINCT FROM 'over_limit') AS rewrites,
+    (SELECT count(*) FROM autoif.verifiers WHERE status = 'accepted')
+        / (SELECT count(*) FROM autoif.verifier_candidates) AS verifiers,
+    (SELECT count(*) FILTER (status = 'accepted') / count(*) FROM autoif.verified_instructions)
+        AS verified,
+    (SELECT count(*) FROM autoif.response_verdicts WHERE status = 'accepted')
+        / (SELECT count(*) FROM autoif.responses) AS passing,
+    (SELECT sum(length(prompt)) / sum(prompt_tokens) FROM autoif.llm_calls
+        WHERE prompt_tokens IS NOT NULL) AS chars_per_token
+"""
+# Self-instruct writes many instructions in a completion; what is counted is one of them.
+_TOKENS = """
+SELECT role, sum(completion_tokens) / if(role = 'self_instruct',
+    (SELECT count(*) FROM autoif.augmented_instructions WHERE origin = 'self_instruct'),
+    sum(len(completions))) AS tokens
+FROM (
+    SELECT *, CASE asset
+        WHEN 'augmented_instructions' THEN 'self_instruct'
+        WHEN 'verifier_generation' THEN 'verifier'
+        WHEN 'back_translations' THEN
+            if(request ->> '$.schema' IS NULL, 'back_translation', 'nli')
+        WHEN 'responses' THEN 'response'
+        WHEN 'response_scores' THEN 'score'
+    END AS role
+    FROM autoif.llm_calls
+)
+WHERE role IS NOT NULL AND completion_tokens IS NOT NULL
+GROUP BY role
+"""
+
+
+def measured_yields() -> tuple[Yields, list[str]]:
+    """Return the yields of the batches in the data folder, and the names of those it lacks.
+
+    What no batch has measured keeps its assumed value.
+    """
+    from autoif_assets.warehouse import Warehouse
+
+    assumed = Yields()
+    warehouse = Warehouse(data_dir())
+    shares: dict[str, Any] = {}
+    tokens: dict[str, float] = {}
+    if warehouse.path.exists():
+        # Nothing divided by nothing is NaN.
+        found = warehouse.query(_SHARES).fill_nan(None).row(0, named=True)
+        shares = {name: value for name, value in found.items() if value is not None}
+        per_role = warehouse.query(_TOKENS).fill_nan(None).drop_nulls()
+        tokens = dict(per_role.filter(pl.col("tokens").is_finite()).iter_rows())
+    lacking = [
+        name for name in ("rewrites", "verifiers", "verified", "passing") if name not in shares
+    ]
+    lacking += [f"{role} tokens" for role in _ENDPOINTS if role not in tokens]
+    lacking += [] if "chars_per_token" in shares else ["characters per token"]
+    completion_tokens = {**assumed.completion_tokens, **tokens}
+    return replace(assumed, **shares, completion_tokens=completion_tokens), lacking
+
+
+def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
+    """Print the requests, tokens and cost that a batch is expected to take; nothing is sent.
+
+    Args:
+        batch: Key of the batch.
+        config: The run's configuration of the resources.
+    """
+    import dagster as dg
+
+    from autoif_assets.resources import from_environment
+
+    yields, lacking = measured_yields()
+    elsewhere, held = _known(batch)
+    with dg.build_resources(from_environment(), resource_config=dict(config)) as resources:
+        endpoints = {role: getattr(resources, name).settings() for role, name in _ENDPOINTS.items()}
+        numbers = resources.recipe.numbers()
+        numbers = numbers.model_copy(
+            update={
+                f"{role}_max_tokens": settings.max_tokens
+                for role, settings in endpoints.items()
+                if settings.max_tokens is not None
+            }
+        )
+        seeds = resources.inputs.seed_instructions().filter(status="accepted")
+        queries = resources.inputs.seed_queries(numbers).filter(status="accepted")
+        local_nli = resources.nli.by == "transformers"
+    fresh = seeds.filter(~pl.col("instruction_id").is_in(elsewhere.implode())).height
+    table = estimate(numbers, seeds, fresh, queries, yields, nli=not local_nli)
+
+    click.echo(
+        f"{'':<18}{'model':<24}{'requests':>10}{'completions':>13}{'prompt tokens':>15}"
+        f"{'completion tokens':>19}{'at most':>13}{'cost':>10}{'cost at most':>14}"
+    )
+    sums = [0.0] * 7
+    for role, *counts in table.iter_rows():
+        settings = endpoints[role]
+        requests, completions, prompt, completion, most = counts
+        costs = [
+            (prompt * settings.price_prompt + tokens * settings.price_completion) / 1e6
+            for tokens in (completion, most)
+        ]
+        row = [requests, completions, prompt, completion, most, *costs]
+        sums = [total + value for total, value in zip(sums, row, strict=True)]
+        _print_row(role, settings.model, row)
+    _print_row("all", "", sums)
+    click.echo(
+        "\nA request brings all completions of its prompt (n); a server that refuses n gets one "
+        "request a completion and reads the prompt as often. `at most`: every completion as long "
+        "as max_tokens allows. Prompts that the server has cached may cost less."
+    )
+    if lacking:
+        click.echo(f"Assumed, since no batch here has measured it: {', '.join(lacking)}.")
+    click.echo(
+        f"Yields: {yields.rewrites:.0%} of the rewrites accepted, {yields.verifiers:.0%} of the "
+        f"verifiers, {yields.verified:.0%} of the instructions verified, {yields.passing:.0%} of "
+        f"the responses judged; {yields.chars_per_token:.1f} characters a token."
+    )
+    if held:
+        click.echo(f"{held} calls of batch {batch!r} are there already and are not asked again.")
+    click.echo("Nothing was sent.")
+
+
+def _print_row(role: str, model: str, row: list[float]) -> None:
+    requests, completions, prompt, completion, most, cost, most_cost = row
+    click.echo(
+        f"{role:<18}{model[:23]:<24}{requests:>10,.0f}{completions:>13,.0f}{prompt:>15,.0f}"
+        f"{completion:>19,.0f}{most:>13,.0f}{cost:>10,.2f}{most_cost:>14,.2f}"
+    )
+
+
+def _known(batch: str) -> tuple[pl.Series, int]:
+    """Return the ids of instructions that other batches carry, and the calls of this one."""
+    from autoif_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(data_dir())
+    if not warehouse.path.exists():
+        return pl.Series(dtype=pl.String), 0
+    elsewhere = warehouse.query(
+        "SELECT instruction_id FROM autoif.augmented_instructions"
+        " WHERE status = 'accepted' AND batch <> ?",
+        [batch],
+    )
+    held = warehouse.query("SELECT count(*) FROM autoif.llm_calls WHERE batch = ?", [batch])
+    return elsewhere["instruction_id"], int(held.item())

@@ -1,0 +1,87 @@
+"""The folder of everything the project writes, and the Dagster home in it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+DEMO_MODEL = "autoif-simulator"
+
+
+def data_dir() -> Path:
+    """Return the folder of everything the project writes."""
+    return Path(os.environ.get("AUTOIF_DATA") or "data").absolute()
+
+
+def prepare_home() -> Path:
+    """Point DAGSTER_HOME at the data folder, unless the user has a home of their own."""
+    if named := os.environ.get("DAGSTER_HOME"):
+        return Path(named)
+    home = data_dir() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    settings = Path(__file__).parents[2] / "dagster.yaml"
+    link = home / "dagster.yaml"
+    if settings.exists() and not (link.exists() and link.samefile(settings)):
+        link.unlink(missing_ok=True)
+        link.symlink_to(settings)
+    os.environ["DAGSTER_HOME"] = str(home)
+    # Run workers start in another folder than the shell that set a relative AUTOIF_DATA.
+    os.environ["AUTOIF_DATA"] = str(data_dir())
+    return home
+
+
+def process_tags() -> dict[str, str]:
+    """Tell this process apart, in the tags of its runs."""
+    import socket
+
+    return {"autoif/host": socket.gethostname(), "autoif/pid": str(os.getpid())}
+
+
+def report_killed_runs(instance: "DagsterInstance") -> None:
+    """Mark runs of this command whose process is gone as failed.
+
+    Nobody watches them as the daemon watches its own: they would stay "started" for ever and hold
+    a place in the run queue.
+    """
+    import dagster as dg
+
+    running = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+        tags={"autoif/host": process_tags()["autoif/host"]},
+    )
+    for run in instance.get_runs(running):
+        if not Path(f"/proc/{run.tags['autoif/pid']}").exists():
+            instance.report_run_failed(run, "Its process is gone; it was killed.")
+            # Its places in pools, which the next run would wait for.
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def check_not_mixed(model: str) -> None:
+    """Refuse to put a real model's batches beside the demo's synthetic ones."""
+    from autoif_assets.warehouse import Warehouse
+
+    warehouse = Warehouse(data_dir())
+    if not warehouse.path.exists():
+        return
+    models = set(warehouse.query("SELECT DISTINCT model FROM autoif.llm_calls")["model"])
+    if models and (DEMO_MODEL in models) != (model == DEMO_MODEL):
+        kept = "the demo's synthetic data" if DEMO_MODEL in models else "real data"
+        raise click.ClickException(
+            f"{data_dir()} holds {kept}, and the exports hold all batches of a folder. "
+            "Set AUTOIF_DATA to another folder, or delete this one."
+        )
+
+
+def older_than(what: str) -> Callable[[Command], Command]:
+    """Return the option that says how many days old what a command removes is at least."""
+    return click.option(
+        "--older-than", "days", type=click.FloatRange(0), required=True, metavar="DAYS", help=what
+    )

@@ -1,0 +1,179 @@
+"""`autoif run`: one batch in this process."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoif_assets.cli.home import (
+    check_not_mixed,
+    data_dir,
+    prepare_home,
+    process_tags,
+    report_killed_runs,
+)
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+@click.command()
+@click.option("--batch", default="batch-1", help="Key of the batch; made if it is new.")
+@click.option("--profile", default=None, help="paper or authors_code.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Replace a number; repeatable."
+)
+@click.option("--refresh", is_flag=True, help="Ask the model anew for what the journals hold.")
+@click.option("--max-requests", type=click.IntRange(0), help="Stop before more HTTP requests.")
+@click.option("--max-tokens", type=click.IntRange(0), help="Stop before more tokens, in and out.")
+@click.option("--max-cost", type=click.FloatRange(0), help="Stop before it costs more.")
+@click.option("--serve", metavar="MODEL", help="Serve MODEL with vLLM while the run lasts.")
+@click.option("--dry-run", is_flag=True, help="Estimate requests, tokens and cost; send nothing.")
+def run(
+    batch: str,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    refresh: bool,
+    max_requests: int | None,
+    max_tokens: int | None,
+    max_cost: float | None,
+    serve: str | None,
+    dry_run: bool,
+) -> None:
+    """Materialise one batch, from the seeds to the exports, against AUTOIF_BASE_URL."""
+    caps = {"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost}
+    numbers = dict(map(parse_override, overrides))
+    config = resource_config(profile, numbers, refresh, caps, serve)
+    if dry_run:
+        from autoif_assets.cli.dry_run import print_estimate
+
+        print_estimate(batch, config)
+    else:
+        run_batch(batch, config)
+
+
+def resource_config(
+    profile: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    refresh: bool = False,
+    caps: Mapping[str, float | None] | None = None,
+    managed: str | None = None,
+) -> dict[str, Any]:
+    """Return what a run's configuration says of the resources, as far as it is given."""
+    from autoif_assets.resources import overrides_from_environment
+
+    # What a run's configuration says replaces the environment's overrides as a whole.
+    numbers = {**overrides_from_environment(), **overrides} if overrides else None
+    given: dict[str, dict[str, Any]] = {
+        "recipe": {"profile": profile, "overrides": numbers},
+        "supervision": {"refresh": refresh or None, "managed": managed},
+        "budget": dict(caps or {}),
+    }
+    return {
+        resource: {"config": {name: value for name, value in fields.items() if value is not None}}
+        for resource, fields in given.items()
+    }
+
+
+def run_batch(batch: str, config: Mapping[str, Any]) -> None:
+    """Make one batch and then the exports in this process, and print what came of it.
+
+    Args:
+        batch: Key of the batch.
+        config: See `resource_config`.
+    """
+    prepare_home()
+    import dagster as dg
+
+    from autoif_assets.automation.partitions import BATCHES
+
+    check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(str(BATCHES.name), [batch])
+        report_killed_runs(instance)
+        failures = _failures(instance, "batch", config, batch) or _failures(
+            instance, "exports", config
+        )
+    if failures:
+        for words in failures:
+            click.secho(words, fg="red", err=True)
+        click.echo(
+            f"Run the same command again to go on: what the model answered is kept in "
+            f"{data_dir() / 'journals'}.",
+            err=True,
+        )
+        sys.exit(1)
+    print_funnel(batch)
+
+
+def _failures(
+    instance: "DagsterInstance", job: str, config: Mapping[str, Any], batch: str | None = None
+) -> list[str]:
+    """Run a job and return what failed, in words."""
+    from autoif_assets.automation.history import innermost_words
+    from autoif_assets.definitions import defs
+
+    definition = defs.resolve_job_def(job)
+    # Configuration of a resource that no asset of the job uses is refused.
+    used = {name: given for name, given in config.items() if name in definition.resource_defs}
+    result = definition.execute_in_process(
+        partition_key=batch,
+        instance=instance,
+        raise_on_error=False,
+        tags=process_tags(),
+        run_config={
+            "resources": used,
+            "loggers": {"console": {"config": {"log_level": "INFO"}}},
+        },
+    )
+    if result.success:
+        return []
+    failures = [
+        f"{event.step_key} failed: {innermost_words(event.step_failure_data.error)}"
+        for event in result.all_events
+        if event.is_step_failure
+    ]
+    return failures or [f"The run {result.run_id} of the job {job} failed."]
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Read ``name=value``; the value is JSON, or else a text such as ``> 0.5``."""
+    import json
+
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise click.BadParameter(f"{text!r} is not of the form name=value")
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return name.strip(), value.strip()
+
+
+def print_funnel(batch: str) -> None:
+    """Print what each gate kept and why it rejected the rest, and where the results are."""
+    from autoif_assets.warehouse import TABLES, Warehouse
+
+    warehouse = Warehouse(data_dir())
+    funnel = warehouse.query(
+        "SELECT stage, status, reason, rows FROM autoif.funnel WHERE batch = ?"
+        " ORDER BY position, status, rows DESC, reason",
+        [batch],
+    )
+    click.echo(f"\n{'stage':<30}{'rows':>7}{'kept':>7}  rejected because")
+    gates = funnel.partition_by("stage", as_dict=True)
+    for stage in (name for name, table in TABLES.items() if table.section and table.partitions):
+        gate = gates.get((stage,), funnel.clear())
+        kept = gate.filter(gate["status"].fill_null("accepted") == "accepted")["rows"].sum()
+        reasons = ", ".join(
+            f"{reason} {rows}"
+            for status, reason, rows in gate.select("status", "reason", "rows").iter_rows()
+            if status == "rejected"
+        )
+        click.echo(f"{stage:<30}{gate['rows'].sum():>7}{kept:>7}  {reasons}".rstrip())
+    click.echo(
+        f"\nTables:   {warehouse.published_path} (schema autoif)\n"
+        f"Datasets: {data_dir() / 'exports'}\n"
+        "Dagster:  make dev"
+    )

@@ -1,0 +1,97 @@
+"""Servers of a model: vLLM, the simulator, and the local model of `autoif demo-llm`."""
+
+import os
+import signal
+from types import FrameType
+from urllib.parse import urlsplit
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--reasoning-parser", metavar="NAME", help="vLLM's parser of a reasoning model's thoughts."
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- VLLM_ARGUMENTS]")
+def serve(model: str, reasoning_parser: str | None, arguments: tuple[str, ...]) -> None:
+    """Serve MODEL, a name on the Hugging Face hub or a folder, with vLLM until interrupted.
+
+    Listens at the host and port of AUTOIF_BASE_URL (http://127.0.0.1:8000/v1 if unset), asks for
+    the key in AUTOIF_API_KEY if that is set, and prints what to export once it answers. What
+    follows -- goes to `vllm serve`. AUTOIF_VLLM names a `vllm` of another environment.
+    """
+    from autoif_assets.serving import ServingError
+    from autoif_assets.serving import serve as serve_with_vllm
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # Explicitly, as a shell starts what it runs in the background with Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    host, port = _address(os.environ.get("AUTOIF_BASE_URL") or "http://127.0.0.1:8000/v1")
+    key = os.environ.get("AUTOIF_API_KEY", "")
+    try:
+        serve_with_vllm(model, host, port, key, reasoning_parser, arguments)
+    except ServingError as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        click.echo(f"{model} is no longer served.", err=True)
+
+
+def _address(base_url: str) -> tuple[str, int]:
+    """Return the host and port to listen on."""
+    parts = urlsplit(base_url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if parts.scheme != "http" or not host or parts.path.rstrip("/") != "/v1":
+        raise click.ClickException(
+            "AUTOIF_BASE_URL is no place to serve a model at: unset it, or write an address of "
+            "this machine like http://127.0.0.1:8000/v1."
+        )
+    return host, port or 80
+
+
+@click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def simulate(arguments: tuple[str, ...]) -> None:
+    """Serve the simulator, a stand-in supervision model, over HTTP."""
+    from autoif_assets.simulator.command import simulate as command
+
+    command.main(list(arguments), prog_name="autoif simulate")
+
+
+@click.group("local-model")
+def local_model() -> None:
+    """The real small model of `autoif demo-llm`: its weights and its server."""
+
+
+@local_model.command("fetch")
+@click.argument("model", envvar="AUTOIF_LOCAL_MODEL", default="qwen2.5-coder-1.5b")
+def local_model_fetch(model: str) -> None:
+    """Download the weights of MODEL, check their hash and print where they are."""
+    from autoif_assets.localmodel import LocalModelError, fetch
+
+    try:
+        click.echo(fetch(model))
+    except LocalModelError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@local_model.command("serve")
+@click.argument("model", envvar="AUTOIF_LOCAL_MODEL", default="qwen2.5-coder-1.5b")
+@click.option("--host", default="127.0.0.1")
+@click.option("--port", default=8080)
+@click.option("--slots", default=4, help="Completions computed at a time; n may not exceed it.")
+@click.option("--threads", default=None, type=int, help="CPU threads; default: all cores.")
+def local_model_serve(model: str, host: str, port: int, slots: int, threads: int | None) -> None:
+    """Serve MODEL over OpenAI's protocol until interrupted."""
+    from autoif_assets.localmodel import LocalModelError, fetch, serve
+
+    try:
+        serve(fetch(model), host, port, slots=slots, threads=threads)
+    except LocalModelError as error:
+        raise click.ClickException(str(error)) from None

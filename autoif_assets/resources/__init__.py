@@ -1,0 +1,29 @@
+"""Dagster resources: configuration in, core objects out."""
+
+from autoif_assets.resources.budget import BudgetResource
+from autoif_assets.resources.environment import (
+    from_environment,
+    overrides_from_environment,
+    profile_from_environment,
+)
+from autoif_assets.resources.inputs import Inputs, Recipe
+from autoif_assets.resources.models import RoleEndpoint, Supervision
+from autoif_assets.resources.nli import NLI
+from autoif_assets.resources.sandbox import SandboxResource
+from autoif_assets.resources.session import Session
+from autoif_assets.resources.settings import EndpointSettings
+
+__all__ = [
+    "NLI",
+    "BudgetResource",
+    "EndpointSettings",
+    "Inputs",
+    "Recipe",
+    "RoleEndpoint",
+    "SandboxResource",
+    "Session",
+    "Supervision",
+    "from_environment",
+    "overrides_from_environment",
+    "profile_from_environment",
+]

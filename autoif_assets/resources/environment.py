@@ -1,0 +1,134 @@
+"""Resources with the settings that the environment names."""
+
+import json
+import os
+from typing import Any
+
+import dagster as dg
+
+from autoif_assets.method.profile import Profile, make_profile
+from autoif_assets.resources.budget import BudgetResource
+from autoif_assets.resources.inputs import Inputs, Recipe
+from autoif_assets.resources.models import RoleEndpoint, Supervision
+from autoif_assets.resources.nli import NLI
+from autoif_assets.resources.sandbox import SandboxResource
+from autoif_assets.warehouse.io_manager import WarehouseIOManager, WarehouseResource
+
+
+def from_environment() -> dict[str, Any]:
+    """Return all resources, with every setting that the environment names taken from there.
+
+    Those that others depend on are configured at launch: what a run's configuration says of
+    `supervision` reaches the roles that are as it.
+    """
+    warehouse = WarehouseResource.configure_at_launch(
+        **{"data_dir": "data", **_settings(data_dir="AUTOIF_DATA")}
+    )
+    budget = BudgetResource.configure_at_launch(
+        **_integers(max_requests="AUTOIF_MAX_REQUESTS", max_tokens="AUTOIF_MAX_TOKENS"),
+        **_decimals(max_cost="AUTOIF_MAX_COST"),
+    )
+    supervision = Supervision.configure_at_launch(
+        warehouse=warehouse, budget=budget, **_endpoint("AUTOIF")
+    )
+    return {
+        "warehouse": warehouse,
+        "io_manager": WarehouseIOManager.configure_at_launch(warehouse=warehouse),
+        "inputs": Inputs(
+            **_settings(
+                seeds="AUTOIF_SEEDS",
+                queries="AUTOIF_QUERIES",
+                queries_column="AUTOIF_QUERIES_COLUMN",
+            )
+        ),
+        "recipe": Recipe(
+            **_settings(profile="AUTOIF_PROFILE"), overrides=overrides_from_environment()
+        ),
+        "sandbox": SandboxResource(),
+        "budget": budget,
+        "supervision": supervision,
+        "nli": NLI.configure_at_launch(
+            supervision=supervision, **_settings(by="AUTOIF_NLI"), **_endpoint("AUTOIF_NLI")
+        ),
+        **{
+            role: RoleEndpoint.configure_at_launch(
+                supervision=supervision, **_endpoint(f"AUTOIF_{role.upper()}")
+            )
+            for role in ("responder", "judge", "policy")
+        },
+    }
+
+
+def overrides_from_environment() -> dict[str, Any]:
+    """Return the numbers that AUTOIF_OVERRIDES replaces in the profile, by name.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    text = os.environ.get("AUTOIF_OVERRIDES") or "{}"
+    try:
+        overrides = json.loads(text)
+    except json.JSONDecodeError:
+        overrides = None
+    if not isinstance(overrides, dict):
+        raise ValueError(
+            f"AUTOIF_OVERRIDES is {text!r}; write a JSON object of numbers by name, such as "
+            '{"responses_per_prompt": 4}.'
+        )
+    return overrides
+
+
+def profile_from_environment() -> Profile:
+    """Return the numbers of runs whose configuration says nothing of the recipe.
+
+    Raises:
+        ValueError: AUTOIF_PROFILE or AUTOIF_OVERRIDES does not fit; the message says how.
+    """
+    return make_profile(os.environ.get("AUTOIF_PROFILE") or "paper", overrides_from_environment())
+
+
+def _endpoint(prefix: str) -> dict[str, Any]:
+    """Return the settings of an endpoint whose variables begin with ``prefix``."""
+    key = f"{prefix}_API_KEY"
+    return {
+        **_settings(base_url=f"{prefix}_BASE_URL", model=f"{prefix}_MODEL"),
+        # The name of the variable only: the key itself is in no configuration.
+        **({"api_key_variable": key} if os.environ.get(key) else {}),
+        **_integers(
+            max_concurrency=f"{prefix}_MAX_CONCURRENCY", max_outage_s=f"{prefix}_MAX_OUTAGE"
+        ),
+        **_decimals(
+            price_prompt=f"{prefix}_PRICE_PROMPT",
+            price_cached=f"{prefix}_PRICE_CACHED",
+            price_completion=f"{prefix}_PRICE_COMPLETION",
+        ),
+    }
+
+
+def _settings(**variables: str) -> dict[str, Any]:
+    """Map fields to the environment variables that are set; the rest keep their defaults."""
+    return {
+        field: dg.EnvVar(variable)
+        for field, variable in variables.items()
+        if os.environ.get(variable)
+    }
+
+
+def _integers(**variables: str) -> dict[str, Any]:
+    return {
+        field: dg.EnvVar.int(variable)
+        for field, variable in variables.items()
+        if os.environ.get(variable)
+    }
+
+
+def _decimals(**variables: str) -> dict[str, float]:
+    """Return the fields' numbers themselves: Dagster has no decimal numbers by variable."""
+    numbers = {}
+    for field, variable in variables.items():
+        if text := os.environ.get(variable):
+            try:
+                numbers[field] = float(text)
+            except ValueError:
+                raise ValueError(f"{variable} is {text!r}; write a number such as 0.25.") from None
+    return numbers

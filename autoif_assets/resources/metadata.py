@@ -1,0 +1,11 @@
+"""What a resource reports in the metadata of the asset that uses it."""
+
+from typing import Any
+
+import dagster as dg
+
+
+def add_metadata(context: dg.AssetExecutionContext, metadata: dict[str, Any]) -> None:
+    """Add metadata to every table the running asset writes."""
+    for name in context.op_execution_context.selected_output_names:
+        context.add_output_metadata(metadata, output_name=name)

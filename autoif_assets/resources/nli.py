@@ -1,0 +1,54 @@
+"""Who labels back-translations."""
+
+import json
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from autoif_assets.method.back_translation import nli_prompts, parse_nli
+from autoif_assets.method.profile import Profile
+from autoif_assets.nli import DEFAULT_MODEL, NLIModel
+from autoif_assets.resources.models import RoleEndpoint
+
+
+class NLI(RoleEndpoint):
+    """Who labels back-translations: an endpoint, as supervision by default, or a local model."""
+
+    by: str = Field(
+        default="supervision",
+        description="supervision: an endpoint as set here. transformers: a local NLI model, whose "
+        "name or folder `model` is; mDeBERTa.",
+    )
+
+    def label(
+        self, context: dg.AssetExecutionContext, pairs: pl.DataFrame, numbers: Profile
+    ) -> pl.DataFrame:
+        """Label ``pair_id``, ``premise``, ``hypothesis``.
+
+        Returns:
+            ``pair_id``, ``nli_label``, ``nli_by``, ``nli_raw``, ``nli_call_id``.
+
+        Raises:
+            ValueError: `by` is neither of the two.
+        """
+        if self.by == "transformers":
+            return self._label_locally(pairs)
+        if self.by != "supervision":
+            raise ValueError(f"AUTOIF_NLI is {self.by!r}; it may be supervision or transformers.")
+        with self.session(context, "nli") as model:
+            return parse_nli(model.generate("nli", nli_prompts(pairs), numbers))
+
+    def _label_locally(self, pairs: pl.DataFrame) -> pl.DataFrame:
+        name = self.model or DEFAULT_MODEL
+        texts = list(zip(pairs["premise"], pairs["hypothesis"], strict=True))
+        verdicts = NLIModel(name).classify(texts)
+        return pairs.select(
+            "pair_id",
+            nli_label=pl.Series([verdict.label for verdict in verdicts], dtype=pl.String),
+            nli_by=pl.lit(name),
+            nli_raw=pl.Series(
+                [json.dumps(verdict.scores) for verdict in verdicts], dtype=pl.String
+            ),
+            nli_call_id=pl.lit(None, dtype=pl.String),
+        )

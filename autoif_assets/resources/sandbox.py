@@ -1,0 +1,129 @@
+"""The sandbox: verifiers run here and nowhere else."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from autoif_assets.method.verifiers import OUTCOME_SCHEMA
+from autoif_assets.resources.metadata import add_metadata
+from autoif_assets.sandbox import Limits, Outcome, Sandbox, Unit, static_check
+
+
+class SandboxResource(dg.ConfigurableResource[Any]):
+    """Runs verifiers, confined."""
+
+    workers: int = Field(default=0, ge=0, description="Worker processes; 0: one a core.")
+    call_cpu_s: float = Field(
+        default=1.0, gt=0, description="CPU seconds one verifier call may use."
+    )
+    memory_mb: int = Field(default=512, gt=0, description="Memory one verifier may use, in MiB.")
+    modules: list[str] = Field(
+        default_factory=list,
+        description="Third-party modules verifiers may import besides the standard ones.",
+    )
+    coerce_strings: bool = Field(
+        default=False, description='Take the returned strings "true" and "false" as verdicts.'
+    )
+    share: bool = Field(
+        default=False,
+        description="Run an instruction's verifiers that look harmless in one process: faster, "
+        "and less strict.",
+    )
+    allow_unconfined: bool = Field(
+        default=False, description="Run verifiers even where the machine cannot confine them."
+    )
+
+    @contextmanager
+    def session(self, context: dg.AssetExecutionContext | None) -> Iterator["SandboxSession"]:
+        """Open the sandbox; report in the asset's metadata, if there is one, how it went."""
+        with Sandbox(
+            workers=self.workers or os.cpu_count() or 1,
+            limits=Limits(call_cpu_s=self.call_cpu_s, memory_mb=self.memory_mb),
+            modules=self.modules,
+            coerce_strings=self.coerce_strings,
+            share=self.share,
+            allow_unconfined=self.allow_unconfined,
+        ) as sandbox:
+            session = SandboxSession(sandbox)
+            yield session
+        if context is not None:
+            add_metadata(context, session.metadata())
+
+    def run(self, context: dg.AssetExecutionContext, runs: pl.DataFrame) -> pl.DataFrame:
+        """Execute verifiers that fit into one frame; see ``SandboxSession.run``."""
+        with self.session(context) as session:
+            return session.run(runs)
+
+    def static_check(self, source: str) -> str | None:
+        """Return why a source need not be run with these settings, or None."""
+        return static_check(source, self.modules)
+
+
+class SandboxSession:
+    """Runs of one asset."""
+
+    def __init__(self, sandbox: Sandbox):
+        self._sandbox = sandbox
+        self._level = sandbox.report.level
+        self._units = 0
+        self._cpu_s = 0.0
+        self._seconds = 0.0
+        self._outcomes: Counter[str] = Counter()
+
+    def run(self, runs: pl.DataFrame) -> pl.DataFrame:
+        """Execute verifiers.
+
+        Args:
+            runs: ``verifier_id``, ``source``, ``input_ids``, ``inputs``, ``instruction_id``.
+
+        Returns:
+            ``OUTCOME_SCHEMA``. A verifier that contradicts itself has the outcome
+            ``nondeterministic`` for all its inputs, which is no verdict.
+        """
+        columns: dict[str, list[str | None]] = {name: [] for name in OUTCOME_SCHEMA}
+        inputs_of = dict(runs.select("verifier_id", "input_ids").iter_rows())
+        began = time.monotonic()
+        for result in self._sandbox.evaluate(_units(runs)):
+            ids = inputs_of[result.id]
+            outcomes = (
+                [result.reason] * len(ids)
+                if result.reason
+                else [outcome.value for outcome in result.outcomes]
+            )
+            self._cpu_s += result.cpu_s
+            self._outcomes.update(outcomes)
+            columns["verifier_id"] += [result.id] * len(ids)
+            columns["input_id"] += ids
+            columns["outcome"] += outcomes
+            columns["detail"] += [detail or None for detail in result.details]
+        self._seconds += time.monotonic() - began
+        self._units += runs.height
+        return pl.DataFrame(columns, schema=dict(OUTCOME_SCHEMA))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return how the runs went, under names that stay the same across runs."""
+        verdicts = self._outcomes[Outcome.PASS] + self._outcomes[Outcome.FAIL]
+        return {
+            "sandbox/confinement": self._level,
+            "sandbox/units": self._units,
+            "sandbox/cpu_s": round(self._cpu_s, 3),
+            "sandbox/verdicts_per_s": round(verdicts / self._seconds, 1) if verdicts else 0.0,
+            **{
+                f"sandbox/outcomes/{outcome}": count
+                for outcome, count in sorted(self._outcomes.items())
+            },
+        }
+
+
+def _units(runs: pl.DataFrame) -> Iterator[Unit]:
+    # Verifiers of one instruction side by side: where `share` is on, they share a process.
+    columns = ("verifier_id", "source", "inputs", "instruction_id")
+    for row in runs.sort("instruction_id", maintain_order=True).select(columns).iter_rows():
+        yield Unit(*row)

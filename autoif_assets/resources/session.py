@@ -1,0 +1,255 @@
+"""Model calls of one asset and batch, and what they came to."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from autoif_assets.charts import throughput_chart
+from autoif_assets.endpoint import (
+    BudgetSpent,
+    Client,
+    Journal,
+    Progress,
+    Request,
+    llm_calls_in_parts,
+)
+from autoif_assets.method.completions import COMPLETION_SCHEMA
+from autoif_assets.method.ids import derived_seed
+from autoif_assets.method.profile import Profile
+from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.resources.budget import BudgetResource
+from autoif_assets.resources.metadata import add_metadata
+from autoif_assets.resources.settings import EndpointSettings
+from autoif_assets.warehouse import Rows, Warehouse
+from autoif_assets.warehouse.io_manager import WarehouseResource
+
+
+@contextmanager
+def open_session(
+    context: dg.AssetExecutionContext,
+    settings: EndpointSettings,
+    warehouse: WarehouseResource,
+    budget: BudgetResource,
+    name: str = "model",
+) -> Iterator["Session"]:
+    """Open the journal of the running asset and batch; load it into ``llm_calls`` at the end.
+
+    Args:
+        context: The asset that asks.
+        settings: Whom and how to ask.
+        warehouse: Where the calls go; the journals lie in its folder.
+        budget: What the run may spend.
+        name: First part of the names of the metadata.
+    """
+    if not settings.model:
+        raise dg.Failure(
+            "No model is named. Set AUTOIF_MODEL to the name your server lists under "
+            f"{settings.base_url}/models, then materialise again."
+        )
+    if settings.max_concurrency < 1:
+        raise dg.Failure(
+            f"AUTOIF_MAX_CONCURRENCY is {settings.max_concurrency}; it must be at least 1."
+        )
+    asset, batch = context.op_execution_context.op.name, context.partition_key
+    tables = warehouse.open(context.log.info)
+    journals = tables.data_dir / "journals"
+    client = Client(
+        settings.base_url,
+        settings.model,
+        settings.api_key,
+        max_concurrency=settings.max_concurrency,
+        timeout_s=settings.timeout_s,
+        max_outage_s=settings.max_outage_s,
+        prices=settings.prices,
+        budget=budget.of_run(context, journals),
+    )
+    with Journal(journals, asset, batch, context.run.run_id, refresh=settings.refresh) as journal:
+        if journal.torn:
+            context.log.warning(
+                f"{journal.torn} torn lines in the journals of {asset} {batch} are ignored: "
+                "a killed run left them; the calls they belong to are asked again."
+            )
+        session = Session(client, journal, context, settings, name)
+        try:
+            yield session
+        except BudgetSpent as error:
+            # The same run again would stop at the same cap.
+            raise dg.Failure(str(error), session.metadata(), allow_retries=False) from error
+        finally:
+            _load_calls(tables, journals, asset, batch)
+    add_metadata(context, session.metadata())
+
+
+# Below this there is no course to draw, and drawing would take longer than asking did.
+_SHORT_S = 2.0
+
+
+class Session:
+    """Model calls of one asset and batch."""
+
+    def __init__(
+        self,
+        client: Client,
+        journal: Journal,
+        context: dg.AssetExecutionContext,
+        settings: EndpointSettings,
+        name: str,
+    ):
+        self._client = client
+        self._journal = journal
+        self._context = context
+        self._settings = settings
+        self._name = name
+        self._accounts: list[Progress] = []
+
+    def generate(
+        self, role: str, prompts: pl.DataFrame, numbers: Profile, samples: int = 1
+    ) -> pl.DataFrame:
+        """Ask for ``samples`` completions of every prompt.
+
+        Args:
+            role: Name of the prompt template; sampling numbers are the profile's for this role
+                where the endpoint has none of its own.
+            prompts: ``prompt``, perhaps ``seed``, and the ids the completions are to carry.
+            numbers: The profile; its seed and the batch give every request its own seed.
+            samples: Completions per prompt.
+
+        Returns:
+            The ids beside ``COMPLETION_SCHEMA``, one row a completion, in order.
+        """
+        batch = self._context.partition_key
+        schema = PROMPTS[role].schema
+        temperature, max_tokens = self._settings.temperature, self._settings.max_tokens
+        if temperature is None:
+            temperature = getattr(numbers, f"{role}_temperature")
+        if max_tokens is None:
+            max_tokens = getattr(numbers, f"{role}_max_tokens")
+        seeds = prompts["seed"] if "seed" in prompts.columns else [None] * prompts.height
+        requests = [
+            Request(
+                prompt=prompt,
+                role=role,
+                n=samples,
+                temperature=temperature,
+                max_tokens=max_tokens,
+                seed=derived_seed(batch, str(numbers.seed), role, prompt) if seed is None else seed,
+                schema=schema,
+            )
+            for prompt, seed in zip(prompts["prompt"], seeds, strict=True)
+        ]
+        account: list[Progress] = []
+
+        def report(progress: Progress) -> None:
+            self._context.log.info(f"{role}: {progress}")
+            account[:] = [progress]
+
+        try:
+            replies = self._client.complete(requests, self._journal, report)
+        finally:
+            self._accounts += account
+        rows: list[tuple[Any, ...]] = []
+        for number, reply in enumerate(replies):
+            # A refused call may have got some of its completions before.
+            rows += [
+                (number, reply.call_id, sample, c.text, c.reasoning, c.finish_reason, None)
+                for sample, c in enumerate(reply.choices)
+            ]
+            if reply.error is not None:
+                rows.append(
+                    (number, reply.call_id, len(reply.choices), None, None, None, reply.error)
+                )
+        completions = pl.DataFrame(
+            rows, schema={"_number": pl.Int64, **COMPLETION_SCHEMA}, orient="row"
+        )
+        ids = prompts.drop("prompt", "seed", strict=False).with_columns(
+            _number=pl.int_range(pl.len(), dtype=pl.Int64)
+        )
+        return ids.join(completions, on="_number", maintain_order="left_right").drop("_number")
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what the calls came to, under names that stay the same across runs."""
+        metadata = {"served_by": f"{self._client.model} at {self._client.base_url}"}
+        metadata |= summary(self._accounts)
+        return {f"{self._name}/{key}": value for key, value in metadata.items()}
+
+
+def _load_calls(tables: Warehouse, journals: Path, asset: str, batch: str) -> None:
+    """Bring the journals of an asset and batch into the table."""
+    where = {"asset": asset, "batch": batch}
+
+    def calls() -> Iterator[pl.DataFrame]:
+        journaled = []
+        for part in llm_calls_in_parts(journals, asset, batch):
+            journaled.append(part["call_id"])
+            yield part
+        ids = pl.concat(journaled)
+        # What was paid for stays in the table though its journal was pruned.
+        loaded = tables.read("llm_calls", where, columns=["call_id"])["call_id"]
+        if not loaded.is_in(ids.implode()).all():
+            for (part,) in tables.read_parts(Rows("llm_calls", None, None, [where]), on="call_id"):
+                yield part.filter(~pl.col("call_id").is_in(ids.implode()))
+
+    tables.write_frames("llm_calls", calls(), where)
+
+
+_SUMS = (
+    *("total", "reused", "failed", "requests"),
+    *("prompt_tokens", "cached_tokens", "completion_tokens", "cost"),
+)
+
+
+def summary(accounts: Sequence[Progress]) -> dict[str, Any]:
+    """Return the metadata of calls that were made in one or several goes.
+
+    Latencies are those of the slowest go: quantiles of parts do not add up. Rates and quantiles
+    are absent where nothing was asked.
+    """
+    sums = {name: sum(getattr(account, name) for account in accounts) for name in _SUMS}
+    seconds = sum(account.elapsed_s for account in accounts)
+    retries: Counter[str] = sum((Counter(account.retries) for account in accounts), Counter())
+    latencies = {
+        f"latency_{name}_s": max(account.latency_s.get(name, 0.0) for account in accounts)
+        for name in ("p50", "p95", "p99")
+        if any(account.latency_s for account in accounts)
+    }
+    rates = {}
+    if sums["requests"]:
+        rates["calls_per_s"] = round((sums["total"] - sums["reused"]) / seconds, 3)
+        rates["tokens_per_s"] = round(sums["completion_tokens"] / seconds, 3)
+    if sums["prompt_tokens"]:
+        rates["cached_share"] = round(sums["cached_tokens"] / sums["prompt_tokens"], 4)
+    notes = sorted({note for account in accounts for note in account.notes})
+    chart = throughput_chart(_joined(accounts)) if seconds >= _SHORT_S else b""
+    return {
+        **sums,
+        "cost": round(sums["cost"], 6),
+        "retries": retries.total(),
+        **{f"retries/{cause.replace(' ', '_')}": n for cause, n in sorted(retries.items())},
+        "seconds": round(seconds, 3),
+        "peak_in_flight": max((account.peak_in_flight for account in accounts), default=0),
+        **latencies,
+        **rates,
+        **({"notes": "; ".join(notes)} if notes else {}),
+        **({"throughput": _picture(chart)} if chart else {}),
+    }
+
+
+def _joined(accounts: Sequence[Progress]) -> list[tuple[float, int, int]]:
+    """Put the points of several goes behind each other."""
+    joined: list[tuple[float, int, int]] = []
+    for account in accounts:
+        seconds, calls, tokens = joined[-1] if joined else (0.0, 0, 0)
+        joined += [(seconds + s, calls + c, tokens + t) for s, c, t in account.throughput]
+    return joined
+
+
+def _picture(png: bytes) -> dg.MetadataValue:
+    return dg.MetadataValue.md(
+        f"![throughput](data:image/png;base64,{base64.b64encode(png).decode()})"
+    )

@@ -1,0 +1,335 @@
+"""Memory and speed of each stage after generation, from a synthetic journal.
+
+    python -m autoif_assets_tests.benchmarks.pipeline [--responses 10000 100000 1000000]
+
+Eight responses of about 600 characters to a prompt, 16 prompts and ten verifiers to an instruction.
+The journals hold every completion, so that no stage asks a model. Each stage is the asset itself,
+run by Dagster in a process of its own; its peak memory is what that process held at most
+(VmHWM: Python, Dagster, DuckDB and Polars themselves take about 250 MB of it), without the
+sandbox's workers. The baseline of the last column is the copy of the same number of responses from
+one Parquet file to another by Polars, about the least that a stage can do with them.
+"""
+
+import argparse
+import json
+import multiprocessing
+import random
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+BATCH = "b1"
+MODEL = "autoif-simulator"
+SAMPLES, QUERIES, VERIFIERS = 8, 16, 10
+OVERRIDES = {
+    "responses_per_prompt": SAMPLES,
+    "queries_per_instruction": QUERIES,
+    "verifiers_per_instruction": VERIFIERS,
+}
+STAGES = (
+    "responses",
+    "response_verdicts",
+    "response_scores",
+    "filtered_queries",
+    "sft_examples",
+    "instruction_preference_pairs",
+    "query_preference_pairs",
+    "preference_pairs",
+    "sft_dataset",
+    "preference_dataset",
+)
+BOUND_MB = 1536
+HEAD = f"{'stage':30} {'rows':>9} {'s':>7} {'responses/s':>12} {'peak MB':>8} {'x copy':>7}"
+
+
+class Material:
+    """Synthetic instructions, verifiers, prompts and completions, all told by their numbers."""
+
+    def __init__(self, responses: int):
+        self.instructions = max(1, responses // SAMPLES // QUERIES)
+        draw = random.Random(0)
+        words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(2000)]
+        self._text = " ".join(draw.choices(words, k=200_000))
+        self._draw = draw
+
+    def text(self, size: int) -> str:
+        start = self._draw.randrange(len(self._text) - size)
+        return self._text[start : start + size].strip()
+
+    def response(self, sample: int) -> str:
+        """Five of eight responses pass every verifier, two none, and one half of them."""
+        marks = range(VERIFIERS) if sample < 5 else range(0, VERIFIERS, 2) if sample == 5 else ()
+        return self.text(560) + " " + " ".join(f"m{mark}." for mark in marks)
+
+    def score(self, sample: int) -> str:
+        """Of the five that pass, four are good."""
+        reason, score = self.text(80), 9 if sample < 4 else 4
+        return json.dumps({"reason": reason, "answers": score > 5, "score": score})
+
+    def chunks(self, size: int = 500) -> Iterator[range]:
+        for start in range(0, self.instructions, size):
+            yield range(start, min(start + size, self.instructions))
+
+
+def build(data: Path, responses: int) -> None:
+    """Fill the tables that generation leaves behind, and the journals of both model stages."""
+    from autoif_assets.endpoint import Journal
+    from autoif_assets.method.augmentation import join_prompt
+    from autoif_assets.method.ids import content_id
+    from autoif_assets.warehouse import Warehouse
+
+    material, warehouse = Material(responses), Warehouse(data)
+
+    def write(table, rows):
+        frames = (
+            pl.DataFrame(
+                [row for number in chunk for row in rows(number, f"{number:016x}")]
+            ).with_columns(batch=pl.lit(BATCH))
+            for chunk in material.chunks()
+        )
+        warehouse.write_frames(table, frames, {"batch": BATCH})
+
+    accepted = {"status": "accepted", "reason": None}
+
+    def instruction(number):
+        return f"Write every mark from m0 to m{VERIFIERS - 1}, in answer number {number}."
+
+    def verified(number, key):
+        return [
+            {
+                "instruction_id": key,
+                "instruction": instruction(number),
+                "category": None,
+                **dict.fromkeys(("verifiers", "cases", "entailments"), VERIFIERS),
+                **dict.fromkeys(("neutrals", "contradictions"), 0),
+                **accepted,
+            }
+        ]
+
+    def verifiers(number, key):
+        return [
+            {
+                "verifier_id": content_id("verifier", key, str(mark)),
+                "instruction_id": key,
+                "source": f"def evaluate(response):\n    return 'm{mark}.' in response\n",
+                "cases": 3,
+                "agreed": 3,
+                "accuracy": 1.0,
+                "detail": None,
+                **accepted,
+            }
+            for mark in range(VERIFIERS)
+        ]
+
+    def cases(number, key):
+        return [
+            {
+                "case_id": content_id("case", key, str(sample)),
+                "instruction_id": key,
+                "input": material.response(sample),
+                "expected": sample < 5,
+                "functions": VERIFIERS,
+                "agreed": VERIFIERS,
+                "agreement": 1.0,
+                "outcomes": [
+                    {
+                        "verifier_id": content_id("verifier", key, str(mark)),
+                        "outcome": "pass" if sample < 5 else "fail",
+                    }
+                    for mark in range(VERIFIERS)
+                ],
+                **accepted,
+            }
+            for sample in range(SAMPLES)
+        ]
+
+    def prompts(number, key):
+        return [
+            {
+                "prompt_id": content_id("prompt", key, str(q)),
+                "instruction_id": key,
+                "query_id": f"{q:016x}",
+                "instruction": instruction(number),
+                "query": f"What do the marks of row {q} mean to somebody who reads them first?",
+                "prompt": join_prompt(f"What do the marks of row {q} mean?", instruction(number)),
+            }
+            for q in range(QUERIES)
+        ]
+
+    write("verified_instructions", verified)
+    write("verifiers", verifiers)
+    write("verifier_cases", cases)
+    write("augmented_queries", prompts)
+    journals = data / "journals"
+    templates = {role: _template(role) for role in ("response", "score")}
+    with (
+        Journal(journals, "responses", BATCH, "bench") as answers,
+        Journal(journals, "response_scores", BATCH, "bench") as opinions,
+    ):
+        for chunk in material.chunks(100):
+            rows = [row for number in chunk for row in prompts(number, f"{number:016x}")]
+            _journal(pl.DataFrame(rows), material, answers, opinions, templates)
+
+
+def _journal(prompts, material, answers, opinions, templates):
+    from autoif_assets.method.ids import content_id
+    from autoif_assets.method.responses import response_prompts, score_prompts
+
+    passed = []
+    for prompt_id, _, prompt in response_prompts(prompts).iter_rows():
+        texts = [material.response(sample) for sample in range(SAMPLES)]
+        answers.append(_record(templates["response"], prompt, texts))
+        passed += [
+            (content_id("response", prompt_id, text), prompt_id, text, sample)
+            for sample, text in enumerate(texts[:5])
+        ]
+    columns = ("response_id", "prompt_id", "response", "sample")
+    frame = pl.DataFrame(passed, schema=columns, orient="row")
+    for prompt, sample in zip(
+        score_prompts(frame, prompts)["prompt"], frame["sample"], strict=True
+    ):
+        opinions.append(_record(templates["score"], prompt, [material.score(sample)]))
+
+
+def _template(role):
+    """What the client writes of a call of this role: a line made by asking the simulator."""
+    from autoif_assets.endpoint import Client, Journal, Request
+    from autoif_assets.endpoint.files import read_journals
+    from autoif_assets.method.profile import make_profile
+    from autoif_assets.method.prompts import PROMPTS
+    from autoif_assets.simulator import Simulator
+
+    numbers = make_profile("paper", OVERRIDES)
+    request = Request(
+        prompt=PROMPTS[role].render(**dict.fromkeys(PROMPTS[role].variables, "Say yes.")),
+        role=role,
+        n=SAMPLES if role == "response" else 1,
+        temperature=getattr(numbers, f"{role}_temperature"),
+        max_tokens=getattr(numbers, f"{role}_max_tokens"),
+        seed=0,
+        schema=PROMPTS[role].schema,
+    )
+    with tempfile.TemporaryDirectory() as folder, Simulator() as simulator:
+        with Journal(Path(folder), "a", "b", "r") as journal:
+            Client(simulator.base_url, MODEL).complete([request], journal)
+        (record,) = read_journals(Path(folder), "a", "b")
+    return request, record
+
+
+def _record(template, prompt, texts):
+    from dataclasses import replace
+
+    from autoif_assets.endpoint.calls import call_id
+    from autoif_assets.method.ids import derived_seed
+
+    request, record = template
+    request = replace(request, prompt=prompt, seed=derived_seed(BATCH, "0", request.role, prompt))
+    return record | {
+        "call_id": call_id(MODEL, request),
+        "prompt": prompt,
+        "parameters": request.parameters(),
+        "samples": list(range(len(texts))),
+        "choices": [record["choices"][0] | {"text": text} for text in texts],
+    }
+
+
+def stage(data: Path, name: str) -> dict[str, float]:
+    """Materialise one asset; no server listens where it would ask."""
+    from autoif_assets.warehouse import TABLES, Warehouse
+    from autoif_assets_tests.assets.pipeline import run_batch
+
+    began = time.monotonic()
+    result = run_batch(data, "http://127.0.0.1:9/v1", BATCH, overrides=OVERRIDES, only=name)
+    seconds = time.monotonic() - began
+    if not result.success:
+        failures = [event for event in result.all_events if event.is_failure]
+        raise SystemExit(f"{name} failed: {failures[0].event_specific_data}")
+    peak = peak_mb()
+    rows = 0
+    if name in TABLES:
+        count = f"SELECT count(*) AS rows FROM autoif.{name}"
+        rows = Warehouse(data).query(count)["rows"][0]
+    return {"rows": rows, "seconds": seconds, "peak_mb": peak}
+
+
+def copy(data: Path, name: str) -> dict[str, float]:
+    """The baseline: read all responses and write them."""
+    from autoif_assets.warehouse import Warehouse
+
+    source, target = data / "baseline.parquet", data / "baseline-copy.parquet"
+    with source.open("wb") as file:
+        Warehouse(data).read("responses", columns=["response_id", "response"]).write_parquet(file)
+    began = time.monotonic()
+    pl.read_parquet(source).write_parquet(target)
+    seconds = time.monotonic() - began
+    rows = pl.scan_parquet(target).select(pl.len()).collect().item()
+    source.unlink()
+    target.unlink()
+    return {"rows": rows, "seconds": seconds, "peak_mb": 0}
+
+
+def peak_mb() -> float:
+    """The most this process has held; ru_maxrss would count the parent's memory before exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def _child(function, arguments, pipe):
+    pipe.send(function(*arguments))
+
+
+def apart(function, *arguments):
+    """Call a function in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    receiver, sender = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_child, args=(function, arguments, sender))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        process.join()
+        raise SystemExit(f"{function.__name__} {arguments} ended with {process.exitcode}") from None
+    finally:
+        process.join()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--responses", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--stages", nargs="*", choices=STAGES, default=STAGES)
+    parser.add_argument("--data", type=Path, help="keep the data here, and use what is there")
+    options = parser.parse_args()
+    for responses in options.responses:
+        with tempfile.TemporaryDirectory() as folder:
+            data = (options.data or Path(folder)) / str(responses)
+            if not data.exists():
+                began = time.monotonic()
+                apart(build, data, responses)
+                print(f"built {responses} responses in {time.monotonic() - began:.0f} s")
+            print(HEAD)
+            results = {}
+            for name in options.stages:
+                results[name] = apart(stage, data, name)
+                if "copy" not in results:
+                    results["copy"] = apart(copy, data, name)
+                _show(name, results[name], responses, results["copy"]["seconds"])
+            peak = max(result["peak_mb"] for result in results.values())
+            print(f"highest peak {peak:.0f} MB of {BOUND_MB} MB allowed", flush=True)
+
+
+def _show(name, result, responses, copy_s):
+    seconds = result["seconds"]
+    print(
+        f"{name:30} {result['rows']:9} {seconds:7.2f} {responses / seconds:12.0f} "
+        f"{result['peak_mb']:8.0f} {seconds / copy_s:7.1f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

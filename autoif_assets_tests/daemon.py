@@ -1,0 +1,87 @@
+"""Real Dagster processes for tests: `autoif dev` on a data folder, asked as the UI asks it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+READY_S = 240
+AUTOIF = [sys.executable, "-m", "autoif_assets.cli"]
+SELECTOR = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
+    name location { name } } } } }"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def clean_environment(**variables):
+    """The environment without settings of ours or Dagster's, and with ``variables``."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
+    return kept | variables
+
+
+def graphql(port, query, **variables):
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"http://127.0.0.1:{port}/graphql", body, headers)
+    with urlopen(request, timeout=120) as reply:
+        answer = json.load(reply)
+    assert "errors" not in answer, answer["errors"]
+    return answer["data"]
+
+
+def wait_for(condition, seconds, every=0.05):
+    """Return what the condition gives as soon as it is true, and what it gave at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < deadline:
+        time.sleep(every)
+    return value
+
+
+def repository(port):
+    """The selector of our definitions, as mutations want it."""
+    (node,) = graphql(port, SELECTOR)["repositoriesOrError"]["nodes"]
+    return {
+        "repositoryName": node["name"],
+        "repositoryLocationName": node["location"]["name"],
+    }
+
+
+@contextmanager
+def autoif_dev(environment):
+    """Run the webserver and the daemon; yields the port once they answer."""
+    port = free_port()
+    server = subprocess.Popen(
+        [*AUTOIF, "dev", "-h", "127.0.0.1", "-p", str(port)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def ready():
+        assert server.poll() is None
+        try:
+            return graphql(port, SELECTOR)["repositoriesOrError"]["nodes"]
+        except (URLError, ConnectionError, TimeoutError):
+            return None
+
+    try:
+        assert wait_for(ready, READY_S, 0.5), "the webserver did not answer"
+        yield port
+    finally:
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()

@@ -1,0 +1,117 @@
+"""What a person sees: Dagster's UI in a real Chromium, against a real webserver and daemon.
+
+Screenshots are left in the git-ignored folder `screenshots`.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.daemon import AUTOIF, autoif_dev, clean_environment, wait_for
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed (pip install playwright)"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
+]
+SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
+GROUPS = ("seeds", "instructions", "verifiers", "queries", "responses", "training", "exports")
+SMALL = {
+    "instructions_per_batch": 2,
+    "seeds_per_batch": 4,
+    "verifiers_per_instruction": 4,
+    "queries_per_instruction": 2,
+    "responses_per_prompt": 4,
+}
+_PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    with Simulator(SimulatorSettings()) as simulator:
+        made = clean_environment(
+            AUTOIF_DATA=str(tmp_path_factory.mktemp("data")),
+            AUTOIF_BASE_URL=simulator.base_url,
+            AUTOIF_MODEL="autoif-simulator",
+            AUTOIF_OVERRIDES=json.dumps(SMALL),
+        )
+        subprocess.run([*AUTOIF, "run", "--batch", "b1"], env=made, check=True)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def page(environment):
+    SCREENSHOTS.mkdir(exist_ok=True)
+    with autoif_dev(environment) as port, playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        opened = browser.new_page(
+            base_url=f"http://127.0.0.1:{port}", viewport={"width": 1400, "height": 1000}
+        )
+        opened.set_default_timeout(_PATIENCE_MS)
+        yield opened
+        browser.close()
+
+
+def shoot(page, name):
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_the_asset_graph_shows_every_group(page):
+    page.goto("/asset-groups")
+    for group in GROUPS:
+        page.get_by_text(group, exact=True).first.wait_for()
+    shoot(page, "graph")
+
+
+def test_an_asset_shows_its_columns_its_rows_and_its_checks(page):
+    page.goto("/assets/response_verdicts")
+    page.get_by_text("pass_rate").first.wait_for()
+    page.get_by_text("sandbox/verdicts_per_s").first.wait_for()
+    shoot(page, "asset")
+    page.goto("/assets/response_verdicts?view=checks")
+    page.get_by_text("foreign_keys").first.wait_for()
+    shoot(page, "checks")
+
+
+def make_missing(page, name):
+    """Launch what is missing of the job's batches, as a person does."""
+    page.goto("/locations/autoif_assets.definitions/jobs/batch")
+    page.get_by_role("button", name="Materialize").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Missing", exact=True).click()
+    shoot(page, name)
+    dialog.get_by_role("button", name=re.compile("^Launch")).last.click()
+    dialog.wait_for(state="detached")
+
+
+def test_a_batch_and_then_a_backfill_of_three_are_made_from_the_ui(page, environment):
+    add = [*AUTOIF, "batch", "add"]
+    subprocess.run([*add, "b2"], env=environment, check=True)
+    make_missing(page, "launch-batch")
+    wait_for_complete(environment, ["b1", "b2"])
+    subprocess.run([*add, "b3", "b4", "b5"], env=environment, check=True)
+    make_missing(page, "launch-backfill")
+    wait_for_complete(environment, ["b1", "b2", "b3", "b4", "b5"])
+    page.goto("/runs/")
+    page.get_by_text("Success").nth(3).wait_for()
+    shoot(page, "runs")
+
+
+def wait_for_complete(environment, batches):
+    def listed():
+        told = subprocess.run(
+            [*AUTOIF, "batch", "list"], env=environment, capture_output=True, text=True, check=True
+        )
+        return told.stdout.splitlines() == [f"{batch}: complete" for batch in batches]
+
+    assert wait_for(listed, 400, 2)

@@ -1,0 +1,111 @@
+"""Caps of a run: it stops before it spends more, and goes on where it stopped."""
+
+import pytest
+
+from autoif_assets.endpoint import Spent, spent_by_run
+from autoif_assets.resources import BudgetResource, budget
+from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets.warehouse import Warehouse
+
+from .assets.pipeline import SMALL, differing, exports, run_batch, tables
+
+NUMBERS = SMALL | {
+    "instructions_per_batch": 4,
+    "seeds_per_batch": 6,
+    "verifiers_per_instruction": 4,
+}
+PRICES = {"price_prompt": 1.0, "price_cached": 0.25, "price_completion": 4.0}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A batch without a cap: its folder, and the completions it took."""
+    data = tmp_path_factory.mktemp("whole")
+    with Simulator(SimulatorSettings()) as simulator:
+        result = run(data, simulator)
+        assert result.success
+        return data, simulator.stats()["completions"], spent(data, result)
+
+
+def run(data, simulator, **caps):
+    return run_batch(
+        data,
+        simulator.base_url,
+        overrides=NUMBERS,
+        resources={"budget": caps, "supervision": PRICES},
+    )
+
+
+def spent(data, result):
+    return spent_by_run(data / "journals", result.run_id)
+
+
+def failure_of(result):
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    return failure
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cap", ["max_requests", "max_tokens", "max_cost"])
+def test_a_cap_stops_the_run_and_a_higher_one_continues_it(whole, tmp_path, cap):
+    data, ideal, total = whole
+    most = getattr(total, cap.removeprefix("max_"))
+    third = most / 3 if cap == "max_cost" else most // 3
+    with Simulator(SimulatorSettings()) as simulator:
+        stopped = run(tmp_path, simulator, **{cap: third})
+        assert not stopped.success
+        first = spent(tmp_path, stopped)
+        assert 0 < getattr(first, cap.removeprefix("max_")) <= third
+        failure = failure_of(stopped).step_failure_data
+        assert failure.user_failure_data.metadata["model/requests"].value > 0
+        assert "cap of" in failure.user_failure_data.description
+        assert "run again" in failure.user_failure_data.description
+
+        calls = Warehouse(tmp_path).read("llm_calls")
+        assert calls["attempts"].sum() == first.requests
+        assert calls["cost"].sum() == pytest.approx(first.cost)
+
+        # Nothing is asked again: what is left fits a cap of just the rest.
+        assert run(tmp_path, simulator, max_requests=total.requests - first.requests).success
+        assert simulator.stats()["completions"] == ideal
+    assert differing(tables(tmp_path), tables(data)) == []
+    assert exports(tmp_path) == exports(data)
+
+
+class Run:
+    def __init__(self, run_id, parent=None, tags=()):
+        self.run_id, self.parent_run_id, self.tags = run_id, parent, dict(tags)
+
+
+class Context:
+    """As much of an asset's context as a budget looks at."""
+
+    def __init__(self, run, *others):
+        self.run = run
+        self.instance = self
+        self._runs = {other.run_id: other for other in others}
+
+    def get_run_by_id(self, run_id):
+        return self._runs.get(run_id)
+
+
+AGAIN = [("dagster/retry_number", "1")]
+
+
+@pytest.mark.parametrize(
+    ("context", "requests"),
+    [
+        (Context(Run("b")), 2),
+        # A run that Dagster started again by itself goes on with the budget of the first one.
+        (Context(Run("b", "a", AGAIN), Run("a")), 3),
+        (Context(Run("b", "a", AGAIN)), 2),
+        # A person who runs it again means to spend more.
+        (Context(Run("b", "a"), Run("a")), 2),
+    ],
+)
+def test_the_budget_of_a_run(monkeypatch, tmp_path, context, requests):
+    spent = {"a": Spent(1, 10, 0.1), "b": Spent(2, 20, 0.2)}
+    monkeypatch.setattr(budget, "spent_by_run", lambda folder, run_id: spent[run_id])
+    made = BudgetResource(max_requests=9).of_run(context, tmp_path)
+    assert made.spent.requests == requests
+    assert (made.max_requests, made.max_tokens, made.max_cost) == (9, None, None)

@@ -1,0 +1,91 @@
+"""The schedule `repair_batches` under the real daemon: it completes what failed, and no more."""
+
+import json
+import subprocess
+
+import dagster as dg
+import pytest
+
+from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.daemon import AUTOIF, autoif_dev, clean_environment, wait_for
+
+GOOD, LATE = ["b1", "b2", "b3", "b4"], ["b5", "b6"]
+SMALL = {
+    "instructions_per_batch": 2,
+    "seeds_per_batch": 4,
+    "verifiers_per_instruction": 4,
+    "queries_per_instruction": 2,
+    "responses_per_prompt": 2,
+}
+_DONE_S = 600
+
+
+def autoif(environment, *arguments):
+    done = subprocess.run([*AUTOIF, *arguments], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def statuses(instance, batches):
+    """The runs of batches that are over, by batch."""
+    found = {batch: [] for batch in batches}
+    for run in instance.get_runs():
+        if run.tags.get("dagster/partition") in found and run.is_finished:
+            found[run.tags["dagster/partition"]].append(run.status)
+    return found
+
+
+def made(instance, batches):
+    """When each asset of the batches was last made, as the number of its event."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    return {
+        (key.to_user_string(), batch): event
+        for key in instance.all_asset_keys()
+        for batch, event in instance.get_latest_storage_id_by_partition(key, kind).items()
+        if batch in batches
+    }
+
+
+def journals(folder, batches):
+    return {
+        path: path.read_bytes() for batch in batches for path in folder.glob(f"*/{batch}/*.jsonl")
+    }
+
+
+@pytest.mark.slow
+def test_what_failed_is_completed_and_nothing_else_touched(tmp_path):
+    with Simulator(SimulatorSettings()) as simulator:
+        environment = clean_environment(
+            AUTOIF_DATA=str(tmp_path),
+            AUTOIF_BASE_URL=simulator.base_url,
+            AUTOIF_MODEL="autoif-simulator",
+            AUTOIF_OVERRIDES=json.dumps(SMALL),
+            AUTOIF_REPAIR_CRON="* * * * *",
+            AUTOIF_MAX_OUTAGE="1",
+        )
+        autoif(environment, "batch", "add", *GOOD)
+        with (
+            autoif_dev(environment),
+            dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as instance,
+        ):
+            success, failure = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+
+            def all_made(batches):
+                return all(success in runs for runs in statuses(instance, batches).values())
+
+            assert wait_for(lambda: all_made(GOOD), _DONE_S, 1), statuses(instance, GOOD)
+            before = made(instance, GOOD), journals(tmp_path / "journals", GOOD)
+            simulator.stop()
+            autoif(environment, "batch", "add", *LATE)
+            assert wait_for(
+                lambda: all(failure in runs for runs in statuses(instance, LATE).values()),
+                _DONE_S,
+                1,
+            )
+            simulator.start()
+            assert wait_for(lambda: all_made(LATE), _DONE_S, 1), statuses(instance, LATE)
+            assert (made(instance, GOOD), journals(tmp_path / "journals", GOOD)) == before
+            assert {len(runs) for runs in statuses(instance, GOOD).values()} == {1}
+    assert autoif(environment, "batch", "list").splitlines() == [
+        f"{batch}: complete" for batch in GOOD + LATE
+    ]
