@@ -15,7 +15,7 @@ from dagster._core.definitions.data_version import (
 )
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from autoif_assets.automation.missing import Made, Stage, missing_part
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from autoif_assets.cli.home import prepare_home, older_than
+from autoif_assets.cli.home import older_than, prepare_home
 
 
 @click.group()

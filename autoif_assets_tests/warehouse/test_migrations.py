@@ -5,6 +5,7 @@ import pytest
 
 from autoif_assets.warehouse import TABLES, Warehouse, WrongVersion
 from autoif_assets.warehouse import migrations as module
+from autoif_assets.warehouse.columns import create_table
 from autoif_assets.warehouse.migrations import Migration, all_migrations, migrate
 
 from .samples import sample
@@ -26,7 +27,7 @@ def test_the_files_make_the_declared_tables(tmp_path):
     migrated, declared = duckdb.connect(), duckdb.connect()
     migrate(migrated, tmp_path, print)
     declared.execute("CREATE SCHEMA autoif")
-    declared.execute(module.first_migration())
+    declared.execute("\n".join(create_table(table) for table in TABLES.values()))
     assert columns(migrated) == columns(declared)
 
 
@@ -91,10 +92,10 @@ def test_a_newer_file_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_file_of_an_edited_migration_is_refused(tmp_path, monkeypatch):
-    first = all_migrations()[0]
+    first, *others = all_migrations()
     edited = Migration(first.number, first.name, first.sql + "\nSELECT 1;")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "all_migrations", lambda: (edited,))
+        patch.setattr(module, "all_migrations", lambda: (edited, *others))
         Warehouse(tmp_path).migrate()
     with pytest.raises(WrongVersion, match="development version"):
         Warehouse(tmp_path).read(QUERIES.name)

@@ -251,17 +251,9 @@ CREATE TABLE autoif.llm_calls (
     "prompt_tokens" BIGINT,
     "cached_tokens" BIGINT,
     "completion_tokens" BIGINT,
-    "cost" DOUBLE NOT NULL,
     "attempts" BIGINT NOT NULL,
-    "queue_wait_s" DOUBLE NOT NULL,
     "latency_s" DOUBLE NOT NULL,
     "started_at" TIMESTAMPTZ NOT NULL,
     "finished_at" TIMESTAMPTZ NOT NULL,
     "error" VARCHAR
-);
-
-CREATE TABLE autoif.dataset_splits (
-    "dataset" VARCHAR NOT NULL,
-    "instruction_id" VARCHAR NOT NULL,
-    "split" VARCHAR NOT NULL
 );

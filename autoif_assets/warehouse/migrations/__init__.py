@@ -14,9 +14,8 @@ from pathlib import Path
 
 import duckdb
 
-from autoif_assets.warehouse.columns import create_table
 from autoif_assets.warehouse.errors import WrongVersion
-from autoif_assets.warehouse.tables import SCHEMA, TABLES
+from autoif_assets.warehouse.tables import SCHEMA
 from autoif_assets.warehouse.views import definitions
 
 _VIEWS = 0
@@ -55,15 +54,6 @@ def all_migrations() -> tuple[Migration, ...]:
     """Return the migrations this version knows, in order."""
     files = sorted(Path(__file__).parent.glob("[0-9]*.sql"))
     return tuple(Migration(int(f.stem.split("_")[0]), f.stem, f.read_text("utf-8")) for f in files)
-
-
-def first_migration() -> str:
-    """Return the SQL of tables as they are declared now.
-
-    Until the first release ``0001_tables.sql`` is rewritten from it:
-    ``python -m autoif_assets.warehouse.migrations > …/migrations/0001_tables.sql``.
-    """
-    return "\n\n".join(create_table(table) for table in TABLES.values()) + "\n"
 
 
 def migrate(con: duckdb.DuckDBPyConnection, path: Path, log: Callable[[str], None]) -> None:
