@@ -114,14 +114,15 @@ def test_kill_9_at_random_moments_loses_and_repeats_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monkeypatch):
-    # The pauses of a row are shortened; how often it is tried is as ever.
-    monkeypatch.setattr("autoif_assets.endpoint.outage._WORKING_BACKOFF_S", 0.2)
+    # The pauses are shortened; how often a row is tried is as ever.
+    for pause in ("_WORKING_BACKOFF_S", "_MAX_BACKOFF_S"):
+        monkeypatch.setattr(f"autoif_assets.endpoint.outage.{pause}", 0.2)
     wanted = requests()[:40]
 
     def ask_all(url, name):
         seen = []
         with Journal(tmp_path / name, "responses", "b1", "run") as journal:
-            client = Client(url, "autoif-simulator", max_concurrency=CONCURRENCY, timeout_s=1.0)
+            client = Client(url, "autoif-simulator", max_concurrency=CONCURRENCY, timeout_s=0.5)
             return client.complete(wanted, journal, seen.append), seen[-1]
 
     with Simulator(SimulatorSettings(latency=0.01)) as server:
