@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test is about how long it takes: the machine may be busy.
+settings.register_profile("autoif", deadline=None)
+settings.load_profile("autoif")
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
