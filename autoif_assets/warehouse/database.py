@@ -43,10 +43,18 @@ class Database:
         path: The file; its folder is made when it is first opened.
         lock_timeout_s: Seconds to wait for other processes before giving up.
         log: Told in a sentence what is being waited for or upgraded.
+        before_creating: Called under the lock before a file that is not there is made.
     """
 
-    def __init__(self, path: Path, lock_timeout_s: float, log: Callable[[str], None]):
+    def __init__(
+        self,
+        path: Path,
+        lock_timeout_s: float,
+        log: Callable[[str], None],
+        before_creating: Callable[[], None],
+    ):
         self.path = path
+        self._before_creating = before_creating
         self._lock_timeout_s = lock_timeout_s
         self._log = log
 
@@ -63,6 +71,8 @@ class Database:
         with self.reporting(purpose):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.lock("pipeline.lock", purpose):
+                if not self.path.exists():
+                    self._before_creating()
                 con = _engine(os.getpid(), self.path.absolute()).cursor()
                 try:
                     self._attach(con, purpose)

@@ -14,7 +14,7 @@ from autoif_assets.warehouse.database import Database, execute, transaction
 from autoif_assets.warehouse.errors import SchemaMismatch, WarehouseError
 from autoif_assets.warehouse.frames import conform
 from autoif_assets.warehouse.parquet import export_parquet
-from autoif_assets.warehouse.publishing import copy_database, is_current, pause_s
+from autoif_assets.warehouse.publishing import copy_database, is_current, keep, pause_s
 from autoif_assets.warehouse.references import Orphans, count_orphans
 from autoif_assets.warehouse.selection import Rows, declared_table, select, selected
 from autoif_assets.warehouse.slices import (
@@ -54,7 +54,7 @@ class Warehouse:
         self.path = self.data_dir / "pipeline.duckdb"
         self.published_path = self.data_dir / "warehouse.duckdb"
         self._log = log
-        self._database = Database(self.path, lock_timeout_s, log)
+        self._database = Database(self.path, lock_timeout_s, log, self._keep_published)
 
     def write(
         self,
@@ -305,6 +305,15 @@ class Warehouse:
             raise WarehouseError(f"Nothing to export: {self.path} does not exist yet.")
         with self._database.reporting("exporting Parquet files", Path(folder)):
             return export_parquet(self.published_path, Path(folder), batches)
+
+    def _keep_published(self) -> None:
+        """Put the copy of a database that is gone out of the way of the next one's."""
+        if kept := keep(self.published_path):
+            self._log(
+                f"There is no {self.path}, so a new database begins, without the rows in "
+                f"{self.published_path}, which stay in {kept}. To go on with those instead, "
+                f"stop all runs and copy that file to {self.path}."
+            )
 
     @contextmanager
     def _replacing(

@@ -1,5 +1,6 @@
 """Full disks, folders without write access, files that were moved, and clocks that are wrong."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -131,15 +132,50 @@ def test_a_published_copy_can_be_restored_as_the_database(tmp_path):
     assert warehouse.read(QUERIES.name).height == 3
 
 
-def test_a_database_moved_away_starts_anew(tmp_path):
+def test_a_database_moved_away_starts_anew_and_its_copy_stays(tmp_path):
+    said = []
+    warehouse = Warehouse(tmp_path, log=said.append)
+    for number in (1, 2):
+        write(warehouse, number)
+        warehouse.publish()
+        warehouse.path.rename(tmp_path / f"moved-{number}.duckdb")
+        write(warehouse, 3, "b2")
+        assert warehouse.read(QUERIES.name).height == 3
+        (told,) = [line for line in said if "a new database begins" in line]
+        kept = tmp_path / f"warehouse-old-{number}.duckdb"
+        assert f"stay in {kept}" in told
+        warehouse.publish()
+        assert published(warehouse) == 3
+        with duckdb.connect(kept, read_only=True) as con:
+            assert con.execute(COUNT).fetchall() == [(number,)]
+        warehouse.path.unlink()
+        warehouse.published_path.unlink()
+        said.clear()
+
+
+def test_a_copy_is_kept_once(tmp_path):
     warehouse = Warehouse(tmp_path)
     write(warehouse, 3)
     warehouse.publish()
-    warehouse.path.rename(tmp_path / "old.duckdb")
-    write(warehouse, 2, "b2")
-    assert warehouse.read(QUERIES.name).height == 2
+    for _ in range(2):  # As if the first process had been killed before it made its file.
+        warehouse.path.unlink()
+        write(warehouse, 2)
+    assert [path.name for path in tmp_path.glob("*-old-*")] == ["warehouse-old-1.duckdb"]
+
+
+def test_a_copy_is_kept_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*args: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    warehouse = Warehouse(tmp_path)
+    write(warehouse, 3)
     warehouse.publish()
-    assert published(warehouse) == 2
+    warehouse.path.unlink()
+    monkeypatch.setattr(os, "link", refuse)
+    write(warehouse, 2)
+    with duckdb.connect(tmp_path / "warehouse-old-1.duckdb", read_only=True) as con:
+        assert con.execute(COUNT).fetchall() == [(3,)]
+    assert warehouse.publish() is True
 
 
 @pytest.mark.parametrize("seconds", [-1e9, 0, 1e9])
