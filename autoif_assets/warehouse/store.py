@@ -10,7 +10,7 @@ import duckdb
 import polars as pl
 
 from autoif_assets.warehouse.columns import as_declared, literal, polars_schema
-from autoif_assets.warehouse.database import Database, execute, transaction
+from autoif_assets.warehouse.database import Database
 from autoif_assets.warehouse.errors import SchemaMismatch, WarehouseError
 from autoif_assets.warehouse.frames import conform
 from autoif_assets.warehouse.parquet import export_parquet
@@ -24,6 +24,7 @@ from autoif_assets.warehouse.slices import (
     slices_to_read,
     slices_to_write,
 )
+from autoif_assets.warehouse.statements import execute, transaction
 from autoif_assets.warehouse.streams import bounds, deal, dealt, spool
 from autoif_assets.warehouse.tables import SCHEMA, Table
 

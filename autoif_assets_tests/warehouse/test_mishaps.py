@@ -12,7 +12,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from autoif_assets.warehouse import TABLES, Warehouse, WarehouseError, publishing
+from autoif_assets.warehouse import TABLES, Warehouse, WarehouseError, migrations, publishing
+from autoif_assets.warehouse.migrations import Migration, all_migrations
 
 from .samples import sample
 
@@ -84,6 +85,25 @@ def test_a_disk_that_fills_while_publishing_keeps_the_old_copy(small_disk):
     (small_disk / "ballast").unlink()
     assert warehouse.publish()
     assert published(warehouse) == 200
+
+
+def test_a_disk_that_fills_while_upgrading_keeps_the_old_version(small_disk, monkeypatch):
+    warehouse = Warehouse(small_disk)
+    texts = pl.Series([os.urandom(400).hex() for _ in range(5_000)])
+    frame = sample(QUERIES, 5_000, batch="b1").with_columns(prompt=texts)
+    warehouse.write(QUERIES.name, frame, {"batch": "b1"})
+    table = f"autoif.{QUERIES.name}"
+    upgrade = Migration(
+        len(all_migrations()) + 1,
+        "9999_copy",
+        f"ALTER TABLE {table} ADD COLUMN copy VARCHAR; UPDATE {table} SET copy = repeat(prompt, 8)",
+    )
+    with monkeypatch.context() as patch, pytest.raises(WarehouseError, match=FULL):
+        patch.setattr(migrations, "all_migrations", lambda: (*all_migrations(), upgrade))
+        warehouse.migrate()
+    assert open_files(warehouse) == []
+    assert warehouse.read(QUERIES.name).equals(frame)
+    assert "copy" not in warehouse.query(f"FROM {table} LIMIT 0").columns
 
 
 def test_a_read_only_folder_is_told_and_its_copy_can_be_read(tmp_path):
