@@ -1,9 +1,10 @@
 import os
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
-from autoif_assets.cli import main
+from autoif_assets.cli import home, main
 from autoif_assets.cli.home import prepare_home
 from autoif_assets.cli.runs import parse_override
 
@@ -35,11 +36,11 @@ def test_an_override_without_a_value():
 
 
 def test_the_home_honours_the_projects_settings(data):
-    home = prepare_home()
-    assert home == data / "dagster"
-    assert "telemetry" in (home / "dagster.yaml").read_text()
-    assert os.environ["DAGSTER_HOME"] == str(home)
-    assert prepare_home() == home
+    found = prepare_home()
+    assert found == data / "dagster"
+    assert "telemetry" in (found / "dagster.yaml").read_text()
+    assert os.environ["DAGSTER_HOME"] == str(found)
+    assert prepare_home() == found
 
 
 def test_a_home_of_the_users_own_is_left_alone(data, monkeypatch):
@@ -53,9 +54,35 @@ def test_batches_are_added_once_and_commas_refused(data):
     assert added.output.splitlines()[-2:] == ["b 1", "b'2"]
     again = CliRunner().invoke(main, ["batch", "add", "b 1"])
     assert again.output.splitlines()[-2:] == ["b 1", "b'2"]
-    refused = CliRunner().invoke(main, ["batch", "add", "a,b"])
-    assert refused.exit_code == 1
-    assert "commas" in refused.output
+    for command in (["batch", "add", "a,b"], ["run", "--batch", "a,b"]):
+        refused = CliRunner().invoke(main, command)
+        assert refused.exit_code == 1
+        assert "'a,b' cannot be a batch: it needs a name without commas" in refused.output
+
+
+def test_a_data_folder_that_cannot_be_written_is_told(data, monkeypatch):
+    (data / "file").touch()
+    monkeypatch.setenv("AUTOIF_DATA", str(data / "file"))
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 1
+    assert (
+        f"Cannot write to {data}/file/dagster (Not a directory). Set AUTOIF_DATA" in result.output
+    )
+
+
+def test_a_data_folder_on_a_read_only_disk_is_told(data, monkeypatch):
+    (data / "dagster").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    result = CliRunner().invoke(main, ["batch", "list"])
+    assert result.exit_code == 1
+    assert "dagster (no write access). Set AUTOIF_DATA" in result.output
+
+
+def test_a_full_disk_is_told_before_anything_starts(data, monkeypatch):
+    monkeypatch.setattr(home.shutil, "disk_usage", lambda path: SimpleNamespace(free=3_000_000))
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 1
+    assert f"The disk of {data} is full (3.0 MB are free). Free some space" in result.output
 
 
 def test_the_doctor_names_what_does_not_work(data, monkeypatch):

@@ -14,8 +14,8 @@ def accepted(table: str, *columns: str) -> dg.AssetIn:
 
 
 def rows(table: str, *columns: str) -> dg.AssetIn:
-    """Read columns of all rows of a table; without columns, all of them."""
-    return dg.AssetIn(table, metadata={"columns": list(columns)} if columns else {})
+    """Read columns of all rows of a table."""
+    return dg.AssetIn(table, metadata={"columns": list(columns)})
 
 
 def unread(asset_in: dg.AssetIn) -> dg.AssetIn:

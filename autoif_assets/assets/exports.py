@@ -20,61 +20,65 @@ from autoif_assets.resources import Recipe
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
-# Each export reads the other's table: an instruction is on the same side of both splits.
-_BOTH_TABLES = {
-    "examples": unread(
-        rows(
-            "sft_examples",
-            *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
-        )
-    ),
-    "pairs": unread(
-        accepted(
-            "preference_pairs",
-            *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
-            *("chosen_pass_rate", "rejected_pass_rate"),
-        )
-    ),
-}
+_EXAMPLES = unread(
+    rows(
+        "sft_examples",
+        *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
+    )
+)
+_PAIRS = unread(
+    accepted(
+        "preference_pairs",
+        *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
+        *("chosen_pass_rate", "rejected_pass_rate"),
+    )
+)
 
 
+# Each export reads the instructions of the other: one is on the same side of both splits.
 @dg.asset(
-    ins=_BOTH_TABLES,
+    ins={"examples": _EXAMPLES, "others": accepted("preference_pairs", "instruction_id")},
     group_name="exports",
     kinds={"json", "parquet"},
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
 )
 def sft_dataset(
-    examples: Rows, pairs: Rows, warehouse: WarehouseResource, recipe: Recipe
+    examples: Rows, others: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    return _export(SFT, examples, pairs, warehouse, recipe)
+    return _export(SFT, examples, others, warehouse, recipe)
 
 
 @dg.asset(
-    ins=_BOTH_TABLES,
+    ins={"pairs": _PAIRS, "others": rows("sft_examples", "instruction_id")},
     group_name="exports",
     kinds={"json", "parquet"},
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
 )
 def preference_dataset(
-    examples: Rows, pairs: Rows, warehouse: WarehouseResource, recipe: Recipe
+    pairs: Rows, others: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    return _export(PREFERENCE, pairs, examples, warehouse, recipe)
+    return _export(PREFERENCE, pairs, others, warehouse, recipe)
 
 
 def _export(
-    kind: DatasetKind, exported: Rows, other: Rows, warehouse: WarehouseResource, recipe: Recipe
+    kind: DatasetKind,
+    exported: Rows,
+    others: pl.DataFrame,
+    warehouse: WarehouseResource,
+    recipe: Recipe,
 ) -> dg.MaterializeResult[None]:
     tables, numbers = warehouse.open(), recipe.numbers()
-    first, second = (
-        tables.read(one.table, columns=["instruction_id"], where_status=one.status)
-        for one in (exported, other)
+    ours = tables.read(
+        exported.table,
+        partitions=exported.partitions,
+        columns=["instruction_id"],
+        where_status=exported.status,
     )
     split = split_instructions(
-        first["instruction_id"].unique(),
+        ours["instruction_id"].unique(),
         numbers.eval_share,
         numbers.seed,
-        second["instruction_id"].unique(),
+        others["instruction_id"].unique(),
     )
     folder = tables.data_dir / "exports" / kind.name
     parts = (part for (part,) in tables.read_parts(exported, on=kind.id))

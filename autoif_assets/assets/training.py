@@ -105,10 +105,16 @@ def query_preference_pairs(
     return warehouse.store(context, (in_batch(pair(*part), batch) for part in parts))
 
 
+_PAIR = (
+    *("pair_id", "instruction_id", "prompt", "chosen", "rejected", "chosen_id", "rejected_id"),
+    *("chosen_pass_rate", "rejected_pass_rate"),
+)
+
+
 @dg.asset(
     ins={
-        "instruction_level": unread(rows("instruction_preference_pairs")),
-        "query_level": unread(rows("query_preference_pairs")),
+        "instruction_level": unread(rows("instruction_preference_pairs", *_PAIR)),
+        "query_level": unread(rows("query_preference_pairs", "prompt_id", *_PAIR)),
     },
     partitions_def=BATCHES,
     group_name="training",

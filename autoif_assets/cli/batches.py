@@ -27,16 +27,22 @@ def batch_add(keys: tuple[str, ...], count: int) -> None:
     if not keys and count < 1:
         raise click.UsageError("Name the batches to add, or say --count N.")
     for key in keys:
-        if "," in key or not key.strip():
-            raise click.ClickException(
-                f"{key!r} cannot be a batch: Dagster's backfills split keys at commas."
-            )
+        check_key(key)
     with dg.DagsterInstance.get() as instance:
         known = instance.get_dynamic_partitions(str(BATCHES.name))
         instance.add_dynamic_partitions(
             str(BATCHES.name), [*keys, *new_keys([*known, *keys], count)]
         )
         click.echo("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that Dagster cannot handle."""
+    if "," in key or not key.strip():
+        raise click.ClickException(
+            f"{key!r} cannot be a batch: it needs a name without commas, at which Dagster's "
+            f"backfills split keys."
+        )
 
 
 def new_keys(known: list[str], count: int) -> list[str]:

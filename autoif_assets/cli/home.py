@@ -1,6 +1,7 @@
 """The folder of everything the project writes, and the Dagster home in it."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 DEMO_MODEL = "autoif-simulator"
+_MIN_FREE_MB = 20  # Dagster's own storage fails below this, and not in one sentence.
 
 
 def data_dir() -> Path:
@@ -22,20 +24,41 @@ def data_dir() -> Path:
 
 
 def prepare_home() -> Path:
-    """Point DAGSTER_HOME at the data folder, unless the user has a home of their own."""
+    """Point DAGSTER_HOME at the data folder, unless the user has a home of their own.
+
+    Raises:
+        click.ClickException: the folder cannot be written, or its disk is full.
+    """
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
     home = data_dir() / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    settings = Path(__file__).parents[2] / "dagster.yaml"
-    link = home / "dagster.yaml"
-    if settings.exists() and not (link.exists() and link.samefile(settings)):
-        link.unlink(missing_ok=True)
-        link.symlink_to(settings)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        settings = Path(__file__).parents[2] / "dagster.yaml"
+        link = home / "dagster.yaml"
+        if settings.exists() and not (link.exists() and link.samefile(settings)):
+            link.unlink(missing_ok=True)
+            link.symlink_to(settings)
+    except OSError as error:
+        raise _unwritable(home, error.strerror) from error
+    if not os.access(home, os.W_OK):
+        raise _unwritable(home, "no write access")
+    free = shutil.disk_usage(home).free / 1e6
+    if free < _MIN_FREE_MB:
+        raise click.ClickException(
+            f"The disk of {data_dir()} is full ({free:.1f} MB are free). Free some space and run "
+            f"the command again; nothing that was stored is lost."
+        )
     os.environ["DAGSTER_HOME"] = str(home)
     # Run workers start in another folder than the shell that set a relative AUTOIF_DATA.
     os.environ["AUTOIF_DATA"] = str(data_dir())
     return home
+
+
+def _unwritable(home: Path, why: str | None) -> click.ClickException:
+    return click.ClickException(
+        f"Cannot write to {home} ({why}). Set AUTOIF_DATA to a folder that you may write to."
+    )
 
 
 def process_tags() -> dict[str, str]:

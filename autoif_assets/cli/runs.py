@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autoif_assets.cli.batches import check_key
 from autoif_assets.cli.home import (
     check_not_mixed,
     data_dir,
@@ -84,6 +85,7 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
         batch: Key of the batch.
         config: See `resource_config`.
     """
+    check_key(batch)
     prepare_home()
     import dagster as dg
 

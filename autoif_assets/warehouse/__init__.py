@@ -10,7 +10,6 @@ from autoif_assets.warehouse.errors import (
     WrongVersion,
 )
 from autoif_assets.warehouse.reference import reference
-from autoif_assets.warehouse.references import Orphans
 from autoif_assets.warehouse.selection import Rows
 from autoif_assets.warehouse.slices import Partition
 from autoif_assets.warehouse.store import Warehouse
@@ -28,7 +27,6 @@ __all__ = [
     "TABLES",
     "Column",
     "ForeignKey",
-    "Orphans",
     "Partition",
     "Rows",
     "SchemaMismatch",

@@ -6,8 +6,8 @@ import functools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -17,6 +17,7 @@ from autoif_assets.warehouse.columns import literal
 from autoif_assets.warehouse.errors import WarehouseError, WarehouseLocked
 from autoif_assets.warehouse.lock import file_lock
 from autoif_assets.warehouse.migrations import migrate
+from autoif_assets.warehouse.statements import execute
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # The oldest DuckDB that people open the file with; 2.0 writes newer formats by default.
@@ -43,10 +44,18 @@ class Database:
         path: The file; its folder is made when it is first opened.
         lock_timeout_s: Seconds to wait for other processes before giving up.
         log: Told in a sentence what is being waited for or upgraded.
+        before_creating: Called under the lock before a file that is not there is made.
     """
 
-    def __init__(self, path: Path, lock_timeout_s: float, log: Callable[[str], None]):
+    def __init__(
+        self,
+        path: Path,
+        lock_timeout_s: float,
+        log: Callable[[str], None],
+        before_creating: Callable[[], None],
+    ):
         self.path = path
+        self._before_creating = before_creating
         self._lock_timeout_s = lock_timeout_s
         self._log = log
 
@@ -63,6 +72,8 @@ class Database:
         with self.reporting(purpose):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.lock("pipeline.lock", purpose):
+                if not self.path.exists():
+                    self._before_creating()
                 con = _engine(os.getpid(), self.path.absolute()).cursor()
                 try:
                     self._attach(con, purpose)
@@ -133,30 +144,6 @@ def _detach(con: duckdb.DuckDBPyConnection) -> None:
         _engine.cache_clear()
     finally:
         con.close()
-
-
-@contextmanager
-def transaction(con: duckdb.DuckDBPyConnection, mode: str = "") -> Iterator[None]:
-    """Commit at the end, or roll back if there is an error.
-
-    Args:
-        con: The open database.
-        mode: ``"READ ONLY"`` to refuse statements that write.
-    """
-    execute(con, f"BEGIN TRANSACTION {mode}")
-    try:
-        yield
-        execute(con, "COMMIT")
-    except BaseException:
-        # A commit that failed has ended the transaction itself.
-        with suppress(duckdb.Error):
-            execute(con, "ROLLBACK")
-        raise
-
-
-def execute(con: duckdb.DuckDBPyConnection, sql: str, params: Sequence[object] = ()) -> None:
-    """Execute a statement to its end; DuckDB 2.0 wants a result fetched before the next."""
-    con.execute(sql, list(params)).fetchall()
 
 
 def _disk_trouble(error: Exception, folder: Path) -> str | None:

@@ -106,7 +106,10 @@ def _file_name(batch: str) -> str:
 
 
 def _copy(con: duckdb.DuckDBPyConnection, table: Table, where: str, path: Path) -> int:
-    sql = f"SELECT * FROM {SCHEMA}.{table.name} WHERE {where} ORDER BY {', '.join(table.key)}"
+    # In declared order; migrations add columns at the end of the table.
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    sql = f"SELECT {columns} FROM {SCHEMA}.{table.name} WHERE {where}"
+    sql += f" ORDER BY {', '.join(table.key)}"
     options = "FORMAT parquet, COMPRESSION zstd"
     copied = con.execute(f"COPY ({sql}) TO {literal(str(path))} ({options})").fetchall()
     return int(copied[0][0])

@@ -9,13 +9,13 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import as_declared, literal, polars_schema
-from autoif_assets.warehouse.database import Database, execute, transaction
-from autoif_assets.warehouse.errors import SchemaMismatch, WarehouseError
+from autoif_assets.warehouse.columns import as_declared, polars_schema
+from autoif_assets.warehouse.database import Database
+from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.frames import conform
+from autoif_assets.warehouse.inserting import insert_files, insert_frame
 from autoif_assets.warehouse.parquet import export_parquet
-from autoif_assets.warehouse.publishing import copy_database, is_current, pause_s
-from autoif_assets.warehouse.references import Orphans, count_orphans
+from autoif_assets.warehouse.publishing import copy_database, is_current, keep, pause_s
 from autoif_assets.warehouse.selection import Rows, declared_table, select, selected
 from autoif_assets.warehouse.slices import (
     Partition,
@@ -24,6 +24,7 @@ from autoif_assets.warehouse.slices import (
     slices_to_read,
     slices_to_write,
 )
+from autoif_assets.warehouse.statements import execute, transaction
 from autoif_assets.warehouse.streams import bounds, deal, dealt, spool
 from autoif_assets.warehouse.tables import SCHEMA, Table
 
@@ -54,7 +55,7 @@ class Warehouse:
         self.path = self.data_dir / "pipeline.duckdb"
         self.published_path = self.data_dir / "warehouse.duckdb"
         self._log = log
-        self._database = Database(self.path, lock_timeout_s, log)
+        self._database = Database(self.path, lock_timeout_s, log, self._keep_published)
 
     def write(
         self,
@@ -86,10 +87,7 @@ class Warehouse:
         slices = slices_to_write(declared, partition, partitions)
         rows = conform(declared, frame, slices)
         with self._replacing(declared, slices) as con:
-            if rows.height:
-                con.register("incoming", _ArrowStream(rows))
-                execute(con, f"INSERT INTO {SCHEMA}.{table} BY NAME SELECT * FROM incoming")
-                con.unregister("incoming")
+            insert_frame(con, declared, rows)
         return rows.height
 
     def write_frames(
@@ -115,9 +113,7 @@ class Warehouse:
                 part.write_parquet(folder / f"{number:06}.parquet", compression="lz4")
             with self._replacing(declared, slices) as con:
                 if rows:
-                    source = f"read_parquet({literal(f'{folder}/*.parquet')})"
-                    execute(con, f"INSERT INTO {SCHEMA}.{table} BY NAME SELECT * FROM {source}")
-                    _check_keys(con, declared, slices)
+                    insert_files(con, declared, folder, slices)
         return rows
 
     def read(
@@ -216,29 +212,6 @@ class Warehouse:
             )
         return frame
 
-    def orphans(
-        self, table: str, *, partitions: Sequence[Partition] | None = None
-    ) -> list[Orphans]:
-        """Count the rows that a foreign key leads nowhere from.
-
-        Args:
-            table: Name of a declared table.
-            partitions: Values of some partition columns; rows that match any. None for all.
-
-        Returns:
-            One entry for each foreign key the table declares.
-        """
-        declared = declared_table(table)
-        if not declared.foreign_keys:
-            return []
-        query = count_orphans(declared, slices_to_read(declared, None, partitions))
-        found = self._fetch(*query, f"checking the foreign keys of {table}")
-        counts = [(0, None)] * len(declared.foreign_keys) if found is None else found.rows()
-        return [
-            Orphans(key, rows, example)
-            for key, (*_, rows, example) in zip(declared.foreign_keys, counts, strict=True)
-        ]
-
     def migrate(self) -> None:
         """Make the database, or bring it to this version's tables and views."""
         with self._database.connection("migrating"):
@@ -306,6 +279,15 @@ class Warehouse:
         with self._database.reporting("exporting Parquet files", Path(folder)):
             return export_parquet(self.published_path, Path(folder), batches)
 
+    def _keep_published(self) -> None:
+        """Put the copy of a database that is gone out of the way of the next one's."""
+        if kept := keep(self.published_path):
+            self._log(
+                f"There is no {self.path}, so a new database begins, without the rows in "
+                f"{self.published_path}, which stay in {kept}. To go on with those instead, "
+                f"stop all runs and copy that file to {self.path}."
+            )
+
     @contextmanager
     def _replacing(
         self, table: Table, slices: Sequence[Partition]
@@ -338,29 +320,3 @@ class Warehouse:
             # By way of pyarrow: handing over the relation itself works too, but then DuckDB 2.0
             # prints forty lines about leaked references when the process ends.
             return pl.DataFrame(relation.to_arrow_table())
-
-
-class _ArrowStream:
-    """A frame as what DuckDB reads without pyarrow: an object with only the Arrow stream."""
-
-    def __init__(self, frame: pl.DataFrame):
-        self._frame = frame
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._frame.__arrow_c_stream__(requested_schema)
-
-
-def _check_keys(con: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Partition]) -> None:
-    """Check the keys of slices whose rows came in several frames."""
-    where, values = condition(slices if table.partitions else None)
-    key = ", ".join(table.key)
-    repeated = con.execute(
-        f"SELECT {key} FROM {SCHEMA}.{table.name} WHERE {where} "
-        f"GROUP BY {key} HAVING count(*) > 1 LIMIT 1",
-        values,
-    ).fetchall()
-    if repeated:
-        raise SchemaMismatch(
-            f"The frames for table {table.name} do not fit, nothing was written:\n"
-            f"  - key ({key}) must be unique: two frames hold {repeated[0]}"
-        )

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 
 from autoif_assets.warehouse.columns import literal
-from autoif_assets.warehouse.database import execute
+from autoif_assets.warehouse.statements import execute
 
 _PREFIX = ".stream-"
 

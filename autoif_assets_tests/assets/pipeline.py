@@ -1,6 +1,6 @@
 """Runs the whole pipeline in the test's process, on a data folder and a simulator of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ SMALL: dict[str, Any] = {
     "responses_per_prompt": 4,
 }
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
 # What a call cost differs between two runs; what was asked and answered must not.
 COST = (
     *("attempts", "latency_s", "queue_wait_s", "cost", "cached_tokens"),
@@ -70,15 +72,38 @@ def run_batch(
         only: The one asset to materialise; all if None.
         resources: What the run's configuration says of resources, by their names.
     """
+    job = batch_job(data, base_url, profile, overrides, inputs, model)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("batch", [*others, batch])
+        return job.execute_in_process(
+            partition_key=batch,
+            instance=instance,
+            raise_on_error=False,
+            asset_selection=None if only is None else [dg.AssetKey(only)],
+            run_config={"resources": {n: {"config": c} for n, c in (resources or {}).items()}}
+            | QUIET,
+        )
+
+
+def batch_job(
+    data: Path,
+    base_url: str,
+    profile: str = "paper",
+    overrides: dict[str, Any] | None = None,
+    inputs: Inputs | None = None,
+    model: str = "autoif-simulator",
+    checks: Sequence[dg.AssetChecksDefinition] = CHECKS,
+) -> dg.JobDefinition:
+    """Return the job that makes a batch; arguments as for ``run_batch``."""
     warehouse = WarehouseResource.configure_at_launch(data_dir=str(data))
     budget = BudgetResource.configure_at_launch()
     supervision = Supervision.configure_at_launch(
         warehouse=warehouse, budget=budget, base_url=base_url, model=model
     )
     role = RoleEndpoint.configure_at_launch(supervision=supervision)
-    defs = dg.Definitions(
+    return dg.Definitions(
         assets=ASSETS,
-        asset_checks=CHECKS,
+        asset_checks=checks,
         jobs=[dg.define_asset_job("batch", dg.AssetSelection.all())],
         resources={
             "warehouse": warehouse,
@@ -92,21 +117,7 @@ def run_batch(
             "judge": role,
             "nli": NLI.configure_at_launch(supervision=supervision),
         },
-    )
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("batch", [*others, batch])
-        return defs.resolve_job_def("batch").execute_in_process(
-            partition_key=batch,
-            instance=instance,
-            raise_on_error=False,
-            asset_selection=None if only is None else [dg.AssetKey(only)],
-            run_config={
-                "resources": {
-                    name: {"config": config} for name, config in (resources or {}).items()
-                },
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-        )
+    ).resolve_job_def("batch")
 
 
 def tables(data: Path, *, cost: bool = False) -> dict[str, pl.DataFrame]:

@@ -2,9 +2,13 @@
 
 import pytest
 
+from autoif_assets.warehouse import Warehouse
+
 from .pipeline import accepted, differing, exported, exports, run_batch, tables
 
 pytestmark = pytest.mark.slow
+ODD = """it's "b2" / ü 新しい 🦆 %s $1 """.ljust(300, "x")
+"""Any text without a comma is the key of a batch."""
 
 
 @pytest.fixture(autouse=True)
@@ -25,19 +29,19 @@ def test_a_second_run_asks_nothing_and_changes_nothing(copied):
     assert event.metadata["model/reused"].value == event.metadata["model/total"].value > 0
 
 
-def test_two_batches_share_no_instruction_and_leave_each_other_alone(copied):
+def test_two_batches_share_no_instruction_and_leave_each_other_alone(copied, tmp_path):
     url = copied.simulator.base_url
     first = tables(copied.data)
-    assert run_batch(copied.data, url, "b2", others=["b1"]).success
+    assert run_batch(copied.data, url, ODD, others=["b1"]).success
     both = tables(copied.data)
     for name, frame in both.items():
         if "batch" in frame.columns:
             assert frame.filter(batch="b1").equals(first[name]), name
 
     instructions = accepted(both["augmented_instructions"])
-    assert set(instructions["batch"]) == {"b1", "b2"}
+    assert set(instructions["batch"]) == {"b1", ODD}
     assert not instructions["instruction_id"].is_duplicated().any()
-    assert both["sft_examples"].filter(batch="b2").height > 0
+    assert both["sft_examples"].filter(batch=ODD).height > 0
 
     # The exports hold both batches, and an instruction that was held out stays held out.
     sft = exported(copied.data, "sft")
@@ -47,10 +51,13 @@ def test_two_batches_share_no_instruction_and_leave_each_other_alone(copied):
 
     # The first batch made again, with the second there, is what it was.
     asked, files = copied.requested(), exports(copied.data)
-    assert run_batch(copied.data, url, "b1", others=["b2"]).success
+    assert run_batch(copied.data, url, "b1", others=[ODD]).success
     assert differing(tables(copied.data), both) == []
     assert copied.requested() == asked
     assert exports(copied.data) == files
+
+    rows = Warehouse(copied.data).export_parquet(tmp_path / "files", [ODD])
+    assert rows["responses"] == both["responses"].filter(batch=ODD).height > 0
 
 
 def test_stricter_bounds_need_no_model_call(copied):

@@ -1,13 +1,19 @@
 """Partition writes a second, beside the least code that could do them safely.
 
 ``python -m autoif_assets_tests.benchmarks.warehouse_writes`` overwrites partitions of 1,000 rows
-from 1 and from 4 processes at once: with the warehouse, and with a lock, a connection, one
-transaction and nothing else. The two take turns within the same processes, so that a busy machine
-slows both; their ratio is the result.
+from 1 and from 4 processes at once: with the warehouse; with a lock, a connection, one transaction
+and nothing else; and with Dagster's own IO manager, where it can be imported:
+
+    pip install --no-deps --target FOLDER dagster-duckdb dagster-duckdb-polars
+    PYTHONPATH=FOLDER python -m autoif_assets_tests.benchmarks.warehouse_writes
+
+They take turns within the same processes, so that a busy machine slows all; the ratios to the bare
+writes are the result.
 """
 
 import argparse
 import fcntl
+import importlib.util
 import multiprocessing as mp
 import statistics
 import tempfile
@@ -45,10 +51,28 @@ def warehouse_write(folder: Path, frame: pl.DataFrame, batch: str) -> None:
     Warehouse(folder).write(TABLE.name, frame, {"batch": batch})
 
 
+def stock_write(folder: Path, frame: pl.DataFrame, batch: str) -> None:
+    """As a Dagster step does; it waits for other processes by trying again, ever less often."""
+    import dagster as dg
+    from dagster_duckdb_polars import DuckDBPolarsIOManager
+
+    manager = DuckDBPolarsIOManager(database=str(folder / "stock.duckdb"), schema="autoif")
+    with dg.build_output_context(
+        asset_key=[TABLE.name],
+        partition_key=batch,
+        asset_partitions_def=dg.StaticPartitionsDefinition([batch]),
+        definition_metadata={"partition_expr": "batch"},
+        resource_config={"database": manager.database, "connection_config": {}, "schema": "autoif"},
+    ) as context:
+        manager.create_io_manager(None).handle_output(context, frame)
+
+
 VARIANTS: dict[str, Callable[[Path, pl.DataFrame, str], None]] = {
     "bare": bare_write,
     "warehouse": warehouse_write,
 }
+if importlib.util.find_spec("dagster_duckdb_polars"):
+    VARIANTS["stock"] = stock_write
 
 
 def writer(folder: Path, name: str, writes: int, rounds: int, start: Barrier) -> None:
@@ -96,12 +120,13 @@ def main() -> None:
     print(f"DuckDB {duckdb.__version__}, {ROWS:,} rows a partition, {args.rounds} rounds")
     for writers in (1, 4):
         rates = measure(writers, args.writes, args.rounds)
-        bare, ours = (statistics.median(rates[name]) for name in VARIANTS)
-        ratios = [b / a for a, b in zip(rates["bare"], rates["warehouse"], strict=True)]
-        print(
-            f"{writers} writers: bare {bare:.1f}/s, warehouse {ours:.1f}/s, ratio "
-            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        for name, found in rates.items():
+            ratios = [rate / bare for rate, bare in zip(found, rates["bare"], strict=True)]
+            print(
+                f"{writers} writers, {name:9} {statistics.median(found):6.1f}/s, ratio "
+                f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -36,17 +36,40 @@ def test_numbers_run_from_one_without_gaps():
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+VALUES = {
+    "VARCHAR": "'v'",
+    "BOOLEAN": "true",
+    "BIGINT": "7",
+    "DOUBLE": "0.5",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ '2024-01-01 12:00:00+00'",
+    "VARCHAR[]": "['a', 'b']",
+    "STRUCT(verifier_id VARCHAR, outcome VARCHAR)[]": (
+        "[{'verifier_id': 'v1', 'outcome': 'pass'}]"
+    ),
+}
+
+
 @pytest.mark.parametrize("version", [migration.number for migration in all_migrations()])
 def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(tmp_path, monkeypatch, version):
     monkeypatch.setattr(module, "all_migrations", lambda: all_migrations()[:version])
     monkeypatch.setattr(module, "definitions", lambda: "SELECT 1")
     con = duckdb.connect(tmp_path / "pipeline.duckdb")
     migrate(con, tmp_path, print)
-    seeds = "autoif.seed_queries (query_id, query, source, line, status)"
-    con.execute(f"INSERT INTO {seeds} VALUES ('1', 'q', 's', 1, 'accepted')")
+    before: dict[str, dict[str, str]] = {}
+    for table, column, dtype, _ in columns(con):
+        before.setdefault(table, {})[column] = VALUES[dtype]
+    for table, row in before.items():
+        con.execute(
+            f"INSERT INTO autoif.{table} ({', '.join(row)}) VALUES ({', '.join(row.values())})"
+        )
     con.close()
     monkeypatch.undo()
-    assert Warehouse(tmp_path).read("seed_queries")["query"].to_list() == ["q"]
+    warehouse = Warehouse(tmp_path)
+    assert before
+    for table, row in before.items():
+        assert warehouse.read(table).height == 1
+        kept = " AND ".join(f'"{column}" = {value}' for column, value in row.items())
+        assert warehouse.query(f"SELECT count(*) FROM autoif.{table} WHERE {kept}").item() == 1
 
 
 def test_each_migration_runs_once_and_is_recorded(tmp_path, monkeypatch):

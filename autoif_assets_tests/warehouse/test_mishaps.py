@@ -1,5 +1,6 @@
 """Full disks, folders without write access, files that were moved, and clocks that are wrong."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -11,7 +12,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from autoif_assets.warehouse import TABLES, Warehouse, WarehouseError, publishing
+from autoif_assets.warehouse import TABLES, Warehouse, WarehouseError, migrations, publishing
+from autoif_assets.warehouse.migrations import Migration, all_migrations
 
 from .samples import sample
 
@@ -85,6 +87,25 @@ def test_a_disk_that_fills_while_publishing_keeps_the_old_copy(small_disk):
     assert published(warehouse) == 200
 
 
+def test_a_disk_that_fills_while_upgrading_keeps_the_old_version(small_disk, monkeypatch):
+    warehouse = Warehouse(small_disk)
+    texts = pl.Series([os.urandom(400).hex() for _ in range(5_000)])
+    frame = sample(QUERIES, 5_000, batch="b1").with_columns(prompt=texts)
+    warehouse.write(QUERIES.name, frame, {"batch": "b1"})
+    table = f"autoif.{QUERIES.name}"
+    upgrade = Migration(
+        len(all_migrations()) + 1,
+        "9999_copy",
+        f"ALTER TABLE {table} ADD COLUMN copy VARCHAR; UPDATE {table} SET copy = repeat(prompt, 8)",
+    )
+    with monkeypatch.context() as patch, pytest.raises(WarehouseError, match=FULL):
+        patch.setattr(migrations, "all_migrations", lambda: (*all_migrations(), upgrade))
+        warehouse.migrate()
+    assert open_files(warehouse) == []
+    assert warehouse.read(QUERIES.name).equals(frame)
+    assert "copy" not in warehouse.query(f"FROM {table} LIMIT 0").columns
+
+
 def test_a_read_only_folder_is_told_and_its_copy_can_be_read(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -131,15 +152,50 @@ def test_a_published_copy_can_be_restored_as_the_database(tmp_path):
     assert warehouse.read(QUERIES.name).height == 3
 
 
-def test_a_database_moved_away_starts_anew(tmp_path):
+def test_a_database_moved_away_starts_anew_and_its_copy_stays(tmp_path):
+    said = []
+    warehouse = Warehouse(tmp_path, log=said.append)
+    for number in (1, 2):
+        write(warehouse, number)
+        warehouse.publish()
+        warehouse.path.rename(tmp_path / f"moved-{number}.duckdb")
+        write(warehouse, 3, "b2")
+        assert warehouse.read(QUERIES.name).height == 3
+        (told,) = [line for line in said if "a new database begins" in line]
+        kept = tmp_path / f"warehouse-old-{number}.duckdb"
+        assert f"stay in {kept}" in told
+        warehouse.publish()
+        assert published(warehouse) == 3
+        with duckdb.connect(kept, read_only=True) as con:
+            assert con.execute(COUNT).fetchall() == [(number,)]
+        warehouse.path.unlink()
+        warehouse.published_path.unlink()
+        said.clear()
+
+
+def test_a_copy_is_kept_once(tmp_path):
     warehouse = Warehouse(tmp_path)
     write(warehouse, 3)
     warehouse.publish()
-    warehouse.path.rename(tmp_path / "old.duckdb")
-    write(warehouse, 2, "b2")
-    assert warehouse.read(QUERIES.name).height == 2
+    for _ in range(2):  # As if the first process had been killed before it made its file.
+        warehouse.path.unlink()
+        write(warehouse, 2)
+    assert [path.name for path in tmp_path.glob("*-old-*")] == ["warehouse-old-1.duckdb"]
+
+
+def test_a_copy_is_kept_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*args: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    warehouse = Warehouse(tmp_path)
+    write(warehouse, 3)
     warehouse.publish()
-    assert published(warehouse) == 2
+    warehouse.path.unlink()
+    monkeypatch.setattr(os, "link", refuse)
+    write(warehouse, 2)
+    with duckdb.connect(tmp_path / "warehouse-old-1.duckdb", read_only=True) as con:
+        assert con.execute(COUNT).fetchall() == [(3,)]
+    assert warehouse.publish() is True
 
 
 @pytest.mark.parametrize("seconds", [-1e9, 0, 1e9])

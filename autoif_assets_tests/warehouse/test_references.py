@@ -1,9 +1,12 @@
 """Rows whose foreign keys lead nowhere are counted."""
 
+from collections.abc import Sequence
+
 import polars as pl
 import pytest
 
-from autoif_assets.warehouse import TABLES, Warehouse
+from autoif_assets.warehouse import TABLES, Partition, Table, Warehouse
+from autoif_assets.warehouse.references import count_orphans
 
 from .samples import sample
 
@@ -11,9 +14,16 @@ RESPONSES = TABLES["responses"]
 QUERIES = TABLES["augmented_queries"]
 
 
-def counts(warehouse: Warehouse, **settings: object) -> dict[str, int]:
-    found = warehouse.orphans(RESPONSES.name, **settings)
-    return {orphans.key.columns[-1]: orphans.rows for orphans in found}
+def orphans(
+    warehouse: Warehouse, table: Table = RESPONSES, slices: Sequence[Partition] | None = None
+) -> list[tuple[str, int, str | None]]:
+    """Return the last column of each foreign key, rows without a parent, and an example."""
+    found = warehouse.query(*count_orphans(table, slices))
+    return [(table.foreign_keys[key].columns[-1], *row) for key, *row in found.rows()]
+
+
+def counts(warehouse: Warehouse, slices: Sequence[Partition] | None = None) -> dict[str, int]:
+    return {column: rows for column, rows, _ in orphans(warehouse, slices=slices)}
 
 
 @pytest.fixture
@@ -30,10 +40,10 @@ def test_orphans_are_counted_by_foreign_key(warehouse):
 
 
 def test_orphans_are_counted_in_slices(warehouse):
-    assert counts(warehouse, partitions=[{"batch": "it's b1"}]) == {"prompt_id": 1, "call_id": 4}
-    assert counts(warehouse, partitions=[]) == {"prompt_id": 0, "call_id": 0}
-    (orphans, _) = warehouse.orphans(RESPONSES.name, partitions=[{"batch": "it's b1"}])
-    assert orphans.example == "0003"
+    assert counts(warehouse, [{"batch": "it's b1"}]) == {"prompt_id": 1, "call_id": 4}
+    assert counts(warehouse, []) == {"prompt_id": 0, "call_id": 0}
+    found = orphans(warehouse, slices=[{"batch": "it's b1"}])
+    assert found[0] == ("prompt_id", 1, "0003")
 
 
 def test_a_parent_of_another_batch_is_none(warehouse):
@@ -48,13 +58,4 @@ def test_null_refers_to_nothing(tmp_path):
         call_id=pl.Series([None, "lost", None], dtype=pl.String)
     )
     warehouse.write(table.name, frame, {"batch": "b1"})
-    (orphans,) = warehouse.orphans(table.name)
-    assert (orphans.rows, orphans.example) == (1, "lost")
-
-
-def test_a_table_without_foreign_keys_has_no_orphans(warehouse):
-    assert warehouse.orphans("seed_queries") == []
-
-
-def test_there_are_no_orphans_before_there_is_a_database(tmp_path):
-    assert counts(Warehouse(tmp_path / "new")) == {"prompt_id": 0, "call_id": 0}
+    assert orphans(warehouse, table) == [("call_id", 1, "lost")]

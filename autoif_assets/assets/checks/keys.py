@@ -1,13 +1,18 @@
 """Keys are keys, and what a row refers to is there and was accepted."""
 
+from collections.abc import Sequence
+
+import polars as pl
+
 from autoif_assets.assets.checks.common import AGAIN, Check, Found, Look
 from autoif_assets.warehouse.quality import key_faults
 from autoif_assets.warehouse.references import (
     Orphans,
+    count_orphans,
     count_unaccepted,
     gated_keys,
 )
-from autoif_assets.warehouse.tables import Table
+from autoif_assets.warehouse.tables import ForeignKey, Table
 
 
 def keys(table: Table) -> Check:
@@ -34,7 +39,7 @@ def foreign_keys(table: Table) -> Check:
     referred = dict.fromkeys(key.table for key in table.foreign_keys)
 
     def find(look: Look) -> Found:
-        found = look.warehouse.orphans(table.name, partitions=look.slices)
+        found = _orphans(table.foreign_keys, look.rows(count_orphans(table, look.slices)))
         return Found(
             [f"{_lost(one)} that is not in {one.key.table}, {_such(one)}" for one in _some(found)],
             {f"orphans by {', '.join(one.key.columns)}": one.rows for one in found},
@@ -52,8 +57,7 @@ def accepted_parents(table: Table) -> Check:
     referred = dict.fromkeys(key.table for key in gates)
 
     def find(look: Look) -> Found:
-        rows = look.rows(count_unaccepted(table, look.slices))
-        found = [Orphans(key, *row) for key, (_, *row) in zip(gates, rows.iter_rows(), strict=True)]
+        found = _orphans(gates, look.rows(count_unaccepted(table, look.slices)))
         return Found(
             [
                 f"{_lost(one)} that {one.key.table} did not accept, {_such(one)}"
@@ -69,6 +73,10 @@ def accepted_parents(table: Table) -> Check:
         find,
         blocking=True,
     )
+
+
+def _orphans(keys: Sequence[ForeignKey], rows: pl.DataFrame) -> list[Orphans]:
+    return [Orphans(key, *row) for key, (_, *row) in zip(keys, rows.iter_rows(), strict=True)]
 
 
 def _some(found: list[Orphans]) -> list[Orphans]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from autoif_assets.warehouse.errors import WrongVersion
+from autoif_assets.warehouse.statements import execute, transaction
 from autoif_assets.warehouse.tables import SCHEMA
 from autoif_assets.warehouse.views import definitions
 
@@ -105,21 +106,17 @@ def _check(applied: dict[int, str], known: Sequence[Migration], path: Path) -> N
 
 
 def _apply(con: duckdb.DuckDBPyConnection, migration: Migration) -> None:
-    con.begin()
-    try:
-        con.execute(_RECORD).fetchall()
+    with transaction(con):
+        execute(con, _RECORD)
         if migration.number == _VIEWS:
             _drop_views(con)
-        con.execute(migration.sql).fetchall()
-        con.execute(f"DELETE FROM {SCHEMA}.migrations WHERE number = ?", [migration.number])
-        con.execute(
+        execute(con, migration.sql)
+        execute(con, f"DELETE FROM {SCHEMA}.migrations WHERE number = ?", [migration.number])
+        execute(
+            con,
             f"INSERT INTO {SCHEMA}.migrations VALUES (?, ?, ?, now(), ?)",
             [migration.number, migration.name, migration.digest, duckdb.__version__],
-        ).fetchall()
-        con.commit()
-    except BaseException:
-        con.rollback()
-        raise
+        )
 
 
 def _drop_views(con: duckdb.DuckDBPyConnection) -> None:
@@ -132,6 +129,6 @@ def _drop_views(con: duckdb.DuckDBPyConnection) -> None:
         [SCHEMA],
     ).fetchall()
     for (name,) in views:
-        con.execute(f'DROP VIEW {SCHEMA}."{name}"').fetchall()
+        execute(con, f'DROP VIEW {SCHEMA}."{name}"')
     for (name,) in macros:
-        con.execute(f'DROP MACRO TABLE {SCHEMA}."{name}"').fetchall()
+        execute(con, f'DROP MACRO TABLE {SCHEMA}."{name}"')

@@ -1,0 +1,31 @@
+"""The benchmarks of the storage run, on a little data."""
+
+import pytest
+
+from autoif_assets_tests.benchmarks import pipeline, warehouse_writes
+
+pytestmark = pytest.mark.slow
+
+
+def test_every_stage_gets_through_the_synthetic_batch(tmp_path):
+    instructions = 2
+    prompts = instructions * pipeline.QUERIES
+    pipeline.build(tmp_path, prompts * pipeline.SAMPLES)
+    rows = {name: pipeline.stage(tmp_path, name)["rows"] for name in pipeline.STAGES}
+    assert rows == {
+        "responses": 8 * prompts,
+        "response_verdicts": 8 * prompts,
+        "response_scores": 5 * prompts,
+        "filtered_queries": prompts,
+        "sft_examples": 4 * prompts,
+        "instruction_preference_pairs": 4 * instructions,
+        "query_preference_pairs": 4 * prompts,
+        "preference_pairs": 4 * (prompts + instructions),
+        **dict.fromkeys(("sft_dataset", "preference_dataset", "report"), 0),
+    }
+
+
+def test_both_ways_to_write_are_measured():
+    rates = warehouse_writes.measure(writers=2, writes=1, rounds=1)
+    assert len(rates["bare"]) == len(rates["warehouse"]) == 1
+    assert min(rates["bare"] + rates["warehouse"]) > 0
