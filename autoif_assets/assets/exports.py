@@ -7,6 +7,7 @@ import polars as pl
 
 from autoif_assets.assets.common import accepted, rows, unread
 from autoif_assets.datasets import (
+    KTO,
     PREFERENCE,
     SFT,
     SPLITS,
@@ -20,8 +21,9 @@ from autoif_assets.resources import Recipe
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
-# Each export reads the other's table: an instruction is on the same side of both splits.
-_BOTH_TABLES = {
+# Every export reads both tables: an instruction is on the same side of all splits. Those of KTO
+# examples are those of SFT examples, since a prompt with a label has a good response.
+_SPLIT_TABLES = {
     "examples": unread(
         rows(
             "sft_examples",
@@ -32,14 +34,16 @@ _BOTH_TABLES = {
         accepted(
             "preference_pairs",
             *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
-            *("chosen_pass_rate", "rejected_pass_rate"),
+            *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
+            *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
+            *("constrains_length", "origin"),
         )
     ),
 }
 
 
 @dg.asset(
-    ins=_BOTH_TABLES,
+    ins=_SPLIT_TABLES,
     group_name="exports",
     kinds={"json", "parquet"},
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
@@ -47,11 +51,11 @@ _BOTH_TABLES = {
 def sft_dataset(
     examples: Rows, pairs: Rows, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    return _export(SFT, examples, pairs, warehouse, recipe)
+    return _export(SFT, examples, (examples, pairs), warehouse, recipe)
 
 
 @dg.asset(
-    ins=_BOTH_TABLES,
+    ins=_SPLIT_TABLES,
     group_name="exports",
     kinds={"json", "parquet"},
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
@@ -59,16 +63,41 @@ def sft_dataset(
 def preference_dataset(
     examples: Rows, pairs: Rows, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    return _export(PREFERENCE, pairs, examples, warehouse, recipe)
+    return _export(PREFERENCE, pairs, (examples, pairs), warehouse, recipe)
+
+
+@dg.asset(
+    ins={
+        **_SPLIT_TABLES,
+        "labelled": unread(
+            rows(
+                "kto_examples",
+                *("example_id", "instruction_id", "prompt", "completion", "label"),
+                *("pass_rate", "score", "origin"),
+            )
+        ),
+    },
+    group_name="exports",
+    kinds={"json", "parquet"},
+    description="KTO examples of all batches as TRL JSONL, labelled Alpaca JSON and Parquet.",
+)
+def kto_dataset(
+    labelled: Rows, examples: Rows, pairs: Rows, warehouse: WarehouseResource, recipe: Recipe
+) -> dg.MaterializeResult[None]:
+    return _export(KTO, labelled, (examples, pairs), warehouse, recipe)
 
 
 def _export(
-    kind: DatasetKind, exported: Rows, other: Rows, warehouse: WarehouseResource, recipe: Recipe
+    kind: DatasetKind,
+    exported: Rows,
+    split_with: tuple[Rows, Rows],
+    warehouse: WarehouseResource,
+    recipe: Recipe,
 ) -> dg.MaterializeResult[None]:
     tables, numbers = warehouse.open(), recipe.numbers()
     first, second = (
         tables.read(one.table, columns=["instruction_id"], where_status=one.status)
-        for one in (exported, other)
+        for one in split_with
     )
     split = split_instructions(
         first["instruction_id"].unique(),
