@@ -1,13 +1,16 @@
 """Even lengths: pairs that do not teach a policy to write longer or shorter answers.
 
-DPO learns what tells chosen from rejected, and length is the easiest thing to learn. Where a
-prompt has more responses than its pairs need, those are taken whose lengths are closest; where its
-instruction is about length, length is what the pair shall teach and is left alone.
+DPO learns what tells chosen from rejected, and length is the easiest thing to learn. Where the
+prompts of an instruction have more responses than their pairs need, those are taken whose lengths
+differ least on average; where the instruction is about length, length is what a pair shall teach
+and is left alone. What one instruction lacks no other makes up for: it would have to prefer longer
+answers for no reason of its own.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
+from math import comb, prod
 
 import polars as pl
 
@@ -52,32 +55,53 @@ def constrains_length(instruction: pl.Expr, category: pl.Expr) -> pl.Expr:
     return (category == _CATEGORY).fill_null(False) | said.fill_null(False)
 
 
-def closest(
-    chosen: Sequence[int], rejected: Sequence[int], sizes: tuple[int, int]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Choose from two sides so that their mean lengths are as close as can be.
+def balanced(
+    prompts: Iterable[tuple[str, Sequence[int], Sequence[int], tuple[int, int]]],
+) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """Choose what is paired of the prompts of one instruction, so that lengths come out even.
+
+    Those with the fewest ways to choose come first, and each takes the way that brings the sum of
+    all differences so far closest to zero; so what some prompts lack others make up for, and a
+    prompt alone gets the smallest difference there is.
 
     Args:
-        chosen: Lengths of what may be chosen.
-        rejected: Lengths of what may be rejected.
-        sizes: How many to take of each, at most as many as there are.
+        prompts: Of each prompt its key, the lengths of what may be chosen and of what may be
+            rejected, and how many to take of each; at most as many as there are.
 
-    Returns:
-        Indices on each side; of equally close ones those that come first. Where a side has more
-        than twelve, the first twelve.
+    Yields:
+        The key, and the places of those taken on each side; of equally good ones the first. Of
+        more than twelve on a side only the first twelve are looked at.
     """
+
+    def ways(prompt: tuple[str, Sequence[int], Sequence[int], tuple[int, int]]) -> tuple[int, str]:
+        key, *sides, sizes = prompt
+        counts = (
+            comb(min(len(side), _COMPARED), size) for side, size in zip(sides, sizes, strict=True)
+        )
+        return prod(counts), key
+
+    balance = 0
+    for key, chosen, rejected, sizes in sorted(prompts, key=ways):
+        balance, first, second = _closest(chosen, rejected, sizes, balance)
+        yield key, first, second
+
+
+def _closest(
+    chosen: Sequence[int], rejected: Sequence[int], sizes: tuple[int, int], balance: int
+) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Return the sum closest to zero of ``balance`` and all differences, and how to get it."""
     of_chosen, of_rejected = sizes
     sums: dict[int, tuple[int, ...]] = {}
     for picked in combinations(range(min(len(rejected), _COMPARED)), of_rejected):
         sums.setdefault(of_chosen * sum(rejected[i] for i in picked), picked)
     ascending = sorted(sums)
-    best: tuple[int, tuple[int, ...], tuple[int, ...]] | None = None
+    found = []
     for picked in combinations(range(min(len(chosen), _COMPARED)), of_chosen):
-        total = of_rejected * sum(chosen[i] for i in picked)
+        total = balance + of_rejected * sum(chosen[i] for i in picked)
         place = bisect_left(ascending, total)
-        for near in ascending[max(place - 1, 0) : place + 1]:
-            found = (abs(total - near), picked, sums[near])
-            best = found if best is None else min(best, found)
-    if best is None:
-        raise ValueError(f"{sizes} cannot be taken of {len(chosen)} and {len(rejected)}")
-    return best[1:]
+        found += [
+            (abs(total - near), picked, sums[near], total - near)
+            for near in ascending[max(place - 1, 0) : place + 1]
+        ]
+    _, first, second, balance = min(found)
+    return balance, first, second

@@ -7,7 +7,7 @@ import polars as pl
 from autoif_assets.method.further import FURTHER, NEAR
 from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import content_id, id_series
-from autoif_assets.method.lengths import closest
+from autoif_assets.method.lengths import balanced
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.text import similarity
 
@@ -37,15 +37,16 @@ def draw_pairs(
     """Draw up to ``chosen_per_prompt`` x ``rejected_per_prompt`` pairs of each group.
 
     Where that is more than ``pairs_per_prompt``, fewer are taken on the side that has more. Each
-    one taken on one side makes a pair with each one on the other. Of all such sets the one with
-    the smallest mean difference of lengths is taken; where the instruction constrains length, or
-    sets are equally good, the first ones of a random order.
+    one taken on one side makes a pair with each one on the other. Which are taken evens out the
+    lengths over the groups of an instruction; where it constrains length, or ways to take them are
+    equally good, it is the first ones of a random order.
 
     Args:
-        candidates: ``group``, ``candidate_id``, ``text``, ``pass_rate``, ``score``,
-            ``failed_verifiers``, ``origin``, ``constrains_length``, ``is_positive`` (may be chosen
-            if its pass rate suffices), ``is_negative`` (may be rejected).
-        group: Name of the column within which pairs are made.
+        candidates: ``group``, ``instruction_id``, ``candidate_id``, ``text``, ``pass_rate``,
+            ``score``, ``failed_verifiers``, ``origin``, ``constrains_length``, ``is_positive`` (may
+            be chosen if its pass rate suffices), ``is_negative`` (may be rejected).
+        group: Name of the column within which pairs are made; all of a group are of one
+            instruction.
         profile: The bounds and counts.
         batch: Key of the batch. The random order is that of a hash of batch, recipe seed and id:
             reproducible, and independent of the order of the rows.
@@ -115,27 +116,27 @@ def _places(
         return rows.group_by(group, maintain_order=True).agg(pl.col("length").alias(name))
 
     free = positives.group_by(group).agg(
-        free=~pl.col("constrains_length").any() & pl.lit(even_lengths)
+        pl.col("instruction_id").first().alias("_instruction"),
+        free=~pl.col("constrains_length").any() & pl.lit(even_lengths),
     )
     groups = (
         lengths("chosen", positives)
         .join(lengths("rejected", negatives), on=group, maintain_order="left")
         .join(free, on=group, maintain_order="left")
     )
-    taken = []
-    for key, chosen, rejected, is_free in groups.iter_rows():
+    taken: list[tuple[str, Sequence[int], Sequence[int]]] = []
+    to_balance: dict[str, list[tuple[str, list[int], list[int], tuple[int, int]]]] = {}
+    for key, chosen, rejected, instruction, is_free in groups.iter_rows():
         sizes = _sizes(len(chosen), len(rejected), profile)
-        if is_free and sizes != (len(chosen), len(rejected)):
-            taken.append((key, *closest(chosen, rejected, sizes)))
+        if is_free:
+            to_balance.setdefault(instruction, []).append((key, chosen, rejected, sizes))
         else:
             taken.append((key, *map(range, sizes)))
+    for prompts in to_balance.values():
+        taken += balanced(prompts)
     return pl.DataFrame(
         [(key, list(first), list(second)) for key, first, second in taken],
-        schema={
-            group: pl.String,
-            "chosen": pl.List(pl.Int64),
-            "rejected": pl.List(pl.Int64),
-        },
+        schema={group: pl.String, "chosen": pl.List(pl.Int64), "rejected": pl.List(pl.Int64)},
         orient="row",
     )
 

@@ -177,7 +177,7 @@ def query_pairs(
     candidates = rows.join(
         _lengths(instructions), on="instruction_id", how="left", maintain_order="left"
     ).select(
-        *("prompt_id", "pass_rate", "score", "origin", "constrains_length"),
+        *("prompt_id", "instruction_id", "pass_rate", "score", "origin", "constrains_length"),
         *("is_negative", "is_positive"),
         candidate_id="response_id",
         text="response",

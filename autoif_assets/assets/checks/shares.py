@@ -14,7 +14,7 @@ MAX_NO_VERDICT_SHARE = 0.2
 MAX_INSTRUCTION_SHARE = 0.2
 # With fewer instructions, a fifth of the rows is what one of them should have.
 MIN_INSTRUCTIONS = 10
-MAX_LENGTH_BIAS = 0.1
+MAX_LENGTH_BIAS = 0.15
 # The mean of fewer pairs is that far from zero by chance.
 MIN_PAIRS = 200
 

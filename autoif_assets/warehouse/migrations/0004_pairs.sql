@@ -1,69 +1,94 @@
--- Pairs made before know their lengths; their instructions were not looked at for theirs.
-ALTER TABLE autoif.instruction_preference_pairs ADD COLUMN chosen_score DOUBLE;
-ALTER TABLE autoif.instruction_preference_pairs ADD COLUMN rejected_score DOUBLE;
-ALTER TABLE autoif.instruction_preference_pairs ADD COLUMN chosen_length BIGINT;
-ALTER TABLE autoif.instruction_preference_pairs ADD COLUMN rejected_length BIGINT;
-ALTER TABLE autoif.instruction_preference_pairs ADD COLUMN failed_verifiers VARCHAR[];
-ALTER TABLE autoif.instruction_preference_pairs ADD COLUMN margin DOUBLE;
-ALTER TABLE autoif.instruction_preference_pairs ADD COLUMN constrains_length BOOLEAN;
-ALTER TABLE autoif.instruction_preference_pairs ADD COLUMN origin VARCHAR;
-UPDATE autoif.instruction_preference_pairs SET
-    chosen_length = length(chosen),
-    rejected_length = length(rejected),
-    failed_verifiers = [],
-    margin = chosen_pass_rate - rejected_pass_rate,
-    constrains_length = false,
-    origin = 'test_case';
-ALTER TABLE autoif.instruction_preference_pairs ALTER COLUMN chosen_length SET NOT NULL;
-ALTER TABLE autoif.instruction_preference_pairs ALTER COLUMN rejected_length SET NOT NULL;
-ALTER TABLE autoif.instruction_preference_pairs ALTER COLUMN failed_verifiers SET NOT NULL;
-ALTER TABLE autoif.instruction_preference_pairs ALTER COLUMN margin SET NOT NULL;
-ALTER TABLE autoif.instruction_preference_pairs ALTER COLUMN constrains_length SET NOT NULL;
-ALTER TABLE autoif.instruction_preference_pairs ALTER COLUMN origin SET NOT NULL;
+-- Pairs of before get their lengths; whether their instructions constrain length is not known.
+ALTER TABLE autoif.instruction_preference_pairs RENAME TO instruction_preference_pairs_before;
+CREATE TABLE autoif.instruction_preference_pairs (
+    "batch" VARCHAR NOT NULL,
+    "pair_id" VARCHAR NOT NULL,
+    "instruction_id" VARCHAR NOT NULL,
+    "prompt" VARCHAR NOT NULL,
+    "chosen" VARCHAR NOT NULL,
+    "rejected" VARCHAR NOT NULL,
+    "chosen_id" VARCHAR NOT NULL,
+    "rejected_id" VARCHAR NOT NULL,
+    "chosen_pass_rate" DOUBLE NOT NULL,
+    "rejected_pass_rate" DOUBLE NOT NULL,
+    "chosen_score" DOUBLE,
+    "rejected_score" DOUBLE,
+    "chosen_length" BIGINT NOT NULL,
+    "rejected_length" BIGINT NOT NULL,
+    "failed_verifiers" VARCHAR[] NOT NULL,
+    "margin" DOUBLE NOT NULL,
+    "constrains_length" BOOLEAN NOT NULL,
+    "origin" VARCHAR NOT NULL
+);
+INSERT INTO autoif.instruction_preference_pairs BY NAME
+SELECT *, length(chosen) AS chosen_length, length(rejected) AS rejected_length,
+    [] AS failed_verifiers, chosen_pass_rate - rejected_pass_rate AS margin,
+    false AS constrains_length, 'test_case' AS origin
+FROM autoif.instruction_preference_pairs_before;
+DROP TABLE autoif.instruction_preference_pairs_before;
 
-ALTER TABLE autoif.query_preference_pairs ADD COLUMN chosen_score DOUBLE;
-ALTER TABLE autoif.query_preference_pairs ADD COLUMN rejected_score DOUBLE;
-ALTER TABLE autoif.query_preference_pairs ADD COLUMN chosen_length BIGINT;
-ALTER TABLE autoif.query_preference_pairs ADD COLUMN rejected_length BIGINT;
-ALTER TABLE autoif.query_preference_pairs ADD COLUMN failed_verifiers VARCHAR[];
-ALTER TABLE autoif.query_preference_pairs ADD COLUMN margin DOUBLE;
-ALTER TABLE autoif.query_preference_pairs ADD COLUMN constrains_length BOOLEAN;
-ALTER TABLE autoif.query_preference_pairs ADD COLUMN origin VARCHAR;
-UPDATE autoif.query_preference_pairs SET
-    chosen_length = length(chosen),
-    rejected_length = length(rejected),
-    failed_verifiers = [],
-    margin = chosen_pass_rate - rejected_pass_rate,
-    constrains_length = false,
-    origin = 'sampled';
-ALTER TABLE autoif.query_preference_pairs ALTER COLUMN chosen_length SET NOT NULL;
-ALTER TABLE autoif.query_preference_pairs ALTER COLUMN rejected_length SET NOT NULL;
-ALTER TABLE autoif.query_preference_pairs ALTER COLUMN failed_verifiers SET NOT NULL;
-ALTER TABLE autoif.query_preference_pairs ALTER COLUMN margin SET NOT NULL;
-ALTER TABLE autoif.query_preference_pairs ALTER COLUMN constrains_length SET NOT NULL;
-ALTER TABLE autoif.query_preference_pairs ALTER COLUMN origin SET NOT NULL;
+ALTER TABLE autoif.query_preference_pairs RENAME TO query_preference_pairs_before;
+CREATE TABLE autoif.query_preference_pairs (
+    "batch" VARCHAR NOT NULL,
+    "pair_id" VARCHAR NOT NULL,
+    "prompt_id" VARCHAR NOT NULL,
+    "instruction_id" VARCHAR NOT NULL,
+    "query_id" VARCHAR NOT NULL,
+    "prompt" VARCHAR NOT NULL,
+    "chosen" VARCHAR NOT NULL,
+    "rejected" VARCHAR NOT NULL,
+    "chosen_id" VARCHAR NOT NULL,
+    "rejected_id" VARCHAR NOT NULL,
+    "chosen_pass_rate" DOUBLE NOT NULL,
+    "rejected_pass_rate" DOUBLE NOT NULL,
+    "chosen_score" DOUBLE,
+    "rejected_score" DOUBLE,
+    "chosen_length" BIGINT NOT NULL,
+    "rejected_length" BIGINT NOT NULL,
+    "failed_verifiers" VARCHAR[] NOT NULL,
+    "margin" DOUBLE NOT NULL,
+    "constrains_length" BOOLEAN NOT NULL,
+    "origin" VARCHAR NOT NULL
+);
+INSERT INTO autoif.query_preference_pairs BY NAME
+SELECT *, length(chosen) AS chosen_length, length(rejected) AS rejected_length,
+    [] AS failed_verifiers, chosen_pass_rate - rejected_pass_rate AS margin,
+    false AS constrains_length, 'sampled' AS origin
+FROM autoif.query_preference_pairs_before;
+DROP TABLE autoif.query_preference_pairs_before;
 
-ALTER TABLE autoif.preference_pairs ADD COLUMN chosen_score DOUBLE;
-ALTER TABLE autoif.preference_pairs ADD COLUMN rejected_score DOUBLE;
-ALTER TABLE autoif.preference_pairs ADD COLUMN chosen_length BIGINT;
-ALTER TABLE autoif.preference_pairs ADD COLUMN rejected_length BIGINT;
-ALTER TABLE autoif.preference_pairs ADD COLUMN failed_verifiers VARCHAR[];
-ALTER TABLE autoif.preference_pairs ADD COLUMN margin DOUBLE;
-ALTER TABLE autoif.preference_pairs ADD COLUMN constrains_length BOOLEAN;
-ALTER TABLE autoif.preference_pairs ADD COLUMN origin VARCHAR;
-UPDATE autoif.preference_pairs SET
-    chosen_length = length(chosen),
-    rejected_length = length(rejected),
-    failed_verifiers = [],
-    margin = chosen_pass_rate - rejected_pass_rate,
-    constrains_length = false,
-    origin = if(level = 'query', 'sampled', 'test_case');
-ALTER TABLE autoif.preference_pairs ALTER COLUMN chosen_length SET NOT NULL;
-ALTER TABLE autoif.preference_pairs ALTER COLUMN rejected_length SET NOT NULL;
-ALTER TABLE autoif.preference_pairs ALTER COLUMN failed_verifiers SET NOT NULL;
-ALTER TABLE autoif.preference_pairs ALTER COLUMN margin SET NOT NULL;
-ALTER TABLE autoif.preference_pairs ALTER COLUMN constrains_length SET NOT NULL;
-ALTER TABLE autoif.preference_pairs ALTER COLUMN origin SET NOT NULL;
+ALTER TABLE autoif.preference_pairs RENAME TO preference_pairs_before;
+CREATE TABLE autoif.preference_pairs (
+    "batch" VARCHAR NOT NULL,
+    "pair_id" VARCHAR NOT NULL,
+    "level" VARCHAR NOT NULL,
+    "prompt_id" VARCHAR,
+    "instruction_id" VARCHAR NOT NULL,
+    "prompt" VARCHAR NOT NULL,
+    "chosen" VARCHAR NOT NULL,
+    "rejected" VARCHAR NOT NULL,
+    "chosen_id" VARCHAR NOT NULL,
+    "rejected_id" VARCHAR NOT NULL,
+    "chosen_pass_rate" DOUBLE NOT NULL,
+    "rejected_pass_rate" DOUBLE NOT NULL,
+    "chosen_score" DOUBLE,
+    "rejected_score" DOUBLE,
+    "chosen_length" BIGINT NOT NULL,
+    "rejected_length" BIGINT NOT NULL,
+    "failed_verifiers" VARCHAR[] NOT NULL,
+    "margin" DOUBLE NOT NULL,
+    "constrains_length" BOOLEAN NOT NULL,
+    "origin" VARCHAR NOT NULL,
+    "status" VARCHAR NOT NULL,
+    "reason" VARCHAR
+);
+INSERT INTO autoif.preference_pairs BY NAME
+SELECT *, length(chosen) AS chosen_length, length(rejected) AS rejected_length,
+    [] AS failed_verifiers, chosen_pass_rate - rejected_pass_rate AS margin,
+    false AS constrains_length, CASE level WHEN 'query' THEN 'sampled' ELSE 'test_case' END AS origin
+FROM autoif.preference_pairs_before;
+DROP TABLE autoif.preference_pairs_before;
+
 CREATE TABLE autoif.further_responses (
     "batch" VARCHAR NOT NULL,
     "prompt_id" VARCHAR NOT NULL,

@@ -18,8 +18,9 @@ FROM (
     WHERE p.status = 'accepted'
     UNION ALL
     SELECT 'kto', example_id, batch, instruction_id, prompt_id, 'query', prompt,
-        if(label, completion, NULL), if(label, NULL, completion), if(label, pass_rate, NULL),
-        if(label, NULL, pass_rate), if(label, score, NULL)
+        CASE WHEN label THEN completion END, CASE WHEN NOT label THEN completion END,
+        CASE WHEN label THEN pass_rate END, CASE WHEN NOT label THEN pass_rate END,
+        CASE WHEN label THEN score END
     FROM autoif.kto_examples
 )
 SEMI JOIN (FROM autoif.dataset_splits WHERE split = wanted) USING (dataset, instruction_id)

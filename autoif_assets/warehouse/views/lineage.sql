@@ -22,7 +22,7 @@ WITH target AS (
             instruction_id, prompt, response_id, NULL, pass_rate, NULL
         FROM autoif.sft_examples WHERE example_id = wanted
         UNION ALL
-        SELECT batch, 'kto_example', if(label, 'good', 'bad') || ' response', prompt_id,
+        SELECT batch, 'kto_example', CASE WHEN label THEN 'good response' ELSE 'bad response' END, prompt_id,
             instruction_id, prompt, response_id, NULL, pass_rate, NULL
         FROM autoif.kto_examples WHERE example_id = wanted
     )
