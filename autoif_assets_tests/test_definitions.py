@@ -17,19 +17,24 @@ ASSETS = """
 augmented_instructions | instructions | batch | duckdb openai polars | seed_instructions seed_queries
 augmented_queries | queries | batch | duckdb polars | seed_queries verified_instructions
 back_translations | verifiers | batch | duckdb openai polars | augmented_instructions verifiers
-filtered_queries | queries | batch | duckdb polars | augmented_queries response_scores response_verdicts
+filtered_queries | queries | batch | duckdb polars | augmented_queries further_scores further_verdicts response_scores response_verdicts
+further_responses | responses | batch | duckdb openai polars | augmented_queries response_scores response_verdicts
+further_scores | responses | batch | duckdb openai polars | augmented_queries further_responses further_verdicts
+further_verdicts | responses | batch | duckdb polars python | further_responses verifiers
 instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_cases verifiers
+kto_dataset | exports | - | json parquet | kto_examples preference_pairs sft_examples
+kto_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
-query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries response_scores response_verdicts responses
-report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries instruction_preference_pairs preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
+query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses verified_instructions
+report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | responses verifiers
 responses | responses | batch | duckdb openai polars | augmented_queries
 seed_instructions | seeds | - | duckdb polars | -
 seed_queries | seeds | - | duckdb polars | -
 sft_dataset | exports | - | json parquet | preference_pairs sft_examples
-sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries response_scores response_verdicts responses
+sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 test_cases | verifiers | batch | duckdb openai polars | augmented_instructions
 verified_instructions | verifiers | batch | duckdb polars | augmented_instructions back_translations verifier_cases verifiers
 verifier_candidates | verifiers | batch | duckdb openai polars | augmented_instructions
@@ -42,9 +47,14 @@ augmented_instructions | foreign_keys keys! yield_bounds
 augmented_queries | accepted_parents! foreign_keys keys!
 back_translations | accepted_parents! foreign_keys keys! yield_bounds
 filtered_queries | foreign_keys keys! yield_bounds
+further_responses | foreign_keys keys! yield_bounds
+further_scores | accepted_parents! foreign_keys keys! yield_bounds
+further_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 instruction_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
+kto_dataset | splits!
+kto_examples | accepted_parents! dominance foreign_keys keys! pass_again!
 preference_dataset | splits!
-preference_pairs | accepted_parents! dominance foreign_keys keys! yield_bounds
+preference_pairs | accepted_parents! dominance foreign_keys keys! length_bias yield_bounds
 query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
 report | -
 response_scores | accepted_parents! foreign_keys keys! yield_bounds
@@ -60,7 +70,7 @@ verifier_candidates | accepted_parents! foreign_keys keys! yield_bounds
 verifier_cases | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 verifiers | accepted_parents! foreign_keys keys! yield_bounds
 """
-EXPORTS = {"sft_dataset", "preference_dataset", "report"}
+EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "report"}
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 

@@ -71,6 +71,7 @@ def test_the_demo_fills_every_table_and_every_export(demo_folder):
         "alpaca",
         "trl",
         "ranking",
+        "labelled",
         "parquet",
     }
     assert [path for path, data in exports.items() if not data and path.suffix != ".lock"] == []

@@ -7,6 +7,7 @@ import dagster as dg
 from autoif_assets.assets import (
     back_translations,
     exports,
+    further,
     instructions,
     reports,
     responses,
@@ -22,6 +23,7 @@ from autoif_assets.warehouse import TABLES
 _CONDITIONS = {
     "sft_dataset": FOLLOW_BATCHES,
     "preference_dataset": FOLLOW_BATCHES,
+    "kto_dataset": FOLLOW_BATCHES,
     "report": FOLLOW_EXPORTS,
 }
 
@@ -51,7 +53,10 @@ def _prompts(roles: Iterable[str]) -> dict[str, dg.MetadataValue]:
 
 
 _LOADED = dg.load_assets_from_modules(
-    [seeds, instructions, verifiers, back_translations, responses, training, exports, reports]
+    [
+        *(seeds, instructions, verifiers, back_translations, responses, further, training),
+        *(exports, reports),
+    ]
 )
 ASSETS = [
     asset.map_asset_specs(_finished) for asset in _LOADED if isinstance(asset, dg.AssetsDefinition)

@@ -12,8 +12,11 @@ from autoif_assets.method import (
     augmentation,
     back_translation,
     completions,
+    further,
     gates,
     instructions,
+    lengths,
+    pairs,
     parsing,
     responses,
     text,
@@ -32,9 +35,13 @@ _CROSS_VALIDATION: Mapping[str, Any] = {
     "rules": [gates, verifiers],
     "numbers": ["min_verifiers", "min_cases", "case_agreement", "verifier_agreement"],
 }
+_SCORES = ("seed", "min_score", "score_failing", "score_temperature", "score_max_tokens")
 _PAIRS: Mapping[str, Any] = {
-    "rules": [gates, training],
-    "numbers": ["seed", "chosen_pass_rate", "chosen_per_prompt", "rejected_per_prompt"],
+    "rules": [training, pairs, lengths],
+    "numbers": [
+        *("seed", "chosen_pass_rate", "chosen_per_prompt", "rejected_per_prompt"),
+        "pairs_per_prompt",
+    ],
 }
 _EXPORT: Mapping[str, Any] = {"numbers": ["seed", "eval_share"]}
 
@@ -75,15 +82,34 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
     "response_scores": {
         "prompts": ["score"],
         "rules": [*_MODEL, responses],
-        "numbers": ["seed", "min_score", "score_temperature", "score_max_tokens"],
+        "numbers": _SCORES,
     },
-    "filtered_queries": {"rules": [gates, responses]},
-    "sft_examples": {"rules": [training]},
+    "further_responses": {
+        "prompts": ["near_miss", "response"],
+        "rules": [*_MODEL, responses, further],
+        "numbers": [
+            *("seed", "near_misses_per_prompt", "near_miss_temperature", "near_miss_max_tokens"),
+            *("further_responses_per_prompt", "response_temperature", "response_max_tokens"),
+        ],
+    },
+    "further_verdicts": {
+        "rules": [gates, responses, further],
+        "numbers": ["response_pass_rate"],
+    },
+    "further_scores": {
+        "prompts": ["score"],
+        "rules": [*_MODEL, responses],
+        "numbers": _SCORES,
+    },
+    "filtered_queries": {"rules": [gates, responses, further]},
+    "sft_examples": {"rules": [training, further]},
+    "kto_examples": {"rules": [training, further]},
     "instruction_preference_pairs": _PAIRS,
-    "query_preference_pairs": _PAIRS,
-    "preference_pairs": {"rules": [training]},
+    "query_preference_pairs": {**_PAIRS, "rules": [*_PAIRS["rules"], further]},
+    "preference_pairs": {"rules": [gates, pairs, text], "numbers": ["near_identical"]},
     "sft_dataset": _EXPORT,
     "preference_dataset": _EXPORT,
+    "kto_dataset": _EXPORT,
     "report": {},
 }
 

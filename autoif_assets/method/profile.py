@@ -96,6 +96,21 @@ class Profile(BaseModel):
     rejected_per_prompt: int = Field(
         2, ge=1, description="Rejected responses drawn per prompt [3.4]."
     )
+    pairs_per_prompt: int = Field(4, ge=1, description="Most pairs of a prompt.")
+    near_identical: str = Field(
+        ">= 0.9",
+        description="Similarity of chosen and rejected (runs of three words they share) at which "
+        "a pair is dropped.",
+    )
+    near_misses_per_prompt: int = Field(
+        0, ge=0, description="Violating responses asked for where a prompt has only good ones."
+    )
+    further_responses_per_prompt: int = Field(
+        0, ge=0, description="Further responses sampled where all of a prompt's fail."
+    )
+    score_failing: bool = Field(
+        False, description="Also score responses that pass no verifier, for pairs with two scores."
+    )
     eval_share: float = Field(
         0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
     )
@@ -105,12 +120,14 @@ class Profile(BaseModel):
     back_translation_temperature: float = Field(0.0, ge=0, le=2)
     nli_temperature: float = Field(0.0, ge=0, le=2)
     response_temperature: float = Field(0.8, ge=0, le=2, description="As online sampling [3.4].")
+    near_miss_temperature: float = Field(0.8, ge=0, le=2, description="As for responses.")
     score_temperature: float = Field(0.0, ge=0, le=2)
     self_instruct_max_tokens: int = Field(4096, ge=1)
     verifier_max_tokens: int = Field(1024, ge=1)
     back_translation_max_tokens: int = Field(128, ge=1)
     nli_max_tokens: int = Field(32, ge=1)
     response_max_tokens: int = Field(2048, ge=1)
+    near_miss_max_tokens: int = Field(2048, ge=1)
     score_max_tokens: int = Field(256, ge=1)
 
     @field_validator(
@@ -119,6 +136,7 @@ class Profile(BaseModel):
         "response_pass_rate",
         "min_score",
         "chosen_pass_rate",
+        "near_identical",
     )
     @classmethod
     def _canonical_bound(cls, text: str) -> str:

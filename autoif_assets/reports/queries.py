@@ -23,6 +23,8 @@ FROM (
     UNION ALL
     SELECT 'preference', pair_id, instruction_id
     FROM autoif.preference_pairs WHERE status = 'accepted'
+    UNION ALL
+    SELECT 'kto', example_id, instruction_id FROM autoif.kto_examples
 )
 LEFT JOIN autoif.dataset_splits USING (dataset, instruction_id)
 GROUP BY dataset, split

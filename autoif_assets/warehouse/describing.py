@@ -71,11 +71,15 @@ class Tally:
 def column_lineage(table: Table) -> dg.TableColumnLineage | None:
     """Return which columns come from which of other tables, along the foreign keys."""
     deps: dict[str, list[dg.TableColumnDep]] = {}
-    for key in table.foreign_keys:
-        if key.table not in TABLES or key.table == "llm_calls":  # the latter is no asset
-            continue
-        for column, theirs in zip(key.columns, key.to, strict=True):
-            dep = dg.TableColumnDep(asset_key=dg.AssetKey(key.table), column_name=theirs)
+    links = [
+        (column, parent, theirs)
+        for key in table.foreign_keys
+        for parent in key.tables
+        for column, theirs in zip(key.columns, key.to, strict=True)
+    ]
+    for column, parent, theirs in links:
+        if parent in TABLES and parent != "llm_calls":  # the latter is no asset
+            dep = dg.TableColumnDep(asset_key=dg.AssetKey(parent), column_name=theirs)
             # Two keys into one table share a column such as the batch.
             if dep not in deps.setdefault(column, []):
                 deps[column].append(dep)

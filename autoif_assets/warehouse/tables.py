@@ -34,11 +34,18 @@ class ForeignKey:
         columns: Columns of the table that has the key.
         table: The table referred to.
         to: Its columns, in the same order.
+        or_table: A second table with these columns; a row is found in either.
     """
 
     columns: tuple[str, ...]
     table: str
     to: tuple[str, ...]
+    or_table: str | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables referred to."""
+        return (self.table,) if self.or_table is None else (self.table, self.or_table)
 
 
 @dataclass(frozen=True)
@@ -102,12 +109,79 @@ _PAIR = (
     Column("rejected_id", "VARCHAR", "Id of the test case or response that is rejected."),
     Column("chosen_pass_rate", "DOUBLE", "Share of the verdicts on chosen that are pass."),
     Column("rejected_pass_rate", "DOUBLE", "Share of the verdicts on rejected that are pass."),
+    Column("chosen_score", "DOUBLE", "Quality of chosen from 0 to 10, if it was scored.", True),
+    Column("rejected_score", "DOUBLE", "Quality of rejected from 0 to 10, if it was scored.", True),
+    Column("chosen_length", "BIGINT", "Characters of chosen."),
+    Column("rejected_length", "BIGINT", "Characters of rejected."),
+    Column("failed_verifiers", "VARCHAR[]", "Ids of the verifiers that said no to rejected."),
+    Column("margin", "DOUBLE", "chosen_pass_rate - rejected_pass_rate."),
+    Column(
+        "constrains_length",
+        "BOOLEAN",
+        "Whether the instruction is about length; if not, lengths were evened out.",
+    ),
+    Column(
+        "origin",
+        "VARCHAR",
+        "Where the pair comes from: test cases, sampled responses, a near miss or a further sample "
+        "among them.",
+        values=("test_case", "sampled", "near_miss", "further"),
+    ),
+)
+
+_RESPONSE = (
+    BATCH,
+    PROMPT_ID,
+    INSTRUCTION_ID,
+    SAMPLE,
+    Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
+    Column("response", "VARCHAR", "Text of the response, if one came.", True),
+    Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
+    FINISH_REASON,
+    CALL_ID,
+    *STATUS,
+    DETAIL,
+)
+_VERDICT = (
+    BATCH,
+    RESPONSE_ID,
+    PROMPT_ID,
+    INSTRUCTION_ID,
+    Column("verifiers", "BIGINT", "Verifiers that were run."),
+    Column("passed", "BIGINT", "How many returned True."),
+    Column("failed", "BIGINT", "How many returned False."),
+    Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
+    Column("outcomes", OUTCOMES, "What each verifier returned."),
+    *STATUS,
+)
+_SCORE = (
+    BATCH,
+    RESPONSE_ID,
+    PROMPT_ID,
+    INSTRUCTION_ID,
+    Column("score", "DOUBLE", "Quality from 0 to 10, if one parsed.", True),
+    RAW,
+    FINISH_REASON,
+    CALL_ID,
+    *STATUS,
+)
+_FURTHER_ORIGIN = Column(
+    "origin",
+    "VARCHAR",
+    "near_miss: asked to break the instruction; further: one more sample.",
+    values=("near_miss", "further"),
+)
+_ORIGIN = Column(
+    "origin",
+    "VARCHAR",
+    "sampled: of the first responses; near_miss or further: of further_responses.",
+    values=("sampled", "near_miss", "further"),
 )
 
 
-def _in_batch(table: str, column: str, to: str = "") -> ForeignKey:
+def _in_batch(table: str, column: str, to: str = "", or_table: str | None = None) -> ForeignKey:
     """Return the key of a column that names a row of the same batch in ``table``."""
-    return ForeignKey(("batch", column), table, ("batch", to or column))
+    return ForeignKey(("batch", column), table, ("batch", to or column), or_table)
 
 
 _CALL = _in_batch("llm_calls", "call_id")
@@ -320,19 +394,7 @@ _ALL = (
         "responses",
         "A sampled response to an augmented query.",
         "3.3",
-        (
-            BATCH,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            SAMPLE,
-            Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
-            Column("response", "VARCHAR", "Text of the response, if one came.", True),
-            Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
-            FINISH_REASON,
-            CALL_ID,
-            *STATUS,
-            DETAIL,
-        ),
+        _RESPONSE,
         key=("batch", "prompt_id", "sample"),
         foreign_keys=(
             _in_batch("augmented_queries", "prompt_id"),
@@ -343,18 +405,7 @@ _ALL = (
         "response_verdicts",
         "A distinct response and what its instruction's verifiers say of it.",
         "3.3",
-        (
-            BATCH,
-            RESPONSE_ID,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            Column("verifiers", "BIGINT", "Verifiers that were run."),
-            Column("passed", "BIGINT", "How many returned True."),
-            Column("failed", "BIGINT", "How many returned False."),
-            Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
-            Column("outcomes", OUTCOMES, "What each verifier returned."),
-            *STATUS,
-        ),
+        _VERDICT,
         key=("batch", "response_id"),
         foreign_keys=(
             _in_batch("responses", "response_id"),
@@ -365,20 +416,43 @@ _ALL = (
         "response_scores",
         "The supervision model's opinion whether a verified response answers its query.",
         "3.3",
-        (
-            BATCH,
-            RESPONSE_ID,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            Column("score", "DOUBLE", "Quality from 0 to 10, if one parsed.", True),
-            RAW,
-            FINISH_REASON,
-            CALL_ID,
-            *STATUS,
-        ),
+        _SCORE,
         key=("batch", "response_id"),
         foreign_keys=(
             _in_batch("response_verdicts", "response_id"),
+            _CALL,
+        ),
+    ),
+    Table(
+        "further_responses",
+        "A response, beyond the paper, to a prompt whose others were all good or all failed.",
+        "3.4",
+        (*_RESPONSE, _FURTHER_ORIGIN),
+        key=("batch", "prompt_id", "sample"),
+        foreign_keys=(
+            _in_batch("augmented_queries", "prompt_id"),
+            _CALL,
+        ),
+    ),
+    Table(
+        "further_verdicts",
+        "A further response and what the verifiers say of it; a near miss is to pass none.",
+        "3.4",
+        (*_VERDICT, _FURTHER_ORIGIN),
+        key=("batch", "response_id"),
+        foreign_keys=(
+            _in_batch("further_responses", "response_id"),
+            _in_batch("augmented_queries", "prompt_id"),
+        ),
+    ),
+    Table(
+        "further_scores",
+        "The supervision model's opinion whether a further response answers its query.",
+        "3.4",
+        (*_SCORE, _FURTHER_ORIGIN),
+        key=("batch", "response_id"),
+        foreign_keys=(
+            _in_batch("further_verdicts", "response_id"),
             _CALL,
         ),
     ),
@@ -419,7 +493,31 @@ _ALL = (
         key=("batch", "example_id"),
         foreign_keys=(
             _in_batch("filtered_queries", "prompt_id"),
-            _in_batch("response_scores", "response_id"),
+            _in_batch("response_scores", "response_id", or_table="further_scores"),
+        ),
+    ),
+    Table(
+        "kto_examples",
+        "A prompt and a response labelled good or bad, for KTO.",
+        "3.4",
+        (
+            BATCH,
+            Column("example_id", "VARCHAR", "Content id of the example."),
+            PROMPT_ID,
+            RESPONSE_ID,
+            INSTRUCTION_ID,
+            QUERY_ID,
+            Column("prompt", "VARCHAR", "Query and instruction joined."),
+            Column("completion", "VARCHAR", "Text of the response."),
+            Column("label", "BOOLEAN", "True: passed and scored well; false: passes no verifier."),
+            Column("pass_rate", "DOUBLE", "Share of the verdicts on the response that are pass."),
+            Column("score", "DOUBLE", "Quality from 0 to 10, if it was scored.", True),
+            _ORIGIN,
+        ),
+        key=("batch", "example_id"),
+        foreign_keys=(
+            _in_batch("filtered_queries", "prompt_id"),
+            _in_batch("response_verdicts", "response_id", or_table="further_verdicts"),
         ),
     ),
     Table(
@@ -456,8 +554,8 @@ _ALL = (
         key=("batch", "pair_id"),
         foreign_keys=(
             _in_batch("filtered_queries", "prompt_id"),
-            _in_batch("response_scores", "chosen_id", "response_id"),
-            _in_batch("response_verdicts", "rejected_id", "response_id"),
+            _in_batch("response_scores", "chosen_id", "response_id", "further_scores"),
+            _in_batch("response_verdicts", "rejected_id", "response_id", "further_verdicts"),
         ),
     ),
     Table(
@@ -513,7 +611,7 @@ _ALL = (
         "An instruction's side in the last export of a dataset; all its rows are on that side.",
         "",
         (
-            Column("dataset", "VARCHAR", "sft or preference."),
+            Column("dataset", "VARCHAR", "sft, preference or kto."),
             INSTRUCTION_ID,
             Column("split", "VARCHAR", "train or eval.", values=("train", "eval")),
         ),

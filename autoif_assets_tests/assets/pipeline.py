@@ -34,6 +34,9 @@ SMALL: dict[str, Any] = {
     "verifiers_per_instruction": 6,
     "queries_per_instruction": 2,
     "responses_per_prompt": 4,
+    "near_misses_per_prompt": 4,
+    "further_responses_per_prompt": 6,
+    "score_failing": True,
 }
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -28,15 +28,20 @@ PARENTS = [
     ("responses", "prompt_id", "augmented_queries"),
     ("response_verdicts", "response_id", "responses"),
     ("response_scores", "response_id", "response_verdicts"),
+    ("further_responses", "prompt_id", "augmented_queries"),
+    ("further_verdicts", "response_id", "further_responses"),
+    ("further_scores", "response_id", "further_verdicts"),
     ("filtered_queries", "prompt_id", "augmented_queries"),
-    ("sft_examples", "response_id", "response_scores"),
+    ("sft_examples", "response_id", "response_scores further_scores"),
+    ("kto_examples", "response_id", "responses further_responses"),
+    ("kto_examples", "prompt_id", "filtered_queries"),
     ("sft_examples", "prompt_id", "filtered_queries"),
     ("instruction_preference_pairs", "instruction_id", "verified_instructions"),
     ("instruction_preference_pairs", "chosen_id:case_id", "verifier_cases"),
     ("instruction_preference_pairs", "rejected_id:case_id", "verifier_cases"),
     ("query_preference_pairs", "prompt_id", "filtered_queries"),
-    ("query_preference_pairs", "chosen_id:response_id", "response_scores"),
-    ("query_preference_pairs", "rejected_id:response_id", "responses"),
+    ("query_preference_pairs", "chosen_id:response_id", "response_scores further_scores"),
+    ("query_preference_pairs", "rejected_id:response_id", "responses further_responses"),
 ]
 
 
@@ -131,8 +136,14 @@ def test_keys_are_unique_and_a_row_says_why_it_was_rejected(t, name):
 @pytest.mark.parametrize(("child", "column", "parent"), PARENTS)
 def test_every_child_has_an_accepted_parent(t, child, column, parent):
     here, _, there = column.partition(":")
-    parents = accepted(t[parent]) if TABLES[parent].is_gate else t[parent]
-    assert set(t[child][here]) <= set(parents[there or here])
+    parents = {
+        key
+        for name in parent.split()
+        for key in (accepted(t[name]) if TABLES[name].is_gate else t[name])[there or here]
+    }
+    # A failing response is scored, too, for the pairs in which it is rejected.
+    children = t[child].filter(reason="failing") if child == "response_scores" else t[child].clear()
+    assert set(t[child][here]) - set(children[here]) <= parents
 
 
 def test_every_generated_row_names_a_call_that_is_kept_with_its_text(t):
@@ -158,6 +169,8 @@ def test_every_generated_row_names_a_call_that_is_kept_with_its_text(t):
         "back_translations",
         "responses",
         "response_scores",
+        "further_responses",
+        "further_scores",
     }
 
 
@@ -174,7 +187,11 @@ def test_an_accepted_instruction_has_verifiers_cases_and_no_contradiction(t):
 
 
 def test_examples_and_pairs_carry_the_texts_their_ids_stand_for(t):
-    texts = dict(t["responses"].drop_nulls("response_id").select("response_id", "response").rows())
+    texts = {
+        key: text
+        for name in ("responses", "further_responses")
+        for key, text in t[name].select("response_id", "response").rows()
+    }
     cases = dict(t["verifier_cases"].select("case_id", "input").iter_rows())
     prompts = dict(t["augmented_queries"].select("prompt_id", "prompt").iter_rows())
     for row in t["sft_examples"].iter_rows(named=True):
@@ -199,6 +216,11 @@ def test_examples_and_pairs_carry_the_texts_their_ids_stand_for(t):
     }
     drawn = t["query_preference_pairs"].group_by("prompt_id").len()
     assert drawn["len"].max() <= 4
+    for row in t["kto_examples"].iter_rows(named=True):
+        assert row["completion"] == texts[row["response_id"]]
+        assert row["pass_rate"] > 0.5 if row["label"] else row["pass_rate"] == 0
+    good = t["kto_examples"].filter("label")["response_id"]
+    assert sorted(good) == sorted(t["sft_examples"]["response_id"])
 
 
 def test_executed_anew_the_chosen_texts_pass_and_the_rejected_fail(t):
@@ -232,8 +254,10 @@ def test_the_exports_hold_the_accepted_rows_split_by_instruction(made, t):
     sft, preference = exported(made.data, "sft"), exported(made.data, "preference")
     assert sorted(sft["example_id"]) == sorted(t["sft_examples"]["example_id"])
     assert sorted(preference["pair_id"]) == sorted(accepted(t["preference_pairs"])["pair_id"])
+    kto = exported(made.data, "kto")
+    assert sorted(kto["example_id"]) == sorted(t["kto_examples"]["example_id"])
     both = pl.concat(
-        [frame.select("instruction_id", "split") for frame in (sft, preference)]
+        [frame.select("instruction_id", "split") for frame in (sft, preference, kto)]
     ).unique()
     assert not both["instruction_id"].is_duplicated().any()
     assert set(both["split"]) == {"train", "eval"}

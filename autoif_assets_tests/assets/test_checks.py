@@ -276,7 +276,7 @@ def test_a_batch_that_was_made_passes_every_check(made):
     assert {key.name for key in left} <= {"splits"}
     assert [e.description for e in evaluations if not e.passed] == []
     again = [numbers(e) for e in evaluations if e.check_name == "pass_again"]
-    assert len(again) == 3
+    assert len(again) == 4
     assert all(seen["texts"] > 0 == seen["contradicted"] for seen in again)
 
 
@@ -292,6 +292,7 @@ def test_on_their_own_the_checks_look_at_all_batches_and_pass_too(made):
     ("table", "spoil"),
     [
         ("sft_examples", "response = '?'"),
+        ("kto_examples", "label = NOT label"),
         ("query_preference_pairs", "chosen = rejected"),
         ("query_preference_pairs", "rejected = chosen"),
         ("instruction_preference_pairs", "rejected = chosen"),

@@ -47,10 +47,14 @@ def changed(to):
 
 
 def test_a_number_concerns_its_stages_only():
-    assert changed(PAPER.model_copy(update={"min_score": ">= 7"})) == {"response_scores"}
+    assert changed(PAPER.model_copy(update={"min_score": ">= 7"})) == {
+        "response_scores",
+        "further_scores",
+    }
     assert changed(PAPER.model_copy(update={"eval_share": 0.1})) == {
         "sft_dataset",
         "preference_dataset",
+        "kto_dataset",
     }
     assert "responses" not in changed(AUTHORS_CODE)
 
@@ -63,7 +67,10 @@ def test_a_prompt_concerns_its_stages_only(monkeypatch):
     edited = dataclasses.replace(PROMPTS["score"], schema={"type": "object"})
     monkeypatch.setitem(PROMPTS, "score", edited)
     after = versions()
-    assert {name for name in before if before[name] != after[name]} == {"response_scores"}
+    assert {name for name in before if before[name] != after[name]} == {
+        "response_scores",
+        "further_scores",
+    }
 
 
 def test_every_asset_has_a_version():

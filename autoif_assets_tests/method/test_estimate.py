@@ -1,3 +1,5 @@
+import dataclasses
+
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,7 @@ def test_a_batch_worked_out_by_hand():
         "back_translation": (60, 60),
         "nli": (60, 60),
         "response": (20, 60),
+        "near_miss": (0, 0),
         "score": (15, 15),
     }
     # 400 tokens of a judge that may write 256 are 256.
@@ -59,6 +62,7 @@ def test_a_batch_worked_out_by_hand():
         "back_translation": 1200,
         "nli": 360,
         "response": 12_000,
+        "near_miss": 0,
         "score": 15 * 256,
     }
     assert rows["response"]["most_completion_tokens"] == 60 * 2048
@@ -68,12 +72,32 @@ def test_a_batch_worked_out_by_hand():
         "back_translation": 500,
         "nli": 50 + 100,
         "response": 150,
+        "near_miss": 150,
         "score": 150 + 1000,
     }
     assert {role: row["prompt_tokens"] for role, row in rows.items()} == {
         role: round(rows[role]["requests"] * prompt_tokens(role, chars))
         for role, chars in variables.items()
     }
+
+
+def test_asking_again_is_counted_where_it_is_wanted():
+    numbers = make_profile(
+        "paper",
+        {
+            **NUMBERS.model_dump(),
+            "near_misses_per_prompt": 2,
+            "further_responses_per_prompt": 6,
+            "score_failing": True,
+        },
+    )
+    yields = dataclasses.replace(YIELDS, all_good=0.2, all_failing=0.3, useful=0.5, failing=0.4)
+    rows = {row["role"]: row for row in estimate(numbers, SEEDS, 9, QUERIES, yields).to_dicts()}
+    # Of 20 prompts 4 have only good responses, 6 only bad ones.
+    assert (rows["near_miss"]["requests"], rows["near_miss"]["completions"]) == (4, 8)
+    assert (rows["response"]["requests"], rows["response"]["completions"]) == (26, 60 + 36)
+    # A quarter and two fifths of 60, and half of 8 and 36.
+    assert rows["score"]["requests"] == 15 + 24 + 4 + 18
 
 
 def test_a_local_nli_model_is_asked_nothing():

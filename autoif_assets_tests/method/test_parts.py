@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.completions import COMPLETION_SCHEMA
+from autoif_assets.method.further import judged_responses
 from autoif_assets.method.gates import accepted
+from autoif_assets.method.pairs import gather_pairs
 from autoif_assets.method.profile import make_profile
 from autoif_assets.method.responses import (
     filter_queries,
@@ -15,7 +17,7 @@ from autoif_assets.method.responses import (
     response_prompts,
     score_prompts,
 )
-from autoif_assets.method.training import gather_pairs, query_pairs, sft_examples
+from autoif_assets.method.training import kto_examples, query_pairs, sft_examples
 from autoif_assets_tests.method.frames import outcomes
 
 PAPER = make_profile("paper")
@@ -26,6 +28,13 @@ PROMPTS = pl.DataFrame(
     ],
     schema=("prompt_id", "instruction_id", "query_id", "instruction", "query", "prompt"),
     orient="row",
+)
+INSTRUCTIONS = pl.DataFrame(
+    {
+        "instruction_id": ["i0", "i1", "i2"],
+        "instruction": ["Rule 0.", "Rule 1.", "Answer in two words."],
+        "category": [None, "casing", None],
+    }
 )
 # Of each completion: its prompt, its text, what two verifiers say of it, and its score.
 COMPLETIONS = st.lists(
@@ -86,13 +95,15 @@ def test_parts_give_the_result_of_the_whole(drawn):
         error=pl.lit(None, pl.String),
     )
     scores = same(lambda s: parse_scores(s, PAPER), "response_id", judged)
-    kept = accepted(same(filter_queries, "prompt_id", PROMPTS, verdicts, scores))
-    material = (kept, PROMPTS, responses)
-    examples = same(sft_examples, "example_id", *material, accepted(verdicts), accepted(scores))
+    judged = same(judged_responses, "response_id", verdicts, scores)
+    kept = accepted(same(filter_queries, "prompt_id", PROMPTS, judged))
+    material = (kept, PROMPTS, responses, judged)
+    examples = same(sft_examples, "example_id", *material)
     assert set(examples["response_id"]) == set(accepted(scores)["response_id"])
+    same(kto_examples, "example_id", *material)
     pairs = same(
         lambda *frames: query_pairs(*frames, PAPER, "b1"),
         "pair_id",
-        *(*material, verdicts, accepted(scores)),
+        *(INSTRUCTIONS, *material),
     )
-    same(lambda frame: gather_pairs([("query", frame)]), "pair_id", pairs)
+    same(lambda frame: gather_pairs([("query", frame)], PAPER), "pair_id", pairs)
