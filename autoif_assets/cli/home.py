@@ -3,15 +3,11 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-
 
 DEMO_MODEL = "autoif-simulator"
 
@@ -36,32 +32,6 @@ def prepare_home() -> Path:
     # Run workers start in another folder than the shell that set a relative AUTOIF_DATA.
     os.environ["AUTOIF_DATA"] = str(data_dir())
     return home
-
-
-def process_tags() -> dict[str, str]:
-    """Tell this process apart, in the tags of its runs."""
-    import socket
-
-    return {"autoif/host": socket.gethostname(), "autoif/pid": str(os.getpid())}
-
-
-def report_killed_runs(instance: "DagsterInstance") -> None:
-    """Mark runs of this command whose process is gone as failed.
-
-    Nobody watches them as the daemon watches its own: they would stay "started" for ever and hold
-    a place in the run queue.
-    """
-    import dagster as dg
-
-    running = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
-        tags={"autoif/host": process_tags()["autoif/host"]},
-    )
-    for run in instance.get_runs(running):
-        if not Path(f"/proc/{run.tags['autoif/pid']}").exists():
-            instance.report_run_failed(run, "Its process is gone; it was killed.")
-            # Its places in pools, which the next run would wait for.
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def check_not_mixed(model: str) -> None:
