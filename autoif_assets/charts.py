@@ -117,11 +117,9 @@ def throughput_chart(points: Sequence[tuple[float, int, int]]) -> bytes:
 def _figure(height_in: float, left: float = 0.1, right: float = 0.98) -> "tuple[Figure, Axes]":
     """Return a transparent figure; its margins are given, for finding them costs a second draw."""
     # Heavy, so only those who draw wait for it. A figure of its own needs no global backend.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, height_in), dpi=100)
-    FigureCanvasAgg(figure)
     figure.subplots_adjust(left, 0.46 / height_in, right, 1 - 0.1 / height_in)
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
@@ -151,6 +149,9 @@ def _legend(axes: "Axes", bars: Sequence[Bar]) -> None:
 
 
 def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    figure.canvas.print_png(buffer)
+    # Not savefig: it draws twice.
+    FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()

@@ -78,9 +78,37 @@ def test_an_asset_shows_its_columns_its_rows_and_its_checks(page):
     page.get_by_text("pass_rate").first.wait_for()
     page.get_by_text("sandbox/verdicts_per_s").first.wait_for()
     shoot(page, "asset")
+    chart = page.get_by_role("img", name="distribution of pass_rate").first
+    chart.scroll_into_view_if_needed()
+    assert chart.evaluate("image => image.naturalWidth") == 600
+    shoot(page, "asset-chart")
     page.goto("/assets/response_verdicts?view=checks")
     page.get_by_text("foreign_keys").first.wait_for()
     shoot(page, "checks")
+
+
+def test_the_sft_examples_show_the_funnel_and_where_columns_come_from(page):
+    page.goto("/assets/sft_examples")
+    funnel = page.get_by_role("img", name="yield funnel").first
+    funnel.scroll_into_view_if_needed()
+    assert funnel.evaluate("image => image.naturalWidth") == 600
+    shoot(page, "asset-funnel")
+    page.goto("/assets/sft_examples?view=lineage&column=response")
+    page.get_by_text("responses", exact=True).first.wait_for()
+    shoot(page, "column-lineage")
+
+
+@pytest.mark.parametrize(("name", "width"), [("phone", 390), ("desktop", 1400)])
+def test_the_report_fits_the_screen_and_asks_for_nothing(page, environment, name, width):
+    report = page.context.browser.new_page(viewport={"width": width, "height": 844})
+    asked = []
+    report.on("request", lambda request: asked.append(request.url))
+    url = (Path(environment["AUTOIF_DATA"]) / "exports" / "report.html").as_uri()
+    report.goto(url)
+    assert asked == [url]
+    assert report.evaluate("document.documentElement.scrollWidth") <= width
+    report.screenshot(path=SCREENSHOTS / f"report-{name}.png", full_page=True)
+    report.close()
 
 
 def make_missing(page, name):

@@ -51,7 +51,7 @@ def _prompts(roles: Iterable[str]) -> dict[str, dg.MetadataValue]:
     """Show the templates of the prompts an asset sends, with links to their files."""
     if not roles:
         return {}
-    links = [
+    links: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
         dg.LocalFileCodeReference(
             file_path=str(files(prompts) / f"{role}.jinja"), line_number=1, label=f"prompt {role}"
         )

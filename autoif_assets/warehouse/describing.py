@@ -88,7 +88,9 @@ def column_lineage(table: Table) -> dg.TableColumnLineage | None:
         if key.table in TABLES and key.table != "llm_calls"  # the latter is no asset
         for column, theirs in zip(key.columns, key.to, strict=True)
     ]
-    pairs += [(column, *origin.split(".")) for column, origin in table.origins]
+    for column, origin in table.origins:
+        parent, _, theirs = origin.partition(".")
+        pairs.append((column, parent, theirs))
     deps: dict[str, list[dg.TableColumnDep]] = {}
     # Two keys into one table share a column such as the batch.
     for column, parent, theirs in dict.fromkeys(pairs):
