@@ -153,5 +153,5 @@ def _png(figure: "Figure") -> bytes:
 
     buffer = io.BytesIO()
     # Not savefig: it draws twice.
-    FigureCanvasAgg(figure).print_png(buffer)
+    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
     return buffer.getvalue()
