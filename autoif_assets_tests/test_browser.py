@@ -73,14 +73,20 @@ def test_the_asset_graph_shows_every_group(page):
     shoot(page, "graph")
 
 
+def see_chart(page, entry, name):
+    """Open a picture in the metadata; Dagster shows long Markdown in a dialog only."""
+    page.locator("tr", has_text=entry).get_by_text("[Show Markdown]").first.click()
+    picture = page.get_by_role("img", name=name).first
+    picture.wait_for()
+    assert picture.evaluate("image => image.naturalWidth") == 600
+
+
 def test_an_asset_shows_its_columns_its_rows_and_its_checks(page):
     page.goto("/assets/response_verdicts")
     page.get_by_text("pass_rate").first.wait_for()
     page.get_by_text("sandbox/verdicts_per_s").first.wait_for()
     shoot(page, "asset")
-    chart = page.get_by_role("img", name="distribution of pass_rate").first
-    chart.scroll_into_view_if_needed()
-    assert chart.evaluate("image => image.naturalWidth") == 600
+    see_chart(page, "chart/pass_rate", "distribution of pass_rate")
     shoot(page, "asset-chart")
     page.goto("/assets/response_verdicts?view=checks")
     page.get_by_text("foreign_keys").first.wait_for()
@@ -89,9 +95,7 @@ def test_an_asset_shows_its_columns_its_rows_and_its_checks(page):
 
 def test_the_sft_examples_show_the_funnel_and_where_columns_come_from(page):
     page.goto("/assets/sft_examples")
-    funnel = page.get_by_role("img", name="yield funnel").first
-    funnel.scroll_into_view_if_needed()
-    assert funnel.evaluate("image => image.naturalWidth") == 600
+    see_chart(page, "chart/funnel", "yield funnel")
     shoot(page, "asset-funnel")
     page.goto("/assets/sft_examples?view=lineage&column=response")
     page.get_by_text("responses", exact=True).first.wait_for()
