@@ -5,7 +5,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, in_batch, rows, schema, unread
+from autoif_assets.assets.common import about, accepted, funnel, in_batch, rows, schema, unread
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method import training
 from autoif_assets.resources import Recipe
@@ -44,9 +44,11 @@ def sft_examples(
         kept, prompts, texts, verdicts, scores, on="instruction_id"
     )
     batch = context.partition_key
-    return warehouse.store(
+    result = warehouse.store(
         context, (in_batch(training.sft_examples(*part), batch) for part in parts)
     )
+    context.add_output_metadata(funnel(warehouse.open(), "sft_examples", batch))
+    return result
 
 
 @dg.asset(
