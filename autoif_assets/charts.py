@@ -1,12 +1,83 @@
 """Small charts for asset metadata: numbers in, PNG bytes out."""
 
+import base64
 import io
 import itertools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Between black and white, so that it can be read on a light and on a dark page.
 _INK = "#8a8a8a"
 _CALLS, _TOKENS = "#3b82c4", "#d9822b"
+_KEPT, _DROPPED = _CALLS, _TOKENS
+_LINE_IN = 0.24  # height of a bar that lies
+
+
+class Bar(NamedTuple):
+    """A bar: its name on the axis, and the rows kept and dropped in it."""
+
+    label: str
+    kept: int
+    dropped: int
+
+
+def in_markdown(png: bytes, what: str) -> str:
+    """Return a PNG as an image in Markdown; ``what`` is said to those who cannot see it."""
+    return f"![{what}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def histogram_chart(bars: Sequence[Bar], axis: str) -> bytes:
+    """Draw rows by bin, the kept ones below the dropped ones.
+
+    Args:
+        bars: From left to right.
+        axis: What the labels of the bars are.
+
+    Returns:
+        A transparent PNG of 600 by 200 pixels; empty where there is no row.
+    """
+    if not any(bar.kept + bar.dropped for bar in bars):
+        return b""
+    figure, axes = _figure(2.0)
+    places = range(len(bars))
+    kept = [bar.kept for bar in bars]
+    axes.bar(places, kept, color=_KEPT, label="accepted")
+    axes.bar(places, [bar.dropped for bar in bars], bottom=kept, color=_DROPPED, label="rejected")
+    axes.set_xticks(places, [bar.label for bar in bars])
+    axes.set_xlabel(axis, color=_INK)
+    axes.set_ylabel("rows", color=_INK)
+    _short_numbers(axes)
+    _legend(axes, bars)
+    return _png(figure)
+
+
+def funnel_chart(bars: Sequence[Bar]) -> bytes:
+    """Draw what stages kept and dropped, from the first at the top to the last.
+
+    Args:
+        bars: One a stage; the numbers are on a logarithmic axis, for a stage may have a thousand
+            times the rows of another.
+
+    Returns:
+        A transparent PNG of 600 pixels' width; empty where there is no row.
+    """
+    if not any(bar.kept + bar.dropped for bar in bars):
+        return b""
+    figure, axes = _figure(0.6 + _LINE_IN * len(bars), left=0.4)
+    places = range(len(bars))
+    rows = [bar.kept + bar.dropped for bar in bars]
+    axes.barh(places, [bar.kept for bar in bars], color=_KEPT, label="accepted", zorder=2)
+    axes.barh(places, rows, color=_DROPPED, label="rejected", zorder=1)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_yticks(places, [f"{bar.label}  {bar.kept}" for bar in bars])
+    axes.invert_yaxis()
+    axes.set_xlabel("rows", color=_INK)
+    _legend(axes, bars)
+    return _png(figure)
 
 
 def throughput_chart(points: Sequence[tuple[float, int, int]]) -> bytes:
@@ -25,14 +96,10 @@ def throughput_chart(points: Sequence[tuple[float, int, int]]) -> bytes:
     ]
     if not spans:
         return b""
-    # Heavy, so only those who draw wait for it. A figure of its own needs no global backend.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 2), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    left = figure.add_subplot()
+    figure, left = _figure(2.0, right=0.9)
     right = left.twinx()
+    right.patch.set_alpha(0)
+    _ink(right)
     edges = [spans[0][0], *(end for _, end, _, _ in spans)]
     for axes, rates, colour, label in (
         (left, [calls for *_, calls, _ in spans], _CALLS, "calls/s"),
@@ -41,11 +108,50 @@ def throughput_chart(points: Sequence[tuple[float, int, int]]) -> bytes:
         axes.stairs(rates, edges, color=colour, linewidth=1.5, baseline=None)
         axes.set_ylabel(label, color=colour)
         axes.set_ylim(bottom=0)
-        axes.tick_params(colors=_INK, labelsize=8)
-        for spine in axes.spines.values():
-            spine.set_color(_INK)
+        _short_numbers(axes)
     left.set_xlabel("seconds", color=_INK)
     left.margins(x=0)
+    return _png(figure)
+
+
+def _figure(height_in: float, left: float = 0.1, right: float = 0.98) -> "tuple[Figure, Axes]":
+    """Return a transparent figure; its margins are given, for finding them costs a second draw."""
+    # Heavy, so only those who draw wait for it. A figure of its own needs no global backend.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, height_in), dpi=100)
+    figure.subplots_adjust(left, 0.46 / height_in, right, 1 - 0.1 / height_in)
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    _ink(axes)
+    return figure, axes
+
+
+def _ink(axes: "Axes") -> None:
+    axes.tick_params(colors=_INK, labelsize=8)
+    for spine in axes.spines.values():
+        spine.set_color(_INK)
+
+
+def _short_numbers(axes: "Axes") -> None:
+    """Write 60 k for 60,000, which the margin has room for."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _legend(axes: "Axes", bars: Sequence[Bar]) -> None:
+    """Name the colours, where there are two."""
+    if any(bar.dropped for bar in bars):
+        axes.legend(labelcolor=_INK, frameon=False, fontsize=8)
+
+
+def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", transparent=True)
+    # Not savefig: it draws twice.
+    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
     return buffer.getvalue()

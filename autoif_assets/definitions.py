@@ -6,7 +6,7 @@ from autoif_assets.assets import ASSETS
 from autoif_assets.assets.checks import CHECKS
 from autoif_assets.automation.jobs import BATCH_JOB, EXPORTS_JOB
 from autoif_assets.automation.schedules import SCHEDULES
-from autoif_assets.automation.sensors import exports_follow_batches
+from autoif_assets.automation.sensors import SENSORS
 from autoif_assets.resources import from_environment
 
 defs = dg.Definitions(
@@ -14,7 +14,7 @@ defs = dg.Definitions(
     asset_checks=CHECKS,
     jobs=[BATCH_JOB, EXPORTS_JOB],
     schedules=SCHEDULES,
-    sensors=[exports_follow_batches],
+    sensors=SENSORS,
     resources=from_environment(),
     executor=dg.in_process_executor,
 )

@@ -73,14 +73,46 @@ def test_the_asset_graph_shows_every_group(page):
     shoot(page, "graph")
 
 
+def see_chart(page, entry, name):
+    """Open a picture in the metadata; Dagster shows long Markdown in a dialog only."""
+    page.locator("tr", has_text=entry).get_by_text("[Show Markdown]").first.click()
+    picture = page.get_by_role("img", name=name).first
+    picture.wait_for()
+    assert picture.evaluate("image => image.naturalWidth") == 600
+
+
 def test_an_asset_shows_its_columns_its_rows_and_its_checks(page):
     page.goto("/assets/response_verdicts")
     page.get_by_text("pass_rate").first.wait_for()
     page.get_by_text("sandbox/verdicts_per_s").first.wait_for()
     shoot(page, "asset")
+    see_chart(page, "chart/pass_rate", "distribution of pass_rate")
+    shoot(page, "asset-chart")
     page.goto("/assets/response_verdicts?view=checks")
     page.get_by_text("foreign_keys").first.wait_for()
     shoot(page, "checks")
+
+
+def test_the_sft_examples_show_the_funnel_and_where_columns_come_from(page):
+    page.goto("/assets/sft_examples")
+    see_chart(page, "chart/funnel", "yield funnel")
+    shoot(page, "asset-funnel")
+    page.goto("/assets/sft_examples?view=lineage&column=response")
+    page.get_by_text("responses", exact=True).first.wait_for()
+    shoot(page, "column-lineage")
+
+
+@pytest.mark.parametrize(("name", "width"), [("phone", 390), ("desktop", 1400)])
+def test_the_report_fits_the_screen_and_asks_for_nothing(page, environment, name, width):
+    report = page.context.browser.new_page(viewport={"width": width, "height": 844})
+    asked = []
+    report.on("request", lambda request: asked.append(request.url))
+    url = (Path(environment["AUTOIF_DATA"]) / "exports" / "report.html").as_uri()
+    report.goto(url)
+    assert asked == [url]
+    assert report.evaluate("document.documentElement.scrollWidth") <= width
+    report.screenshot(path=SCREENSHOTS / f"report-{name}.png", full_page=True)
+    report.close()
 
 
 def make_missing(page, name):

@@ -29,7 +29,8 @@ def test_dev_serves_the_definitions_from_the_data_folder(tmp_path):
             "repair_batches": "STOPPED",
         }
         assert {s["name"]: s["sensorState"]["status"] for s in repository["sensors"]} == {
-            "exports_follow_batches": "RUNNING"
+            "exports_follow_batches": "RUNNING",
+            "killed_runs": "RUNNING",
         }
         assert (tmp_path / "dagster" / "dagster.yaml").exists()
         instance = graphql(port, "{ instance { runQueueConfig { maxConcurrentRuns } } }")

@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from autoif_assets.assets.versions import DEPENDS_ON
+from autoif_assets.automation.code_versions import code_version
 from autoif_assets.definitions import defs
+from autoif_assets.method.profile import PAPER
 from autoif_assets.resources import EndpointSettings, from_environment
 from autoif_assets.warehouse import TABLES
 
@@ -70,6 +74,30 @@ verifier_candidates | accepted_parents! foreign_keys keys! yield_bounds
 verifier_cases | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 verifiers | accepted_parents! foreign_keys keys! yield_bounds
 """
+# asset | what its code version is a hash of: prompts | modules of rules | numbers of the recipe
+VERSIONS = """
+augmented_instructions | self_instruct | completions gates parsing instructions text | seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
+augmented_queries | - | augmentation | seed queries_per_instruction
+back_translations | back_translation nli | completions gates parsing back_translation | seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
+filtered_queries | - | gates responses | -
+instruction_preference_pairs | - | gates training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt
+preference_dataset | - | - | seed eval_share
+preference_pairs | - | training | -
+query_preference_pairs | - | gates training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt
+report | - | - | -
+response_scores | score | completions gates parsing responses | seed min_score score_temperature score_max_tokens
+response_verdicts | - | gates responses | response_pass_rate
+responses | response | completions gates parsing responses | seed responses_per_prompt response_temperature response_max_tokens
+seed_instructions | - | - | -
+seed_queries | - | - | query_min_chars query_max_chars
+sft_dataset | - | - | seed eval_share
+sft_examples | - | training | -
+test_cases | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
+verified_instructions | - | gates back_translation | -
+verifier_candidates | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
+verifier_cases | - | gates verifiers | min_verifiers min_cases case_agreement verifier_agreement
+verifiers | - | gates verifiers | min_verifiers min_cases case_agreement verifier_agreement
+"""  # noqa: E501
 EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "report"}
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
@@ -168,9 +196,70 @@ def test_the_jobs_make_a_batch_and_the_exports():
     assert job.partitions_def.name == "batch"
 
 
-def test_the_exports_follow_and_all_have_a_code_version():
+def test_the_exports_follow():
     assert {name for name, spec in SPECS.items() if spec.automation_condition} == EXPORTS
-    assert all(spec.code_version for spec in SPECS.values())
+
+
+def test_the_code_versions_are_of_what_the_design_says():
+    def row(name: str) -> str:
+        parts = DEPENDS_ON[name]
+        modules = (module.__name__.rpartition(".")[2] for module in parts.get("rules", ()))
+        lists = parts.get("prompts", ()), modules, parts.get("numbers", ())
+        return " | ".join((name, *(" ".join(names) or "-" for names in lists)))
+
+    assert [row(name) for name in sorted(SPECS)] == VERSIONS.strip().splitlines()
+    for name, spec in SPECS.items():
+        assert spec.code_version == code_version(PAPER, **DEPENDS_ON[name])
+
+
+def test_what_asks_a_model_is_in_the_pool_and_is_tried_once_more():
+    ops = {
+        key.to_user_string(): asset.op
+        for asset in defs.resolve_asset_graph().assets_defs
+        for key in asset.keys
+        if asset.is_executable and asset.keys
+    }
+    for name, spec in SPECS.items():
+        asks = "openai" in spec.kinds
+        assert ops[name].pool == ("endpoint" if asks else None), name
+        assert (ops[name].retry_policy is not None) is asks, name
+        # The prompts it sends are shown, and linked to.
+        roles = DEPENDS_ON[name].get("prompts", ())
+        assert bool(roles) is asks
+        links = spec.metadata["dagster/code_references"].code_references
+        assert [link.label for link in links if link.label] == [f"prompt {role}" for role in roles]
+        assert all(Path(link.file_path).is_file() for link in links)
+        assert {f"prompt/{role}" for role in roles} == {
+            key for key in spec.metadata if key.startswith("prompt/")
+        }
+
+
+def test_a_backfill_makes_one_run_a_batch():
+    graph = defs.resolve_asset_graph()
+    for name, spec in SPECS.items():
+        policy = graph.get(dg.AssetKey(name)).backfill_policy
+        one_a_batch = None if spec.partitions_def is None else dg.BackfillPolicy.multi_run(1)
+        assert policy == one_a_batch, name
+
+
+_FRESHNESS = """
+import autoif_assets.definitions as loaded
+for spec in loaded.defs.resolve_all_asset_specs():
+    if spec.freshness_policy:
+        print(spec.key.to_user_string(), spec.freshness_policy.deadline_cron)
+"""
+
+
+def test_with_nights_the_exports_have_a_deadline():
+    assert not any(spec.freshness_policy for spec in SPECS.values())
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _FRESHNESS],
+        env=os.environ | {"AUTOIF_NIGHTLY_CRON": "30 2 * * *"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sorted(done.stdout.splitlines()) == sorted(f"{name} 30 2 * * *" for name in EXPORTS)
 
 
 def test_overrides_come_from_their_variable(monkeypatch):

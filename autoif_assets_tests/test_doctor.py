@@ -50,7 +50,7 @@ def test_one_endpoint_for_everything(doctor, simulator):
         "several completions: one request for n completions (n=8)",
         "structured answers: JSON by schema (json_schema)",
         "metrics: running, waiting, KV cache use, preemptions, prefix cache hits",
-        "in flight: at most 256 requests",
+        "in flight: at most 512 requests",
     ]
     assert topics["supervision"][2].startswith("answers: '")
     for role in ("responder", "judge", "nli", "policy"):

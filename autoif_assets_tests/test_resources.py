@@ -8,7 +8,6 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from autoif_assets.charts import throughput_chart
 from autoif_assets.endpoint import Prices, Progress
 from autoif_assets.method.back_translation import judge_back_translations
 from autoif_assets.method.profile import PAPER
@@ -197,11 +196,3 @@ def test_the_metadata_of_calls_that_the_journal_had():
     assert metadata["reused"] == metadata["total"] == 4
     assert not {"calls_per_s", "latency_p50_s", "cached_share", "throughput"} & set(metadata)
     assert summary([])["total"] == 0
-
-
-def test_a_chart_is_a_small_picture():
-    points = [(second * 5.0, second * 7 % 90 + second * 50, second * 9999) for second in range(120)]
-    chart = throughput_chart(points)
-    assert chart.startswith(b"\x89PNG")
-    assert len(chart) < 30_000
-    assert throughput_chart(points[:1]) == throughput_chart([(1.0, 2, 3)] * 2) == b""

@@ -3,9 +3,31 @@
 import dagster as dg
 import polars as pl
 
+from autoif_assets.charts import Bar, funnel_chart, in_markdown
 from autoif_assets.method.gates import ACCEPTED
+from autoif_assets.warehouse import Warehouse
 from autoif_assets.warehouse.io_manager import table_schema
 from autoif_assets.warehouse.tables import TABLES
+
+# Of every asset that asks a model. The pool's limit is in dagster.yaml. A second try asks only for
+# what the journal lacks; what cannot be otherwise in a moment, such as a refused key, has none.
+ENDPOINT = "endpoint"
+ONCE_MORE = dg.RetryPolicy(max_retries=1, delay=10)
+
+
+def funnel(tables: Warehouse, last: str, batch: str | None = None) -> dict[str, dg.MetadataValue]:
+    """Draw what the stages kept and dropped, up to one and of all batches if none is named."""
+    rows = tables.query(
+        "SELECT stage, coalesce(sum(rows) FILTER (status = 'accepted'), 0)::BIGINT AS kept,"
+        " coalesce(sum(rows) FILTER (status = 'rejected'), 0)::BIGINT AS dropped"
+        " FROM autoif.funnel WHERE (? IS NULL OR batch IS NULL OR batch = ?)"
+        " GROUP BY stage, position ORDER BY position",
+        [batch, batch],
+    )
+    stages = list(TABLES)[: list(TABLES).index(last) + 1]
+    bars = [Bar(*row) for row in rows.iter_rows() if row[0] in stages]
+    png = funnel_chart(bars)
+    return {"chart/funnel": dg.MetadataValue.md(in_markdown(png, "yield funnel"))} if png else {}
 
 
 def accepted(table: str, *columns: str) -> dg.AssetIn:

@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, in_batch, schema
+from autoif_assets.assets.common import ENDPOINT, ONCE_MORE, about, accepted, in_batch, schema
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
 from autoif_assets.resources import Recipe, Supervision
@@ -19,6 +19,8 @@ from autoif_assets.warehouse.io_manager import WarehouseResource
     kinds={"duckdb", "polars", "openai"},
     description=about("augmented_instructions"),
     metadata=schema("augmented_instructions"),
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
 )
 def augmented_instructions(
     context: dg.AssetExecutionContext,

@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from autoif_assets.assets.common import funnel
 from autoif_assets.reports import Stage, gather, page, write_page
 from autoif_assets.warehouse import TABLES
 from autoif_assets.warehouse.io_manager import WarehouseResource
@@ -34,6 +35,7 @@ def report(warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
             "path": dg.MetadataValue.path(str(path)),
             "url": dg.MetadataValue.url(path.as_uri()),
             "bytes": path.stat().st_size,
+            **funnel(tables, _STAGES[-1].name),
             "batches": data.totals["batches"].item(),
             "sft_examples": rows.get("sft", 0),
             "preference_pairs": rows.get("preference", 0),

@@ -4,6 +4,8 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.assets.common import (
+    ENDPOINT,
+    ONCE_MORE,
     about,
     accepted,
     in_batch,
@@ -61,6 +63,8 @@ def augmented_queries(
     kinds={"duckdb", "polars", "openai"},
     description=about("responses"),
     metadata=schema("responses"),
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
 )
 def responses(
     context: dg.AssetExecutionContext,
@@ -123,6 +127,8 @@ def response_verdicts(
     kinds={"duckdb", "polars", "openai"},
     description=about("response_scores"),
     metadata=schema("response_scores"),
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
 )
 def response_scores(
     context: dg.AssetExecutionContext,

@@ -6,7 +6,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, in_batch, rows, schema, unread
+from autoif_assets.assets.common import about, accepted, funnel, in_batch, rows, schema, unread
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method import training
 from autoif_assets.method.further import judged_responses
@@ -55,7 +55,9 @@ def _joined(
 def sft_examples(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, **read: Rows
 ) -> dg.MaterializeResult[None]:
-    return _store(context, warehouse, read, training.sft_examples)
+    result = _store(context, warehouse, read, training.sft_examples)
+    context.add_output_metadata(funnel(warehouse.open(), "sft_examples", context.partition_key))
+    return result
 
 
 @dg.asset(

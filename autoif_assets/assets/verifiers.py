@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, in_batch, schema
+from autoif_assets.assets.common import ENDPOINT, ONCE_MORE, about, accepted, in_batch, schema
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.verifiers import (
     cross_validate,
@@ -25,6 +25,8 @@ from autoif_assets.sandbox import canonical_source
     ins={"instructions": accepted("augmented_instructions", "instruction_id", "instruction")},
     partitions_def=BATCHES,
     group_name="verifiers",
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
 )
 def verifier_generation(
     context: dg.AssetExecutionContext,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster._utils.schedules import get_smallest_cron_interval
 
 from autoif_assets.automation.history import batch_states
 from autoif_assets.automation.jobs import BATCH_JOB
@@ -22,6 +23,14 @@ def _switch(variable: str, otherwise: str) -> tuple[str, dg.DefaultScheduleStatu
 
 _NIGHTLY_CRON, _NIGHTLY = _switch("AUTOIF_NIGHTLY_CRON", "0 1 * * *")
 _REPAIR_CRON, _REPAIR = _switch("AUTOIF_REPAIR_CRON", "*/15 * * * *")
+
+# The exports hold the last night's batch before the next is begun. Without nights there is no time
+# at which they are late.
+MADE_NIGHTLY = (
+    dg.FreshnessPolicy.cron(_NIGHTLY_CRON, get_smallest_cron_interval(_NIGHTLY_CRON))
+    if _NIGHTLY is dg.DefaultScheduleStatus.RUNNING
+    else None
+)
 
 
 @dg.schedule(

@@ -4,15 +4,11 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-
 
 DEMO_MODEL = "autoif-simulator"
 _MIN_FREE_MB = 20  # Dagster's own storage fails below this, and not in one sentence.
@@ -59,32 +55,6 @@ def _unwritable(home: Path, why: str | None) -> click.ClickException:
     return click.ClickException(
         f"Cannot write to {home} ({why}). Set AUTOIF_DATA to a folder that you may write to."
     )
-
-
-def process_tags() -> dict[str, str]:
-    """Tell this process apart, in the tags of its runs."""
-    import socket
-
-    return {"autoif/host": socket.gethostname(), "autoif/pid": str(os.getpid())}
-
-
-def report_killed_runs(instance: "DagsterInstance") -> None:
-    """Mark runs of this command whose process is gone as failed.
-
-    Nobody watches them as the daemon watches its own: they would stay "started" for ever and hold
-    a place in the run queue.
-    """
-    import dagster as dg
-
-    running = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
-        tags={"autoif/host": process_tags()["autoif/host"]},
-    )
-    for run in instance.get_runs(running):
-        if not Path(f"/proc/{run.tags['autoif/pid']}").exists():
-            instance.report_run_failed(run, "Its process is gone; it was killed.")
-            # Its places in pools, which the next run would wait for.
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def check_not_mixed(model: str) -> None:

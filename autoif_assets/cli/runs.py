@@ -12,8 +12,6 @@ from autoif_assets.cli.home import (
     check_not_mixed,
     data_dir,
     prepare_home,
-    process_tags,
-    report_killed_runs,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +87,7 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
     prepare_home()
     import dagster as dg
 
+    from autoif_assets.automation.killed import report_killed_runs
     from autoif_assets.automation.partitions import BATCHES
 
     check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
@@ -115,6 +114,7 @@ def _failures(
 ) -> list[str]:
     """Run a job and return what failed, in words."""
     from autoif_assets.automation.history import innermost_words
+    from autoif_assets.automation.killed import process_tags
     from autoif_assets.definitions import defs
 
     definition = defs.resolve_job_def(job)

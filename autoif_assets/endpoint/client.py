@@ -28,7 +28,7 @@ class Client:
         model: str,
         api_key: str = "",
         *,
-        max_concurrency: int = 256,
+        max_concurrency: int = 512,
         timeout_s: float = 600.0,
         max_outage_s: float = 600.0,
         first_contact_s: float = 20.0,

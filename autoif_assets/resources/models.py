@@ -37,7 +37,7 @@ class Endpoint(dg.ConfigurableResource[Any]):
     )
     # What a variable sets has no bound here: while loading, its stand-in 0 would be held to it.
     max_concurrency: int | None = Field(
-        default=None, description="Most requests in flight, at least 1; 256."
+        default=None, description="Most requests in flight, at least 1; 512."
     )
     timeout_s: float | None = Field(
         default=None, gt=0, description="Seconds one request may take; 600."

@@ -1,6 +1,5 @@
 """Model calls of one asset and batch, and what they came to."""
 
-import base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,13 +9,14 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from autoif_assets.charts import throughput_chart
+from autoif_assets.charts import in_markdown, throughput_chart
 from autoif_assets.endpoint import (
-    BudgetSpent,
     Client,
+    EndpointError,
     Journal,
     Progress,
     Request,
+    ServerUnreachable,
     llm_calls_in_parts,
 )
 from autoif_assets.method.completions import COMPLETION_SCHEMA
@@ -50,25 +50,30 @@ def open_session(
     if not settings.model:
         raise dg.Failure(
             "No model is named. Set AUTOIF_MODEL to the name your server lists under "
-            f"{settings.base_url}/models, then materialise again."
+            f"{settings.base_url}/models, then materialise again.",
+            allow_retries=False,
         )
     if settings.max_concurrency < 1:
         raise dg.Failure(
-            f"AUTOIF_MAX_CONCURRENCY is {settings.max_concurrency}; it must be at least 1."
+            f"AUTOIF_MAX_CONCURRENCY is {settings.max_concurrency}; it must be at least 1.",
+            allow_retries=False,
         )
     asset, batch = context.op_execution_context.op.name, context.partition_key
     tables = warehouse.open(context.log.info)
     journals = tables.data_dir / "journals"
-    client = Client(
-        settings.base_url,
-        settings.model,
-        settings.api_key,
-        max_concurrency=settings.max_concurrency,
-        timeout_s=settings.timeout_s,
-        max_outage_s=settings.max_outage_s,
-        prices=settings.prices,
-        budget=budget.of_run(context, journals),
-    )
+    try:
+        client = Client(
+            settings.base_url,
+            settings.model,
+            settings.api_key,
+            max_concurrency=settings.max_concurrency,
+            timeout_s=settings.timeout_s,
+            max_outage_s=settings.max_outage_s,
+            prices=settings.prices,
+            budget=budget.of_run(context, journals),
+        )
+    except EndpointError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     with Journal(journals, asset, batch, context.run.run_id, refresh=settings.refresh) as journal:
         if journal.torn:
             context.log.warning(
@@ -78,9 +83,11 @@ def open_session(
         session = Session(client, journal, context, settings, name)
         try:
             yield session
-        except BudgetSpent as error:
-            # The same run again would stop at the same cap.
-            raise dg.Failure(str(error), session.metadata(), allow_retries=False) from error
+        except EndpointError as error:
+            # Only a server may be another a moment later: a cap, a key or a name is as it is.
+            raise dg.Failure(
+                str(error), session.metadata(), allow_retries=isinstance(error, ServerUnreachable)
+            ) from error
         finally:
             _load_calls(tables, journals, asset, batch)
     add_metadata(context, session.metadata())
@@ -236,7 +243,7 @@ def summary(accounts: Sequence[Progress]) -> dict[str, Any]:
         **latencies,
         **rates,
         **({"notes": "; ".join(notes)} if notes else {}),
-        **({"throughput": _picture(chart)} if chart else {}),
+        **({"throughput": dg.MetadataValue.md(in_markdown(chart, "throughput"))} if chart else {}),
     }
 
 
@@ -247,9 +254,3 @@ def _joined(accounts: Sequence[Progress]) -> list[tuple[float, int, int]]:
         seconds, calls, tokens = joined[-1] if joined else (0.0, 0, 0)
         joined += [(seconds + s, calls + c, tokens + t) for s, c, t in account.throughput]
     return joined
-
-
-def _picture(png: bytes) -> dg.MetadataValue:
-    return dg.MetadataValue.md(
-        f"![throughput](data:image/png;base64,{base64.b64encode(png).decode()})"
-    )

@@ -15,7 +15,7 @@ class EndpointSettings:
     api_key_variable: str = "AUTOIF_API_KEY"
     temperature: float | None = None
     max_tokens: int | None = None
-    max_concurrency: int = 256
+    max_concurrency: int = 512
     timeout_s: float = 600.0
     max_outage_s: int = 600
     price_prompt: float = 0.0

@@ -18,6 +18,7 @@ from autoif_assets.warehouse.errors import WarehouseError, WarehouseLocked
 from autoif_assets.warehouse.lock import file_lock
 from autoif_assets.warehouse.migrations import migrate
 from autoif_assets.warehouse.statements import execute
+from autoif_assets.warehouse.undo import Undo
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # The oldest DuckDB that people open the file with; 2.0 writes newer formats by default.
@@ -64,23 +65,29 @@ class Database:
         return file_lock(self.path.parent / name, purpose, self._lock_timeout_s, self._log)
 
     @contextmanager
-    def connection(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connection(self, purpose: str, writes: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Hold the lock and the open, migrated database for one operation.
 
-        No transaction may be open at the end.
+        No transaction may be open at the end, and at most one that ``writes`` may have been.
         """
         with self.reporting(purpose):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.lock("pipeline.lock", purpose):
                 if not self.path.exists():
                     self._before_creating()
+                undo, done = Undo(self.path), False
+                undo.recover()
                 con = _engine(os.getpid(), self.path.absolute()).cursor()
                 try:
                     self._attach(con, purpose)
-                    migrate(con, self.path, self._log)
+                    migrate(con, self.path, self._log, undo.save)
+                    if writes:
+                        undo.save(con)
                     yield con
+                    done = True
                 finally:
                     _detach(con)
+                    undo.close(done)
 
     def _attach(self, con: duckdb.DuckDBPyConnection, purpose: str) -> None:
         """Open the file, waiting while a program that ignores our lock has it open."""

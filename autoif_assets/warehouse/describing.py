@@ -5,6 +5,8 @@ from collections import Counter
 import dagster as dg
 import polars as pl
 
+from autoif_assets.charts import in_markdown
+from autoif_assets.warehouse.distribution import Distribution
 from autoif_assets.warehouse.tables import TABLES, Table
 
 _ROWS = 3  # shown of each status
@@ -19,10 +21,13 @@ class Tally:
         self._rows = 0
         self._outcomes: Counter[tuple[str | None, str | None]] = Counter()
         self._shown: dict[str, list[dict[str, object]]] = {}
+        self._distributions = [Distribution(column, what) for column, what in table.charts]
 
     def count(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return ``frame`` as it is. One without status or reason is refused in a moment."""
         self._rows += frame.height
+        for distribution in self._distributions:
+            distribution.count(frame)
         if self._table.is_gate and {"status", "reason"} <= set(frame.columns):
             for status, reason, rows in frame.group_by("status", "reason").len().rows():
                 self._outcomes[status, reason] += rows
@@ -38,7 +43,7 @@ class Tally:
             shown += rows.head(_ROWS - len(shown)).collect().to_dicts()
 
     def metadata(self) -> dict[str, dg.MetadataValue]:
-        """Return the number of rows, a preview, and for a gate the counts by status and reason.
+        """Return the number of rows, a preview, for a gate the counts by status and reason, charts.
 
         The columns are not repeated with every run; ``table_schema`` belongs into the asset's
         definition, as ``dagster/column_schema``.
@@ -65,24 +70,33 @@ class Tally:
                 metadata[f"preview/{title}"] = dg.MetadataValue.md(
                     _markdown(names, [[row[name] for name in names] for row in shown])
                 )
+        for distribution in self._distributions:
+            if png := distribution.chart():
+                name, number = distribution.mean()
+                metadata[name] = dg.MetadataValue.float(number)
+                metadata[f"chart/{distribution.column}"] = dg.MetadataValue.md(
+                    in_markdown(png, f"distribution of {distribution.column}")
+                )
         return metadata
 
 
 def column_lineage(table: Table) -> dg.TableColumnLineage | None:
-    """Return which columns come from which of other tables, along the foreign keys."""
-    deps: dict[str, list[dg.TableColumnDep]] = {}
-    links = [
+    """Return which columns come from which of other tables: along foreign keys, and as declared."""
+    pairs = [
         (column, parent, theirs)
         for key in table.foreign_keys
         for parent in key.tables
+        if parent in TABLES and parent != "llm_calls"  # the latter is no asset
         for column, theirs in zip(key.columns, key.to, strict=True)
     ]
-    for column, parent, theirs in links:
-        if parent in TABLES and parent != "llm_calls":  # the latter is no asset
-            dep = dg.TableColumnDep(asset_key=dg.AssetKey(parent), column_name=theirs)
-            # Two keys into one table share a column such as the batch.
-            if dep not in deps.setdefault(column, []):
-                deps[column].append(dep)
+    for column, origin in table.origins:
+        parent, _, theirs = origin.partition(".")
+        pairs.append((column, parent, theirs))
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    # Two keys into one table share a column such as the batch.
+    for column, parent, theirs in dict.fromkeys(pairs):
+        dep = dg.TableColumnDep(asset_key=dg.AssetKey(parent), column_name=theirs)
+        deps.setdefault(column, []).append(dep)
     return dg.TableColumnLineage(deps_by_column=deps) if deps else None
 
 

@@ -7,14 +7,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from autoif_assets.warehouse.undo import HEADERS
+
 _FICLONE = 0x40049409
 """Linux's ioctl to share all blocks of another file, on file systems with reflinks."""
 
 _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}
 _CHUNK = 1 << 26
-_HEADERS = 3 * 4096
-"""Bytes of DuckDB's main header and its two alternating database headers."""
-
 _LONGEST_PAUSE_S = 300.0
 
 
@@ -100,7 +99,7 @@ def is_current(source: Path, target: Path) -> bool:
         if (old.st_size, old.st_mtime_ns) != (new.st_size, new.st_mtime_ns):
             return False
         with source.open("rb") as one, target.open("rb") as other:
-            return one.read(_HEADERS) == other.read(_HEADERS)
+            return one.read(HEADERS) == other.read(HEADERS)
     except FileNotFoundError:
         return False
 

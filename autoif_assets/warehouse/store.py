@@ -295,7 +295,7 @@ class Warehouse:
         """Empty the slices in a transaction that the caller's inserts complete."""
         purpose = f"writing {table.name}{in_words(slices)}"
         where, values = condition(slices if table.partitions else None)
-        with self._database.connection(purpose) as con, transaction(con):
+        with self._database.connection(purpose, writes=True) as con, transaction(con):
             execute(con, f"DELETE FROM {SCHEMA}.{table.name} WHERE {where}", values)
             yield con
 

@@ -60,6 +60,10 @@ class Table:
         key: Columns that identify a row.
         partitions: Columns that name the slice one run replaces; empty: the whole table.
         foreign_keys: Where rows come from.
+        origins: Columns that are no keys, each with the column of another table, as
+            ``table.column``, that it is taken or computed from.
+        charts: Columns whose distribution people are shown, each with what it is: a ``share``
+            from 0 to 1, a ``score`` from 0 to 10, or a text, of which the ``length`` is shown.
     """
 
     name: str
@@ -69,6 +73,8 @@ class Table:
     key: tuple[str, ...]
     partitions: tuple[str, ...] = ("batch",)
     foreign_keys: tuple[ForeignKey, ...] = ()
+    origins: tuple[tuple[str, str], ...] = ()
+    charts: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_gate(self) -> bool:
@@ -233,6 +239,11 @@ _ALL = (
         ),
         key=("batch", "position"),
         foreign_keys=(_CALL,),
+        origins=(
+            ("instruction_id", "seed_instructions.instruction_id"),
+            ("instruction", "seed_instructions.instruction"),
+            ("category", "seed_instructions.category"),
+        ),
     ),
     Table(
         "verifier_candidates",
@@ -255,6 +266,7 @@ _ALL = (
             _in_batch("augmented_instructions", "instruction_id"),
             _CALL,
         ),
+        origins=(("source", "augmented_instructions.instruction"),),
     ),
     Table(
         "test_cases",
@@ -277,6 +289,10 @@ _ALL = (
             _in_batch("augmented_instructions", "instruction_id"),
             _CALL,
         ),
+        origins=(
+            ("input", "augmented_instructions.instruction"),
+            ("expected", "augmented_instructions.instruction"),
+        ),
     ),
     Table(
         "verifiers",
@@ -298,6 +314,13 @@ _ALL = (
             _in_batch("verifier_candidates", "verifier_id"),
             _in_batch("augmented_instructions", "instruction_id"),
         ),
+        origins=(
+            ("source", "verifier_candidates.source"),
+            ("cases", "test_cases.case_id"),
+            ("agreed", "test_cases.expected"),
+            ("accuracy", "test_cases.expected"),
+        ),
+        charts=(("accuracy", "share"),),
     ),
     Table(
         "verifier_cases",
@@ -320,6 +343,15 @@ _ALL = (
             _in_batch("test_cases", "case_id"),
             _in_batch("augmented_instructions", "instruction_id"),
         ),
+        origins=(
+            ("input", "test_cases.input"),
+            ("expected", "test_cases.expected"),
+            ("functions", "verifier_candidates.verifier_id"),
+            ("agreed", "verifier_candidates.source"),
+            ("agreement", "verifier_candidates.source"),
+            ("outcomes", "verifier_candidates.source"),
+        ),
+        charts=(("agreement", "share"),),
     ),
     Table(
         "back_translations",
@@ -351,6 +383,10 @@ _ALL = (
             _CALL,
             _in_batch("llm_calls", "nli_call_id", "call_id"),
         ),
+        origins=(
+            ("back_translation", "verifiers.source"),
+            ("nli_label", "augmented_instructions.instruction"),
+        ),
     ),
     Table(
         "verified_instructions",
@@ -370,6 +406,15 @@ _ALL = (
         ),
         key=("batch", "instruction_id"),
         foreign_keys=(_in_batch("augmented_instructions", "instruction_id"),),
+        origins=(
+            ("instruction", "augmented_instructions.instruction"),
+            ("category", "augmented_instructions.category"),
+            ("verifiers", "verifiers.verifier_id"),
+            ("cases", "verifier_cases.case_id"),
+            ("entailments", "back_translations.nli_label"),
+            ("neutrals", "back_translations.nli_label"),
+            ("contradictions", "back_translations.nli_label"),
+        ),
     ),
     Table(
         "augmented_queries",
@@ -389,6 +434,13 @@ _ALL = (
             _in_batch("verified_instructions", "instruction_id"),
             ForeignKey(("query_id",), "seed_queries", ("query_id",)),
         ),
+        origins=(
+            ("instruction", "verified_instructions.instruction"),
+            ("query", "seed_queries.query"),
+            ("prompt", "verified_instructions.instruction"),
+            ("prompt", "seed_queries.query"),
+        ),
+        charts=(("prompt", "length"),),
     ),
     Table(
         "responses",
@@ -400,6 +452,12 @@ _ALL = (
             _in_batch("augmented_queries", "prompt_id"),
             _CALL,
         ),
+        origins=(
+            ("instruction_id", "augmented_queries.instruction_id"),
+            ("response", "augmented_queries.instruction"),
+            ("response", "augmented_queries.query"),
+        ),
+        charts=(("response", "length"),),
     ),
     Table(
         "response_verdicts",
@@ -411,6 +469,19 @@ _ALL = (
             _in_batch("responses", "response_id"),
             _in_batch("augmented_queries", "prompt_id"),
         ),
+        origins=(
+            ("instruction_id", "responses.instruction_id"),
+            ("verifiers", "verifiers.verifier_id"),
+            ("passed", "verifiers.source"),
+            ("passed", "responses.response"),
+            ("failed", "verifiers.source"),
+            ("failed", "responses.response"),
+            ("pass_rate", "verifiers.source"),
+            ("pass_rate", "responses.response"),
+            ("outcomes", "verifiers.source"),
+            ("outcomes", "responses.response"),
+        ),
+        charts=(("pass_rate", "share"),),
     ),
     Table(
         "response_scores",
@@ -422,6 +493,13 @@ _ALL = (
             _in_batch("response_verdicts", "response_id"),
             _CALL,
         ),
+        origins=(
+            ("prompt_id", "responses.prompt_id"),
+            ("instruction_id", "augmented_queries.instruction_id"),
+            ("score", "responses.response"),
+            ("score", "augmented_queries.query"),
+        ),
+        charts=(("score", "score"),),
     ),
     Table(
         "further_responses",
@@ -473,6 +551,14 @@ _ALL = (
         ),
         key=("batch", "prompt_id"),
         foreign_keys=(_in_batch("augmented_queries", "prompt_id"),),
+        origins=(
+            ("instruction_id", "augmented_queries.instruction_id"),
+            ("query_id", "augmented_queries.query_id"),
+            ("responses", "response_verdicts.response_id"),
+            ("passing", "response_verdicts.status"),
+            ("failing", "response_verdicts.passed"),
+            ("kept", "response_scores.status"),
+        ),
     ),
     Table(
         "sft_examples",
@@ -519,6 +605,15 @@ _ALL = (
             _in_batch("filtered_queries", "prompt_id"),
             _in_batch("response_verdicts", "response_id", or_table="further_verdicts"),
         ),
+        origins=(
+            ("instruction_id", "filtered_queries.instruction_id"),
+            ("query_id", "filtered_queries.query_id"),
+            ("prompt", "augmented_queries.prompt"),
+            ("response", "responses.response"),
+            ("pass_rate", "response_verdicts.pass_rate"),
+            ("score", "response_scores.score"),
+        ),
+        charts=(("response", "length"), ("pass_rate", "share"), ("score", "score")),
     ),
     Table(
         "instruction_preference_pairs",
@@ -536,6 +631,13 @@ _ALL = (
             _in_batch("verified_instructions", "instruction_id"),
             _in_batch("verifier_cases", "chosen_id", "case_id"),
             _in_batch("verifier_cases", "rejected_id", "case_id"),
+        ),
+        origins=(
+            ("prompt", "verified_instructions.instruction"),
+            ("chosen", "verifier_cases.input"),
+            ("rejected", "verifier_cases.input"),
+            ("chosen_pass_rate", "verifier_cases.outcomes"),
+            ("rejected_pass_rate", "verifier_cases.outcomes"),
         ),
     ),
     Table(
@@ -557,6 +659,15 @@ _ALL = (
             _in_batch("response_scores", "chosen_id", "response_id", "further_scores"),
             _in_batch("response_verdicts", "rejected_id", "response_id", "further_verdicts"),
         ),
+        origins=(
+            ("instruction_id", "filtered_queries.instruction_id"),
+            ("query_id", "filtered_queries.query_id"),
+            ("prompt", "augmented_queries.prompt"),
+            ("chosen", "responses.response"),
+            ("rejected", "responses.response"),
+            ("chosen_pass_rate", "response_verdicts.pass_rate"),
+            ("rejected_pass_rate", "response_verdicts.pass_rate"),
+        ),
     ),
     Table(
         "preference_pairs",
@@ -577,6 +688,12 @@ _ALL = (
             _in_batch("verified_instructions", "instruction_id"),
             _in_batch("filtered_queries", "prompt_id"),
         ),
+        origins=tuple(
+            (column, f"{level}_preference_pairs.{column}")
+            for level in ("instruction", "query")
+            for column in ("pair_id", "prompt", *(column.name for column in _PAIR))
+        ),
+        charts=(("chosen", "length"), ("rejected", "length")),
     ),
     Table(
         "llm_calls",

@@ -1,13 +1,16 @@
 """The schedules on a real instance, with a small chain of assets in the place of ours."""
 
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
 from autoif_assets.automation.history import old_runs
+from autoif_assets.automation.killed import process_tags
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.automation.schedules import ATTEMPTS, nightly_batch, repair_batches
+from autoif_assets.automation.sensors import killed_runs
 
 FAILING: set[str] = set()
 
@@ -144,3 +147,29 @@ def test_history_forgets_old_runs_but_not_what_was_made(instance):
         instance.delete_run(run_id)
     assert repair(instance) == ({}, "Every batch is complete or being made.")
     assert old_runs(instance, later) == []
+
+
+def test_a_killed_run_of_the_command_is_marked_and_gives_its_place_back(instance):
+    job = chain().resolve_job_def("batch")
+    tags = process_tags()
+    instance.event_log_storage.set_concurrency_slots("endpoint", 1)
+
+    def started(pid):
+        run = instance.create_run_for_job(
+            job, tags={**tags, "autoif/pid": pid}, status=dg.DagsterRunStatus.STARTED
+        )
+        claim = instance.event_log_storage.claim_concurrency_slot("endpoint", run.run_id, "step")
+        return run.run_id, claim.is_claimed
+
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    killed, claimed = started(str(ended.pid))
+    assert claimed
+    living, claimed = started(tags["autoif/pid"])
+    assert not claimed
+    skipped = killed_runs.evaluate_tick(dg.build_sensor_context(instance=instance)).skip_message
+    assert killed in skipped and living not in skipped
+    assert instance.get_run_by_id(killed).status == dg.DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(living).status == dg.DagsterRunStatus.STARTED
+    claim = instance.event_log_storage.claim_concurrency_slot("endpoint", living, "step")
+    assert claim.is_claimed

@@ -34,9 +34,9 @@ def prompts(count):
     ]
 
 
-def ours(url, count, most_in_flight, n=1):
+def ours(url, texts, most_in_flight, n=1):
     """The client of this package, journal included."""
-    requests = [Request(p, "response", n, 1.0, 256, i) for i, p in enumerate(prompts(count))]
+    requests = [Request(p, "response", n, 1.0, 256, i) for i, p in enumerate(texts)]
     last: list[Progress] = []
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder), "a", "b", "r") as journal:
         client = Client(url, "m", max_concurrency=most_in_flight)
@@ -44,12 +44,7 @@ def ours(url, count, most_in_flight, n=1):
     assert all(len(reply.choices) == n for reply in replies)
 
 
-def ours_singly(url, count, slots, n):
-    """One request per sample: what n=K in one request saves."""
-    ours(url, count * n, slots)
-
-
-def stock(url, count, slots):
+def stock(url, texts, slots):
     """The openai client as it comes, behind a semaphore."""
 
     async def go():
@@ -61,13 +56,13 @@ def stock(url, count, slots):
                 message = {"role": "user", "content": prompt}
                 await client.chat.completions.create(model="m", messages=[message], max_tokens=256)
 
-        await asyncio.gather(*(one(prompt) for prompt in prompts(count)))
+        await asyncio.gather(*(one(prompt) for prompt in texts))
         await client.close()
 
     asyncio.run(go())
 
 
-def raw(url, count, slots):
+def raw(url, texts, slots):
     """Nothing but aiohttp: no retries, no journal, no checks."""
 
     async def go():
@@ -81,7 +76,7 @@ def raw(url, count, slots):
                 async with gate, session.post(url + "/chat/completions", json=body) as response:
                     await response.json()
 
-            await asyncio.gather(*(one(prompt) for prompt in prompts(count)))
+            await asyncio.gather(*(one(prompt) for prompt in texts))
 
     asyncio.run(go())
 
@@ -121,19 +116,23 @@ def main():
     server = spawn.Process(target=serve, args=(slots, latency, options.port), daemon=True)
     server.start()
     wait_for(options.port)
-    few = count // k
+    # Made beforehand: writing prompts is no client's work.
+    many = prompts(count)
+    few = many[: count // k]
     runs = {
-        "ours": ("this client", ours, (url, count, slots), count),
+        "ours": ("this client", ours, (url, many, slots)),
         # Allowed more than the server has slots for, it keeps a short queue there.
-        "ample": ("this client, ample limit", ours, (url, count, 4 * slots), count),
-        "raw": ("raw aiohttp", raw, (url, count, slots), count),
-        "stock": ("stock openai, semaphore", stock, (url, count, slots), count),
-        "n": (f"this client, n={k}", ours, (url, few, slots, k), few),
-        "singly": (f"this client, {k} x n=1", ours_singly, (url, few, slots, k), few * k),
+        "ample": ("this client, ample limit", ours, (url, many, 4 * slots)),
+        "raw": ("raw aiohttp", raw, (url, many, slots)),
+        "stock": ("stock openai, semaphore", stock, (url, many, slots)),
+        "n": (f"this client, n={k}", ours, (url, few, slots, k)),
+        # One request per sample: what n=K in one request saves.
+        "singly": (f"this client, {k} x n=1", ours, (url, prompts(count // k * k), slots)),
     }
     print(f"{count} requests, {slots} slots, {latency} s each; load {os.getloadavg()[0]:.1f}")
     results = []
-    for name, work, arguments, sent in (runs[key] for key in options.clients or runs):
+    for name, work, arguments in (runs[key] for key in options.clients or runs):
+        sent = len(arguments[1])
         wall, cpu = time.monotonic(), time.process_time()
         work(*arguments)
         wall, cpu = time.monotonic() - wall, time.process_time() - cpu

@@ -66,3 +66,24 @@ def test_every_table_can_be_described(table):
     assert metadata["dagster/row_count"] == 2
     if lineage := metadata.get("dagster/column_lineage"):
         assert set(lineage.deps_by_column) <= {column.name for column in table.columns}
+
+
+def test_texts_and_measures_come_from_the_columns_they_are_taken_of():
+    lineage = column_lineage(TABLES["sft_examples"])
+    assert lineage is not None
+    origins = {
+        column: [f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in deps]
+        for column, deps in lineage.deps_by_column.items()
+    }
+    assert origins["response"] == ["responses.response"]
+    assert origins["score"] == ["response_scores.score"]
+    assert set(origins) == {column.name for column in TABLES["sft_examples"].columns} - {
+        "example_id"
+    }
+
+
+def test_a_chart_and_a_mean_of_what_the_table_names():
+    metadata = told(rows("accepted", text="a" * 20), rows("rejected", text="b" * 40))
+    assert metadata["response/mean_chars"] == 30
+    assert metadata["chart/response"].startswith("![distribution of response](data:image/png")
+    assert "chart/response" not in told(rows())

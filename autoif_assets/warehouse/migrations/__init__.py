@@ -57,13 +57,19 @@ def all_migrations() -> tuple[Migration, ...]:
     return tuple(Migration(int(f.stem.split("_")[0]), f.stem, f.read_text("utf-8")) for f in files)
 
 
-def migrate(con: duckdb.DuckDBPyConnection, path: Path, log: Callable[[str], None]) -> None:
+def migrate(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    log: Callable[[str], None],
+    before: Callable[[duckdb.DuckDBPyConnection], None] = lambda con: None,
+) -> None:
     """Bring the open database to this version; each step is one transaction.
 
     Args:
         con: Connection that may write, under the write lock.
         path: The file's name, for messages.
         log: Told about each migration applied to a file that already held data.
+        before: Called before each transaction.
 
     Raises:
         WrongVersion: the file was made by a newer or an unreleased version.
@@ -75,9 +81,11 @@ def migrate(con: duckdb.DuckDBPyConnection, path: Path, log: Callable[[str], Non
         if migration.number not in applied:
             if applied:
                 log(f"Upgrading {path} to tables version {migration.number} ({migration.name}).")
+            before(con)
             _apply(con, migration)
     views = Migration(_VIEWS, "views", definitions())
     if applied.get(_VIEWS) != views.digest:
+        before(con)
         _apply(con, views)
 
 
