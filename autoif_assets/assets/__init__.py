@@ -8,6 +8,7 @@ from autoif_assets.assets import (
     back_translations,
     exports,
     instructions,
+    online,
     reports,
     responses,
     seeds,
@@ -51,7 +52,17 @@ def _prompts(roles: Iterable[str]) -> dict[str, dg.MetadataValue]:
 
 
 _LOADED = dg.load_assets_from_modules(
-    [seeds, instructions, verifiers, back_translations, responses, training, exports, reports]
+    [
+        seeds,
+        instructions,
+        verifiers,
+        back_translations,
+        responses,
+        training,
+        online,
+        exports,
+        reports,
+    ]
 )
 ASSETS = [
     asset.map_asset_specs(_finished) for asset in _LOADED if isinstance(asset, dg.AssetsDefinition)

@@ -119,3 +119,8 @@ def served(base_url: str) -> int:
 
     with urlopen(base_url.removesuffix("/v1") + "/debug/stats") as reply:
         return int(json.load(reply)["served"])
+
+
+@click.command("demo-loop")
+def demo_loop() -> None:
+    pass

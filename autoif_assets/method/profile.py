@@ -96,6 +96,12 @@ class Profile(BaseModel):
     rejected_per_prompt: int = Field(
         2, ge=1, description="Rejected responses drawn per prompt [3.4]."
     )
+    policy_responses_per_prompt: int = Field(
+        8, ge=1, description="Responses a policy samples per prompt, K of pass@K [3.4]."
+    )
+    bootstrap_samples: int = Field(
+        1000, ge=1, description="Draws behind the intervals of a policy's scorecard."
+    )
     eval_share: float = Field(
         0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
     )
@@ -105,6 +111,7 @@ class Profile(BaseModel):
     back_translation_temperature: float = Field(0.0, ge=0, le=2)
     nli_temperature: float = Field(0.0, ge=0, le=2)
     response_temperature: float = Field(0.8, ge=0, le=2, description="As online sampling [3.4].")
+    policy_temperature: float = Field(0.8, ge=0, le=2, description="Online sampling [3.4].")
     score_temperature: float = Field(0.0, ge=0, le=2)
     self_instruct_max_tokens: int = Field(4096, ge=1)
     verifier_max_tokens: int = Field(1024, ge=1)

@@ -9,7 +9,7 @@ from autoif_assets.method.ids import content_id, id_series
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.responses import has_failed
 
-_PAIR_COLUMNS = (
+PAIR_COLUMNS = (
     "chosen",
     "rejected",
     "chosen_id",
@@ -106,7 +106,7 @@ def instruction_pairs(
             on="instruction_id",
             maintain_order="left",
         )
-        .select("pair_id", "instruction_id", "prompt", *_PAIR_COLUMNS)
+        .select("pair_id", "instruction_id", "prompt", *PAIR_COLUMNS)
     )
 
 
@@ -149,7 +149,7 @@ def query_pairs(
     )
     pairs = draw_pairs(candidates, "prompt_id", profile, batch)
     return _with_prompts(pairs, filtered_queries, augmented_queries).select(
-        "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *_PAIR_COLUMNS
+        "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS
     )
 
 
@@ -222,7 +222,7 @@ def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
             prompt_id=pl.col("prompt_id")
             if "prompt_id" in frame.columns
             else pl.lit(None, dtype=pl.String),
-        ).select("pair_id", "level", "prompt_id", "instruction_id", "prompt", *_PAIR_COLUMNS)
+        ).select("pair_id", "level", "prompt_id", "instruction_id", "prompt", *PAIR_COLUMNS)
         for level, frame in levels
     ]
 

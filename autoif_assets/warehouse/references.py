@@ -7,7 +7,10 @@ from autoif_assets.warehouse.slices import Partition, condition
 from autoif_assets.warehouse.tables import SCHEMA, TABLES, ForeignKey, Table
 
 # A rejected response is one that the verifiers do not accept; that is what it is there for.
-_REJECTED_BY_DESIGN = {("query_preference_pairs", ("batch", "rejected_id"))}
+_REJECTED_BY_DESIGN = {
+    ("query_preference_pairs", ("batch", "rejected_id")),
+    ("online_preference_pairs", ("batch", "policy", "rejected_id")),
+}
 
 
 @dataclass(frozen=True)

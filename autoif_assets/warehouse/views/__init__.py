@@ -42,7 +42,9 @@ def _funnel() -> str:
 
 
 def _counts() -> Iterator[str]:
-    stages = [table for table in TABLES.values() if table.section]
+    stages = [
+        table for table in TABLES.values() if table.section and "policy" not in table.partitions
+    ]
     for position, table in enumerate(stages, start=1):
         batch = "batch" if "batch" in table.partitions else "CAST(NULL AS VARCHAR)"
         yield (
