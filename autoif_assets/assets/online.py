@@ -2,6 +2,7 @@
 
 import base64
 import warnings
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -179,12 +180,11 @@ def online_preference_pairs(
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
     numbers, keys = recipe.numbers(), keys_of(context.partition_key)
-    draw = "/".join(keys.values())
     parts = warehouse.open(context.log.info).read_parts(
         prompts, texts, verdicts, on="instruction_id"
     )
-    pairs = (online.online_pairs(*part, profile=numbers, batch=draw) for part in parts)
-    return warehouse.store(context, (_stamped(part, keys) for part in pairs))
+    pair = partial(online.online_pairs, profile=numbers, batch="/".join(keys.values()))
+    return warehouse.store(context, (_stamped(pair(*part), keys) for part in parts))
 
 
 @dg.asset(
@@ -210,8 +210,11 @@ def policy_scorecard(
     warehouse: WarehouseResource,
 ) -> pl.DataFrame:
     keys = keys_of(context.partition_key)
-    held_out = [frame.filter(pl.col("split") == "eval") for frame in (responses, verdicts)]
-    card = _stamped(online.scorecard(*held_out, instructions, recipe.numbers()), keys)
+    held_out = pl.col("split") == "eval"
+    scores = online.scorecard(
+        responses.filter(held_out), verdicts.filter(held_out), instructions, recipe.numbers()
+    )
+    card = _stamped(scores, keys)
     tables = warehouse.open(context.log.info)
     others = tables.read("policy_scorecard", {"batch": keys["batch"]})
     cards = pl.concat(

@@ -18,6 +18,7 @@ from autoif_assets.resources import (
     RoleEndpoint,
     SandboxResource,
     Supervision,
+    Trainer,
 )
 from autoif_assets.simulator import Simulator
 from autoif_assets.warehouse import (
@@ -79,7 +80,11 @@ def run_batch(
     defs = dg.Definitions(
         assets=ASSETS,
         asset_checks=CHECKS,
-        jobs=[dg.define_asset_job("batch", dg.AssetSelection.all())],
+        jobs=[
+            dg.define_asset_job(
+                "batch", dg.AssetSelection.all() - dg.AssetSelection.groups("online")
+            )
+        ],
         resources={
             "warehouse": warehouse,
             "io_manager": WarehouseIOManager.configure_at_launch(warehouse=warehouse),
@@ -90,6 +95,8 @@ def run_batch(
             "supervision": supervision,
             "responder": role,
             "judge": role,
+            "policy": role,
+            "trainer": Trainer(),
             "nli": NLI.configure_at_launch(supervision=supervision),
         },
     )

@@ -1,6 +1,7 @@
 """Runs the online loop's jobs in the test's process."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def run_job(
             "io_manager": WarehouseIOManager(warehouse=warehouse),
             "recipe": Recipe(overrides=SMALL | (overrides or {})),
             "sandbox": SandboxResource(),
+            "supervision": supervision,
             "policy": RoleEndpoint(supervision=supervision),
             "trainer": Trainer(command=trainer),
             # Of assets that these jobs leave out.
@@ -64,7 +66,8 @@ def run_job(
         },
     )
     keys = partition.keys_by_dimension if isinstance(partition, dg.MultiPartitionKey) else {}
-    with instance or dg.DagsterInstance.ephemeral() as instance:
+    own = dg.DagsterInstance.ephemeral() if instance is None else nullcontext(instance)
+    with own as instance:
         instance.add_dynamic_partitions("batch", [keys.get("batch", "b1")])
         instance.add_dynamic_partitions("policy", [keys.get("policy", partition)])
         return defs.resolve_job_def(job).execute_in_process(

@@ -41,9 +41,8 @@ def sampled(*samples):
             (prompt, instruction, text and f"{prompt}{text}", reason)
             for prompt, instruction, text, reason, _ in samples
         ],
-        schema=["prompt_id", "instruction_id", "response_id", "reason"],
+        schema=dict.fromkeys(("prompt_id", "instruction_id", "response_id", "reason"), pl.String),
         orient="row",
-        schema_overrides={"reason": pl.String, "response_id": pl.String},
     )
     verdicts = pl.DataFrame(
         [
