@@ -61,6 +61,11 @@ verifier_cases | accepted_parents! foreign_keys keys! no_verdict_share yield_bou
 verifiers | accepted_parents! foreign_keys keys! yield_bounds
 """
 EXPORTS = {"sft_dataset", "preference_dataset", "report"}
+ONLINE = {
+    *("policy_responses", "policy_verdicts", "online_preference_pairs", "policy_scorecard"),
+    *("online_preference_dataset", "policy_checkpoint"),
+}
+NO_TABLE = EXPORTS | {"online_preference_dataset", "policy_checkpoint"}
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -99,13 +104,20 @@ def test_the_definitions_load():
     dg.Definitions.validate_loadable(defs)
 
 
+def dimensions(spec: dg.AssetSpec) -> tuple[str, ...]:
+    definition = spec.partitions_def
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return tuple(one.name for one in definition.partitions_defs)
+    return () if definition is None else (definition.name,)
+
+
 def test_the_assets_are_those_of_the_design():
     def row(name: str, spec: dg.AssetSpec) -> str:
         return " | ".join(
             (
                 name,
                 spec.group_name or "-",
-                spec.partitions_def.name if spec.partitions_def else "-",
+                " ".join(dimensions(spec)) or "-",
                 " ".join(sorted(spec.kinds)) or "-",
                 " ".join(sorted(dep.asset_key.to_user_string() for dep in spec.deps)) or "-",
             )
@@ -115,7 +127,7 @@ def test_the_assets_are_those_of_the_design():
 
 
 def test_every_table_is_an_asset_and_every_asset_but_the_exports_a_table():
-    assert set(SPECS) - EXPORTS == set(TABLES) - {"llm_calls", "dataset_splits"}
+    assert set(SPECS) - NO_TABLE == set(TABLES) - {"llm_calls", "dataset_splits", "policies"}
 
 
 def test_the_checks_are_those_of_the_design():
@@ -130,16 +142,15 @@ def test_the_checks_are_those_of_the_design():
 
 
 def test_partitions_of_assets_are_those_of_their_tables():
-    for name in set(SPECS) - EXPORTS:
-        batched = SPECS[name].partitions_def is not None
-        assert TABLES[name].partitions == (("batch",) if batched else ()), name
+    for name in set(SPECS) - NO_TABLE:
+        assert TABLES[name].partitions == dimensions(SPECS[name]), name
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
 def test_an_asset_says_what_it_is(name):
     spec = SPECS[name]
     assert spec.description and spec.description.endswith((".", ")")), name
-    if name in EXPORTS:
+    if name in NO_TABLE:
         return
     columns = spec.metadata["dagster/column_schema"].columns
     assert [column.name for column in columns] == [c.name for c in TABLES[name].columns]
@@ -153,7 +164,9 @@ def test_the_jobs_make_a_batch_and_the_exports():
         return {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
 
     assert keys(exports) == EXPORTS
-    assert keys(job) == set(SPECS) - EXPORTS
+    assert keys(job) == set(SPECS) - EXPORTS - ONLINE
+    online, training = defs.resolve_job_def("online"), defs.resolve_job_def("training")
+    assert keys(online) | keys(training) == ONLINE
     assert job.partitions_def is not None
     assert job.partitions_def.name == "batch"
 

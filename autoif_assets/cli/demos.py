@@ -75,8 +75,12 @@ _TINY_TRAINING = (
     "max_length=1024 warmup_steps=0 logging_steps=5"
 )
 _TINY = {
-    "instructions_per_batch": 8, "seeds_per_batch": 30, "verifiers_per_instruction": 4,
-    "queries_per_instruction": 4, "responses_per_prompt": 4, "eval_share": 0.2,
+    "instructions_per_batch": 8,
+    "seeds_per_batch": 30,
+    "verifiers_per_instruction": 4,
+    "queries_per_instruction": 4,
+    "responses_per_prompt": 4,
+    "eval_share": 0.2,
     # Bytes, for the tiny model's tokens are bytes.
     "response_max_tokens": 160,
 }
