@@ -19,6 +19,12 @@ augmented_queries | queries | batch | duckdb polars | seed_queries verified_inst
 back_translations | verifiers | batch | duckdb openai polars | augmented_instructions verifiers
 filtered_queries | queries | batch | duckdb polars | augmented_queries response_scores response_verdicts
 instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_cases verifiers
+online_preference_dataset | online | policy | json parquet | online_preference_pairs
+online_preference_pairs | online | batch policy | duckdb polars | augmented_queries policy_responses policy_verdicts
+policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
+policy_responses | online | batch policy | duckdb openai polars | augmented_queries preference_pairs sft_examples
+policy_scorecard | online | batch policy | duckdb polars | policy_responses policy_verdicts verified_instructions
+policy_verdicts | online | batch policy | duckdb polars python | policy_responses verifiers
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
 query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries response_scores response_verdicts responses
@@ -43,6 +49,12 @@ augmented_queries | accepted_parents! foreign_keys keys!
 back_translations | accepted_parents! foreign_keys keys! yield_bounds
 filtered_queries | foreign_keys keys! yield_bounds
 instruction_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
+online_preference_dataset | -
+online_preference_pairs | accepted_parents! foreign_keys keys!
+policy_checkpoint | -
+policy_responses | foreign_keys keys!
+policy_scorecard | keys!
+policy_verdicts | accepted_parents! foreign_keys keys! no_verdict_share
 preference_dataset | splits!
 preference_pairs | accepted_parents! dominance foreign_keys keys! yield_bounds
 query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!

@@ -168,9 +168,7 @@ def print_funnel(batch: str) -> None:
     )
     click.echo(f"\n{'stage':<30}{'rows':>7}{'kept':>7}  rejected because")
     gates = funnel.partition_by("stage", as_dict=True)
-    for stage in (
-        name for name, table in TABLES.items() if table.section and table.partitions == ("batch",)
-    ):
+    for stage in (name for name, table in TABLES.items() if table.is_stage and table.partitions):
         gate = gates.get((stage,), funnel.clear())
         kept = gate.filter(gate["status"].fill_null("accepted") == "accepted")["rows"].sum()
         reasons = ", ".join(

@@ -40,15 +40,18 @@ def arguments(numbers: dict[str, Any], devices: int) -> dict[str, Any]:
     return {**numbers, "gradient_accumulation_steps": batch // at_once}
 
 
+def place(name: str) -> str:
+    """Return what the asset says of ``STAGE``, ``DATASET``, ``PREVIOUS`` or ``OUTPUT``."""
+    return os.environ[f"AUTOIF_TRAIN_{name}"]
+
+
 def train(overrides: Sequence[str], say: Any) -> None:
-    """Train and save; ``say`` is told each step's numbers."""
+    """Train and save to the output folder; ``say`` is told each step's numbers."""
     from datasets import load_dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    stage, dataset, previous, output = (
-        os.environ[f"AUTOIF_TRAIN_{name}"] for name in ("STAGE", "DATASET", "PREVIOUS", "OUTPUT")
-    )
+    stage, dataset, previous, output = map(place, ("STAGE", "DATASET", "PREVIOUS", "OUTPUT"))
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = arguments(numbers_of(stage, overrides), devices)
     file = "messages" if stage == "sft" else "trl"
@@ -87,9 +90,7 @@ def main() -> None:
 
     with open_dagster_pipes() as pipes:
         train(sys.argv[1:], pipes.log.info)
-        pipes.report_asset_materialization(
-            metadata={"checkpoint": os.environ["AUTOIF_TRAIN_OUTPUT"]}
-        )
+        pipes.report_asset_materialization(metadata={"checkpoint": place("OUTPUT")})
 
 
 if __name__ == "__main__":

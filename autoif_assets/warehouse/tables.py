@@ -64,6 +64,11 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
 
     @property
+    def is_stage(self) -> bool:
+        """Whether it is a stage that every batch goes through; those of a policy are not."""
+        return bool(self.section) and "policy" not in self.partitions
+
+    @property
     def is_gate(self) -> bool:
         """Whether the table holds all its candidates with a status and a reason."""
         return any(column.name == "status" for column in self.columns)
