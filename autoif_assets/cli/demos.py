@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from autoif_assets.cli.home import DEMO_MODEL, data_dir
+from autoif_assets.cli.policies import add_policy, print_scorecard, run_round, train_next
 from autoif_assets.cli.runs import parse_override, resource_config, run_batch
 
 
@@ -25,6 +26,10 @@ def demo(batch: str) -> None:
         _ask_only(base_url, DEMO_MODEL)
         before = served(base_url)
         run_batch(batch, resource_config())
+        # Self-alignment: the policy is the supervision model, at whatever port it is now.
+        add_policy("demo-policy", model=DEMO_MODEL)
+        run_round("demo-policy", batch, resource_config())
+        print_scorecard(batch)
         click.echo(f"Requests to the simulator: {served(base_url) - before}")
 
 
@@ -99,8 +104,6 @@ def demo_loop(model: str | None) -> None:
 
     if not all(map(find_spec, ("trl", "transformers", "torch"))):
         raise click.ClickException("Install the extra first: pip install 'autoif-assets[train]'.")
-    from autoif_assets.cli.policies import add_policy, print_scorecard, train_next
-
     os.environ["AUTOIF_DATA"] = os.environ.get("AUTOIF_DATA") or str(data_dir() / "demo-loop")
     base = Path(model) if model else data_dir() / "checkpoints" / "tiny"
     if not (base / "config.json").exists():
@@ -129,7 +132,6 @@ def _sample(name: str, config: Mapping[str, Any]) -> None:
     """Serve a policy's checkpoint as long as the online assets of the batch ask it."""
     from dataclasses import replace
 
-    from autoif_assets.cli.policies import run_round
     from autoif_assets.warehouse import Warehouse, find_policy, register_policy
 
     warehouse = Warehouse(data_dir())
