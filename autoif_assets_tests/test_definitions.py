@@ -28,6 +28,12 @@ further_verdicts | responses | batch | duckdb polars python | further_responses 
 instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_cases verifiers
 kto_dataset | exports | - | json parquet | kto_examples preference_pairs sft_examples
 kto_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
+online_preference_dataset | online | policy | json parquet | online_preference_pairs
+online_preference_pairs | online | batch policy | duckdb polars | augmented_queries policy_responses policy_verdicts
+policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
+policy_responses | online | batch policy | duckdb openai polars | augmented_queries preference_pairs sft_examples
+policy_scorecard | online | batch policy | duckdb polars | policy_responses policy_verdicts verified_instructions
+policy_verdicts | online | batch policy | duckdb polars python | policy_responses verifiers
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
 query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses verified_instructions
@@ -57,6 +63,12 @@ further_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_b
 instruction_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
 kto_dataset | splits!
 kto_examples | accepted_parents! dominance foreign_keys keys! pass_again!
+online_preference_dataset | -
+online_preference_pairs | accepted_parents! foreign_keys keys!
+policy_checkpoint | -
+policy_responses | foreign_keys keys!
+policy_scorecard | keys!
+policy_verdicts | accepted_parents! foreign_keys keys! no_verdict_share
 preference_dataset | splits!
 preference_pairs | accepted_parents! dominance foreign_keys keys! length_bias yield_bounds
 query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
@@ -79,19 +91,30 @@ VERSIONS = """
 augmented_instructions | self_instruct | completions gates parsing instructions text | seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
 augmented_queries | - | augmentation | seed queries_per_instruction
 back_translations | back_translation nli | completions gates parsing back_translation | seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
-filtered_queries | - | gates responses | -
-instruction_preference_pairs | - | gates training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt
+filtered_queries | - | gates responses further | -
+further_responses | near_miss response | completions gates parsing responses further | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens
+further_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
+further_verdicts | - | gates responses further | response_pass_rate
+instruction_preference_pairs | - | training pairs lengths | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
+kto_dataset | - | - | seed eval_share
+kto_examples | - | training further | -
+online_preference_dataset | - | - | seed eval_share
+online_preference_pairs | - | gates online pairs lengths text | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical
+policy_checkpoint | - | - | -
+policy_responses | response | completions gates parsing responses | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
+policy_scorecard | - | online | seed policy_responses_per_prompt bootstrap_samples
+policy_verdicts | - | gates responses | response_pass_rate
 preference_dataset | - | - | seed eval_share
-preference_pairs | - | training | -
-query_preference_pairs | - | gates training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt
+preference_pairs | - | gates pairs text | near_identical
+query_preference_pairs | - | training pairs lengths further | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
 report | - | - | -
-response_scores | score | completions gates parsing responses | seed min_score score_temperature score_max_tokens
+response_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
 response_verdicts | - | gates responses | response_pass_rate
 responses | response | completions gates parsing responses | seed responses_per_prompt response_temperature response_max_tokens
 seed_instructions | - | - | -
 seed_queries | - | - | query_min_chars query_max_chars
 sft_dataset | - | - | seed eval_share
-sft_examples | - | training | -
+sft_examples | - | training further | -
 test_cases | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verified_instructions | - | gates back_translation | -
 verifier_candidates | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
@@ -99,6 +122,11 @@ verifier_cases | - | gates verifiers | min_verifiers min_cases case_agreement ve
 verifiers | - | gates verifiers | min_verifiers min_cases case_agreement verifier_agreement
 """  # noqa: E501
 EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "report"}
+ONLINE = {
+    *("policy_responses", "policy_verdicts", "online_preference_pairs", "policy_scorecard"),
+    *("online_preference_dataset", "policy_checkpoint"),
+}
+NO_TABLE = EXPORTS | {"online_preference_dataset", "policy_checkpoint"}
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -137,13 +165,20 @@ def test_the_definitions_load():
     dg.Definitions.validate_loadable(defs)
 
 
+def dimensions(spec: dg.AssetSpec) -> tuple[str, ...]:
+    definition = spec.partitions_def
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return tuple(one.name for one in definition.partitions_defs)
+    return () if definition is None else (definition.name,)
+
+
 def test_the_assets_are_those_of_the_design():
     def row(name: str, spec: dg.AssetSpec) -> str:
         return " | ".join(
             (
                 name,
                 spec.group_name or "-",
-                spec.partitions_def.name if spec.partitions_def else "-",
+                " ".join(dimensions(spec)) or "-",
                 " ".join(sorted(spec.kinds)) or "-",
                 " ".join(sorted(dep.asset_key.to_user_string() for dep in spec.deps)) or "-",
             )
@@ -153,7 +188,7 @@ def test_the_assets_are_those_of_the_design():
 
 
 def test_every_table_is_an_asset_and_every_asset_but_the_exports_a_table():
-    assert set(SPECS) - EXPORTS == set(TABLES) - {"llm_calls", "dataset_splits"}
+    assert set(SPECS) - NO_TABLE == set(TABLES) - {"llm_calls", "dataset_splits", "policies"}
 
 
 def test_the_checks_are_those_of_the_design():
@@ -168,16 +203,15 @@ def test_the_checks_are_those_of_the_design():
 
 
 def test_partitions_of_assets_are_those_of_their_tables():
-    for name in set(SPECS) - EXPORTS:
-        batched = SPECS[name].partitions_def is not None
-        assert TABLES[name].partitions == (("batch",) if batched else ()), name
+    for name in set(SPECS) - NO_TABLE:
+        assert TABLES[name].partitions == dimensions(SPECS[name]), name
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
 def test_an_asset_says_what_it_is(name):
     spec = SPECS[name]
     assert spec.description and spec.description.endswith((".", ")")), name
-    if name in EXPORTS:
+    if name in NO_TABLE:
         return
     columns = spec.metadata["dagster/column_schema"].columns
     assert [column.name for column in columns] == [c.name for c in TABLES[name].columns]
@@ -191,7 +225,9 @@ def test_the_jobs_make_a_batch_and_the_exports():
         return {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
 
     assert keys(exports) == EXPORTS
-    assert keys(job) == set(SPECS) - EXPORTS
+    assert keys(job) == set(SPECS) - EXPORTS - ONLINE
+    online, training = defs.resolve_job_def("online"), defs.resolve_job_def("training")
+    assert keys(online) | keys(training) == ONLINE
     assert job.partitions_def is not None
     assert job.partitions_def.name == "batch"
 

@@ -152,7 +152,9 @@ def test_every_command_of_the_readme_exists(command):
         assert set(arguments) <= make_targets()
     elif program == "autoif":
         names = [word for word in arguments if word.replace("-", "").isalpha()]
-        command_words = names[:2] if names[0] in ("batch", "local-model", "journal") else names[:1]
+        command_words = (
+            names[:2] if names[0] in ("batch", "local-model", "journal", "policy") else names[:1]
+        )
         result = CliRunner().invoke(main, [*command_words, "--help"])
         assert result.exit_code == 0, result.output
         for option in (word for word in arguments if word.startswith("--")):

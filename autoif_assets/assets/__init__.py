@@ -11,6 +11,7 @@ from autoif_assets.assets import (
     exports,
     further,
     instructions,
+    online,
     reports,
     responses,
     seeds,
@@ -83,7 +84,7 @@ def _in_runs(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
 _LOADED = dg.load_assets_from_modules(
     [
         *(seeds, instructions, verifiers, back_translations, responses, further, training),
-        *(exports, reports),
+        *(online, exports, reports),
     ]
 )
 with warnings.catch_warnings():

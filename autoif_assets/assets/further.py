@@ -3,7 +3,16 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, in_batch, rows, schema, unread
+from autoif_assets.assets.common import (
+    ENDPOINT,
+    ONCE_MORE,
+    about,
+    accepted,
+    in_batch,
+    rows,
+    schema,
+    unread,
+)
 from autoif_assets.assets.judging import store_scores, store_verdicts
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.further import (
@@ -33,6 +42,8 @@ _PROMPTS = unread(
     partitions_def=BATCHES,
     group_name="responses",
     kinds={"duckdb", "polars", "openai"},
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
     description=about("further_responses"),
     metadata=schema("further_responses"),
 )
@@ -113,6 +124,8 @@ def further_verdicts(
     partitions_def=BATCHES,
     group_name="responses",
     kinds={"duckdb", "polars", "openai"},
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
     description=about("further_scores"),
     metadata=schema("further_scores"),
 )

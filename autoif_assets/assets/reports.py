@@ -11,7 +11,7 @@ from autoif_assets.warehouse.io_manager import WarehouseResource
 _STAGES = [
     Stage(table.name, table.description, table.section, table.is_gate)
     for table in TABLES.values()
-    if table.section
+    if table.is_stage
 ]
 
 

@@ -16,6 +16,7 @@ from autoif_assets.method import (
     gates,
     instructions,
     lengths,
+    online,
     pairs,
     parsing,
     responses,
@@ -107,6 +108,25 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
     "instruction_preference_pairs": _PAIRS,
     "query_preference_pairs": {**_PAIRS, "rules": [*_PAIRS["rules"], further]},
     "preference_pairs": {"rules": [gates, pairs, text], "numbers": ["near_identical"]},
+    "policy_responses": {
+        "prompts": ["response"],
+        "rules": [*_MODEL, responses],
+        "numbers": [
+            *("seed", "policy_responses_per_prompt", "policy_temperature", "response_max_tokens"),
+            "eval_share",
+        ],
+    },
+    "policy_verdicts": {"rules": [gates, responses], "numbers": ["response_pass_rate"]},
+    "online_preference_pairs": {
+        "rules": [gates, online, pairs, lengths, text],
+        "numbers": [*_PAIRS["numbers"], "near_identical"],
+    },
+    "policy_scorecard": {
+        "rules": [online],
+        "numbers": ["seed", "policy_responses_per_prompt", "bootstrap_samples"],
+    },
+    "online_preference_dataset": _EXPORT,
+    "policy_checkpoint": {},
     "sft_dataset": _EXPORT,
     "preference_dataset": _EXPORT,
     "kto_dataset": _EXPORT,

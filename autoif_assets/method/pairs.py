@@ -200,10 +200,7 @@ def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], profile: Profile) -
         profile: ``near_identical``.
 
     Returns:
-        ``preference_pairs`` without ``batch``. Reasons: ``identical`` (both texts are the same
-        but for white space), ``near_identical`` (they share most of their runs of three words:
-        DPO on such pairs makes the chosen text less likely, arXiv 2402.13228), ``empty`` (a side
-        has no text).
+        ``preference_pairs`` without ``batch``; reasons as of ``tell_apart``.
     """
     frames = [
         frame.with_columns(
@@ -215,12 +212,29 @@ def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], profile: Profile) -
         for level, frame in levels
     ]
 
+    return tell_apart(pl.concat(frames), profile)
+
+
+def tell_apart(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+    """Reject pairs whose texts are too much alike to teach anything.
+
+    Args:
+        pairs: ``chosen``, ``rejected`` and other columns.
+        profile: ``near_identical``.
+
+    Returns:
+        ``pairs`` with ``status`` and ``reason``: ``identical`` (both texts are the same but for
+        white space), ``near_identical`` (they share most of their runs of three words: DPO on
+        such pairs makes the chosen text less likely, arXiv 2402.13228), ``empty`` (a side has no
+        text).
+    """
+
     def folded(name: str) -> pl.Expr:
         return pl.col(name).str.replace_all(r"\s+", " ").str.strip_chars()
 
     alike = similarity(pl.col("chosen"), pl.col("rejected"))
     return decide(
-        pl.concat(frames),
+        pairs,
         {
             "empty": (folded("chosen") == "") | (folded("rejected") == ""),
             "identical": folded("chosen") == folded("rejected"),

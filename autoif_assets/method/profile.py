@@ -111,6 +111,12 @@ class Profile(BaseModel):
     score_failing: bool = Field(
         False, description="Also score responses that pass no verifier, for pairs with two scores."
     )
+    policy_responses_per_prompt: int = Field(
+        8, ge=1, description="Responses a policy samples per prompt, K of pass@K [3.4]."
+    )
+    bootstrap_samples: int = Field(
+        1000, ge=1, description="Draws behind the intervals of a policy's scorecard."
+    )
     eval_share: float = Field(
         0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
     )
@@ -121,6 +127,7 @@ class Profile(BaseModel):
     nli_temperature: float = Field(0.0, ge=0, le=2)
     response_temperature: float = Field(0.8, ge=0, le=2, description="As online sampling [3.4].")
     near_miss_temperature: float = Field(0.8, ge=0, le=2, description="As for responses.")
+    policy_temperature: float = Field(0.8, ge=0, le=2, description="Online sampling [3.4].")
     score_temperature: float = Field(0.0, ge=0, le=2)
     self_instruct_max_tokens: int = Field(4096, ge=1)
     verifier_max_tokens: int = Field(1024, ge=1)

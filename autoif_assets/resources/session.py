@@ -24,7 +24,7 @@ from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.resources.budget import BudgetResource
-from autoif_assets.resources.metadata import add_metadata
+from autoif_assets.resources.metadata import add_metadata, keys_of
 from autoif_assets.resources.settings import EndpointSettings
 from autoif_assets.warehouse import Rows, Warehouse
 from autoif_assets.warehouse.io_manager import WarehouseResource
@@ -37,6 +37,7 @@ def open_session(
     warehouse: WarehouseResource,
     budget: BudgetResource,
     name: str = "model",
+    model_version: str = "",
 ) -> Iterator["Session"]:
     """Open the journal of the running asset and batch; load it into ``llm_calls`` at the end.
 
@@ -46,6 +47,8 @@ def open_session(
         warehouse: Where the calls go; the journals lie in its folder.
         budget: What the run may spend.
         name: First part of the names of the metadata.
+        model_version: What tells the model's answers from those of another under the same name;
+            each has journals of its own, and rows of its own in ``llm_calls``.
     """
     if not settings.model:
         raise dg.Failure(
@@ -58,7 +61,8 @@ def open_session(
             f"AUTOIF_MAX_CONCURRENCY is {settings.max_concurrency}; it must be at least 1.",
             allow_retries=False,
         )
-    asset, batch = context.op_execution_context.op.name, context.partition_key
+    asset, batch = context.op_execution_context.op.name, keys_of(context.partition_key)["batch"]
+    asset = f"{asset}/{model_version}" if model_version else asset
     tables = warehouse.open(context.log.info)
     journals = tables.data_dir / "journals"
     try:
@@ -130,7 +134,7 @@ class Session:
         Returns:
             The ids beside ``COMPLETION_SCHEMA``, one row a completion, in order.
         """
-        batch = self._context.partition_key
+        batch = keys_of(self._context.partition_key)["batch"]
         schema = PROMPTS[role].schema
         temperature, max_tokens = self._settings.temperature, self._settings.max_tokens
         if temperature is None:

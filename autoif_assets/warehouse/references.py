@@ -10,6 +10,7 @@ from autoif_assets.warehouse.tables import SCHEMA, TABLES, ForeignKey, Table
 _REJECTED_BY_DESIGN = {
     ("query_preference_pairs", ("batch", "rejected_id")),
     ("kto_examples", ("batch", "response_id")),
+    ("online_preference_pairs", ("batch", "policy", "rejected_id")),
 }
 
 

@@ -77,6 +77,11 @@ class Table:
     charts: tuple[tuple[str, str], ...] = ()
 
     @property
+    def is_stage(self) -> bool:
+        """Whether it is a stage that every batch goes through; those of a policy are not."""
+        return bool(self.section) and "policy" not in self.partitions
+
+    @property
     def is_gate(self) -> bool:
         """Whether the table holds all its candidates with a status and a reason."""
         return any(column.name == "status" for column in self.columns)
@@ -184,10 +189,23 @@ _ORIGIN = Column(
     values=("sampled", "near_miss", "further"),
 )
 
+POLICY = Column("policy", "VARCHAR", "Partition key of the policy that was sampled.")
+_SPLIT = Column(
+    "split",
+    "VARCHAR",
+    "Side of the instruction: pairs are made of train, the scorecard of eval.",
+    values=("train", "eval"),
+)
+
 
 def _in_batch(table: str, column: str, to: str = "", or_table: str | None = None) -> ForeignKey:
     """Return the key of a column that names a row of the same batch in ``table``."""
     return ForeignKey(("batch", column), table, ("batch", to or column), or_table)
+
+
+def _of_policy(table: str, column: str, to: str = "") -> ForeignKey:
+    """Return the key of a column that names a row of the same batch and policy in ``table``."""
+    return ForeignKey(("batch", "policy", column), table, ("batch", "policy", to or column))
 
 
 _CALL = _in_batch("llm_calls", "call_id")
@@ -581,6 +599,15 @@ _ALL = (
             _in_batch("filtered_queries", "prompt_id"),
             _in_batch("response_scores", "response_id", or_table="further_scores"),
         ),
+        origins=(
+            ("instruction_id", "filtered_queries.instruction_id"),
+            ("query_id", "filtered_queries.query_id"),
+            ("prompt", "augmented_queries.prompt"),
+            ("response", "responses.response"),
+            ("pass_rate", "response_verdicts.pass_rate"),
+            ("score", "response_scores.score"),
+        ),
+        charts=(("response", "length"), ("pass_rate", "share"), ("score", "score")),
     ),
     Table(
         "kto_examples",
@@ -609,11 +636,11 @@ _ALL = (
             ("instruction_id", "filtered_queries.instruction_id"),
             ("query_id", "filtered_queries.query_id"),
             ("prompt", "augmented_queries.prompt"),
-            ("response", "responses.response"),
+            ("completion", "responses.response"),
             ("pass_rate", "response_verdicts.pass_rate"),
             ("score", "response_scores.score"),
         ),
-        charts=(("response", "length"), ("pass_rate", "share"), ("score", "score")),
+        charts=(("completion", "length"), ("pass_rate", "share"), ("score", "score")),
     ),
     Table(
         "instruction_preference_pairs",
@@ -694,6 +721,123 @@ _ALL = (
             for column in ("pair_id", "prompt", *(column.name for column in _PAIR))
         ),
         charts=(("chosen", "length"), ("rejected", "length")),
+    ),
+    Table(
+        "policies",
+        "A served model that the online loop samples from and compares.",
+        "",
+        (
+            POLICY,
+            Column(
+                "base_url", "VARCHAR", "Endpoint, without credentials; null: supervision's.", True
+            ),
+            Column("model", "VARCHAR", "Name of the served model."),
+            Column("api_key_variable", "VARCHAR", "Variable that holds its key, if any.", True),
+            Column("checkpoint", "VARCHAR", "Folder of its weights, if known.", True),
+            Column("parent", "VARCHAR", "Policy it was trained from, if known.", True),
+            Column("created_at", "TIMESTAMPTZ", "When it was first registered."),
+        ),
+        key=("policy",),
+        partitions=("policy",),
+    ),
+    Table(
+        "policy_responses",
+        "A response that a policy sampled to an augmented query.",
+        "3.4",
+        (
+            BATCH,
+            POLICY,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            _SPLIT,
+            SAMPLE,
+            Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
+            Column("response", "VARCHAR", "Text of the response, if one came.", True),
+            Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
+            FINISH_REASON,
+            CALL_ID,
+            *STATUS,
+            DETAIL,
+        ),
+        key=("batch", "policy", "prompt_id", "sample"),
+        partitions=("batch", "policy"),
+        foreign_keys=(
+            _in_batch("augmented_queries", "prompt_id"),
+            ForeignKey(("policy",), "policies", ("policy",)),
+            _CALL,
+        ),
+    ),
+    Table(
+        "policy_verdicts",
+        "A distinct response of a policy and what its instruction's verifiers say of it.",
+        "3.4",
+        (
+            BATCH,
+            POLICY,
+            RESPONSE_ID,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            _SPLIT,
+            Column("verifiers", "BIGINT", "Verifiers that were run."),
+            Column("passed", "BIGINT", "How many returned True."),
+            Column("failed", "BIGINT", "How many returned False."),
+            Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
+            Column("outcomes", OUTCOMES, "What each verifier returned."),
+            *STATUS,
+        ),
+        key=("batch", "policy", "response_id"),
+        partitions=("batch", "policy"),
+        foreign_keys=(
+            _of_policy("policy_responses", "response_id"),
+            _in_batch("augmented_queries", "prompt_id"),
+        ),
+    ),
+    Table(
+        "online_preference_pairs",
+        "A pair of a policy's own responses: one passes, one passes no verifier.",
+        "3.4",
+        (
+            BATCH,
+            POLICY,
+            Column("pair_id", "VARCHAR", "Content id of the pair."),
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            QUERY_ID,
+            Column("prompt", "VARCHAR", "Query and instruction joined."),
+            *_PAIR,
+            *STATUS,
+        ),
+        key=("batch", "policy", "pair_id"),
+        partitions=("batch", "policy"),
+        foreign_keys=(
+            _in_batch("augmented_queries", "prompt_id"),
+            _of_policy("policy_verdicts", "chosen_id", "response_id"),
+            _of_policy("policy_verdicts", "rejected_id", "response_id"),
+        ),
+    ),
+    Table(
+        "policy_scorecard",
+        "How often a policy follows held-out instructions, over all and in each category.",
+        "3.4",
+        (
+            BATCH,
+            POLICY,
+            Column("category", "VARCHAR", "Category of the constraint, none, or all."),
+            Column("instructions", "BIGINT", "Held-out instructions."),
+            Column("prompts", "BIGINT", "Prompts of these with a sample."),
+            Column("samples", "BIGINT", "Samples of these with a verdict, or unusable."),
+            Column("k", "BIGINT", "K of pass@K: samples asked for per prompt."),
+            Column(
+                "pass_at_1", "DOUBLE", "Share of samples that pass, prompts weighing alike.", True
+            ),
+            Column("pass_at_1_low", "DOUBLE", "Lower bound of its 95 % interval.", True),
+            Column("pass_at_1_high", "DOUBLE", "Upper bound of its 95 % interval.", True),
+            Column("pass_at_k", "DOUBLE", "Unbiased share of prompts that one of K passes.", True),
+            Column("pass_at_k_low", "DOUBLE", "Lower bound of its 95 % interval.", True),
+            Column("pass_at_k_high", "DOUBLE", "Upper bound of its 95 % interval.", True),
+        ),
+        key=("batch", "policy", "category"),
+        partitions=("batch", "policy"),
     ),
     Table(
         "llm_calls",

@@ -18,6 +18,7 @@ from autoif_assets.resources import (
     RoleEndpoint,
     SandboxResource,
     Supervision,
+    Trainer,
 )
 from autoif_assets.simulator import Simulator
 from autoif_assets.warehouse import (
@@ -107,7 +108,11 @@ def batch_job(
     return dg.Definitions(
         assets=ASSETS,
         asset_checks=checks,
-        jobs=[dg.define_asset_job("batch", dg.AssetSelection.all())],
+        jobs=[
+            dg.define_asset_job(
+                "batch", dg.AssetSelection.all() - dg.AssetSelection.groups("online")
+            )
+        ],
         resources={
             "warehouse": warehouse,
             "io_manager": WarehouseIOManager.configure_at_launch(warehouse=warehouse),
@@ -118,6 +123,8 @@ def batch_job(
             "supervision": supervision,
             "responder": role,
             "judge": role,
+            "policy": role,
+            "trainer": Trainer(),
             "nli": NLI.configure_at_launch(supervision=supervision),
         },
     ).resolve_job_def("batch")
