@@ -51,6 +51,8 @@ def test_a_number_concerns_its_stages_only():
     assert changed(PAPER.model_copy(update={"eval_share": 0.1})) == {
         "sft_dataset",
         "preference_dataset",
+        "policy_responses",
+        "online_preference_dataset",
     }
     assert "responses" not in changed(AUTHORS_CODE)
 
