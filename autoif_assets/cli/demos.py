@@ -129,8 +129,8 @@ def demo_loop(model: str | None) -> None:
     _sample("base", config)
     for previous, following, data in steps:
         click.secho(f"Training {following} from {previous} on {data} data", bold=True)
-        os.environ["AUTOIF_TRAINER"] = f"{trainer} {rates[data]}"
-        train_next(previous, following, data)
+        command = {"trainer": {"config": {"command": f"{trainer} {rates[data]}"}}}
+        train_next(previous, following, data, {**config, **command})
         _sample(following, config)
     print_scorecard("loop")
 

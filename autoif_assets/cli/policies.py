@@ -151,8 +151,17 @@ def policy_train(name: str, next_policy: str, data: str) -> None:
     click.echo(f"{next_policy} is registered; serve it, and say where: autoif policy add.")
 
 
-def train_next(name: str, next_policy: str, data: str) -> None:
-    """Export the pairs of a policy and train the next from it, in this process."""
+def train_next(
+    name: str, next_policy: str, data: str, config: Mapping[str, Any] | None = None
+) -> None:
+    """Export the pairs of a policy and train the next from it, in this process.
+
+    Args:
+        name: The policy.
+        next_policy: Name of the one that comes out.
+        data: sft, preference or online.
+        config: See `resource_config`.
+    """
     prepare_home()
     import dagster as dg
 
@@ -162,7 +171,9 @@ def train_next(name: str, next_policy: str, data: str) -> None:
     with dg.DagsterInstance.get() as instance:
         report_killed_runs(instance)
         stop_on(
-            failures_of_job(instance, "training", {}, name, ops={"policy_checkpoint": training})
+            failures_of_job(
+                instance, "training", config or {}, name, ops={"policy_checkpoint": training}
+            )
         )
 
 

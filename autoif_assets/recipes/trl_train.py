@@ -9,6 +9,7 @@ and ``_OUTPUT``. It speaks Dagster Pipes: losses appear in the run as they come.
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ def numbers_of(stage: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         if not sign:
             raise SystemExit(f"{override!r} is not of the form NAME=VALUE.")
         numbers[name] = yaml.safe_load(value)
+        if isinstance(numbers[name], str):
+            # YAML takes 3e-3, without a point, for a text.
+            with suppress(ValueError):
+                numbers[name] = float(value)
     return numbers
 
 

@@ -55,6 +55,8 @@ def test_a_number_concerns_its_stages_only():
         "sft_dataset",
         "preference_dataset",
         "kto_dataset",
+        "policy_responses",
+        "online_preference_dataset",
     }
     assert "responses" not in changed(AUTHORS_CODE)
 

@@ -130,14 +130,21 @@ def test_pairs_leave_out_the_held_out_side_and_silent_verifiers():
         schema=VERDICTS,
         orient="row",
     )
+    outcome = pl.when(pl.col("passed") == 0).then(pl.lit("fail")).otherwise(pl.lit("pass"))
+    verdicts = verdicts.with_columns(
+        outcomes=pl.concat_list(pl.struct(verifier_id=pl.lit("v"), outcome=outcome))
+    )
     responses = verdicts.select("response_id", response="response_id")
     prompts = pl.DataFrame(
         {
             "prompt_id": ["p", "q"],
             "instruction_id": ["i", "j"],
             "query_id": ["u", "u"],
+            "instruction": ["Use no commas.", "Answer in two words."],
             "prompt": ["P", "Q"],
         }
     )
     pairs = online_pairs(prompts, responses, verdicts, NUMBERS, "b/p")
-    assert pairs.select("prompt", "chosen", "rejected").rows() == [("P", "good", "bad")]
+    shown = ("prompt", "chosen", "rejected", "failed_verifiers", "origin", "status")
+    assert pairs.select(shown).rows() == [("P", "good", "bad", ["v"], "sampled", "accepted")]
+    assert not pairs["constrains_length"].any()

@@ -42,5 +42,6 @@ def test_the_recipes_hold_the_papers_numbers(trainer):
 def test_the_batch_is_divided_over_devices():
     assert arguments(numbers_of("sft"), 8)["gradient_accumulation_steps"] == 16
     assert arguments(numbers_of("dpo", ["batch=4"]), 2)["gradient_accumulation_steps"] == 2
+    assert numbers_of("sft", ["learning_rate=3e-3"])["learning_rate"] == 0.003
     with pytest.raises(SystemExit, match="does not divide"):
         arguments(numbers_of("sft"), 3)
