@@ -23,7 +23,7 @@ from autoif_assets.warehouse.io_manager import WarehouseResource
 # Each export reads the other's table: an instruction is on the same side of both splits.
 _BOTH_TABLES = {
     "examples": unread(
-        rows(
+        accepted(
             "sft_examples",
             *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
         )

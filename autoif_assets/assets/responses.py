@@ -13,6 +13,7 @@ from autoif_assets.assets.common import (
 )
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.augmentation import augment_queries
+from autoif_assets.method.likelihoods import likelihood_texts, parse_likelihoods
 from autoif_assets.method.responses import (
     filter_queries,
     judge_responses,
@@ -22,8 +23,8 @@ from autoif_assets.method.responses import (
     score_prompts,
 )
 from autoif_assets.method.verifiers import verifier_runs
-from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource
-from autoif_assets.warehouse import Rows
+from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource, Supervision
+from autoif_assets.warehouse import TABLES, Rows, empty_frame
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
 # A model stands idle while the last calls of a part end; 10,000 prompts keep it busy for long.
@@ -174,5 +175,51 @@ def filtered_queries(
     prompts: pl.DataFrame,
     verdicts: pl.DataFrame,
     scores: pl.DataFrame,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    return in_batch(filter_queries(prompts, verdicts, scores), context.partition_key)
+    kept = filter_queries(prompts, verdicts, scores, recipe.numbers())
+    return in_batch(kept, context.partition_key)
+
+
+@dg.asset(
+    ins={
+        "texts": unread(accepted("responses", "response_id", "response")),
+        "verdicts": unread(
+            rows(
+                "response_verdicts",
+                *("response_id", "prompt_id", "instruction_id", "passed", "status", "reason"),
+            )
+        ),
+        "scores": unread(accepted("response_scores", "response_id")),
+        "prompts": unread(rows("augmented_queries", "prompt_id", "prompt")),
+    },
+    partitions_def=BATCHES,
+    group_name="responses",
+    kinds={"duckdb", "polars", "openai"},
+    description=about("response_likelihoods"),
+    metadata=schema("response_likelihoods"),
+)
+def response_likelihoods(
+    context: dg.AssetExecutionContext,
+    texts: Rows,
+    verdicts: Rows,
+    scores: Rows,
+    prompts: Rows,
+    supervision: Supervision,
+    recipe: Recipe,
+    warehouse: WarehouseResource,
+) -> dg.MaterializeResult[None]:
+    numbers, batch = recipe.numbers(), context.partition_key
+    if numbers.likelihood_of == "none":
+        return warehouse.store(context, [empty_frame(TABLES["response_likelihoods"])])
+    parts = warehouse.open(context.log.info).read_parts(
+        texts, verdicts, scores, prompts, on="instruction_id", rows=_PROMPTS_AT_ONCE
+    )
+    with supervision.session(context) as model:
+
+        def read(*part: pl.DataFrame) -> pl.DataFrame:
+            return in_batch(
+                parse_likelihoods(model.likelihoods(likelihood_texts(*part, numbers))), batch
+            )
+
+        return warehouse.store(context, (read(*part) for part in parts))

@@ -24,6 +24,8 @@ _PROMPTS_AND_RESPONSES = {
         **_PROMPTS_AND_RESPONSES,
         "verdicts": unread(accepted("response_verdicts", "response_id", "pass_rate")),
         "scores": unread(accepted("response_scores", "response_id", "prompt_id", "score")),
+        # All of them at once: quantiles are those of the batch.
+        "likelihoods": rows("response_likelihoods", "response_id", "kept", "ifd"),
     },
     partitions_def=BATCHES,
     group_name="training",
@@ -38,15 +40,16 @@ def sft_examples(
     texts: Rows,
     verdicts: Rows,
     scores: Rows,
+    likelihoods: pl.DataFrame,
+    recipe: Recipe,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
     parts = warehouse.open(context.log.info).read_parts(
         kept, prompts, texts, verdicts, scores, on="instruction_id"
     )
     batch = context.partition_key
-    return warehouse.store(
-        context, (in_batch(training.sft_examples(*part), batch) for part in parts)
-    )
+    join = partial(training.sft_examples, likelihoods=likelihoods, profile=recipe.numbers())
+    return warehouse.store(context, (in_batch(join(*part), batch) for part in parts))
 
 
 @dg.asset(
@@ -80,6 +83,7 @@ def instruction_preference_pairs(
             rows("response_verdicts", "response_id", "prompt_id", "passed", "pass_rate", "reason")
         ),
         "scores": unread(accepted("response_scores", "response_id")),
+        "likelihoods": unread(rows("response_likelihoods", "response_id", "mean_logprob")),
     },
     partitions_def=BATCHES,
     group_name="training",
@@ -94,13 +98,14 @@ def query_preference_pairs(
     texts: Rows,
     verdicts: Rows,
     scores: Rows,
+    likelihoods: Rows,
     recipe: Recipe,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
     batch = context.partition_key
     pair = partial(training.query_pairs, profile=recipe.numbers(), batch=batch)
     parts = warehouse.open(context.log.info).read_parts(
-        kept, prompts, texts, verdicts, scores, on="instruction_id"
+        kept, prompts, texts, verdicts, scores, likelihoods, on="instruction_id"
     )
     return warehouse.store(context, (in_batch(pair(*part), batch) for part in parts))
 

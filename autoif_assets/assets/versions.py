@@ -14,8 +14,10 @@ from autoif_assets.method import (
     completions,
     gates,
     instructions,
+    likelihoods,
     parsing,
     responses,
+    selection,
     text,
     training,
     verifiers,
@@ -33,7 +35,7 @@ _CROSS_VALIDATION: Mapping[str, Any] = {
     "numbers": ["min_verifiers", "min_cases", "case_agreement", "verifier_agreement"],
 }
 _PAIRS: Mapping[str, Any] = {
-    "rules": [gates, training],
+    "rules": [gates, selection, training],
     "numbers": ["seed", "chosen_pass_rate", "chosen_per_prompt", "rejected_per_prompt"],
 }
 _EXPORT: Mapping[str, Any] = {"numbers": ["seed", "eval_share"]}
@@ -77,10 +79,17 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
         "rules": [*_MODEL, responses],
         "numbers": ["seed", "min_score", "score_temperature", "score_max_tokens"],
     },
-    "filtered_queries": {"rules": [gates, responses]},
-    "sft_examples": {"rules": [training]},
+    "filtered_queries": {
+        "rules": [gates, responses, selection],
+        "numbers": ["difficulty", "difficulty_k", "difficulty_min", "difficulty_max"],
+    },
+    "response_likelihoods": {"rules": [gates, likelihoods], "numbers": ["likelihood_of"]},
+    "sft_examples": {
+        "rules": [gates, selection, training],
+        "numbers": ["ifd_min_quantile", "ifd_max_quantile", "ifd_below"],
+    },
     "instruction_preference_pairs": _PAIRS,
-    "query_preference_pairs": _PAIRS,
+    "query_preference_pairs": {**_PAIRS, "numbers": [*_PAIRS["numbers"], "pair_order"]},
     "preference_pairs": {"rules": [training]},
     "sft_dataset": _EXPORT,
     "preference_dataset": _EXPORT,

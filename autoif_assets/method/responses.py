@@ -8,6 +8,7 @@ from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_score
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import RESPONSE, SCORE
+from autoif_assets.method.selection import difficulty_rules, has_evidence, pass_at_k
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
 
@@ -140,7 +141,10 @@ def parse_scores(completions: pl.DataFrame, profile: Profile) -> pl.DataFrame:
 
 
 def filter_queries(
-    augmented_queries: pl.DataFrame, verdicts: pl.DataFrame, scores: pl.DataFrame
+    augmented_queries: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    scores: pl.DataFrame,
+    profile: Profile,
 ) -> pl.DataFrame:
     """Keep the augmented queries that have a response worth training on.
 
@@ -148,13 +152,16 @@ def filter_queries(
         augmented_queries: All ``augmented_queries``.
         verdicts: All ``response_verdicts``.
         scores: All ``response_scores``.
+        profile: ``difficulty`` and its numbers.
 
     Returns:
         ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
-        ``no_passing_response``, ``no_good_response`` (passing ones score too low).
+        ``no_passing_response``, ``no_good_response`` (passing ones score too low), and of the
+        selection by difficulty ``too_hard`` and ``too_easy``.
     """
     counts = verdicts.group_by("prompt_id").agg(
         responses=pl.len(),
+        judged=has_evidence().sum(),
         passing=(pl.col("status") == "accepted").sum(),
         failing=has_failed().sum(),
     )
@@ -163,14 +170,17 @@ def filter_queries(
         augmented_queries.select("prompt_id", "instruction_id", "query_id")
         .join(counts, on="prompt_id", how="left", maintain_order="left")
         .join(kept, on="prompt_id", how="left", maintain_order="left")
-        .with_columns(pl.col("responses", "passing", "failing", "kept").fill_null(0).cast(pl.Int64))
+        .with_columns(
+            pl.col("responses", "judged", "passing", "failing", "kept").fill_null(0).cast(pl.Int64)
+        )
     )
     return decide(
-        joined,
+        joined.with_columns(pass_at_k(joined["passing"], joined["judged"], profile.difficulty_k)),
         {
             "no_response": pl.col("responses") == 0,
             "no_passing_response": pl.col("passing") == 0,
             "no_good_response": pl.col("kept") == 0,
+            **difficulty_rules(profile),
         },
     )
 

@@ -8,6 +8,7 @@ from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import content_id, id_series
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.responses import has_failed
+from autoif_assets.method.selection import by_rank, ifd_rules, likelihood_rank
 
 _PAIR_COLUMNS = (
     "chosen",
@@ -25,6 +26,8 @@ def sft_examples(
     responses: pl.DataFrame,
     verdicts: pl.DataFrame,
     scores: pl.DataFrame,
+    likelihoods: pl.DataFrame,
+    profile: Profile,
 ) -> pl.DataFrame:
     """Join every response that passed and scored well to its prompt.
 
@@ -34,17 +37,26 @@ def sft_examples(
         responses: Accepted ``responses``.
         verdicts: Accepted ``response_verdicts``.
         scores: Accepted ``response_scores``.
+        likelihoods: ``response_id``, ``kept``, ``ifd`` of the batch's ``response_likelihoods``;
+            all of them, for the quantiles.
+        profile: The numbers of the selection by IFD.
 
     Returns:
-        ``sft_examples`` without ``batch``.
+        ``sft_examples`` without ``batch``. Reasons: those of `ifd_rules`.
     """
     joined = (
         scores.select("response_id", "prompt_id", "score")
         .join(verdicts.select("response_id", "pass_rate"), on="response_id", maintain_order="left")
         .join(responses.select("response_id", "response"), on="response_id", maintain_order="left")
+        .join(
+            likelihoods.select("response_id", "ifd"),
+            on="response_id",
+            how="left",
+            maintain_order="left",
+        )
     )
     joined = _with_prompts(joined, filtered_queries, augmented_queries)
-    return joined.select(
+    return decide(joined, ifd_rules(likelihoods, profile)).select(
         id_series("sft", joined["response_id"]).alias("example_id"),
         "prompt_id",
         "response_id",
@@ -54,6 +66,9 @@ def sft_examples(
         "response",
         "pass_rate",
         "score",
+        "ifd",
+        "status",
+        "reason",
     )
 
 
@@ -70,7 +85,8 @@ def instruction_pairs(
         instructions: Accepted ``verified_instructions``.
         verifiers: Accepted ``verifiers``; only their outcomes count.
         cases: Accepted ``verifier_cases`` with ``outcomes``.
-        profile: ``chosen_pass_rate`` and how many are drawn on each side.
+        likelihoods: ``response_id``, ``mean_logprob``.
+        profile: ``chosen_pass_rate``, ``pair_order`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
 
     Returns:
@@ -116,6 +132,7 @@ def query_pairs(
     responses: pl.DataFrame,
     verdicts: pl.DataFrame,
     scores: pl.DataFrame,
+    likelihoods: pl.DataFrame,
     profile: Profile,
     batch: str,
 ) -> pl.DataFrame:
@@ -147,6 +164,8 @@ def query_pairs(
             is_positive=pl.col("response_id").is_in(scores["response_id"].implode()),
         )
     )
+    if profile.pair_order == "likelihood":
+        candidates = likelihood_rank(candidates, likelihoods)
     pairs = draw_pairs(candidates, "prompt_id", profile, batch)
     return _with_prompts(pairs, filtered_queries, augmented_queries).select(
         "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *_PAIR_COLUMNS
@@ -169,7 +188,8 @@ def draw_pairs(candidates: pl.DataFrame, group: str, profile: Profile, batch: st
 
     Args:
         candidates: ``group``, ``candidate_id``, ``text``, ``pass_rate``, ``is_positive`` (may
-            be chosen if its pass rate suffices), ``is_negative`` (may be rejected).
+            be chosen if its pass rate suffices), ``is_negative`` (may be rejected), perhaps
+            ``rank``: lower ones are drawn first.
         group: Name of the column within which pairs are made.
         profile: The bounds and counts.
         batch: Key of the batch. Candidates are drawn in the order of a hash of batch, recipe
@@ -182,7 +202,7 @@ def draw_pairs(candidates: pl.DataFrame, group: str, profile: Profile, batch: st
         [content_id("draw", batch, str(profile.seed), key) for key in candidates["candidate_id"]],
         dtype=pl.String,
     )
-    drawn = candidates.with_columns(_order=order).sort(group, "_order")
+    drawn = candidates.with_columns(_order=order).sort(group, *by_rank(candidates), "_order")
     is_chosen = pl.col("is_positive") & profile.bound("chosen_pass_rate").accepts(
         pl.col("pass_rate")
     )
@@ -204,6 +224,43 @@ def draw_pairs(candidates: pl.DataFrame, group: str, profile: Profile, batch: st
     rejected = side("rejected", pl.col("is_negative"), profile.rejected_per_prompt)
     pairs = chosen.join(rejected, on=group, maintain_order="left_right")
     return pairs.with_columns(pair_id=id_series("pair", pairs["chosen_id"], pairs["rejected_id"]))
+
+
+def spin_pairs(
+    examples: pl.DataFrame, policy_responses: pl.DataFrame, profile: Profile, batch: str
+) -> pl.DataFrame:
+    """Prefer the response to train on to what the policy itself answers (SPIN, arXiv 2401.01335).
+
+    No verdict is needed on the policy's response; one that equals a training response of its
+    prompt is no negative.
+
+    Args:
+        examples: Accepted ``sft_examples``: ``prompt_id``, ``response_id``, ``response``,
+            ``pass_rate``.
+        policy_responses: Accepted ``policy_responses`` of one policy: ``prompt_id``,
+            ``response_id``, ``response``.
+        profile: ``chosen_pass_rate`` and how many are drawn on each side.
+        batch: Key of the batch; the draw derives from it.
+
+    Returns:
+        ``prompt_id``, ``pair_id``, ``chosen``, ``rejected``, their ids and pass rates; that of
+        ``rejected`` is null.
+    """
+    own = policy_responses.join(
+        examples, on="response_id", how="anti", maintain_order="left"
+    ).with_columns(pass_rate=pl.lit(None, dtype=pl.Float64))
+    candidates = pl.concat(
+        side.select(
+            "prompt_id",
+            "pass_rate",
+            candidate_id="response_id",
+            text="response",
+            is_positive=pl.lit(not negative),
+            is_negative=pl.lit(negative),
+        )
+        for side, negative in ((examples, False), (own, True))
+    )
+    return draw_pairs(candidates, "prompt_id", profile, batch)
 
 
 def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:

@@ -1,0 +1,35 @@
+-- Before now no response was left out of pass_at_k but those without enough verdicts; with k = 1
+-- it is the share of the judged that passes.
+ALTER TABLE autoif.filtered_queries ADD COLUMN judged BIGINT DEFAULT 0;
+ALTER TABLE autoif.filtered_queries ADD COLUMN pass_at_k DOUBLE;
+UPDATE autoif.filtered_queries q SET judged = v.judged, pass_at_k = q.passing / v.judged
+FROM (
+    SELECT batch, prompt_id, count(*) AS judged FROM autoif.response_verdicts
+    WHERE status = 'accepted' OR reason = 'low_pass_rate' GROUP BY ALL
+) v
+WHERE v.batch = q.batch AND v.prompt_id = q.prompt_id;
+ALTER TABLE autoif.filtered_queries ALTER COLUMN judged SET NOT NULL;
+ALTER TABLE autoif.filtered_queries ALTER COLUMN judged DROP DEFAULT;
+
+CREATE TABLE autoif.response_likelihoods (
+    "batch" VARCHAR NOT NULL,
+    "response_id" VARCHAR NOT NULL,
+    "prompt_id" VARCHAR NOT NULL,
+    "instruction_id" VARCHAR NOT NULL,
+    "kept" BOOLEAN NOT NULL,
+    "tokens" BIGINT,
+    "mean_logprob" DOUBLE,
+    "mean_logprob_alone" DOUBLE,
+    "ifd" DOUBLE,
+    "call_id" VARCHAR NOT NULL,
+    "call_id_alone" VARCHAR NOT NULL,
+    "status" VARCHAR NOT NULL,
+    "reason" VARCHAR,
+    "detail" VARCHAR
+);
+
+ALTER TABLE autoif.sft_examples ADD COLUMN ifd DOUBLE;
+ALTER TABLE autoif.sft_examples ADD COLUMN status VARCHAR DEFAULT 'accepted';
+ALTER TABLE autoif.sft_examples ADD COLUMN reason VARCHAR;
+ALTER TABLE autoif.sft_examples ALTER COLUMN status SET NOT NULL;
+ALTER TABLE autoif.sft_examples ALTER COLUMN status DROP DEFAULT;
