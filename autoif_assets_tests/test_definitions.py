@@ -21,15 +21,16 @@ filtered_queries | queries | batch | duckdb polars | augmented_queries response_
 instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_cases verifiers
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
-query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries response_scores response_verdicts responses
+query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries response_likelihoods response_scores response_verdicts responses
 report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries instruction_preference_pairs preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
+response_likelihoods | responses | batch | duckdb openai polars | augmented_queries response_scores response_verdicts responses
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | responses verifiers
 responses | responses | batch | duckdb openai polars | augmented_queries
 seed_instructions | seeds | - | duckdb polars | -
 seed_queries | seeds | - | duckdb polars | -
 sft_dataset | exports | - | json parquet | preference_pairs sft_examples
-sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries response_scores response_verdicts responses
+sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries response_likelihoods response_scores response_verdicts responses
 test_cases | verifiers | batch | duckdb openai polars | augmented_instructions
 verified_instructions | verifiers | batch | duckdb polars | augmented_instructions back_translations verifier_cases verifiers
 verifier_candidates | verifiers | batch | duckdb openai polars | augmented_instructions
@@ -47,13 +48,14 @@ preference_dataset | splits!
 preference_pairs | accepted_parents! dominance foreign_keys keys! yield_bounds
 query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
 report | -
+response_likelihoods | accepted_parents! foreign_keys keys! yield_bounds
 response_scores | accepted_parents! foreign_keys keys! yield_bounds
 response_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 responses | foreign_keys keys! yield_bounds
 seed_instructions | keys!
 seed_queries | keys!
 sft_dataset | splits!
-sft_examples | accepted_parents! dominance foreign_keys keys! pass_again!
+sft_examples | accepted_parents! dominance foreign_keys keys! pass_again! yield_bounds
 test_cases | accepted_parents! foreign_keys keys! yield_bounds
 verified_instructions | accepted_parents! foreign_keys keys! yield_bounds
 verifier_candidates | accepted_parents! foreign_keys keys! yield_bounds

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import accepted, rows, unread
+from autoif_assets.assets.common import accepted, unread
 from autoif_assets.datasets import (
     PREFERENCE,
     SFT,

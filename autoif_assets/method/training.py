@@ -85,8 +85,7 @@ def instruction_pairs(
         instructions: Accepted ``verified_instructions``.
         verifiers: Accepted ``verifiers``; only their outcomes count.
         cases: Accepted ``verifier_cases`` with ``outcomes``.
-        likelihoods: ``response_id``, ``mean_logprob``.
-        profile: ``chosen_pass_rate``, ``pair_order`` and how many are drawn on each side.
+        profile: ``chosen_pass_rate`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
 
     Returns:
@@ -145,7 +144,8 @@ def query_pairs(
         verdicts: All ``response_verdicts``.
         scores: Accepted ``response_scores``; chosen responses come from here, since a response
             that obeys the instruction and ignores the query must not be preferred.
-        profile: ``chosen_pass_rate`` and how many are drawn on each side.
+        likelihoods: ``response_id``, ``mean_logprob``.
+        profile: ``chosen_pass_rate``, ``pair_order`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
 
     Returns:

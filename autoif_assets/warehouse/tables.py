@@ -430,7 +430,7 @@ _ALL = (
         ),
         key=("batch", "response_id"),
         foreign_keys=(
-            _in_batch("response_verdicts", "response_id"),
+            _in_batch("responses", "response_id"),
             _CALL,
             _in_batch("llm_calls", "call_id_alone", "call_id"),
         ),

@@ -86,13 +86,27 @@ def test_parts_give_the_result_of_the_whole(drawn):
         error=pl.lit(None, pl.String),
     )
     scores = same(lambda s: parse_scores(s, PAPER), "response_id", judged)
-    kept = accepted(same(filter_queries, "prompt_id", PROMPTS, verdicts, scores))
+    kept = accepted(
+        same(lambda *f: filter_queries(*f, PAPER), "prompt_id", PROMPTS, verdicts, scores)
+    )
+    # Of every response, though an asset works in parts: quantiles are those of the batch.
+    likelihoods = responses.select("response_id", "instruction_id").with_columns(
+        kept=pl.lit(True),
+        ifd=pl.int_range(pl.len()) / 10,
+        mean_logprob=-pl.int_range(pl.len()) / 10,
+    )
+    by_ifd = make_profile("paper", {"likelihood_of": "judged", "ifd_min_quantile": 0.5})
+    by_rank = make_profile("paper", {"likelihood_of": "judged", "pair_order": "likelihood"})
     material = (kept, PROMPTS, responses)
-    examples = same(sft_examples, "example_id", *material, accepted(verdicts), accepted(scores))
+    examples = same(
+        lambda *frames: sft_examples(*frames, likelihoods, by_ifd),
+        "example_id",
+        *(*material, accepted(verdicts), accepted(scores)),
+    )
     assert set(examples["response_id"]) == set(accepted(scores)["response_id"])
     pairs = same(
-        lambda *frames: query_pairs(*frames, PAPER, "b1"),
+        lambda *frames: query_pairs(*frames, by_rank, "b1"),
         "pair_id",
-        *(*material, verdicts, accepted(scores)),
+        *(*material, verdicts, accepted(scores), likelihoods),
     )
     same(lambda frame: gather_pairs([("query", frame)]), "pair_id", pairs)

@@ -135,7 +135,7 @@ def test_filtered_queries_say_what_each_prompt_lacks():
         }
     )
     scores = pl.DataFrame({"prompt_id": ["a", "b"], "status": ["accepted", "rejected"]})
-    kept = filter_queries(prompts, verdicts, scores)
+    kept = filter_queries(prompts, verdicts, scores, PAPER)
     assert reasons(kept, "prompt_id") == {
         "a": None,
         "b": "no_good_response",

@@ -10,12 +10,23 @@ from autoif_assets.method.training import (
     instruction_pairs,
     query_pairs,
     sft_examples,
+    spin_pairs,
 )
 from autoif_assets_tests.method.frames import reasons
 
 PAPER = make_profile("paper")
 KEPT = pl.DataFrame({"prompt_id": ["p"], "instruction_id": ["i"], "query_id": ["q"]})
 PROMPTS = pl.DataFrame({"prompt_id": ["p", "other"], "prompt": ["Why? Be brief.", "x"]})
+
+
+NO_LIKELIHOODS = pl.DataFrame(
+    schema={
+        "response_id": pl.String,
+        "kept": pl.Boolean,
+        "ifd": pl.Float64,
+        "mean_logprob": pl.Float64,
+    }
+)
 
 
 def test_sft_examples_join_prompt_and_response():
@@ -25,10 +36,100 @@ def test_sft_examples_join_prompt_and_response():
         pl.DataFrame({"response_id": ["r", "s"], "response": ["Because.", "No."]}),
         pl.DataFrame({"response_id": ["r", "s"], "pass_rate": [1.0, 0.75]}),
         pl.DataFrame({"response_id": ["r"], "prompt_id": ["p"], "score": [9.0]}),
+        NO_LIKELIHOODS,
+        PAPER,
     )
     assert examples.drop("example_id").rows() == [
-        ("p", "r", "i", "q", "Why? Be brief.", "Because.", 1.0, 9.0)
+        ("p", "r", "i", "q", "Why? Be brief.", "Because.", 1.0, 9.0, None, "accepted", None)
     ]
+
+
+def test_ifd_selects_sft_examples_by_the_quantiles_of_the_batch():
+    ids = [f"r{n}" for n in range(5)]
+    likelihoods = pl.DataFrame(
+        {
+            "response_id": [*ids, "elsewhere", "negative"],
+            "kept": [True] * 6 + [False],
+            "ifd": [0.2, 0.4, 0.6, 1.1, None, 0.8, 0.0],
+        }
+    )
+    numbers = {
+        "likelihood_of": "kept",
+        "ifd_min_quantile": 0.3,
+        "ifd_max_quantile": 0.7,
+        "ifd_below": 1.0,
+    }
+    examples = sft_examples(
+        KEPT,
+        PROMPTS,
+        pl.DataFrame({"response_id": ids, "response": ids}),
+        pl.DataFrame({"response_id": ids, "pass_rate": [1.0] * 5}),
+        pl.DataFrame({"response_id": ids, "prompt_id": ["p"] * 5, "score": [9.0] * 5}),
+        likelihoods,
+        make_profile("paper", numbers),
+    )
+    # Of 0.2, 0.4, 0.6 and 0.8 the quantiles are 0.38 and 0.62.
+    assert reasons(examples, "response_id") == {
+        "r0": "low_ifd",
+        "r1": None,
+        "r2": None,
+        "r3": "ifd_not_below",
+        "r4": "no_ifd",
+    }
+
+
+def test_pairs_in_order_of_likelihood():
+    numbers = {
+        "likelihood_of": "judged",
+        "pair_order": "likelihood",
+        "chosen_per_prompt": 1,
+        "rejected_per_prompt": 2,
+    }
+    ids = ["good", "better", "bad", "worse", "unread"]
+    verdicts = pl.DataFrame(
+        {
+            "response_id": ids,
+            "prompt_id": "p",
+            "passed": [1, 1, 0, 0, 0],
+            "pass_rate": [1.0, 1.0, 0.0, 0.0, 0.0],
+            "reason": [None, None, *["low_pass_rate"] * 3],
+        }
+    )
+    likelihoods = pl.DataFrame({"response_id": ids[:4], "mean_logprob": [-0.9, -0.2, -0.5, -0.4]})
+    texts, scores = verdicts.select("response_id", response="response_id"), ids[:2]
+    pairs = query_pairs(
+        KEPT,
+        PROMPTS,
+        texts,
+        verdicts,
+        pl.DataFrame({"response_id": scores}),
+        likelihoods,
+        make_profile("paper", numbers),
+        "b",
+    )
+    assert pairs.select("chosen", "rejected").rows() == [("better", "worse"), ("better", "bad")]
+
+
+def test_spin_pairs_prefer_the_training_response_to_the_policys_own():
+    examples = pl.DataFrame(
+        {
+            "prompt_id": ["p", "q"],
+            "response_id": ["t", "u"],
+            "response": ["teacher", "alone"],
+            "pass_rate": [1.0, 1.0],
+        }
+    )
+    policy = pl.DataFrame(
+        {
+            "prompt_id": ["p", "p", "other"],
+            "response_id": ["t", "o", "x"],
+            "response": ["teacher", "own", "nothing to learn"],
+        }
+    )
+    pairs = spin_pairs(examples, policy, PAPER, "b")
+    assert pairs.select(
+        "prompt_id", "chosen", "rejected", "chosen_pass_rate", "rejected_pass_rate"
+    ).rows() == [("p", "teacher", "own", 1.0, None)]
 
 
 def test_query_pairs_prefer_good_passes_over_clean_fails():
@@ -43,7 +144,7 @@ def test_query_pairs_prefer_good_passes_over_clean_fails():
     )
     texts = verdicts.select("response_id", response="response_id")
     scores = pl.DataFrame({"response_id": ["good"]})
-    pairs = query_pairs(KEPT, PROMPTS, texts, verdicts, scores, PAPER, "b")
+    pairs = query_pairs(KEPT, PROMPTS, texts, verdicts, scores, NO_LIKELIHOODS, PAPER, "b")
     assert pairs.select("chosen", "rejected", "chosen_pass_rate", "rejected_pass_rate").rows() == [
         ("good", "bad", 1.0, 0.0)
     ]
