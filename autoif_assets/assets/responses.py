@@ -218,8 +218,7 @@ def response_likelihoods(
     with supervision.session(context) as model:
 
         def read(*part: pl.DataFrame) -> pl.DataFrame:
-            return in_batch(
-                parse_likelihoods(model.likelihoods(likelihood_texts(*part, numbers))), batch
-            )
+            readings = model.likelihoods(likelihood_texts(*part, profile=numbers))
+            return in_batch(parse_likelihoods(readings), batch)
 
         return warehouse.store(context, (read(*part) for part in parts))

@@ -59,9 +59,11 @@ def test_a_server_that_cannot_is_told_in_one_sentence(journal, prompt):
 
 def test_a_refusal_of_the_field_is_one_of_the_server_and_any_other_one_of_the_row(journal):
     words = "Unrecognized request argument supplied: prompt_logprobs"
-    with Server(lambda body, count: (400, {"error": {"message": words}})) as server:
-        with pytest.raises(NotServed, match="Unrecognized request argument"):
-            client(server).complete([reading("Say something.")], journal)
+    with (
+        Server(lambda body, count: (400, {"error": {"message": words}})) as server,
+        pytest.raises(NotServed, match="Unrecognized request argument"),
+    ):
+        client(server).complete([reading("Say something.")], journal)
     with Server(lambda body, count: (400, {"error": {"message": "too long"}})) as server:
         (reply,) = client(server).complete([reading("Say something.")], journal)
         assert reply.error == "400: too long"
