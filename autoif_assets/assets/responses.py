@@ -1,5 +1,7 @@
 """Augmented queries, the responses to them, and which of these are worth training on."""
 
+from functools import partial
+
 import dagster as dg
 import polars as pl
 
@@ -215,10 +217,11 @@ def response_likelihoods(
     parts = warehouse.open(context.log.info).read_parts(
         texts, verdicts, scores, prompts, on="instruction_id", rows=_PROMPTS_AT_ONCE
     )
+    texts_of = partial(likelihood_texts, profile=numbers)
     with supervision.session(context) as model:
 
         def read(*part: pl.DataFrame) -> pl.DataFrame:
-            readings = model.likelihoods(likelihood_texts(*part, profile=numbers))
+            readings = model.likelihoods(texts_of(*part))
             return in_batch(parse_likelihoods(readings), batch)
 
         return warehouse.store(context, (read(*part) for part in parts))
