@@ -11,6 +11,7 @@ from autoif_assets.assets import (
     exports,
     further,
     instructions,
+    likelihoods,
     reports,
     responses,
     seeds,
@@ -82,8 +83,8 @@ def _in_runs(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
 
 _LOADED = dg.load_assets_from_modules(
     [
-        *(seeds, instructions, verifiers, back_translations, responses, further, training),
-        *(exports, reports),
+        *(seeds, instructions, verifiers, back_translations, responses, further, likelihoods),
+        *(training, exports, reports),
     ]
 )
 with warnings.catch_warnings():

@@ -3,7 +3,16 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, in_batch, rows, schema, unread
+from autoif_assets.assets.common import (
+    ENDPOINT,
+    ONCE_MORE,
+    about,
+    accepted,
+    in_batch,
+    rows,
+    schema,
+    unread,
+)
 from autoif_assets.assets.judging import store_scores, store_verdicts
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.further import (
@@ -35,6 +44,8 @@ _PROMPTS = unread(
     kinds={"duckdb", "polars", "openai"},
     description=about("further_responses"),
     metadata=schema("further_responses"),
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
 )
 def further_responses(
     context: dg.AssetExecutionContext,
@@ -115,6 +126,8 @@ def further_verdicts(
     kinds={"duckdb", "polars", "openai"},
     description=about("further_scores"),
     metadata=schema("further_scores"),
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
 )
 def further_scores(
     context: dg.AssetExecutionContext,
