@@ -10,7 +10,7 @@ from autoif_assets.assets.common import about, accepted, funnel, in_batch, rows,
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method import training
 from autoif_assets.method.further import judged_responses
-from autoif_assets.method.pairs import gather_pairs, mean_bias, tally_bias
+from autoif_assets.method.pairs import PAIR_COLUMNS, gather_pairs, mean_bias, tally_bias
 from autoif_assets.resources import Recipe
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
@@ -185,10 +185,7 @@ class _Bias:
         }
 
 
-_PAIR = (
-    *("pair_id", "instruction_id", "prompt", "chosen", "rejected", "chosen_id", "rejected_id"),
-    *("chosen_pass_rate", "rejected_pass_rate"),
-)
+_PAIR = ("pair_id", "instruction_id", "prompt", *PAIR_COLUMNS)
 
 
 @dg.asset(

@@ -35,7 +35,12 @@ def test_switched_on_they_select_by_what_is_true(copied):
     assert set(told["kept"]) == {True, False}
 
     prompts = dict(t["augmented_queries"].select("prompt_id", "prompt").iter_rows())
-    texts = dict(t["responses"].select("response_id", "response").iter_rows())
+    texts = {
+        key: text
+        for name in ("responses", "further_responses")
+        for key, text in t[name].select("response_id", "response").iter_rows()
+    }
+    assert set(told["response_id"]) & set(t["further_responses"]["response_id"])
     for row in told.iter_rows(named=True):
         known = truth(
             "likelihood", prompt=prompts[row["prompt_id"]], response=texts[row["response_id"]]
@@ -53,6 +58,7 @@ def test_switched_on_they_select_by_what_is_true(copied):
     assert ((examples["ifd"] >= bound) == (examples["status"] == "accepted")).all()
     assert set(examples["reason"]) == {None, "low_ifd"}
     assert set(exported(copied.data, "sft")["example_id"]) == set(accepted(examples)["example_id"])
+    assert set(exported(copied.data, "kto")["example_id"]) == set(t["kto_examples"]["example_id"])
     sides = Warehouse(copied.data).query(
         "SELECT id FROM (FROM autoif.dataset('train') UNION ALL FROM autoif.dataset('eval'))"
         " WHERE dataset = 'sft'"
