@@ -36,15 +36,16 @@ policy_scorecard | online | batch policy | duckdb polars | policy_responses poli
 policy_verdicts | online | batch policy | duckdb polars python | policy_responses verifiers
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
-query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses verified_instructions
+query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses verified_instructions
 report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
+response_likelihoods | responses | batch | duckdb openai polars | augmented_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | responses verifiers
 responses | responses | batch | duckdb openai polars | augmented_queries
 seed_instructions | seeds | - | duckdb polars | -
 seed_queries | seeds | - | duckdb polars | -
 sft_dataset | exports | - | json parquet | preference_pairs sft_examples
-sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
+sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses
 test_cases | verifiers | batch | duckdb openai polars | augmented_instructions
 verified_instructions | verifiers | batch | duckdb polars | augmented_instructions back_translations verifier_cases verifiers
 verifier_candidates | verifiers | batch | duckdb openai polars | augmented_instructions
@@ -73,13 +74,14 @@ preference_dataset | splits!
 preference_pairs | accepted_parents! dominance foreign_keys keys! length_bias yield_bounds
 query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
 report | -
+response_likelihoods | accepted_parents! foreign_keys keys! yield_bounds
 response_scores | accepted_parents! foreign_keys keys! yield_bounds
 response_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 responses | foreign_keys keys! yield_bounds
 seed_instructions | keys!
 seed_queries | keys!
 sft_dataset | splits!
-sft_examples | accepted_parents! dominance foreign_keys keys! pass_again!
+sft_examples | accepted_parents! dominance foreign_keys keys! pass_again! yield_bounds
 test_cases | accepted_parents! foreign_keys keys! yield_bounds
 verified_instructions | accepted_parents! foreign_keys keys! yield_bounds
 verifier_candidates | accepted_parents! foreign_keys keys! yield_bounds
@@ -91,30 +93,25 @@ VERSIONS = """
 augmented_instructions | self_instruct | completions gates parsing instructions text | seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
 augmented_queries | - | augmentation | seed queries_per_instruction
 back_translations | back_translation nli | completions gates parsing back_translation | seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
-filtered_queries | - | gates responses further | -
-further_responses | near_miss response | completions gates parsing responses further | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens
+filtered_queries | - | gates responses further selection | difficulty difficulty_k difficulty_min difficulty_max
+further_responses | near_miss response | completions gates parsing responses further selection | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
 further_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
 further_verdicts | - | gates responses further | response_pass_rate
 instruction_preference_pairs | - | training pairs lengths | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
 kto_dataset | - | - | seed eval_share
 kto_examples | - | training further | -
-online_preference_dataset | - | - | seed eval_share
-online_preference_pairs | - | gates online pairs lengths text | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical
-policy_checkpoint | - | - | -
-policy_responses | response | completions gates parsing responses | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
-policy_scorecard | - | online | seed policy_responses_per_prompt bootstrap_samples
-policy_verdicts | - | gates responses | response_pass_rate
 preference_dataset | - | - | seed eval_share
 preference_pairs | - | gates pairs text | near_identical
-query_preference_pairs | - | training pairs lengths further | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
+query_preference_pairs | - | training pairs lengths further selection | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
 report | - | - | -
+response_likelihoods | - | gates further likelihoods | likelihood_of
 response_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
 response_verdicts | - | gates responses | response_pass_rate
 responses | response | completions gates parsing responses | seed responses_per_prompt response_temperature response_max_tokens
 seed_instructions | - | - | -
 seed_queries | - | - | query_min_chars query_max_chars
 sft_dataset | - | - | seed eval_share
-sft_examples | - | training further | -
+sft_examples | - | gates training further selection | ifd_min_quantile ifd_max_quantile ifd_below
 test_cases | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verified_instructions | - | gates back_translation | -
 verifier_candidates | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
@@ -259,9 +256,9 @@ def test_what_asks_a_model_is_in_the_pool_and_is_tried_once_more():
         asks = "openai" in spec.kinds
         assert ops[name].pool == ("endpoint" if asks else None), name
         assert (ops[name].retry_policy is not None) is asks, name
-        # The prompts it sends are shown, and linked to.
+        # The prompts it sends are shown, and linked to; likelihoods are of texts as they are.
         roles = DEPENDS_ON[name].get("prompts", ())
-        assert bool(roles) is asks
+        assert bool(roles) is (asks and name != "response_likelihoods")
         links = spec.metadata["dagster/code_references"].code_references
         assert [link.label for link in links if link.label] == [f"prompt {role}" for role in roles]
         assert all(Path(link.file_path).is_file() for link in links)

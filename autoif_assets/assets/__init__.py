@@ -11,6 +11,7 @@ from autoif_assets.assets import (
     exports,
     further,
     instructions,
+    likelihoods,
     online,
     reports,
     responses,
@@ -83,8 +84,8 @@ def _in_runs(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
 
 _LOADED = dg.load_assets_from_modules(
     [
-        *(seeds, instructions, verifiers, back_translations, responses, further, training),
-        *(online, exports, reports),
+        *(seeds, instructions, verifiers, back_translations, responses, further, likelihoods),
+        *(training, online, exports, reports),
     ]
 )
 with warnings.catch_warnings():

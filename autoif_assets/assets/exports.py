@@ -1,5 +1,6 @@
 """Exports: the training data of all batches as files that trainers load."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -22,7 +23,7 @@ from autoif_assets.warehouse import Rows, Warehouse
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
 _EXAMPLES = unread(
-    rows(
+    accepted(
         "sft_examples",
         *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
     )
@@ -47,7 +48,7 @@ _LABELLED = unread(
 
 # Every export splits the instructions of SFT examples and preference pairs, so that one is on the
 # same side everywhere. Those of KTO examples are among them: a prompt with a label has a good
-# response.
+# response, which makes an SFT example; so those that a selection rejects are split, too.
 @dg.asset(
     ins={"examples": _EXAMPLES, "pairs": accepted("preference_pairs", "instruction_id")},
     group_name="exports",
@@ -58,7 +59,7 @@ def sft_dataset(
     examples: Rows, pairs: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
     tables = warehouse.open()
-    split = _split(_instructions(tables, examples), pairs, recipe)
+    split = _split(_instructions(tables, replace(examples, status=None)), pairs, recipe)
     return _export(SFT, examples, split, tables)
 
 

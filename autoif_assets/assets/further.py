@@ -46,6 +46,8 @@ _PROMPTS = unread(
     retry_policy=ONCE_MORE,
     description=about("further_responses"),
     metadata=schema("further_responses"),
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
 )
 def further_responses(
     context: dg.AssetExecutionContext,
@@ -128,6 +130,8 @@ def further_verdicts(
     retry_policy=ONCE_MORE,
     description=about("further_scores"),
     metadata=schema("further_scores"),
+    pool=ENDPOINT,
+    retry_policy=ONCE_MORE,
 )
 def further_scores(
     context: dg.AssetExecutionContext,

@@ -58,8 +58,8 @@ def _held_out(tables: Warehouse, numbers: Profile) -> frozenset[str]:
     Instructions that no export holds yet are divided by the same hash.
     """
     examples, pairs = (
-        frozenset(tables.read(name, columns=["instruction_id"], where_status=status).to_series())
-        for name, status in (("sft_examples", None), ("preference_pairs", "accepted"))
+        frozenset(tables.read(name, columns=["instruction_id"], where_status=ACCEPTED).to_series())
+        for name in ("sft_examples", "preference_pairs")
     )
     every = tables.read("augmented_queries", columns=["instruction_id"]).to_series()
     share, seed = numbers.eval_share, numbers.seed

@@ -166,6 +166,8 @@ def filtered_queries(
     scores: pl.DataFrame,
     further_verdicts: pl.DataFrame,
     further_scores: pl.DataFrame,
+    recipe: Recipe,
 ) -> pl.DataFrame:
     judged = judged_responses(verdicts, scores, further_verdicts, further_scores)
-    return in_batch(filter_queries(prompts, judged), context.partition_key)
+    kept = filter_queries(prompts, judged, recipe.numbers())
+    return in_batch(kept, context.partition_key)

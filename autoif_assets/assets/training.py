@@ -16,6 +16,7 @@ from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
 _SCORE = ("response_id", "score", "status")
+_LIKELIHOOD = ("response_id", "kept", "ifd")
 
 
 def _of_responses(*more: str) -> dict[str, dg.AssetIn]:
@@ -45,7 +46,8 @@ def _joined(
 
 
 @dg.asset(
-    ins=_of_responses(),
+    # Likelihoods are read all at once: quantiles are those of the batch.
+    ins={**_of_responses(), "likelihoods": rows("response_likelihoods", *_LIKELIHOOD)},
     partitions_def=BATCHES,
     group_name="training",
     kinds={"duckdb", "polars"},
@@ -53,9 +55,14 @@ def _joined(
     metadata=schema("sft_examples"),
 )
 def sft_examples(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, **read: Rows
+    context: dg.AssetExecutionContext,
+    likelihoods: pl.DataFrame,
+    recipe: Recipe,
+    warehouse: WarehouseResource,
+    **read: Rows,
 ) -> dg.MaterializeResult[None]:
-    result = _store(context, warehouse, read, training.sft_examples)
+    make = partial(training.sft_examples, likelihoods=likelihoods, profile=recipe.numbers())
+    result = _store(context, warehouse, read, make)
     context.add_output_metadata(funnel(warehouse.open(), "sft_examples", context.partition_key))
     return result
 
@@ -130,6 +137,7 @@ def instruction_preference_pairs(
         "instructions": unread(
             accepted("verified_instructions", "instruction_id", "instruction", "category")
         ),
+        "likelihoods": unread(rows("response_likelihoods", "response_id", "mean_logprob")),
     },
     partitions_def=BATCHES,
     group_name="training",
@@ -140,6 +148,7 @@ def instruction_preference_pairs(
 def query_preference_pairs(
     context: dg.AssetExecutionContext,
     instructions: Rows,
+    likelihoods: Rows,
     recipe: Recipe,
     warehouse: WarehouseResource,
     **read: Rows,
@@ -147,8 +156,8 @@ def query_preference_pairs(
     batch, bias = context.partition_key, _Bias()
     make = partial(training.query_pairs, profile=recipe.numbers(), batch=batch)
     pairs = (
-        in_batch(bias.of(make, texts, *_joined(*part)), batch)
-        for *part, texts in _parts(context, warehouse, read, instructions)
+        in_batch(bias.of(make, texts, *_joined(*part), likely), batch)
+        for *part, texts, likely in _parts(context, warehouse, read, instructions, likelihoods)
     )
     result = warehouse.store(context, pairs)
     return result._replace(metadata={**(result.metadata or {}), **bias.metadata()})

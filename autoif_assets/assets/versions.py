@@ -16,10 +16,12 @@ from autoif_assets.method import (
     gates,
     instructions,
     lengths,
+    likelihoods,
     online,
     pairs,
     parsing,
     responses,
+    selection,
     text,
     training,
     verifiers,
@@ -36,6 +38,7 @@ _CROSS_VALIDATION: Mapping[str, Any] = {
     "rules": [gates, verifiers],
     "numbers": ["min_verifiers", "min_cases", "case_agreement", "verifier_agreement"],
 }
+_DIFFICULTY = ("difficulty", "difficulty_k", "difficulty_min", "difficulty_max")
 _SCORES = ("seed", "min_score", "score_failing", "score_temperature", "score_max_tokens")
 _PAIRS: Mapping[str, Any] = {
     "rules": [training, pairs, lengths],
@@ -87,10 +90,11 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
     },
     "further_responses": {
         "prompts": ["near_miss", "response"],
-        "rules": [*_MODEL, responses, further],
+        "rules": [*_MODEL, responses, further, selection],
         "numbers": [
             *("seed", "near_misses_per_prompt", "near_miss_temperature", "near_miss_max_tokens"),
             *("further_responses_per_prompt", "response_temperature", "response_max_tokens"),
+            *_DIFFICULTY,
         ],
     },
     "further_verdicts": {
@@ -102,11 +106,24 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
         "rules": [*_MODEL, responses],
         "numbers": _SCORES,
     },
-    "filtered_queries": {"rules": [gates, responses, further]},
-    "sft_examples": {"rules": [training, further]},
+    "filtered_queries": {
+        "rules": [gates, responses, further, selection],
+        "numbers": _DIFFICULTY,
+    },
+    "response_likelihoods": {
+        "rules": [gates, further, likelihoods],
+        "numbers": ["likelihood_of"],
+    },
+    "sft_examples": {
+        "rules": [gates, training, further, selection],
+        "numbers": ["ifd_min_quantile", "ifd_max_quantile", "ifd_below"],
+    },
     "kto_examples": {"rules": [training, further]},
     "instruction_preference_pairs": _PAIRS,
-    "query_preference_pairs": {**_PAIRS, "rules": [*_PAIRS["rules"], further]},
+    "query_preference_pairs": {
+        "rules": [*_PAIRS["rules"], further, selection],
+        "numbers": [*_PAIRS["numbers"], "pair_order"],
+    },
     "preference_pairs": {"rules": [gates, pairs, text], "numbers": ["near_identical"]},
     "policy_responses": {
         "prompts": ["response"],

@@ -9,6 +9,7 @@ import polars as pl
 
 from autoif_assets.cli.home import data_dir
 from autoif_assets.method.estimate import Yields, estimate
+from autoif_assets.method.prompts import PROMPTS
 
 # The resource whose endpoint is asked in each role.
 _ENDPOINTS = {
@@ -19,8 +20,10 @@ _ENDPOINTS = {
     "response": "responder",
     "near_miss": "responder",
     "score": "judge",
+    "likelihood": "supervision",
 }
 
+# Calls for likelihoods hold more than their prompt: the text that is read.
 _SHARES = """
 WITH first AS (
     SELECT batch, prompt_id,
@@ -46,7 +49,7 @@ SELECT
     (SELECT count(*) FROM autoif.further_scores) / (SELECT count(*) FROM autoif.further_responses)
         AS useful,
     (SELECT sum(length(prompt)) / sum(prompt_tokens) FROM autoif.llm_calls
-        WHERE prompt_tokens IS NOT NULL) AS chars_per_token
+        WHERE prompt_tokens IS NOT NULL AND asset <> 'response_likelihoods') AS chars_per_token
 """
 # Self-instruct writes many instructions in a completion; what is counted is one of them.
 _TOKENS = """
@@ -115,7 +118,7 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
             update={
                 f"{role}_max_tokens": settings.max_tokens
                 for role, settings in endpoints.items()
-                if settings.max_tokens is not None
+                if settings.max_tokens is not None and role in PROMPTS
             }
         )
         seeds = resources.inputs.seed_instructions().filter(status="accepted")

@@ -84,8 +84,9 @@ def estimate(
         nli: Whether a model behind an endpoint labels the back-translations.
 
     Returns:
-        ``ESTIMATE_SCHEMA``, one row a role in the order of the stages. Requests are those of a
-        server that takes ``n``; ``most_completion_tokens`` is the bound that ``max_tokens`` sets.
+        ``ESTIMATE_SCHEMA``, one row a role in the order of the stages, ``likelihood`` at the end.
+        Requests are those of a server that takes ``n``; ``most_completion_tokens`` is the bound
+        that ``max_tokens`` sets.
     """
     instruction = _mean_chars(seeds["instruction"])
     query = _mean_chars(queries["query"])
@@ -109,6 +110,14 @@ def estimate(
     responses = prompts * profile.responses_per_prompt
     scored = responses * (yields.passing + (yields.failing if profile.score_failing else 0))
     scored += (missed * near + resampled * further) * yields.useful
+    # Most that reach the judge are good; near misses are read only where negatives are.
+    told = {
+        "none": 0.0,
+        "kept": responses * yields.passing + resampled * further * yields.useful,
+        "judged": responses * (yields.passing + yields.failing)
+        + missed * near * yields.useful
+        + resampled * further,
+    }[profile.likelihood_of]
 
     # Role, requests, completions a request, tokens a completion, characters of the variables.
     stages = [
@@ -151,7 +160,7 @@ def estimate(
         ("near_miss", missed, near, tokens["response"], instruction + query),
         ("score", scored, 1, tokens["score"], instruction + query + tokens["response"] * chars),
     ]
-    rows = []
+    rows: list[tuple[str | int, ...]] = []
     for role, expected, samples, mean_tokens, variables in stages:
         requests = round(expected)
         most = getattr(profile, f"{role}_max_tokens")
@@ -167,6 +176,10 @@ def estimate(
                 completions * most,
             )
         )
+    # Each response is read twice, once after its prompt and once alone; a server writes one token.
+    read = min(tokens["response"], profile.response_max_tokens) + (instruction + query) / chars / 2
+    requests = 2 * round(told)
+    rows.append(("likelihood", requests, requests, round(requests * read), requests, requests))
     return pl.DataFrame(rows, schema=ESTIMATE_SCHEMA, orient="row")
 
 

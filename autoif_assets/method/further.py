@@ -19,6 +19,7 @@ from autoif_assets.method.responses import (
     parse_responses,
     response_prompts,
 )
+from autoif_assets.method.selection import has_evidence
 
 SAMPLED, NEAR, FURTHER = "sampled", "near_miss", "further"
 
@@ -40,7 +41,8 @@ def judged_responses(
 
     Returns:
         The columns of ``verdicts`` without ``status`` and ``reason``, ``origin``, ``score`` (null
-        where there is none), ``passes`` (it was to follow the instruction and does),
+        where there is none), ``is_judged`` (it was to follow the instruction and has enough
+        verdicts to say whether it does), ``passes`` (it was to and does),
         ``is_positive`` (that, and its score is good) and ``is_negative`` (enough verdicts and none
         of them a pass; a near miss needs a good score, too).
     """
@@ -55,6 +57,7 @@ def judged_responses(
     return (
         rows.join(good, on="response_id", how="left", maintain_order="left")
         .with_columns(
+            is_judged=has_evidence() & ~is_near,
             passes=is_wanted & ~is_near,
             is_positive=is_wanted & ~is_near & is_good,
             is_negative=pl.when(is_near).then(is_wanted & is_good).otherwise(has_failed()),
@@ -72,13 +75,16 @@ def near_miss_prompts(
         augmented_queries: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``,
             ``query``.
         judged: ``judged_responses`` of the first samples.
-        profile: ``near_misses_per_prompt``; with 0 nothing is asked.
+        profile: ``near_misses_per_prompt``; with 0 nothing is asked. Nor is for prompts that
+            ``difficulty`` drops, which more responses to reject would not bring back.
 
     Returns:
         ``prompt_id``, ``instruction_id``, ``prompt``.
     """
-    starved = filter_queries(augmented_queries, judged).filter(
-        (pl.col("kept") > 0) & (pl.col("failing") == 0) & (profile.near_misses_per_prompt > 0)
+    starved = filter_queries(augmented_queries, judged, profile).filter(
+        (pl.col("status") == ACCEPTED)
+        & (pl.col("failing") == 0)
+        & (profile.near_misses_per_prompt > 0)
     )
     rows = augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left")
     return rows.select("prompt_id", "instruction_id", NEAR_MISS.render_rows(rows))
@@ -99,7 +105,7 @@ def further_prompts(
     Returns:
         ``prompt_id``, ``instruction_id``, ``prompt``, ``seed``.
     """
-    starved = filter_queries(augmented_queries, judged).filter(
+    starved = filter_queries(augmented_queries, judged, profile).filter(
         (pl.col("passing") == 0)
         & (pl.col("failing") > 0)
         & (profile.further_responses_per_prompt > 0)

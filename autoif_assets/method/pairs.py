@@ -39,12 +39,14 @@ def draw_pairs(
     Where that is more than ``pairs_per_prompt``, fewer are taken on the side that has more. Each
     one taken on one side makes a pair with each one on the other. Which are taken evens out the
     lengths over the groups of an instruction; where it constrains length, or ways to take them are
-    equally good, it is the first ones of a random order.
+    equally good, it is the first ones of a random order. Where candidates have ranks, it is those
+    that rank first, whatever their lengths.
 
     Args:
         candidates: ``group``, ``instruction_id``, ``candidate_id``, ``text``, ``pass_rate``,
             ``score``, ``failed_verifiers``, ``origin``, ``constrains_length``, ``is_positive`` (may
-            be chosen if its pass rate suffices), ``is_negative`` (may be rejected).
+            be chosen if its pass rate suffices), ``is_negative`` (may be rejected), perhaps
+            ``rank``: lower ones are drawn first, those without one last.
         group: Name of the column within which pairs are made; all of a group are of one
             instruction.
         profile: The bounds and counts.
@@ -59,14 +61,16 @@ def draw_pairs(
         [content_id("draw", batch, str(profile.seed), key) for key in candidates["candidate_id"]],
         dtype=pl.String,
     )
-    drawn = candidates.with_columns(_order=order).sort(group, "_order")
+    ranked = "rank" in candidates.columns
+    by_rank = [pl.col("rank").fill_null(float("inf"))] if ranked else []
+    drawn = candidates.with_columns(_order=order).sort(group, *by_rank, "_order")
     drawn = drawn.rename({"candidate_id": "id"}).with_columns(
         length=pl.col("text").str.len_chars().cast(pl.Int64)
     )
     enough = profile.bound("chosen_pass_rate").accepts(pl.col("pass_rate"))
     positives = drawn.filter(pl.col("is_positive") & enough & ~pl.col("is_negative"))
     negatives = drawn.filter("is_negative")
-    places = _places(positives, negatives, group, profile, even_lengths)
+    places = _places(positives, negatives, group, profile, even_lengths and not ranked)
 
     def side(name: str, rows: pl.DataFrame, *more: str) -> pl.DataFrame:
         place = pl.int_range(pl.len(), dtype=pl.Int64).over(group)

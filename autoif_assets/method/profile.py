@@ -4,10 +4,17 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 _OPERATORS = {">": operator.gt, ">=": operator.ge}
 _THRESHOLD = re.compile(r"(>=|>)\s*(\d+(?:\.\d+)?)")
@@ -121,6 +128,44 @@ class Profile(BaseModel):
         0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
     )
 
+    difficulty_k: int = Field(1, ge=1, description="k of a prompt's pass@k (arXiv 2107.03374).")
+    difficulty: Literal["all", "drop_0_and_1", "band"] = Field(
+        "all", description="Which prompts become training data, by their pass@k."
+    )
+    difficulty_min: float = Field(0.2, ge=0, le=1, description="Least pass@k of `band`.")
+    difficulty_max: float = Field(0.8, ge=0, le=1, description="Most pass@k of `band`.")
+    likelihood_of: Literal["none", "kept", "judged"] = Field(
+        "none",
+        description="Responses whose log-probabilities the supervision model tells, two requests "
+        "each: none; kept: those that passed and scored well; judged: also those that failed.",
+    )
+    ifd_min_quantile: float = Field(
+        0.0, ge=0, le=1, description="SFT examples below this quantile of IFD go (2308.12032)."
+    )
+    ifd_max_quantile: float = Field(
+        1.0, ge=0, le=1, description="SFT examples above this quantile of IFD go."
+    )
+    ifd_below: float | None = Field(
+        None, gt=0, description="SFT examples need an IFD below this; 1 in 2308.12032; null: any."
+    )
+    pair_order: Literal["random", "likelihood"] = Field(
+        "random",
+        description="Which responses are paired first: drawn ones that even out the lengths, or "
+        "the most likely, whatever their lengths (2304.05302).",
+    )
+    contrast_min_gap: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Online pairs need prompts at which supervision's pass rate exceeds the "
+        "policy's by this (2310.02263); 0: all.",
+    )
+    spin_pairs: bool = Field(
+        False,
+        description="Whether online pairs also prefer the training response to the policy's own "
+        "(SPIN, 2401.01335).",
+    )
+
     self_instruct_temperature: float = Field(1.0, ge=0, le=2)
     verifier_temperature: float = Field(0.8, ge=0, le=2)
     back_translation_temperature: float = Field(0.0, ge=0, le=2)
@@ -148,6 +193,19 @@ class Profile(BaseModel):
     @classmethod
     def _canonical_bound(cls, text: str) -> str:
         return str(Threshold.parse(text))
+
+    @model_validator(mode="after")
+    def _selections_fit(self) -> "Profile":
+        for what in ("difficulty_{}", "ifd_{}_quantile"):
+            least, most = (what.format(side) for side in ("min", "max"))
+            if getattr(self, least) > getattr(self, most):
+                raise ValueError(f"{least} is above {most}")
+        chosen_by_ifd = (self.ifd_min_quantile, self.ifd_max_quantile, self.ifd_below)
+        if self.likelihood_of == "none" and chosen_by_ifd != (0, 1, None):
+            raise ValueError("a selection by IFD needs likelihood_of to be kept or judged")
+        if self.pair_order == "likelihood" and self.likelihood_of != "judged":
+            raise ValueError("pair_order likelihood needs likelihood_of to be judged")
+        return self
 
     def bound(self, name: str) -> Threshold:
         """Return the bound stored under ``name``, such as ``"response_pass_rate"``."""

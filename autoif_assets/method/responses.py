@@ -8,6 +8,7 @@ from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_score
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import RESPONSE, SCORE
+from autoif_assets.method.selection import difficulty_rules, pass_at_k
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
 
@@ -173,19 +174,24 @@ def parse_scores(
     )
 
 
-def filter_queries(augmented_queries: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
+def filter_queries(
+    augmented_queries: pl.DataFrame, judged: pl.DataFrame, profile: Profile
+) -> pl.DataFrame:
     """Keep the augmented queries that have a response worth training on.
 
     Args:
         augmented_queries: All ``augmented_queries``.
         judged: Their responses as ``further.judged_responses`` tells of them.
+        profile: ``difficulty`` and its numbers.
 
     Returns:
         ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
-        ``no_passing_response``, ``no_good_response`` (passing ones score too low).
+        ``no_passing_response``, ``no_good_response`` (passing ones score too low), and of the
+        selection by difficulty ``too_hard`` and ``too_easy``.
     """
     counts = judged.group_by("prompt_id").agg(
         responses=pl.len(),
+        judged=pl.col("is_judged").sum(),
         passing=pl.col("passes").sum(),
         failing=pl.col("is_negative").sum(),
         kept=pl.col("is_positive").sum(),
@@ -193,14 +199,17 @@ def filter_queries(augmented_queries: pl.DataFrame, judged: pl.DataFrame) -> pl.
     joined = (
         augmented_queries.select("prompt_id", "instruction_id", "query_id")
         .join(counts, on="prompt_id", how="left", maintain_order="left")
-        .with_columns(pl.col("responses", "passing", "failing", "kept").fill_null(0).cast(pl.Int64))
+        .with_columns(
+            pl.col("responses", "judged", "passing", "failing", "kept").fill_null(0).cast(pl.Int64)
+        )
     )
     return decide(
-        joined,
+        joined.with_columns(pass_at_k(joined["passing"], joined["judged"], profile.difficulty_k)),
         {
             "no_response": pl.col("responses") == 0,
             "no_passing_response": pl.col("passing") == 0,
             "no_good_response": pl.col("kept") == 0,
+            **difficulty_rules(profile),
         },
     )
 

@@ -2,10 +2,12 @@
 
 import polars as pl
 
+from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.lengths import constrains_length
 from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers
 from autoif_assets.method.profile import Profile
+from autoif_assets.method.selection import ifd_rules, likelihood_rank
 
 
 def sft_examples(
@@ -13,6 +15,8 @@ def sft_examples(
     augmented_queries: pl.DataFrame,
     responses: pl.DataFrame,
     judged: pl.DataFrame,
+    likelihoods: pl.DataFrame,
+    profile: Profile,
 ) -> pl.DataFrame:
     """Join every response that passed and scored well to its prompt.
 
@@ -21,12 +25,21 @@ def sft_examples(
         augmented_queries: ``prompt_id``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
         judged: What ``further.judged_responses`` says of them.
+        likelihoods: ``response_id``, ``kept``, ``ifd`` of the batch's ``response_likelihoods``;
+            all of them, for the quantiles.
+        profile: The numbers of the selection by IFD.
 
     Returns:
-        ``sft_examples`` without ``batch``.
+        ``sft_examples`` without ``batch``. Reasons: those of `ifd_rules`.
     """
-    rows = _with_texts(judged.filter("is_positive"), filtered_queries, augmented_queries, responses)
-    return rows.select(
+    positives = judged.filter("is_positive").join(
+        likelihoods.select("response_id", "ifd"),
+        on="response_id",
+        how="left",
+        maintain_order="left",
+    )
+    rows = _with_texts(positives, filtered_queries, augmented_queries, responses)
+    return decide(rows, ifd_rules(likelihoods, profile)).select(
         id_series("sft", rows["response_id"]).alias("example_id"),
         "prompt_id",
         "response_id",
@@ -36,6 +49,9 @@ def sft_examples(
         "response",
         "pass_rate",
         "score",
+        "ifd",
+        "status",
+        "reason",
     )
 
 
@@ -149,6 +165,7 @@ def query_pairs(
     augmented_queries: pl.DataFrame,
     responses: pl.DataFrame,
     judged: pl.DataFrame,
+    likelihoods: pl.DataFrame,
     profile: Profile,
     batch: str,
     *,
@@ -165,7 +182,8 @@ def query_pairs(
         augmented_queries: ``prompt_id``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
         judged: What ``further.judged_responses`` says of them, with ``outcomes``.
-        profile: ``chosen_pass_rate`` and how many are drawn on each side.
+        likelihoods: ``response_id``, ``mean_logprob``.
+        profile: ``chosen_pass_rate``, ``pair_order`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
         even_lengths: As of ``draw_pairs``.
 
@@ -183,10 +201,57 @@ def query_pairs(
         text="response",
         failed_verifiers=failed_verifiers(),
     )
+    if profile.pair_order == "likelihood":
+        candidates = likelihood_rank(candidates, likelihoods)
     pairs = draw_pairs(candidates, "prompt_id", profile, batch, even_lengths=even_lengths)
     return _with_prompts(pairs, filtered_queries, augmented_queries).select(
         "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS
     )
+
+
+def spin_pairs(
+    instructions: pl.DataFrame,
+    examples: pl.DataFrame,
+    policy_responses: pl.DataFrame,
+    profile: Profile,
+    batch: str,
+) -> pl.DataFrame:
+    """Prefer the response to train on to what the policy itself answers (SPIN, arXiv 2401.01335).
+
+    No verdict is needed on the policy's response; one that equals a training response of its
+    prompt is no negative.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``, ``category``.
+        examples: Accepted ``sft_examples``: ``prompt_id``, ``instruction_id``, ``response_id``,
+            ``response``, ``pass_rate``, ``score``.
+        policy_responses: Accepted ``policy_responses`` of one policy: ``prompt_id``,
+            ``instruction_id``, ``response_id``, ``response``.
+        profile: ``chosen_pass_rate`` and how many are drawn on each side.
+        batch: Key of the batch; the draw derives from it.
+
+    Returns:
+        ``prompt_id``, ``pair_id`` and ``PAIR_COLUMNS``; ``origin`` is ``spin``, and what would
+        need a verdict on ``rejected`` is null, or empty.
+    """
+    nothing = pl.lit(None, dtype=pl.Float64)
+    own = policy_responses.join(
+        examples, on="response_id", how="anti", maintain_order="left"
+    ).with_columns(pass_rate=nothing, score=nothing)
+    candidates = pl.concat(
+        side.select(
+            *("prompt_id", "instruction_id", "pass_rate", "score"),
+            candidate_id="response_id",
+            text="response",
+            failed_verifiers=pl.lit([], dtype=pl.List(pl.String)),
+            origin=pl.lit("spin"),
+            is_positive=pl.lit(not negative),
+            is_negative=pl.lit(negative),
+        )
+        for side, negative in ((examples, False), (own, True))
+    ).join(_lengths(instructions), on="instruction_id", how="left", maintain_order="left")
+    pairs = draw_pairs(candidates, "prompt_id", profile, batch)
+    return pairs.select("prompt_id", "pair_id", *PAIR_COLUMNS)
 
 
 def _lengths(instructions: pl.DataFrame) -> pl.DataFrame:

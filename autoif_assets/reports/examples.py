@@ -226,7 +226,6 @@ _ALL = (
         "format('pass rate {:.0f} %, score {:.0f} of 10', 100 * pass_rate, score)",
         about="t.prompt",
         about_label="Prompt",
-        groups=("NULL",),
     ),
     Examples(
         "preference_pairs",

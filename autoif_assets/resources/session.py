@@ -21,6 +21,7 @@ from autoif_assets.endpoint import (
 )
 from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.ids import derived_seed
+from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.resources.budget import BudgetResource
@@ -154,6 +155,24 @@ class Session:
             )
             for prompt, seed in zip(prompts["prompt"], seeds, strict=True)
         ]
+        return self._ask(role, prompts.drop("prompt", "seed", strict=False), requests)
+
+    def likelihoods(self, texts: pl.DataFrame) -> pl.DataFrame:
+        """Ask for the log-probabilities of texts.
+
+        Args:
+            texts: ``prompt`` (empty for a text alone), ``scored``, and the ids to carry.
+
+        Returns:
+            The ids beside ``COMPLETION_SCHEMA``, one row a text, in order.
+        """
+        requests = [
+            Request(prompt, LIKELIHOOD, 1, 0.0, 1, 0, scored=text)
+            for prompt, text in texts.select("prompt", "scored").iter_rows()
+        ]
+        return self._ask(LIKELIHOOD, texts.drop("prompt", "scored"), requests)
+
+    def _ask(self, role: str, ids: pl.DataFrame, requests: Sequence[Request]) -> pl.DataFrame:
         account: list[Progress] = []
 
         def report(progress: Progress) -> None:
@@ -178,10 +197,8 @@ class Session:
         completions = pl.DataFrame(
             rows, schema={"_number": pl.Int64, **COMPLETION_SCHEMA}, orient="row"
         )
-        ids = prompts.drop("prompt", "seed", strict=False).with_columns(
-            _number=pl.int_range(pl.len(), dtype=pl.Int64)
-        )
-        return ids.join(completions, on="_number", maintain_order="left_right").drop("_number")
+        numbered = ids.with_columns(_number=pl.int_range(pl.len(), dtype=pl.Int64))
+        return numbered.join(completions, on="_number", maintain_order="left_right").drop("_number")
 
     def metadata(self) -> dict[str, Any]:
         """Return what the calls came to, under names that stay the same across runs."""

@@ -62,7 +62,9 @@ def write(data, table: str, frame: pl.DataFrame, batch: str = "b1") -> None:
 
 def of_one_instruction(instruction: int, rows: int) -> pl.DataFrame:
     name = f"i{instruction:02}"
-    return sample(EXAMPLES, rows, name, batch="b1").with_columns(instruction_id=pl.lit(name))
+    return sample(EXAMPLES, rows, name, batch="b1").with_columns(
+        instruction_id=pl.lit(name), status=pl.lit("accepted")
+    )
 
 
 def executed(outcomes: list[str]) -> pl.DataFrame:
@@ -190,7 +192,8 @@ def test_with_few_other_batches_any_yield_is_usual(tmp_path):
 
 @pytest.mark.parametrize("what", ["instruction", "prompt"])
 def test_what_is_in_both_splits_is_an_error(tmp_path, what):
-    write(tmp_path, "sft_examples", sample(EXAMPLES, 2, batch="b1"))
+    examples = sample(EXAMPLES, 2, batch="b1")
+    write(tmp_path, "sft_examples", examples.with_columns(status=pl.lit("accepted")))
     splits = pl.DataFrame(
         {
             "dataset": ["sft"] * 2,

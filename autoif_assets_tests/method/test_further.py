@@ -73,6 +73,16 @@ def test_those_are_asked_again_that_make_no_pair():
     assert near_miss_prompts(rows, judged(STARVED, score=5.0), ASKING).is_empty()
 
 
+def test_no_near_misses_of_prompts_that_difficulty_drops():
+    numbers = {**ASKING.model_dump(), "difficulty": "drop_0_and_1"}
+    profile = make_profile("paper", numbers)
+    rows, found = prompts(*STARVED), judged(STARVED)
+    assert near_miss_prompts(rows, found, profile)["prompt_id"].to_list() == ["half"]
+    # A further sample may pass, and then the prompt is no longer too hard.
+    further = further_prompts(rows, found, profile, "b")
+    assert further["prompt_id"].to_list() == ["bad", "bad or silent"]
+
+
 def test_by_default_nobody_is_asked():
     rows, found = prompts(*STARVED), judged(STARVED)
     for profile in (make_profile("paper"), make_profile("authors_code")):
@@ -162,4 +172,6 @@ def test_what_a_further_response_serves_as(origin, verdict, score, serves):
         pl.DataFrame(scores, schema=SCORE, orient="row"),
     )
     assert found.select("passes", "is_positive", "is_negative").rows() == [serves]
+    # Near misses were to fail, so they say nothing of how hard the prompt is.
+    assert found["is_judged"].to_list() == [origin == "further"]
     assert found.select("origin", "score").rows() == [(origin, score)]

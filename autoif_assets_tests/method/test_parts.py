@@ -1,7 +1,7 @@
 """Big batches are worked on part by part: by instruction, with the result of the whole."""
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.method.completions import COMPLETION_SCHEMA
@@ -63,6 +63,7 @@ def same(function, key, *frames):
     return whole
 
 
+@settings(deadline=None)
 @given(COMPLETIONS)
 def test_parts_give_the_result_of_the_whole(drawn):
     ids = PROMPTS.select("prompt_id", "instruction_id").rows()
@@ -96,14 +97,24 @@ def test_parts_give_the_result_of_the_whole(drawn):
     )
     scores = same(lambda s: parse_scores(s, PAPER), "response_id", judged)
     judged = same(judged_responses, "response_id", verdicts, scores)
-    kept = accepted(same(filter_queries, "prompt_id", PROMPTS, judged))
+    kept = accepted(same(lambda *f: filter_queries(*f, PAPER), "prompt_id", PROMPTS, judged))
+    # Of every response, though an asset works in parts: quantiles are those of the batch.
+    likelihoods = responses.select("response_id", "instruction_id").with_columns(
+        kept=pl.lit(True),
+        ifd=pl.int_range(pl.len()) / 10,
+        mean_logprob=-pl.int_range(pl.len()) / 10,
+    )
+    by_ifd = make_profile("paper", {"likelihood_of": "judged", "ifd_min_quantile": 0.5})
+    by_rank = make_profile("paper", {"likelihood_of": "judged", "pair_order": "likelihood"})
     material = (kept, PROMPTS, responses, judged)
-    examples = same(sft_examples, "example_id", *material)
+    examples = same(
+        lambda *frames: sft_examples(*frames, likelihoods, by_ifd), "example_id", *material
+    )
     assert set(examples["response_id"]) == set(accepted(scores)["response_id"])
     same(kto_examples, "example_id", *material)
     pairs = same(
-        lambda *frames: query_pairs(*frames, PAPER, "b1"),
+        lambda *frames: query_pairs(*frames, by_rank, "b1"),
         "pair_id",
-        *(INSTRUCTIONS, *material),
+        *(INSTRUCTIONS, *material, likelihoods),
     )
     same(lambda frame: gather_pairs([("query", frame)], PAPER), "pair_id", pairs)

@@ -154,12 +154,13 @@ def test_filtered_queries_say_what_each_prompt_lacks():
     judged = pl.DataFrame(
         {
             "prompt_id": ["a", "a", "b", "c"],
+            "is_judged": [True, True, True, False],
             "passes": [True, False, True, False],
             "is_positive": [True, False, False, False],
             "is_negative": [False, True, False, False],
         }
     )
-    kept = filter_queries(prompts, judged)
+    kept = filter_queries(prompts, judged, PAPER)
     assert reasons(kept, "prompt_id") == {
         "a": None,
         "b": "no_good_response",

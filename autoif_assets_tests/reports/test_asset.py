@@ -40,7 +40,7 @@ def test_the_page_is_written_beside_the_exports_and_linked(tmp_path, make):
 def test_the_metadata_counts_the_rows_of_the_datasets(tmp_path):
     filled(tmp_path)
     metadata = materialize(tmp_path)
-    assert (metadata["batches"], metadata["sft_examples"]) == (1, 5)
+    assert (metadata["batches"], metadata["sft_examples"]) == (1, 2)
     assert metadata["preference_pairs"] == 2
 
 

@@ -10,7 +10,7 @@ FROM (
     SELECT 'sft' AS dataset, example_id AS id, batch, instruction_id, prompt_id,
         'query' AS level, prompt, response AS chosen, NULL AS rejected,
         pass_rate AS chosen_pass_rate, NULL AS rejected_pass_rate, score AS chosen_score
-    FROM autoif.sft_examples
+    FROM autoif.sft_examples WHERE status = 'accepted'
     UNION ALL
     SELECT 'preference', p.pair_id, p.batch, p.instruction_id, p.prompt_id, p.level, p.prompt,
         p.chosen, p.rejected, p.chosen_pass_rate, p.rejected_pass_rate, p.chosen_score
