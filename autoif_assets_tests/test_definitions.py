@@ -74,7 +74,7 @@ preference_dataset | splits!
 preference_pairs | accepted_parents! dominance foreign_keys keys! length_bias yield_bounds
 query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
 report | -
-response_likelihoods | accepted_parents! foreign_keys keys! yield_bounds
+response_likelihoods | accepted_parents! foreign_keys keys!
 response_scores | accepted_parents! foreign_keys keys! yield_bounds
 response_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 responses | foreign_keys keys! yield_bounds
@@ -100,6 +100,12 @@ further_verdicts | - | gates responses further | response_pass_rate
 instruction_preference_pairs | - | training pairs lengths | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
 kto_dataset | - | - | seed eval_share
 kto_examples | - | training further | -
+online_preference_dataset | - | - | seed eval_share
+online_preference_pairs | - | gates online pairs lengths text | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical
+policy_checkpoint | - | - | -
+policy_responses | response | completions gates parsing responses | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
+policy_scorecard | - | online | seed policy_responses_per_prompt bootstrap_samples
+policy_verdicts | - | gates responses | response_pass_rate
 preference_dataset | - | - | seed eval_share
 preference_pairs | - | gates pairs text | near_identical
 query_preference_pairs | - | training pairs lengths further selection | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
