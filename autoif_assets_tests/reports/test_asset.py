@@ -55,7 +55,7 @@ def test_the_same_tables_make_the_same_bytes(tmp_path):
 
 
 def test_the_report_follows_every_stage_and_all_exports():
-    stages = {table.name for table in TABLES.values() if table.section}
+    stages = {table.name for table in TABLES.values() if table.is_stage}
     (spec,) = report.specs
     wanted = stages | {"sft_dataset", "preference_dataset", "kto_dataset"}
     assert {dep.asset_key.to_user_string() for dep in spec.deps} == wanted
