@@ -1,7 +1,7 @@
 """Big batches are worked on part by part: by instruction, with the result of the whole."""
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.method.completions import COMPLETION_SCHEMA
@@ -63,6 +63,7 @@ def same(function, key, *frames):
     return whole
 
 
+@settings(deadline=None)
 @given(COMPLETIONS)
 def test_parts_give_the_result_of_the_whole(drawn):
     ids = PROMPTS.select("prompt_id", "instruction_id").rows()
