@@ -133,7 +133,6 @@ def _further(of_responses: Examples) -> Examples:
         stage=stage,
         note=f"concat_ws('; ', replace(t.origin, '_', ' '), {of_responses.note})",
         joins=of_responses.joins.replace("autoif.responses", "autoif.further_responses"),
-        groups=("status", "reason", "origin"),
     )
 
 
@@ -239,7 +238,7 @@ _ALL = (
         about_label="Prompt",
         other="t.rejected",
         other_label="Rejected",
-        groups=("status", "reason", "level", "origin"),
+        groups=("status", "reason", "level"),
     ),
 )
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.method.pairs import (
@@ -58,6 +58,7 @@ def candidate_frame(rows):
     )
 
 
+@settings(deadline=None)
 @given(CANDIDATES, st.randoms(), st.integers(1, 3), st.integers(1, 3), st.integers(1, 5))
 def test_pair_invariants(rows, random, of_chosen, of_rejected, most):
     profile = make_profile(
@@ -94,6 +95,7 @@ def test_pair_invariants(rows, random, of_chosen, of_rejected, most):
             assert found.height == min(chosen, of_chosen) * min(rejected, of_rejected)
 
 
+@settings(deadline=None)
 @given(CANDIDATES)
 def test_parts_by_instruction_give_the_pairs_of_the_whole(rows):
     candidates = candidate_frame(rows)
@@ -104,6 +106,7 @@ def test_parts_by_instruction_give_the_pairs_of_the_whole(rows):
     assert pl.concat(parts).sort("pair_id").equals(whole.sort("pair_id"))
 
 
+@settings(deadline=None)
 @given(CANDIDATES, st.integers(1, 3), st.integers(1, 3))
 def test_lengths_of_a_prompt_are_as_even_as_can_be(rows, of_chosen, of_rejected):
     numbers = {"chosen_per_prompt": of_chosen, "rejected_per_prompt": of_rejected}
@@ -271,6 +274,7 @@ def test_useless_pairs_are_kept_with_a_reason(chosen, rejected, reason):
     assert pairs["level"].to_list() == ["query"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), max_size=6))
 def test_accepted_pairs_are_never_identical(texts):
     rows = [
