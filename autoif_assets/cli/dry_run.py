@@ -26,13 +26,13 @@ _ENDPOINTS = {
 # Calls for likelihoods hold more than their prompt: the text that is read.
 _SHARES = """
 WITH first AS (
-    SELECT batch, prompt_id,
+    SELECT v.batch, v.prompt_id,
         bool_or(v.status = 'accepted' AND s.status = 'accepted') AS good,
         bool_or(v.status = 'accepted') AS passing,
         count(*) FILTER (v.reason = 'low_pass_rate' AND v.passed = 0) AS failing
     FROM autoif.response_verdicts v
     LEFT JOIN autoif.response_scores s USING (batch, response_id)
-    GROUP BY batch, prompt_id
+    GROUP BY v.batch, v.prompt_id
 )
 SELECT
     (SELECT count(*) FILTER (status = 'accepted') / count(*) FROM autoif.augmented_instructions

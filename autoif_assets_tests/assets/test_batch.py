@@ -352,7 +352,11 @@ def test_scoring_keeps_the_responses_that_answer(t, verdicts):
 
 def test_what_is_rejected_in_a_pair_mostly_breaks_the_instruction(t, verdicts):
     facts = dict(verdicts.select("response_id", "follows").iter_rows())
-    pairs = t["query_preference_pairs"]
+    near = t["query_preference_pairs"].filter(origin="near_miss")
+    missed = accepted(t["further_verdicts"]).join(accepted(t["further_scores"]), on="response_id")
+    assert set(near["rejected_id"]) <= set(missed.filter(origin="near_miss")["response_id"])
+    pairs = t["query_preference_pairs"].filter(origin="sampled")
+    assert (pairs["rejected_score"].is_not_null().mean() or 0) > 0.8
     assert all(facts[response] for response in pairs["chosen_id"])
     rejected = [facts[response] for response in pairs["rejected_id"].unique()]
     assert rejected.count(False) > 0.75 * len(rejected)

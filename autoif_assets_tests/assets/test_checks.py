@@ -171,6 +171,25 @@ def test_of_few_instructions_one_may_have_most_rows(tmp_path):
     assert check(tmp_path, "sft_examples", "dominance").passed
 
 
+@pytest.mark.parametrize(
+    ("longer", "rows", "constrains", "passed"),
+    [(40, 200, False, False), (40, 199, False, True), (40, 400, True, True), (5, 200, False, True)],
+)
+def test_chosen_texts_that_are_longer_are_told(tmp_path, longer, rows, constrains, passed):
+    pairs = sample(TABLES["preference_pairs"], rows, batch="b1").with_columns(
+        status=pl.lit("accepted"),
+        reason=pl.lit(None, pl.String),
+        chosen_length=100 + longer,
+        rejected_length=100,
+        constrains_length=constrains,
+    )
+    write(tmp_path, "preference_pairs", pairs)
+    found = check(tmp_path, "preference_pairs", "length_bias")
+    assert (found.passed, found.severity) == (passed, WARN)
+    if not passed:
+        assert "40 characters longer than rejected ones on average, +33%" in str(found.description)
+
+
 def test_a_batch_with_another_yield_than_the_others_is_told(tmp_path):
     for i in range(5):
         write(tmp_path, "responses", gate(f"b{i}", 10 + i % 2, 20), f"b{i}")
