@@ -153,18 +153,6 @@ class Profile(BaseModel):
         description="Which responses are paired first: drawn ones that even out the lengths, or "
         "the most likely, whatever their lengths (2304.05302).",
     )
-    contrast_min_gap: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Online pairs need prompts at which supervision's pass rate exceeds the "
-        "policy's by this (2310.02263); 0: all.",
-    )
-    spin_pairs: bool = Field(
-        False,
-        description="Whether online pairs also prefer the training response to the policy's own "
-        "(SPIN, 2401.01335).",
-    )
 
     self_instruct_temperature: float = Field(1.0, ge=0, le=2)
     verifier_temperature: float = Field(0.8, ge=0, le=2)

@@ -80,7 +80,7 @@ def selects_by_ifd(profile: Profile) -> bool:
 
 
 def contrast_queries(
-    filtered_queries: pl.DataFrame, policy_verdicts: pl.DataFrame, profile: Profile
+    filtered_queries: pl.DataFrame, policy_verdicts: pl.DataFrame, min_gap: float
 ) -> pl.DataFrame:
     """Keep prompts at which the supervision model succeeds much more often than the policy.
 
@@ -89,7 +89,7 @@ def contrast_queries(
     Args:
         filtered_queries: ``prompt_id``, ``passing``, ``judged`` of one batch.
         policy_verdicts: ``prompt_id``, ``status``, ``reason`` of one policy in that batch.
-        profile: ``contrast_min_gap``; 0 keeps all.
+        min_gap: Least difference of the pass rates.
 
     Returns:
         ``prompt_id``, ``supervision_pass_rate``, ``policy_pass_rate``, ``gap``, ``status``,
@@ -114,14 +114,12 @@ def contrast_queries(
         .with_columns(gap=pl.col("supervision_pass_rate") - pl.col("policy_pass_rate"))
         .drop("_passing", "_judged")
     )
-    if profile.contrast_min_gap == 0:
-        return decide(frame, {})
     return decide(
         frame,
         {
             "no_policy_verdict": pl.col("gap").is_null(),
             # Rates are ratios of small counts; 0.8 - 0.3 must not fall short of 0.5.
-            "small_gap": pl.col("gap") < profile.contrast_min_gap - 1e-9,
+            "small_gap": pl.col("gap") < min_gap - 1e-9,
         },
     )
 

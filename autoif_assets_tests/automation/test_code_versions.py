@@ -30,10 +30,8 @@ def test_a_function_of_a_docstring_only(version):
 
 
 def test_every_number_and_every_prompt_concerns_some_asset():
-    # Online pairs are made by pure functions, not yet by assets.
-    online = {"contrast_min_gap", "spin_pairs"}
     numbers = {name for parts in DEPENDS_ON.values() for name in parts.get("numbers", ())}
-    assert numbers | online == set(Profile.model_fields)
+    assert numbers == set(Profile.model_fields)
     assert {role for parts in DEPENDS_ON.values() for role in parts.get("prompts", ())} == set(
         PROMPTS
     )
