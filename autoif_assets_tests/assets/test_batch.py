@@ -92,8 +92,13 @@ def recall(frame, column="right"):
     return (frame.filter(pl.col(column))["status"] == "accepted").mean()
 
 
+# A batch alone fills these: not what is sampled of policies.
+OF_BATCHES = [name for name, table in TABLES.items() if "policy" not in table.partitions]
+
+
 def test_no_table_is_empty_and_every_gate_rejects_something_somewhere(t):
-    assert [name for name, frame in t.items() if frame.is_empty()] == []
+    # Likelihoods are asked for on demand only.
+    assert [name for name in OF_BATCHES if t[name].is_empty()] == ["response_likelihoods"]
     rejecting = {
         name for name, frame in t.items() if TABLES[name].is_gate and "rejected" in frame["status"]
     }
@@ -126,7 +131,7 @@ def test_keys_are_unique_and_a_row_says_why_it_was_rejected(t, name):
     table, frame = TABLES[name], t[name]
     assert frame.select(table.key).is_duplicated().sum() == 0
     if "batch" in table.partitions:
-        assert frame["batch"].unique().to_list() == ["b1"]
+        assert set(frame["batch"]) <= {"b1"}
     if table.is_gate:
         assert set(frame["status"]) <= {"accepted", "rejected"}
         assert ((frame["status"] == "rejected") == frame["reason"].is_not_null()).all()
@@ -289,7 +294,7 @@ def test_what_is_published_is_what_the_pipeline_wrote(made, t):
 
 
 def test_the_materialisations_say_how_many_rows_and_what_the_calls_came_to(made, t):
-    for name, frame in t.items():
+    for name in OF_BATCHES:
         if name in ("llm_calls", "dataset_splits"):
             continue
         events = [
@@ -298,7 +303,7 @@ def test_the_materialisations_say_how_many_rows_and_what_the_calls_came_to(made,
             if event.is_step_materialization and event.asset_key.to_user_string() == name
         ]
         (event,) = events
-        assert event.metadata["dagster/row_count"].value == frame.height, name
+        assert event.metadata["dagster/row_count"].value == t[name].height, name
     (event,) = made.result.asset_materializations_for_node("responses")
     prompts = t["augmented_queries"].height
     assert event.metadata["model/total"].value == prompts
