@@ -1,6 +1,5 @@
 """Exports: the training data of all batches as files that trainers load."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +7,6 @@ import polars as pl
 
 from autoif_assets.assets.common import accepted, rows, unread
 from autoif_assets.datasets import (
-    KTO,
     PREFERENCE,
     SFT,
     SPLITS,
@@ -19,11 +17,11 @@ from autoif_assets.datasets import (
     write_dataset,
 )
 from autoif_assets.resources import Recipe
-from autoif_assets.warehouse import Rows, Warehouse
+from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
 _EXAMPLES = unread(
-    accepted(
+    rows(
         "sft_examples",
         *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
     )
@@ -32,93 +30,56 @@ _PAIRS = unread(
     accepted(
         "preference_pairs",
         *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
-        *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
-        *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
-        *("constrains_length", "origin"),
-    )
-)
-_LABELLED = unread(
-    rows(
-        "kto_examples",
-        *("example_id", "instruction_id", "prompt", "completion", "label"),
-        *("pass_rate", "score", "origin"),
+        *("chosen_pass_rate", "rejected_pass_rate"),
     )
 )
 
 
-# Every export splits the instructions of SFT examples and preference pairs, so that one is on the
-# same side everywhere. Those of KTO examples are among them: a prompt with a label has a good
-# response, which makes an SFT example; so those that a selection rejects are split, too.
+# Each export reads the instructions of the other: one is on the same side of both splits.
 @dg.asset(
-    ins={"examples": _EXAMPLES, "pairs": accepted("preference_pairs", "instruction_id")},
+    ins={"examples": _EXAMPLES, "others": accepted("preference_pairs", "instruction_id")},
     group_name="exports",
     kinds={"json", "parquet"},
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
 )
 def sft_dataset(
-    examples: Rows, pairs: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
+    examples: Rows, others: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    tables = warehouse.open()
-    split = _split(_instructions(tables, replace(examples, status=None)), pairs, recipe)
-    return _export(SFT, examples, split, tables)
+    return _export(SFT, examples, others, warehouse, recipe)
 
 
 @dg.asset(
-    ins={"pairs": _PAIRS, "examples": rows("sft_examples", "instruction_id")},
+    ins={"pairs": _PAIRS, "others": rows("sft_examples", "instruction_id")},
     group_name="exports",
     kinds={"json", "parquet"},
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
 )
 def preference_dataset(
-    pairs: Rows, examples: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
+    pairs: Rows, others: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    tables = warehouse.open()
-    split = _split(examples, _instructions(tables, pairs), recipe)
-    return _export(PREFERENCE, pairs, split, tables)
-
-
-@dg.asset(
-    ins={
-        "labelled": _LABELLED,
-        "examples": rows("sft_examples", "instruction_id"),
-        "pairs": accepted("preference_pairs", "instruction_id"),
-    },
-    group_name="exports",
-    kinds={"json", "parquet"},
-    description="KTO examples of all batches as TRL JSONL, labelled Alpaca JSON and Parquet.",
-)
-def kto_dataset(
-    labelled: Rows,
-    examples: pl.DataFrame,
-    pairs: pl.DataFrame,
-    warehouse: WarehouseResource,
-    recipe: Recipe,
-) -> dg.MaterializeResult[None]:
-    return _export(KTO, labelled, _split(examples, pairs, recipe), warehouse.open())
-
-
-def _instructions(tables: Warehouse, wanted: Rows) -> pl.DataFrame:
-    return tables.read(
-        wanted.table,
-        partitions=wanted.partitions,
-        columns=["instruction_id"],
-        where_status=wanted.status,
-    )
-
-
-def _split(examples: pl.DataFrame, pairs: pl.DataFrame, recipe: Recipe) -> InstructionSplit:
-    numbers = recipe.numbers()
-    return split_instructions(
-        examples["instruction_id"].unique(),
-        numbers.eval_share,
-        numbers.seed,
-        pairs["instruction_id"].unique(),
-    )
+    return _export(PREFERENCE, pairs, others, warehouse, recipe)
 
 
 def _export(
-    kind: DatasetKind, exported: Rows, split: InstructionSplit, tables: Warehouse
+    kind: DatasetKind,
+    exported: Rows,
+    others: pl.DataFrame,
+    warehouse: WarehouseResource,
+    recipe: Recipe,
 ) -> dg.MaterializeResult[None]:
+    tables, numbers = warehouse.open(), recipe.numbers()
+    ours = tables.read(
+        exported.table,
+        partitions=exported.partitions,
+        columns=["instruction_id"],
+        where_status=exported.status,
+    )
+    split = split_instructions(
+        ours["instruction_id"].unique(),
+        numbers.eval_share,
+        numbers.seed,
+        others["instruction_id"].unique(),
+    )
     folder = tables.data_dir / "exports" / kind.name
     parts = (part for (part,) in tables.read_parts(exported, on=kind.id))
     files = write_dataset(kind, parts, folder, split)

@@ -3,12 +3,11 @@
 import polars as pl
 
 from autoif_assets.method.completions import unusable, usable
-from autoif_assets.method.gates import ACCEPTED, decide
+from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_score
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import RESPONSE, SCORE
-from autoif_assets.method.selection import difficulty_rules, pass_at_k
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
 
@@ -19,15 +18,11 @@ def response_prompts(augmented_queries: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def parse_responses(completions: pl.DataFrame, known: pl.Series | None = None) -> pl.DataFrame:
+def parse_responses(completions: pl.DataFrame) -> pl.DataFrame:
     """Turn completions into ``responses`` without ``batch``.
 
     Reasons: those of an unusable completion and ``duplicate`` (the same text for the same
     prompt is one response, not two votes).
-
-    Args:
-        completions: ``prompt_id``, ``instruction_id`` beside ``COMPLETION_SCHEMA``.
-        known: Ids of responses that came before these.
     """
     text = pl.col("raw").str.strip_chars()
     frame = completions.with_columns(
@@ -39,8 +34,7 @@ def parse_responses(completions: pl.DataFrame, known: pl.Series | None = None) -
         response_id=id_series("response", frame["prompt_id"], frame["response"])
     )
     first = pl.when(pl.col("_usable")).then(pl.col("response_id")).is_first_distinct()
-    repeated = pl.lit(False) if known is None else pl.col("response_id").is_in(known.implode())
-    return decide(frame, {**unusable(), "duplicate": ~first | repeated}).select(
+    return decide(frame, {**unusable(), "duplicate": ~first}).select(
         "prompt_id",
         "instruction_id",
         "sample",
@@ -116,39 +110,11 @@ def score_prompts(responses: pl.DataFrame, augmented_queries: pl.DataFrame) -> p
     return rows.select("response_id", "prompt_id", "instruction_id", SCORE.render_rows(rows))
 
 
-def to_score(responses: pl.DataFrame, verdicts: pl.DataFrame, profile: Profile) -> pl.DataFrame:
-    """Return the ``responses`` whose quality is to be known, with ``failing``.
-
-    Args:
-        responses: Accepted ``responses``.
-        verdicts: ``response_id``, ``passed``, ``status``, ``reason`` of their verdicts.
-        profile: ``score_failing``: whether those that pass no verifier are scored, too.
-    """
-    wanted = verdicts.select(
-        "response_id",
-        _accepted=pl.col("status") == ACCEPTED,
-        failing=has_failed() & profile.score_failing,
-    ).filter(pl.col("_accepted") | pl.col("failing"))
-    return responses.join(
-        wanted.drop("_accepted"), on="response_id", how="inner", maintain_order="left"
-    )
-
-
-def parse_scores(
-    completions: pl.DataFrame, profile: Profile, failing: pl.Series | None = None
-) -> pl.DataFrame:
+def parse_scores(completions: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     """Turn completions into ``response_scores`` without ``batch``.
 
-    Reasons: those of an unusable completion, ``unparsed``, ``failing`` (whatever its score, the
-    response passes no verifier), ``low_score``.
-
-    Args:
-        completions: ``response_id``, ``prompt_id``, ``instruction_id`` beside
-            ``COMPLETION_SCHEMA``.
-        profile: ``min_score``.
-        failing: Ids of the responses that are scored though they pass no verifier.
+    Reasons: those of an unusable completion, ``unparsed``, ``low_score``.
     """
-    fails = pl.lit(False) if failing is None else pl.col("response_id").is_in(failing.implode())
     scores = [
         parse_score(raw) if ok else None
         for raw, ok in zip(completions["raw"], usable(completions), strict=True)
@@ -158,7 +124,6 @@ def parse_scores(
         {
             **unusable(),
             "unparsed": pl.col("score").is_null(),
-            "failing": fails,
             "low_score": ~profile.bound("min_score").accepts(pl.col("score")),
         },
     ).select(
@@ -175,41 +140,37 @@ def parse_scores(
 
 
 def filter_queries(
-    augmented_queries: pl.DataFrame, judged: pl.DataFrame, profile: Profile
+    augmented_queries: pl.DataFrame, verdicts: pl.DataFrame, scores: pl.DataFrame
 ) -> pl.DataFrame:
     """Keep the augmented queries that have a response worth training on.
 
     Args:
         augmented_queries: All ``augmented_queries``.
-        judged: Their responses as ``further.judged_responses`` tells of them.
-        profile: ``difficulty`` and its numbers.
+        verdicts: All ``response_verdicts``.
+        scores: All ``response_scores``.
 
     Returns:
         ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
-        ``no_passing_response``, ``no_good_response`` (passing ones score too low), and of the
-        selection by difficulty ``too_hard`` and ``too_easy``.
+        ``no_passing_response``, ``no_good_response`` (passing ones score too low).
     """
-    counts = judged.group_by("prompt_id").agg(
+    counts = verdicts.group_by("prompt_id").agg(
         responses=pl.len(),
-        judged=pl.col("is_judged").sum(),
-        passing=pl.col("passes").sum(),
-        failing=pl.col("is_negative").sum(),
-        kept=pl.col("is_positive").sum(),
+        passing=(pl.col("status") == "accepted").sum(),
+        failing=has_failed().sum(),
     )
+    kept = scores.group_by("prompt_id").agg(kept=(pl.col("status") == "accepted").sum())
     joined = (
         augmented_queries.select("prompt_id", "instruction_id", "query_id")
         .join(counts, on="prompt_id", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("responses", "judged", "passing", "failing", "kept").fill_null(0).cast(pl.Int64)
-        )
+        .join(kept, on="prompt_id", how="left", maintain_order="left")
+        .with_columns(pl.col("responses", "passing", "failing", "kept").fill_null(0).cast(pl.Int64))
     )
     return decide(
-        joined.with_columns(pass_at_k(joined["passing"], joined["judged"], profile.difficulty_k)),
+        joined,
         {
             "no_response": pl.col("responses") == 0,
             "no_passing_response": pl.col("passing") == 0,
             "no_good_response": pl.col("kept") == 0,
-            **difficulty_rules(profile),
         },
     )
 

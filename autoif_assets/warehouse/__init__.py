@@ -9,12 +9,6 @@ from autoif_assets.warehouse.errors import (
     WarehouseLocked,
     WrongVersion,
 )
-from autoif_assets.warehouse.policies import (
-    Policy,
-    find_policy,
-    known_policies,
-    register_policy,
-)
 from autoif_assets.warehouse.reference import reference
 from autoif_assets.warehouse.selection import Rows
 from autoif_assets.warehouse.slices import Partition
@@ -34,7 +28,6 @@ __all__ = [
     "Column",
     "ForeignKey",
     "Partition",
-    "Policy",
     "Rows",
     "SchemaMismatch",
     "Table",
@@ -45,11 +38,8 @@ __all__ = [
     "WarehouseResource",
     "WrongVersion",
     "empty_frame",
-    "find_policy",
-    "known_policies",
     "polars_schema",
     "reference",
-    "register_policy",
     "table_schema",
 ]
 

@@ -83,10 +83,9 @@ class Tally:
 def column_lineage(table: Table) -> dg.TableColumnLineage | None:
     """Return which columns come from which of other tables: along foreign keys, and as declared."""
     pairs = [
-        (column, parent, theirs)
+        (column, key.table, theirs)
         for key in table.foreign_keys
-        for parent in key.tables
-        if parent in TABLES and parent != "llm_calls"  # the latter is no asset
+        if key.table in TABLES and key.table != "llm_calls"  # the latter is no asset
         for column, theirs in zip(key.columns, key.to, strict=True)
     ]
     for column, origin in table.origins:
