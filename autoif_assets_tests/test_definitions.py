@@ -202,7 +202,7 @@ def test_the_code_versions_are_of_what_the_design_says():
         assert spec.code_version == code_version(PAPER, **DEPENDS_ON[name])
 
 
-def test_what_asks_a_model_is_in_the_pool_and_is_tried_once_more():
+def test_what_asks_a_model_is_in_the_pool_and_only_the_client_retries():
     ops = {
         key.to_user_string(): asset.op
         for asset in defs.resolve_asset_graph().assets_defs
@@ -212,7 +212,7 @@ def test_what_asks_a_model_is_in_the_pool_and_is_tried_once_more():
     for name, spec in SPECS.items():
         asks = "openai" in spec.kinds
         assert ops[name].pool == ("endpoint" if asks else None), name
-        assert (ops[name].retry_policy is not None) is asks, name
+        assert ops[name].retry_policy is None, name
         # The prompts it sends are shown, and linked to.
         roles = DEPENDS_ON[name].get("prompts", ())
         assert bool(roles) is asks

@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import ENDPOINT, ONCE_MORE, about, accepted, in_batch, rows, schema
+from autoif_assets.assets.common import ENDPOINT, about, accepted, in_batch, rows, schema
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.back_translation import (
     back_translation_prompts,
@@ -26,7 +26,6 @@ from autoif_assets.resources import NLI, Recipe, Supervision
     description=about("back_translations"),
     metadata=schema("back_translations"),
     pool=ENDPOINT,
-    retry_policy=ONCE_MORE,
 )
 def back_translations(
     context: dg.AssetExecutionContext,

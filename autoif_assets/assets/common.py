@@ -9,10 +9,9 @@ from autoif_assets.warehouse import Warehouse
 from autoif_assets.warehouse.io_manager import table_schema
 from autoif_assets.warehouse.tables import TABLES
 
-# Of every asset that asks a model. The pool's limit is in dagster.yaml. A second try asks only for
-# what the journal lacks; what cannot be otherwise in a moment, such as a refused key, has none.
+# Pool of every asset that asks a model; its limit is in dagster.yaml. They have no retry policy:
+# the client retries what may pass, and Dagster would try again what a person has cancelled.
 ENDPOINT = "endpoint"
-ONCE_MORE = dg.RetryPolicy(max_retries=1, delay=10)
 
 
 def funnel(tables: Warehouse, last: str, batch: str | None = None) -> dict[str, dg.MetadataValue]:

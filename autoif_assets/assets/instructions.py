@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import ENDPOINT, ONCE_MORE, about, accepted, in_batch, schema
+from autoif_assets.assets.common import ENDPOINT, about, accepted, in_batch, schema
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
 from autoif_assets.resources import Recipe, Supervision
@@ -20,7 +20,6 @@ from autoif_assets.warehouse.io_manager import WarehouseResource
     description=about("augmented_instructions"),
     metadata=schema("augmented_instructions"),
     pool=ENDPOINT,
-    retry_policy=ONCE_MORE,
 )
 def augmented_instructions(
     context: dg.AssetExecutionContext,

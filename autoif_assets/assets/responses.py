@@ -5,7 +5,6 @@ import polars as pl
 
 from autoif_assets.assets.common import (
     ENDPOINT,
-    ONCE_MORE,
     about,
     accepted,
     in_batch,
@@ -65,7 +64,6 @@ def augmented_queries(
     description=about("responses"),
     metadata=schema("responses"),
     pool=ENDPOINT,
-    retry_policy=ONCE_MORE,
 )
 def responses(
     context: dg.AssetExecutionContext,
@@ -136,7 +134,6 @@ def response_verdicts(
     description=about("response_scores"),
     metadata=schema("response_scores"),
     pool=ENDPOINT,
-    retry_policy=ONCE_MORE,
 )
 def response_scores(
     context: dg.AssetExecutionContext,

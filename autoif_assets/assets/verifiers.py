@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import ENDPOINT, ONCE_MORE, about, accepted, in_batch, schema
+from autoif_assets.assets.common import ENDPOINT, about, accepted, in_batch, schema
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.verifiers import (
     cross_validate,
@@ -26,7 +26,6 @@ from autoif_assets.sandbox import canonical_source
     partitions_def=BATCHES,
     group_name="verifiers",
     pool=ENDPOINT,
-    retry_policy=ONCE_MORE,
 )
 def verifier_generation(
     context: dg.AssetExecutionContext,
