@@ -21,7 +21,7 @@ from .daemon import (
     wait_for,
 )
 
-STOP_S = 20  # it takes 5 on an idle machine; this one may be busy
+STOP_S = 5
 _ESTABLISHED = "01"
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
