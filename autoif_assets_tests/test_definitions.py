@@ -21,19 +21,31 @@ ASSETS = """
 augmented_instructions | instructions | batch | duckdb openai polars | seed_instructions seed_queries
 augmented_queries | queries | batch | duckdb polars | seed_queries verified_instructions
 back_translations | verifiers | batch | duckdb openai polars | augmented_instructions verifiers
-filtered_queries | queries | batch | duckdb polars | augmented_queries response_scores response_verdicts
+filtered_queries | queries | batch | duckdb polars | augmented_queries further_scores further_verdicts response_scores response_verdicts
+further_responses | responses | batch | duckdb openai polars | augmented_queries response_scores response_verdicts
+further_scores | responses | batch | duckdb openai polars | augmented_queries further_responses further_verdicts
+further_verdicts | responses | batch | duckdb polars python | further_responses verifiers
 instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_cases verifiers
+kto_dataset | exports | - | json parquet | kto_examples preference_pairs sft_examples
+kto_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
+online_preference_dataset | online | policy | json parquet | online_preference_pairs
+online_preference_pairs | online | batch policy | duckdb polars | augmented_queries policy_responses policy_verdicts
+policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
+policy_responses | online | batch policy | duckdb openai polars | augmented_queries preference_pairs sft_examples
+policy_scorecard | online | batch policy | duckdb polars | policy_responses policy_verdicts verified_instructions
+policy_verdicts | online | batch policy | duckdb polars python | policy_responses verifiers
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
-query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries response_scores response_verdicts responses
-report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries instruction_preference_pairs preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
+query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses verified_instructions
+report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
+response_likelihoods | responses | batch | duckdb openai polars | augmented_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | responses verifiers
 responses | responses | batch | duckdb openai polars | augmented_queries
 seed_instructions | seeds | - | duckdb polars | -
 seed_queries | seeds | - | duckdb polars | -
 sft_dataset | exports | - | json parquet | preference_pairs sft_examples
-sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries response_scores response_verdicts responses
+sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses
 test_cases | verifiers | batch | duckdb openai polars | augmented_instructions
 verified_instructions | verifiers | batch | duckdb polars | augmented_instructions back_translations verifier_cases verifiers
 verifier_candidates | verifiers | batch | duckdb openai polars | augmented_instructions
@@ -46,18 +58,30 @@ augmented_instructions | foreign_keys keys! yield_bounds
 augmented_queries | accepted_parents! foreign_keys keys!
 back_translations | accepted_parents! foreign_keys keys! yield_bounds
 filtered_queries | foreign_keys keys! yield_bounds
+further_responses | foreign_keys keys! yield_bounds
+further_scores | accepted_parents! foreign_keys keys! yield_bounds
+further_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 instruction_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
+kto_dataset | splits!
+kto_examples | accepted_parents! dominance foreign_keys keys! pass_again!
+online_preference_dataset | -
+online_preference_pairs | accepted_parents! foreign_keys keys!
+policy_checkpoint | -
+policy_responses | foreign_keys keys!
+policy_scorecard | keys!
+policy_verdicts | accepted_parents! foreign_keys keys! no_verdict_share
 preference_dataset | splits!
-preference_pairs | accepted_parents! dominance foreign_keys keys! yield_bounds
+preference_pairs | accepted_parents! dominance foreign_keys keys! length_bias yield_bounds
 query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
 report | -
+response_likelihoods | accepted_parents! foreign_keys keys!
 response_scores | accepted_parents! foreign_keys keys! yield_bounds
 response_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 responses | foreign_keys keys! yield_bounds
 seed_instructions | keys!
 seed_queries | keys!
 sft_dataset | splits!
-sft_examples | accepted_parents! dominance foreign_keys keys! pass_again!
+sft_examples | accepted_parents! dominance foreign_keys keys! pass_again! yield_bounds
 test_cases | accepted_parents! foreign_keys keys! yield_bounds
 verified_instructions | accepted_parents! foreign_keys keys! yield_bounds
 verifier_candidates | accepted_parents! foreign_keys keys! yield_bounds
@@ -69,26 +93,43 @@ VERSIONS = """
 augmented_instructions | self_instruct | completions gates parsing instructions text | seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
 augmented_queries | - | augmentation | seed queries_per_instruction
 back_translations | back_translation nli | completions gates parsing back_translation | seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
-filtered_queries | - | gates responses | -
-instruction_preference_pairs | - | gates training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt
+filtered_queries | - | gates responses further selection | difficulty difficulty_k difficulty_min difficulty_max
+further_responses | near_miss response | completions gates parsing responses further selection | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
+further_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
+further_verdicts | - | gates responses further | response_pass_rate
+instruction_preference_pairs | - | training pairs lengths | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
+kto_dataset | - | - | seed eval_share
+kto_examples | - | training further | -
+online_preference_dataset | - | - | seed eval_share
+online_preference_pairs | - | gates online pairs lengths text | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical
+policy_checkpoint | - | - | -
+policy_responses | response | completions gates parsing responses | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
+policy_scorecard | - | online | seed policy_responses_per_prompt bootstrap_samples
+policy_verdicts | - | gates responses | response_pass_rate
 preference_dataset | - | - | seed eval_share
-preference_pairs | - | training | -
-query_preference_pairs | - | gates training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt
+preference_pairs | - | gates pairs text | near_identical
+query_preference_pairs | - | training pairs lengths further selection | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
 report | - | - | -
-response_scores | score | completions gates parsing responses | seed min_score score_temperature score_max_tokens
+response_likelihoods | - | gates further likelihoods | likelihood_of
+response_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
 response_verdicts | - | gates responses | response_pass_rate
 responses | response | completions gates parsing responses | seed responses_per_prompt response_temperature response_max_tokens
 seed_instructions | - | - | -
 seed_queries | - | - | query_min_chars query_max_chars
 sft_dataset | - | - | seed eval_share
-sft_examples | - | training | -
+sft_examples | - | gates training further selection | ifd_min_quantile ifd_max_quantile ifd_below
 test_cases | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verified_instructions | - | gates back_translation | -
 verifier_candidates | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verifier_cases | - | gates verifiers | min_verifiers min_cases case_agreement verifier_agreement
 verifiers | - | gates verifiers | min_verifiers min_cases case_agreement verifier_agreement
 """  # noqa: E501
-EXPORTS = {"sft_dataset", "preference_dataset", "report"}
+EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "report"}
+ONLINE = {
+    *("policy_responses", "policy_verdicts", "online_preference_pairs", "policy_scorecard"),
+    *("online_preference_dataset", "policy_checkpoint"),
+}
+NO_TABLE = EXPORTS | {"online_preference_dataset", "policy_checkpoint"}
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
@@ -127,13 +168,20 @@ def test_the_definitions_load():
     dg.Definitions.validate_loadable(defs)
 
 
+def dimensions(spec: dg.AssetSpec) -> tuple[str, ...]:
+    definition = spec.partitions_def
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return tuple(one.name for one in definition.partitions_defs)
+    return () if definition is None else (definition.name,)
+
+
 def test_the_assets_are_those_of_the_design():
     def row(name: str, spec: dg.AssetSpec) -> str:
         return " | ".join(
             (
                 name,
                 spec.group_name or "-",
-                spec.partitions_def.name if spec.partitions_def else "-",
+                " ".join(dimensions(spec)) or "-",
                 " ".join(sorted(spec.kinds)) or "-",
                 " ".join(sorted(dep.asset_key.to_user_string() for dep in spec.deps)) or "-",
             )
@@ -143,7 +191,7 @@ def test_the_assets_are_those_of_the_design():
 
 
 def test_every_table_is_an_asset_and_every_asset_but_the_exports_a_table():
-    assert set(SPECS) - EXPORTS == set(TABLES) - {"llm_calls", "dataset_splits"}
+    assert set(SPECS) - NO_TABLE == set(TABLES) - {"llm_calls", "dataset_splits", "policies"}
 
 
 def test_the_checks_are_those_of_the_design():
@@ -158,16 +206,15 @@ def test_the_checks_are_those_of_the_design():
 
 
 def test_partitions_of_assets_are_those_of_their_tables():
-    for name in set(SPECS) - EXPORTS:
-        batched = SPECS[name].partitions_def is not None
-        assert TABLES[name].partitions == (("batch",) if batched else ()), name
+    for name in set(SPECS) - NO_TABLE:
+        assert TABLES[name].partitions == dimensions(SPECS[name]), name
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
 def test_an_asset_says_what_it_is(name):
     spec = SPECS[name]
     assert spec.description and spec.description.endswith((".", ")")), name
-    if name in EXPORTS:
+    if name in NO_TABLE:
         return
     columns = spec.metadata["dagster/column_schema"].columns
     assert [column.name for column in columns] == [c.name for c in TABLES[name].columns]
@@ -181,7 +228,9 @@ def test_the_jobs_make_a_batch_and_the_exports():
         return {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
 
     assert keys(exports) == EXPORTS
-    assert keys(job) == set(SPECS) - EXPORTS
+    assert keys(job) == set(SPECS) - EXPORTS - ONLINE
+    online, training = defs.resolve_job_def("online"), defs.resolve_job_def("training")
+    assert keys(online) | keys(training) == ONLINE
     assert job.partitions_def is not None
     assert job.partitions_def.name == "batch"
 
@@ -213,9 +262,9 @@ def test_what_asks_a_model_is_in_the_pool_and_only_the_client_retries():
         asks = "openai" in spec.kinds
         assert ops[name].pool == ("endpoint" if asks else None), name
         assert ops[name].retry_policy is None, name
-        # The prompts it sends are shown, and linked to.
+        # The prompts it sends are shown, and linked to; likelihoods are of texts as they are.
         roles = DEPENDS_ON[name].get("prompts", ())
-        assert bool(roles) is asks
+        assert bool(roles) is (asks and name != "response_likelihoods")
         links = spec.metadata["dagster/code_references"].code_references
         assert [link.label for link in links if link.label] == [f"prompt {role}" for role in roles]
         assert all(Path(link.file_path).is_file() for link in links)

@@ -34,7 +34,7 @@ def dry_run(*arguments):
 
 def rows_of(output):
     """Return the numbers of each row of the table by its name."""
-    roles = "self_instruct|verifier|back_translation|nli|response|score|all"
+    roles = "self_instruct|verifier|back_translation|nli|response|near_miss|score|likelihood|all"
     return {
         match[1]: [float(number.replace(",", "")) for number in match[3].split()]
         for match in re.finditer(rf"^({roles}) +(\S+)?((?: +[\d.,]+){{7}})$", output, re.M)
@@ -44,7 +44,7 @@ def rows_of(output):
 def test_nothing_is_sent_and_nothing_written(simulator, tmp_path):
     output = dry_run()
     rows = rows_of(output)
-    assert len(rows) == 7
+    assert len(rows) == 9
     assert rows["verifier"][:2] == [22, 132]
     assert rows["all"][0] == sum(row[0] for role, row in rows.items() if role != "all")
     assert "Assumed, since no batch here has measured it: rewrites," in output

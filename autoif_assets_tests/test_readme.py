@@ -71,6 +71,7 @@ def test_the_demo_fills_every_table_and_every_export(demo_folder):
         "alpaca",
         "trl",
         "ranking",
+        "labelled",
         "parquet",
     }
     assert [path for path, data in exports.items() if not data and path.suffix != ".lock"] == []
@@ -151,7 +152,9 @@ def test_every_command_of_the_readme_exists(command):
         assert set(arguments) <= make_targets()
     elif program == "autoif":
         names = [word for word in arguments if word.replace("-", "").isalpha()]
-        command_words = names[:2] if names[0] in ("batch", "local-model", "journal") else names[:1]
+        command_words = (
+            names[:2] if names[0] in ("batch", "local-model", "journal", "policy") else names[:1]
+        )
         result = CliRunner().invoke(main, [*command_words, "--help"])
         assert result.exit_code == 0, result.output
         for option in (word for word in arguments if word.startswith("--")):

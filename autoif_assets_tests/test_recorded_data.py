@@ -15,9 +15,9 @@ from autoif_assets.method.back_translation import parse_back_translations
 from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.ids import content_id
+from autoif_assets.method.pairs import draw_pairs
 from autoif_assets.method.profile import make_profile
 from autoif_assets.method.responses import judge_responses, parse_responses, parse_scores
-from autoif_assets.method.training import draw_pairs
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
     cross_validate,
@@ -208,6 +208,13 @@ def test_pairs_from_recorded_pass_rates(shared_data, profile):
         schema=["query", "candidate_id", "text", "pass_rate", "is_positive", "is_negative"],
         orient="row",
     ).unique("candidate_id", maintain_order=True)
+    candidates = candidates.with_columns(
+        instruction_id="query",
+        score=pl.lit(None, pl.Float64),
+        failed_verifiers=pl.lit([], pl.List(pl.String)),
+        origin=pl.lit("sampled"),
+        constrains_length=False,
+    )
     pairs = draw_pairs(candidates, "query", profile, "recorded")
     by_query = dict(pairs.group_by("query").len().iter_rows())
     # One query has both kinds: one that passes, seven that do not. As many pairs as the authors'

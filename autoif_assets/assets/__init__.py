@@ -9,7 +9,10 @@ import dagster as dg
 from autoif_assets.assets import (
     back_translations,
     exports,
+    further,
     instructions,
+    likelihoods,
+    online,
     reports,
     responses,
     seeds,
@@ -26,6 +29,7 @@ from autoif_assets.warehouse import TABLES
 _CONDITIONS = {
     "sft_dataset": FOLLOW_BATCHES,
     "preference_dataset": FOLLOW_BATCHES,
+    "kto_dataset": FOLLOW_BATCHES,
     "report": FOLLOW_EXPORTS,
 }
 
@@ -79,7 +83,10 @@ def _in_runs(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
 
 
 _LOADED = dg.load_assets_from_modules(
-    [seeds, instructions, verifiers, back_translations, responses, training, exports, reports]
+    [
+        *(seeds, instructions, verifiers, back_translations, responses, further, likelihoods),
+        *(training, online, exports, reports),
+    ]
 )
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)  # of links to code

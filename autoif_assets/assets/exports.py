@@ -1,5 +1,6 @@
 """Exports: the training data of all batches as files that trainers load."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -7,6 +8,7 @@ import polars as pl
 
 from autoif_assets.assets.common import accepted, rows, unread
 from autoif_assets.datasets import (
+    KTO,
     PREFERENCE,
     SFT,
     SPLITS,
@@ -17,11 +19,11 @@ from autoif_assets.datasets import (
     write_dataset,
 )
 from autoif_assets.resources import Recipe
-from autoif_assets.warehouse import Rows
+from autoif_assets.warehouse import Rows, Warehouse
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
 _EXAMPLES = unread(
-    rows(
+    accepted(
         "sft_examples",
         *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
     )
@@ -30,56 +32,93 @@ _PAIRS = unread(
     accepted(
         "preference_pairs",
         *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
-        *("chosen_pass_rate", "rejected_pass_rate"),
+        *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
+        *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
+        *("constrains_length", "origin"),
+    )
+)
+_LABELLED = unread(
+    rows(
+        "kto_examples",
+        *("example_id", "instruction_id", "prompt", "completion", "label"),
+        *("pass_rate", "score", "origin"),
     )
 )
 
 
-# Each export reads the instructions of the other: one is on the same side of both splits.
+# Every export splits the instructions of SFT examples and preference pairs, so that one is on the
+# same side everywhere. Those of KTO examples are among them: a prompt with a label has a good
+# response, which makes an SFT example; so those that a selection rejects are split, too.
 @dg.asset(
-    ins={"examples": _EXAMPLES, "others": accepted("preference_pairs", "instruction_id")},
+    ins={"examples": _EXAMPLES, "pairs": accepted("preference_pairs", "instruction_id")},
     group_name="exports",
     kinds={"json", "parquet"},
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
 )
 def sft_dataset(
-    examples: Rows, others: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
+    examples: Rows, pairs: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    return _export(SFT, examples, others, warehouse, recipe)
+    tables = warehouse.open()
+    split = _split(_instructions(tables, replace(examples, status=None)), pairs, recipe)
+    return _export(SFT, examples, split, tables)
 
 
 @dg.asset(
-    ins={"pairs": _PAIRS, "others": rows("sft_examples", "instruction_id")},
+    ins={"pairs": _PAIRS, "examples": rows("sft_examples", "instruction_id")},
     group_name="exports",
     kinds={"json", "parquet"},
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
 )
 def preference_dataset(
-    pairs: Rows, others: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
+    pairs: Rows, examples: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    return _export(PREFERENCE, pairs, others, warehouse, recipe)
+    tables = warehouse.open()
+    split = _split(examples, _instructions(tables, pairs), recipe)
+    return _export(PREFERENCE, pairs, split, tables)
 
 
-def _export(
-    kind: DatasetKind,
-    exported: Rows,
-    others: pl.DataFrame,
+@dg.asset(
+    ins={
+        "labelled": _LABELLED,
+        "examples": rows("sft_examples", "instruction_id"),
+        "pairs": accepted("preference_pairs", "instruction_id"),
+    },
+    group_name="exports",
+    kinds={"json", "parquet"},
+    description="KTO examples of all batches as TRL JSONL, labelled Alpaca JSON and Parquet.",
+)
+def kto_dataset(
+    labelled: Rows,
+    examples: pl.DataFrame,
+    pairs: pl.DataFrame,
     warehouse: WarehouseResource,
     recipe: Recipe,
 ) -> dg.MaterializeResult[None]:
-    tables, numbers = warehouse.open(), recipe.numbers()
-    ours = tables.read(
-        exported.table,
-        partitions=exported.partitions,
+    return _export(KTO, labelled, _split(examples, pairs, recipe), warehouse.open())
+
+
+def _instructions(tables: Warehouse, wanted: Rows) -> pl.DataFrame:
+    return tables.read(
+        wanted.table,
+        partitions=wanted.partitions,
         columns=["instruction_id"],
-        where_status=exported.status,
+        where_status=wanted.status,
     )
-    split = split_instructions(
-        ours["instruction_id"].unique(),
+
+
+def _split(examples: pl.DataFrame, pairs: pl.DataFrame, recipe: Recipe) -> InstructionSplit:
+    numbers = recipe.numbers()
+    return split_instructions(
+        examples["instruction_id"].unique(),
         numbers.eval_share,
         numbers.seed,
-        others["instruction_id"].unique(),
+        pairs["instruction_id"].unique(),
     )
+
+
+def _export(
+    kind: DatasetKind, exported: Rows, split: InstructionSplit, tables: Warehouse
+) -> dg.MaterializeResult[None]:
     folder = tables.data_dir / "exports" / kind.name
     parts = (part for (part,) in tables.read_parts(exported, on=kind.id))
     files = write_dataset(kind, parts, folder, split)

@@ -11,13 +11,13 @@ from autoif_assets.warehouse.io_manager import WarehouseResource
 _STAGES = [
     Stage(table.name, table.description, table.section, table.is_gate)
     for table in TABLES.values()
-    if table.section
+    if table.is_stage
 ]
 
 
 @dg.asset(
     # After the exports: they divide the rows into the splits that the report counts.
-    deps=[*(stage.name for stage in _STAGES), "sft_dataset", "preference_dataset"],
+    deps=[*(stage.name for stage in _STAGES), "sft_dataset", "preference_dataset", "kto_dataset"],
     group_name="exports",
     kinds={"html"},
     description="One HTML page for people: where the data went and why, categories, pass rates, "
@@ -39,5 +39,6 @@ def report(warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
             "batches": data.totals["batches"].item(),
             "sft_examples": rows.get("sft", 0),
             "preference_pairs": rows.get("preference", 0),
+            "kto_examples": rows.get("kto", 0),
         }
     )

@@ -12,17 +12,16 @@ from autoif_assets.assets.common import (
     schema,
     unread,
 )
+from autoif_assets.assets.judging import store_scores, store_verdicts
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.augmentation import augment_queries
+from autoif_assets.method.further import judged_responses
 from autoif_assets.method.responses import (
     filter_queries,
     judge_responses,
     parse_responses,
-    parse_scores,
     response_prompts,
-    score_prompts,
 )
-from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
@@ -108,21 +107,14 @@ def response_verdicts(
     recipe: Recipe,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers, batch = recipe.numbers(), context.partition_key
-    parts = warehouse.open(context.log.info).read_parts(candidates, verifiers, on="instruction_id")
-    with sandbox.session(context) as session:
-
-        def judge(candidates: pl.DataFrame, verifiers: pl.DataFrame) -> pl.DataFrame:
-            inputs = candidates.select("instruction_id", input_id="response_id", input="response")
-            outcomes = session.run(verifier_runs(verifiers, inputs))
-            return in_batch(judge_responses(candidates, outcomes, numbers), batch)
-
-        return warehouse.store(context, (judge(*part) for part in parts))
+    return store_verdicts(
+        context, candidates, verifiers, sandbox, recipe, warehouse, judge_responses
+    )
 
 
 @dg.asset(
     ins={
-        "verdicts": unread(accepted("response_verdicts", "response_id")),
+        "verdicts": unread(rows("response_verdicts", "response_id", "passed", "status", "reason")),
         "candidates": unread(accepted("responses", "response_id", "prompt_id", "response")),
         "prompts": unread(
             rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
@@ -144,27 +136,19 @@ def response_scores(
     recipe: Recipe,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers, batch = recipe.numbers(), context.partition_key
-    parts = warehouse.open(context.log.info).read_parts(
-        verdicts, candidates, prompts, on="instruction_id"
-    )
-    with judge.session(context) as model:
+    return store_scores(context, verdicts, candidates, prompts, judge, recipe, warehouse)
 
-        def score(
-            verdicts: pl.DataFrame, candidates: pl.DataFrame, prompts: pl.DataFrame
-        ) -> pl.DataFrame:
-            passed = candidates.join(verdicts, on="response_id", how="semi", maintain_order="left")
-            completions = model.generate("score", score_prompts(passed, prompts), numbers)
-            return in_batch(parse_scores(completions, numbers), batch)
 
-        return warehouse.store(context, (score(*part) for part in parts))
+_JUDGED = ("response_id", "prompt_id", "passed", "status", "reason")
 
 
 @dg.asset(
     ins={
         "prompts": rows("augmented_queries", "prompt_id", "instruction_id", "query_id"),
-        "verdicts": rows("response_verdicts", "prompt_id", "passed", "status", "reason"),
-        "scores": rows("response_scores", "prompt_id", "status"),
+        "verdicts": rows("response_verdicts", *_JUDGED),
+        "scores": rows("response_scores", "response_id", "score", "status"),
+        "further_verdicts": rows("further_verdicts", *_JUDGED, "origin"),
+        "further_scores": rows("further_scores", "response_id", "score", "status"),
     },
     partitions_def=BATCHES,
     group_name="queries",
@@ -177,5 +161,10 @@ def filtered_queries(
     prompts: pl.DataFrame,
     verdicts: pl.DataFrame,
     scores: pl.DataFrame,
+    further_verdicts: pl.DataFrame,
+    further_scores: pl.DataFrame,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    return in_batch(filter_queries(prompts, verdicts, scores), context.partition_key)
+    judged = judged_responses(verdicts, scores, further_verdicts, further_scores)
+    kept = filter_queries(prompts, judged, recipe.numbers())
+    return in_batch(kept, context.partition_key)

@@ -1,5 +1,6 @@
-"""Training data: SFT examples and preference pairs at both levels."""
+"""Training data: SFT and KTO examples, and preference pairs at both levels."""
 
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import dagster as dg
@@ -8,23 +9,45 @@ import polars as pl
 from autoif_assets.assets.common import about, accepted, funnel, in_batch, rows, schema, unread
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method import training
+from autoif_assets.method.further import judged_responses
+from autoif_assets.method.pairs import PAIR_COLUMNS, gather_pairs, mean_bias, tally_bias
 from autoif_assets.resources import Recipe
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
-_PROMPTS_AND_RESPONSES = {
-    "kept": unread(accepted("filtered_queries", "prompt_id", "instruction_id", "query_id")),
-    "prompts": unread(rows("augmented_queries", "prompt_id", "prompt")),
-    "texts": unread(accepted("responses", "response_id", "response")),
-}
+_SCORE = ("response_id", "score", "status")
+_LIKELIHOOD = ("response_id", "kept", "ifd")
+
+
+def _of_responses(*more: str) -> dict[str, dg.AssetIn]:
+    """Read all that training data is made of, and of the verdicts some columns more."""
+    verdict = ("response_id", "prompt_id", "passed", "pass_rate", "status", "reason", *more)
+    return {
+        "kept": unread(accepted("filtered_queries", "prompt_id", "instruction_id", "query_id")),
+        "prompts": unread(rows("augmented_queries", "prompt_id", "prompt")),
+        "texts": unread(accepted("responses", "response_id", "response")),
+        "further_texts": unread(accepted("further_responses", "response_id", "response")),
+        "verdicts": unread(rows("response_verdicts", *verdict)),
+        "scores": unread(rows("response_scores", *_SCORE)),
+        "further_verdicts": unread(rows("further_verdicts", *verdict, "origin")),
+        "further_scores": unread(rows("further_scores", *_SCORE)),
+    }
+
+
+def _joined(
+    kept: pl.DataFrame,
+    prompts: pl.DataFrame,
+    texts: pl.DataFrame,
+    further_texts: pl.DataFrame,
+    *judged: pl.DataFrame,
+) -> tuple[pl.DataFrame, ...]:
+    """Return what ``method.training`` makes rows of, from frames in the order they are read."""
+    return kept, prompts, pl.concat([texts, further_texts]), judged_responses(*judged)
 
 
 @dg.asset(
-    ins={
-        **_PROMPTS_AND_RESPONSES,
-        "verdicts": unread(accepted("response_verdicts", "response_id", "pass_rate")),
-        "scores": unread(accepted("response_scores", "response_id", "prompt_id", "score")),
-    },
+    # Likelihoods are read all at once: quantiles are those of the batch.
+    ins={**_of_responses(), "likelihoods": rows("response_likelihoods", *_LIKELIHOOD)},
     partitions_def=BATCHES,
     group_name="training",
     kinds={"duckdb", "polars"},
@@ -33,27 +56,58 @@ _PROMPTS_AND_RESPONSES = {
 )
 def sft_examples(
     context: dg.AssetExecutionContext,
-    kept: Rows,
-    prompts: Rows,
-    texts: Rows,
-    verdicts: Rows,
-    scores: Rows,
+    likelihoods: pl.DataFrame,
+    recipe: Recipe,
     warehouse: WarehouseResource,
+    **read: Rows,
 ) -> dg.MaterializeResult[None]:
-    parts = warehouse.open(context.log.info).read_parts(
-        kept, prompts, texts, verdicts, scores, on="instruction_id"
-    )
-    batch = context.partition_key
-    result = warehouse.store(
-        context, (in_batch(training.sft_examples(*part), batch) for part in parts)
-    )
-    context.add_output_metadata(funnel(warehouse.open(), "sft_examples", batch))
+    make = partial(training.sft_examples, likelihoods=likelihoods, profile=recipe.numbers())
+    result = _store(context, warehouse, read, make)
+    context.add_output_metadata(funnel(warehouse.open(), "sft_examples", context.partition_key))
     return result
 
 
 @dg.asset(
+    ins=_of_responses(),
+    partitions_def=BATCHES,
+    group_name="training",
+    kinds={"duckdb", "polars"},
+    description=about("kto_examples"),
+    metadata=schema("kto_examples"),
+)
+def kto_examples(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, **read: Rows
+) -> dg.MaterializeResult[None]:
+    return _store(context, warehouse, read, training.kto_examples)
+
+
+def _store(
+    context: dg.AssetExecutionContext,
+    warehouse: WarehouseResource,
+    read: dict[str, Rows],
+    make: Callable[..., pl.DataFrame],
+) -> dg.MaterializeResult[None]:
+    batch = context.partition_key
+    parts = _parts(context, warehouse, read)
+    return warehouse.store(context, (in_batch(make(*_joined(*part)), batch) for part in parts))
+
+
+def _parts(
+    context: dg.AssetExecutionContext,
+    warehouse: WarehouseResource,
+    read: dict[str, Rows],
+    *more: Rows,
+) -> Iterator[tuple[pl.DataFrame, ...]]:
+    tables = warehouse.open(context.log.info)
+    # In the order in which `_joined` takes them, whatever that of the arguments.
+    return tables.read_parts(*(read[name] for name in _of_responses()), *more, on="instruction_id")
+
+
+@dg.asset(
     ins={
-        "instructions": accepted("verified_instructions", "instruction_id", "instruction"),
+        "instructions": accepted(
+            "verified_instructions", "instruction_id", "instruction", "category"
+        ),
         "verifiers": accepted("verifiers", "verifier_id"),
         "cases": accepted("verifier_cases", "case_id", "instruction_id", "input", "outcomes"),
     },
@@ -70,18 +124,20 @@ def instruction_preference_pairs(
     cases: pl.DataFrame,
     recipe: Recipe,
 ) -> pl.DataFrame:
-    batch = context.partition_key
-    pairs = training.instruction_pairs(instructions, verifiers, cases, recipe.numbers(), batch)
+    batch, bias = context.partition_key, _Bias()
+    make = partial(training.instruction_pairs, profile=recipe.numbers(), batch=batch)
+    pairs = bias.of(make, instructions, verifiers, cases)
+    context.add_output_metadata(bias.metadata())
     return in_batch(pairs, batch)
 
 
 @dg.asset(
     ins={
-        **_PROMPTS_AND_RESPONSES,
-        "verdicts": unread(
-            rows("response_verdicts", "response_id", "prompt_id", "passed", "pass_rate", "reason")
+        **_of_responses("outcomes"),
+        "instructions": unread(
+            accepted("verified_instructions", "instruction_id", "instruction", "category")
         ),
-        "scores": unread(accepted("response_scores", "response_id")),
+        "likelihoods": unread(rows("response_likelihoods", "response_id", "mean_logprob")),
     },
     partitions_def=BATCHES,
     group_name="training",
@@ -91,26 +147,45 @@ def instruction_preference_pairs(
 )
 def query_preference_pairs(
     context: dg.AssetExecutionContext,
-    kept: Rows,
-    prompts: Rows,
-    texts: Rows,
-    verdicts: Rows,
-    scores: Rows,
+    instructions: Rows,
+    likelihoods: Rows,
     recipe: Recipe,
     warehouse: WarehouseResource,
+    **read: Rows,
 ) -> dg.MaterializeResult[None]:
-    batch = context.partition_key
-    pair = partial(training.query_pairs, profile=recipe.numbers(), batch=batch)
-    parts = warehouse.open(context.log.info).read_parts(
-        kept, prompts, texts, verdicts, scores, on="instruction_id"
+    batch, bias = context.partition_key, _Bias()
+    make = partial(training.query_pairs, profile=recipe.numbers(), batch=batch)
+    pairs = (
+        in_batch(bias.of(make, texts, *_joined(*part), likely), batch)
+        for *part, texts, likely in _parts(context, warehouse, read, instructions, likelihoods)
     )
-    return warehouse.store(context, (in_batch(pair(*part), batch) for part in parts))
+    result = warehouse.store(context, pairs)
+    return result._replace(metadata={**(result.metadata or {}), **bias.metadata()})
 
 
-_PAIR = (
-    *("pair_id", "instruction_id", "prompt", "chosen", "rejected", "chosen_id", "rejected_id"),
-    *("chosen_pass_rate", "rejected_pass_rate"),
-)
+class _Bias:
+    """How much longer and better scored chosen texts are, with lengths as they come and evened."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, list[pl.DataFrame]] = {"before": [], "after": []}
+
+    def of(self, make: Callable[..., pl.DataFrame], *frames: pl.DataFrame) -> pl.DataFrame:
+        """Make pairs with and without evened lengths, note the bias of both, return the first."""
+        pairs = make(*frames)
+        self._tallies["after"].append(tally_bias(pairs))
+        self._tallies["before"].append(tally_bias(make(*frames, even_lengths=False)))
+        return pairs
+
+    def metadata(self) -> dict[str, float]:
+        """Return ``length_bias/before``, ``length_bias/after`` and the same of scores."""
+        return {
+            f"{name}/{when}": value
+            for when, tallies in self._tallies.items()
+            for name, value in mean_bias(tallies).items()
+        }
+
+
+_PAIR = ("pair_id", "instruction_id", "prompt", *PAIR_COLUMNS)
 
 
 @dg.asset(
@@ -128,13 +203,15 @@ def preference_pairs(
     context: dg.AssetExecutionContext,
     instruction_level: Rows,
     query_level: Rows,
+    recipe: Recipe,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
+    numbers = recipe.numbers()
     parts = warehouse.open(context.log.info).read_parts(
         instruction_level, query_level, on="instruction_id"
     )
     pairs = (
-        training.gather_pairs([("instruction", instructions), ("query", queries)])
+        gather_pairs([("instruction", instructions), ("query", queries)], numbers)
         for instructions, queries in parts
     )
     return warehouse.store(context, (in_batch(part, context.partition_key) for part in pairs))

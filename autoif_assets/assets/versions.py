@@ -12,10 +12,16 @@ from autoif_assets.method import (
     augmentation,
     back_translation,
     completions,
+    further,
     gates,
     instructions,
+    lengths,
+    likelihoods,
+    online,
+    pairs,
     parsing,
     responses,
+    selection,
     text,
     training,
     verifiers,
@@ -32,9 +38,14 @@ _CROSS_VALIDATION: Mapping[str, Any] = {
     "rules": [gates, verifiers],
     "numbers": ["min_verifiers", "min_cases", "case_agreement", "verifier_agreement"],
 }
+_DIFFICULTY = ("difficulty", "difficulty_k", "difficulty_min", "difficulty_max")
+_SCORES = ("seed", "min_score", "score_failing", "score_temperature", "score_max_tokens")
 _PAIRS: Mapping[str, Any] = {
-    "rules": [gates, training],
-    "numbers": ["seed", "chosen_pass_rate", "chosen_per_prompt", "rejected_per_prompt"],
+    "rules": [training, pairs, lengths],
+    "numbers": [
+        *("seed", "chosen_pass_rate", "chosen_per_prompt", "rejected_per_prompt"),
+        "pairs_per_prompt",
+    ],
 }
 _EXPORT: Mapping[str, Any] = {"numbers": ["seed", "eval_share"]}
 
@@ -75,15 +86,67 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
     "response_scores": {
         "prompts": ["score"],
         "rules": [*_MODEL, responses],
-        "numbers": ["seed", "min_score", "score_temperature", "score_max_tokens"],
+        "numbers": _SCORES,
     },
-    "filtered_queries": {"rules": [gates, responses]},
-    "sft_examples": {"rules": [training]},
+    "further_responses": {
+        "prompts": ["near_miss", "response"],
+        "rules": [*_MODEL, responses, further, selection],
+        "numbers": [
+            *("seed", "near_misses_per_prompt", "near_miss_temperature", "near_miss_max_tokens"),
+            *("further_responses_per_prompt", "response_temperature", "response_max_tokens"),
+            *_DIFFICULTY,
+        ],
+    },
+    "further_verdicts": {
+        "rules": [gates, responses, further],
+        "numbers": ["response_pass_rate"],
+    },
+    "further_scores": {
+        "prompts": ["score"],
+        "rules": [*_MODEL, responses],
+        "numbers": _SCORES,
+    },
+    "filtered_queries": {
+        "rules": [gates, responses, further, selection],
+        "numbers": _DIFFICULTY,
+    },
+    "response_likelihoods": {
+        "rules": [gates, further, likelihoods],
+        "numbers": ["likelihood_of"],
+    },
+    "sft_examples": {
+        "rules": [gates, training, further, selection],
+        "numbers": ["ifd_min_quantile", "ifd_max_quantile", "ifd_below"],
+    },
+    "kto_examples": {"rules": [training, further]},
     "instruction_preference_pairs": _PAIRS,
-    "query_preference_pairs": _PAIRS,
-    "preference_pairs": {"rules": [training]},
+    "query_preference_pairs": {
+        "rules": [*_PAIRS["rules"], further, selection],
+        "numbers": [*_PAIRS["numbers"], "pair_order"],
+    },
+    "preference_pairs": {"rules": [gates, pairs, text], "numbers": ["near_identical"]},
+    "policy_responses": {
+        "prompts": ["response"],
+        "rules": [*_MODEL, responses],
+        "numbers": [
+            *("seed", "policy_responses_per_prompt", "policy_temperature", "response_max_tokens"),
+            "eval_share",
+        ],
+    },
+    "policy_verdicts": {"rules": [gates, responses], "numbers": ["response_pass_rate"]},
+    "online_preference_pairs": {
+        "rules": [gates, online, pairs, lengths, text],
+        "numbers": [*_PAIRS["numbers"], "near_identical"],
+    },
+    "policy_scorecard": {
+        "rules": [online],
+        "numbers": ["seed", "policy_responses_per_prompt", "bootstrap_samples"],
+    },
+    "online_preference_dataset": _EXPORT,
+    "policy_checkpoint": {},
     "sft_dataset": _EXPORT,
     "preference_dataset": _EXPORT,
+    "kto_dataset": _EXPORT,
     "report": {},
 }
 

@@ -18,6 +18,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster_shared.error import SerializableErrorInfo
 
 from autoif_assets.automation.missing import Made, Stage, missing_part
+from autoif_assets.automation.partitions import BATCHES
 
 _IDS = 500  # records asked for at a time; SQLite takes no long lists
 
@@ -67,7 +68,10 @@ def batch_states(
 
 
 def stages(graph: BaseAssetGraph[Any]) -> list[Stage]:
-    """Return the assets a batch needs, upstream first: the batched ones and all they read."""
+    """Return the assets a batch needs, upstream first: the batched ones and all they read.
+
+    Assets of a batch and a policy are no part of a batch: they wait for a policy.
+    """
     ordered: dict[dg.AssetKey, Stage] = {}
 
     def visit(key: dg.AssetKey) -> None:
@@ -89,7 +93,7 @@ def stages(graph: BaseAssetGraph[Any]) -> list[Stage]:
             )
 
     for key in sorted(graph.get_all_asset_keys()):
-        if graph.get(key).is_partitioned:
+        if graph.get(key).partitions_def == BATCHES:
             visit(key)
     return list(ordered.values())
 

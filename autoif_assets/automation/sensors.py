@@ -14,7 +14,7 @@ FOLLOW_BATCHES = (
 # The report reads every stage, and would otherwise be made again with each.
 FOLLOW_EXPORTS = (
     dg.AutomationCondition.any_deps_updated()
-    .allow(dg.AssetSelection.assets("sft_dataset", "preference_dataset"))
+    .allow(dg.AssetSelection.assets("sft_dataset", "preference_dataset", "kto_dataset"))
     .since_last_handled()
     & ~dg.AutomationCondition.in_progress()
 )

@@ -97,7 +97,8 @@ def grow(sft: int, dry_run: bool) -> None:
         yields = warehouse.query(
             "SELECT count(example_id) AS examples"
             " FROM (SELECT DISTINCT batch FROM autoif.responses)"
-            " LEFT JOIN autoif.sft_examples USING (batch) GROUP BY batch ORDER BY batch"
+            " LEFT JOIN (FROM autoif.sft_examples WHERE status = 'accepted') USING (batch)"
+            " GROUP BY batch ORDER BY batch"
         )["examples"].to_list()
     with dg.DagsterInstance.get() as instance:
         known = list(instance.get_dynamic_partitions(str(BATCHES.name)))

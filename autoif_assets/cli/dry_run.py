@@ -9,6 +9,7 @@ import polars as pl
 
 from autoif_assets.cli.home import data_dir
 from autoif_assets.method.estimate import Yields, estimate
+from autoif_assets.method.prompts import PROMPTS
 
 # The resource whose endpoint is asked in each role.
 _ENDPOINTS = {
@@ -17,10 +18,22 @@ _ENDPOINTS = {
     "back_translation": "supervision",
     "nli": "nli",
     "response": "responder",
+    "near_miss": "responder",
     "score": "judge",
+    "likelihood": "supervision",
 }
 
+# Calls for likelihoods hold more than their prompt: the text that is read.
 _SHARES = """
+WITH first AS (
+    SELECT v.batch, v.prompt_id,
+        bool_or(v.status = 'accepted' AND s.status = 'accepted') AS good,
+        bool_or(v.status = 'accepted') AS passing,
+        count(*) FILTER (v.reason = 'low_pass_rate' AND v.passed = 0) AS failing
+    FROM autoif.response_verdicts v
+    LEFT JOIN autoif.response_scores s USING (batch, response_id)
+    GROUP BY v.batch, v.prompt_id
+)
 SELECT
     (SELECT count(*) FILTER (status = 'accepted') / count(*) FROM autoif.augmented_instructions
         WHERE origin = 'self_instruct' AND reason IS DISTINCT FROM 'over_limit') AS rewrites,
@@ -30,8 +43,13 @@ SELECT
         AS verified,
     (SELECT count(*) FROM autoif.response_verdicts WHERE status = 'accepted')
         / (SELECT count(*) FROM autoif.responses) AS passing,
+    (SELECT count(*) FILTER (good AND failing = 0) / count(*) FROM first) AS all_good,
+    (SELECT count(*) FILTER (failing > 0 AND NOT passing) / count(*) FROM first) AS all_failing,
+    (SELECT sum(failing) FROM first) / (SELECT count(*) FROM autoif.responses) AS failing,
+    (SELECT count(*) FROM autoif.further_scores) / (SELECT count(*) FROM autoif.further_responses)
+        AS useful,
     (SELECT sum(length(prompt)) / sum(prompt_tokens) FROM autoif.llm_calls
-        WHERE prompt_tokens IS NOT NULL) AS chars_per_token
+        WHERE prompt_tokens IS NOT NULL AND asset <> 'response_likelihoods') AS chars_per_token
 """
 # Self-instruct writes many instructions in a completion; what is counted is one of them.
 _TOKENS = """
@@ -74,7 +92,7 @@ def measured_yields() -> tuple[Yields, list[str]]:
     lacking = [
         name for name in ("rewrites", "verifiers", "verified", "passing") if name not in shares
     ]
-    lacking += [f"{role} tokens" for role in _ENDPOINTS if role not in tokens]
+    lacking += [f"{role} tokens" for role in assumed.completion_tokens if role not in tokens]
     lacking += [] if "chars_per_token" in shares else ["characters per token"]
     completion_tokens = {**assumed.completion_tokens, **tokens}
     return replace(assumed, **shares, completion_tokens=completion_tokens), lacking
@@ -100,7 +118,7 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
             update={
                 f"{role}_max_tokens": settings.max_tokens
                 for role, settings in endpoints.items()
-                if settings.max_tokens is not None
+                if settings.max_tokens is not None and role in PROMPTS
             }
         )
         seeds = resources.inputs.seed_instructions().filter(status="accepted")

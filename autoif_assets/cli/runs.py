@@ -94,7 +94,7 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
         report_killed_runs(instance)
-        failures = _failures(instance, "batch", config, batch) or _failures(
+        failures = failures_of_job(instance, "batch", config, batch) or failures_of_job(
             instance, "exports", config
         )
     if failures:
@@ -109,8 +109,12 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
     print_funnel(batch)
 
 
-def _failures(
-    instance: "DagsterInstance", job: str, config: Mapping[str, Any], batch: str | None = None
+def failures_of_job(
+    instance: "DagsterInstance",
+    job: str,
+    config: Mapping[str, Any],
+    partition: str | None = None,
+    ops: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Run a job and return what failed, in words."""
     from autoif_assets.automation.history import innermost_words
@@ -121,12 +125,13 @@ def _failures(
     # Configuration of a resource that no asset of the job uses is refused.
     used = {name: given for name, given in config.items() if name in definition.resource_defs}
     result = definition.execute_in_process(
-        partition_key=batch,
+        partition_key=partition,
         instance=instance,
         raise_on_error=False,
         tags=process_tags(),
         run_config={
             "resources": used,
+            "ops": dict(ops or {}),
             "loggers": {"console": {"config": {"log_level": "INFO"}}},
         },
     )
@@ -165,7 +170,7 @@ def print_funnel(batch: str) -> None:
     )
     click.echo(f"\n{'stage':<30}{'rows':>7}{'kept':>7}  rejected because")
     gates = funnel.partition_by("stage", as_dict=True)
-    for stage in (name for name, table in TABLES.items() if table.section and table.partitions):
+    for stage in (name for name, table in TABLES.items() if table.is_stage and table.partitions):
         gate = gates.get((stage,), funnel.clear())
         kept = gate.filter(gate["status"].fill_null("accepted") == "accepted")["rows"].sum()
         reasons = ", ".join(

@@ -26,18 +26,19 @@ def write_dataset(
 
     ``SFT`` becomes ``messages/{train,eval}.jsonl`` (chat), ``alpaca/{train,eval}.json`` and
     ``parquet/{train,eval}.parquet``; ``PREFERENCE`` becomes ``trl/{train,eval}.jsonl``
-    (conversational), ``ranking/{train,eval}.json`` (LLaMA-Factory) and Parquet. Both have
+    (conversational), ``ranking/{train,eval}.json`` (LLaMA-Factory) and Parquet; ``KTO`` becomes
+    ``trl/{train,eval}.jsonl``, ``labelled/{train,eval}.json`` and Parquet. All have
     LLaMA-Factory's ``dataset_info.json`` and a card ``README.md``. ``folder`` changes all at
     once or, on any failure, not at all. Rows are sorted by id and rows of one id are written
     once (that of the first batch), so the same rows in any order give the same bytes.
 
     Args:
-        kind: ``SFT`` or ``PREFERENCE``.
-        parts: Rows of the table ``sft_examples`` or ``preference_pairs`` in one frame or several:
-            the id, ``instruction_id`` and the kind's texts; other columns go to Parquet only.
-            Rows whose ``status`` is not accepted are left out. All rows of an id are in one
-            part, and the ids of a part come after those of the part before. At least one part;
-            it may be empty.
+        kind: ``SFT``, ``PREFERENCE`` or ``KTO``.
+        parts: Rows of the table ``sft_examples``, ``preference_pairs`` or ``kto_examples`` in one
+            frame or several: the id, ``instruction_id`` and the kind's texts; other columns go to
+            Parquet only. Rows whose ``status`` is not accepted are left out. All rows of an id are
+            in one part, and the ids of a part come after those of the part before. At least one
+            part; it may be empty.
         folder: Replaced as a whole; must hold nothing but an earlier export of this kind.
         split: The side of each instruction; rows of instructions on neither are left out.
 

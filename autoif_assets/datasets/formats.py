@@ -48,7 +48,7 @@ class DatasetKind:
     """A kind of training dataset.
 
     Attributes:
-        name: ``sft`` or ``preference``; part of the names in ``dataset_info.json``.
+        name: ``sft``, ``preference`` or ``kto``; part of the names in ``dataset_info.json``.
         title: Heading of the card.
         id: Column that identifies a row; files are sorted by it.
         texts: Columns of the table that the formats are made of.
@@ -76,6 +76,13 @@ _CONVERSATIONAL = MappingProxyType(
         "prompt": pl.concat_list(_message("user", "prompt")),
         "chosen": pl.concat_list(_message("assistant", "chosen")),
         "rejected": pl.concat_list(_message("assistant", "rejected")),
+    }
+)
+_LABELLED = MappingProxyType(
+    {
+        "prompt": pl.concat_list(_message("user", "prompt")),
+        "completion": pl.concat_list(_message("assistant", "completion")),
+        "label": pl.col("label"),
     }
 )
 
@@ -149,7 +156,7 @@ PREFERENCE = DatasetKind(
             "parquet",
             "parquet",
             _CONVERSATIONAL,
-            "the columns of the JSONL files, with ids, level and pass rates",
+            "the columns of the JSONL files, with ids, level, origin, pass rates, scores, lengths",
             keep=True,
         ),
         Format(
@@ -176,6 +183,55 @@ PREFERENCE = DatasetKind(
                     "query": "input",
                     "chosen": "chosen",
                     "rejected": "rejected",
+                },
+            },
+        ),
+    ),
+)
+
+KTO = DatasetKind(
+    name="kto",
+    title="AutoIF KTO examples",
+    id="example_id",
+    texts=("prompt", "completion", "label"),
+    made=(
+        "Each row is a prompt (a user query joined with an instruction) and a response to it with "
+        "a label: true if the instruction's verifier functions passed it and the quality score "
+        "kept it, false if it passes none of them. Weigh the labels if they are not about as "
+        "many (`desirable_weight`, `undesirable_weight` in TRL). The rows come from the table "
+        "`autoif.kto_examples`."
+    ),
+    formats=(
+        Format(
+            "parquet",
+            "parquet",
+            _LABELLED,
+            "the columns of the JSONL files, with ids, pass rate, score and origin",
+            keep=True,
+        ),
+        Format(
+            "trl",
+            "jsonl",
+            _LABELLED,
+            "conversational `prompt`, `completion` and `label`, one row a line (TRL)",
+        ),
+        Format(
+            "labelled",
+            "json",
+            {
+                "instruction": pl.col("prompt"),
+                "input": pl.lit(""),
+                "output": pl.col("completion"),
+                "label": pl.col("label"),
+            },
+            "`instruction`, `input` (empty), `output`, `label` (LLaMA-Factory)",
+            llama_factory={
+                "formatting": "alpaca",
+                "columns": {
+                    "prompt": "instruction",
+                    "query": "input",
+                    "response": "output",
+                    "kto_tag": "label",
                 },
             },
         ),

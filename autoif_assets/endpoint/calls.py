@@ -26,6 +26,9 @@ class Request:
         max_tokens: Most tokens a completion may have.
         seed: Seed of sample 0; sample ``i`` has ``seed + i``, as vLLM counts them.
         schema: JSON schema the completion must follow, or None for free text.
+        scored: A text whose log-probabilities are asked for in the place of a completion, as the
+            answer to ``prompt`` or, where that is empty, alone. The one choice of the reply is
+            then JSON: ``[token id, log-probability]`` of every token the server read, in order.
     """
 
     prompt: str
@@ -35,6 +38,7 @@ class Request:
     max_tokens: int
     seed: int
     schema: Mapping[str, Any] | None = None
+    scored: str | None = None
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.max_tokens < 1:
@@ -45,7 +49,9 @@ class Request:
 
     def parameters(self) -> dict[str, Any]:
         """Return what changes the answer beside the prompt."""
-        return {
+        # Only where it is set: the ids of all other calls stay what they were.
+        scored = {} if self.scored is None else {"scored": self.scored}
+        return scored | {
             "n": self.n,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,

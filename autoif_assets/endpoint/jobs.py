@@ -92,6 +92,8 @@ def body(model: str, job: Job, form: Form) -> dict[str, Any]:
     request = job.call.request
     # Half an emoji can be held in a Python text but not sent.
     prompt = request.prompt.encode("utf-8", "replace").decode()
+    if request.scored is not None:
+        return _likelihood_body(model, prompt, request.scored.encode("utf-8", "replace").decode())
     parts: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": prompt}],
@@ -106,6 +108,25 @@ def body(model: str, job: Job, form: Form) -> dict[str, Any]:
         schema = {"name": request.role, "schema": request.schema, "strict": True}
         parts["response_format"] = {"type": "json_schema", "json_schema": schema}
     return parts
+
+
+def _likelihood_body(model: str, prompt: str, scored: str) -> dict[str, Any]:
+    """Ask vLLM for the log-probability of every token it reads; it has to write one as well.
+
+    With a prompt the scored text is the beginning of an answer that is to be gone on with, so
+    that the chat template ends with it; without one it is plain text, without a template.
+    """
+    reading = {"model": model, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+    if not prompt:
+        return reading | {"prompt": scored}
+    return reading | {
+        "messages": [
+            {"role": "user", "content": prompt},
+            {"role": "assistant", "content": scored},
+        ],
+        "add_generation_prompt": False,
+        "continue_final_message": True,
+    }
 
 
 def record(

@@ -50,6 +50,43 @@ def read_answer(raw: bytes) -> Answer:
     return Answer(choices, _usage(usage) if isinstance(usage, dict) else Usage())
 
 
+class Unsupported(ValueError):
+    """The server answered, but without what it was asked for."""
+
+
+def read_likelihood(raw: bytes) -> Answer:
+    """Read the log-probabilities of what the server read, in vLLM's shape.
+
+    vLLM puts them beside the choices of a chat and inside the one choice of a plain text: one
+    entry a token, null for the first, else the token's id with its log-probability. Where more
+    than the token itself is told, its entry comes first.
+
+    Returns:
+        One choice whose text is JSON: ``[id, log-probability]`` of every token with an entry.
+
+    Raises:
+        Unsupported: There are none: the server ignores ``prompt_logprobs``.
+        ValueError: It is no answer at all.
+    """
+    answer = read_json(raw)
+    try:
+        choice = answer["choices"][0]
+        usage = answer.get("usage")
+        entries = answer.get("prompt_logprobs") or choice.get("prompt_logprobs")
+    except (TypeError, KeyError, IndexError, AttributeError):
+        raise ValueError(f"not a completion: {json.dumps(answer)[:200]!r}") from None
+    if entries is None:
+        raise Unsupported("the answer has no prompt_logprobs")
+    try:
+        firsts = [next(iter(entry.items())) for entry in entries if entry]
+        tokens = [[int(token), round(float(told["logprob"]), 6)] for token, told in firsts]
+    except (TypeError, KeyError, AttributeError, ValueError):
+        raise Unsupported("prompt_logprobs is not in the shape of vLLM's") from None
+    text = json.dumps(tokens, separators=(",", ":"))
+    read = {"text": text, "reasoning": None, "finish_reason": "stop"}
+    return Answer((read,), _usage(usage) if isinstance(usage, dict) else Usage())
+
+
 def _choice(choice: Mapping[str, Any]) -> dict[str, str | None]:
     message = choice["message"]
     # vLLM names it reasoning since 0.12, reasoning_content before, as others do.

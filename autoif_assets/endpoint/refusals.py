@@ -9,11 +9,17 @@ _MISSING = (404, 405)
 
 def stops_the_run(failure: Failure) -> bool:
     """Whether every other request would be refused as well."""
-    return failure.status in _DENIED or failure.status in _MISSING
+    return failure.cause == "unsupported" or failure.status in (*_DENIED, *_MISSING)
 
 
 async def explain(failure: Failure, wire: Wire, url: str, model: str) -> EndpointError:
     """Return the error for the user, with the URL, the model and what is served there."""
+    if failure.cause == "unsupported":
+        return NotServed(
+            f"{url} does not tell the log-probabilities of given texts ({failure.words}). IFD and "
+            "the ranking by likelihood need a server with prompt_logprobs, such as vLLM; else set "
+            "likelihood_of to none."
+        )
     try:
         served = "It serves: " + ", ".join(await wire.models()) + "."
     except Failure as other:

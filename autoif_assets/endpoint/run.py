@@ -121,7 +121,8 @@ class Run:
             job = self._ready[0]
             request = job.call.request
             form = job.forms[0] if job.forms else self._form(job)
-            most = most_tokens(request.prompt, form.n, request.max_tokens)
+            read = request.prompt + (request.scored or "")
+            most = most_tokens(read, form.n, request.max_tokens)
             reserved = self._settings.prices.spent(most)
             if not self._reserve(reserved):
                 return False
@@ -173,7 +174,8 @@ class Run:
         failure = None
         spent = Spent(1)
         try:
-            answer = await wire.chat(body(self._settings.model, job, form))
+            ask = wire.chat if job.call.request.scored is None else wire.likelihood
+            answer = await ask(body(self._settings.model, job, form))
             spent = prices.spent(filled(answer.usage, most))
         except Failure as error:
             failure = error

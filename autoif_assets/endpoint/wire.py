@@ -10,8 +10,10 @@ import aiohttp
 from autoif_assets.endpoint.address import proxy, secrets, trusted
 from autoif_assets.endpoint.reading import (
     Answer,
+    Unsupported,
     read_answer,
     read_json,
+    read_likelihood,
     retry_after_s,
     server_words,
 )
@@ -28,7 +30,8 @@ class Failure(Exception):
 
     Attributes:
         cause: Short label for counting: ``connection`` (none could be made), ``dropped`` (it
-            ended early), ``timeout``, ``body`` (not a whole completion) or such as ``http 503``.
+            ended early), ``timeout``, ``body`` (not a whole completion), ``unsupported`` (the
+            server cannot do what was asked of it) or such as ``http 503``.
         words: What the server or the network said, free of secrets.
         status: HTTP status, or None where none came.
         retry_after_s: How long the server asks to wait.
@@ -46,6 +49,8 @@ class Failure(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same request may succeed later."""
+        if self.cause == "unsupported":
+            return False
         return self.status is None or self.status in (408, 409, 425, 429) or self.status >= 500
 
     @property
@@ -103,14 +108,36 @@ class Wire:
         Raises:
             Failure: No completion came.
         """
-        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        url = f"{self._base_url}/chat/completions"
-        raw = await self._send("POST", url, self._timeout_s, data)
+        raw = await self._post("chat/completions", body)
         try:
             return read_answer(raw)
         except ValueError as error:
             words = self._clean(str(error))
         raise Failure("body", words)
+
+    async def likelihood(self, body: Mapping[str, Any]) -> Answer:
+        """Post ``body``, which asks for ``prompt_logprobs``: a chat, or a plain text.
+
+        Raises:
+            Failure: No log-probabilities came.
+        """
+        path = "chat/completions" if "messages" in body else "completions"
+        cause = "body"
+        try:
+            raw = await self._post(path, body)
+            return read_likelihood(raw)
+        except Unsupported as error:
+            cause, words = "unsupported", self._clean(str(error))
+        except ValueError as error:
+            words = self._clean(str(error))
+        except Failure as failure:
+            # A refusal of the feature, not of the row.
+            named = any(name in failure.words for name in ("prompt_logprobs", "final_message"))
+            missing = failure.status in (404, 405) and path == "completions"
+            if failure.status == 501 or missing or (failure.status in (400, 422) and named):
+                raise Failure("unsupported", failure.words, failure.status) from None
+            raise
+        raise Failure(cause, words)
 
     async def models(self) -> list[str]:
         """Return the names of the served models.
@@ -141,6 +168,10 @@ class Wire:
         """
         url = self._base_url.removesuffix("/v1") + "/metrics"
         return (await self._send("GET", url, _CONNECT_TIMEOUT_S)).decode("utf-8", "replace")
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> bytes:
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        return await self._send("POST", f"{self._base_url}/{path}", self._timeout_s, data)
 
     async def _send(
         self, method: str, url: str, timeout_s: float, data: bytes | None = None

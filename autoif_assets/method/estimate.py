@@ -30,16 +30,26 @@ class Yields:
         verifiers: Verifiers that survive cross-validation per completion.
         verified: Verified instructions per instruction.
         passing: Responses that go to the judge per response.
+        all_good: Prompts with good responses and no failing one per prompt; 6 to 26 % are
+            reported.
+        all_failing: Prompts with failing responses and no passing one per prompt.
+        useful: Near misses that pass no verifier, and further responses that pass, per one asked
+            for.
+        failing: Responses that pass no verifier per response.
         chars_per_token: Characters of a prompt per token; 4 holds for English and code with the
             tokenizers in use.
         completion_tokens: Mean tokens of a completion, by role; for ``self_instruct``, where a
-            completion holds many, those of one instruction.
+            completion holds many, those of one instruction. A near miss is as long as a response.
     """
 
     rewrites: float = 0.8
     verifiers: float = 0.5
     verified: float = 0.7
     passing: float = 0.5
+    all_good: float = 0.2
+    all_failing: float = 0.15
+    useful: float = 0.5
+    failing: float = 0.3
     chars_per_token: float = 4.0
     completion_tokens: Mapping[str, float] = field(default_factory=lambda: dict(_COMPLETION_TOKENS))
 
@@ -74,8 +84,9 @@ def estimate(
         nli: Whether a model behind an endpoint labels the back-translations.
 
     Returns:
-        ``ESTIMATE_SCHEMA``, one row a role in the order of the stages. Requests are those of a
-        server that takes ``n``; ``most_completion_tokens`` is the bound that ``max_tokens`` sets.
+        ``ESTIMATE_SCHEMA``, one row a role in the order of the stages, ``likelihood`` at the end.
+        Requests are those of a server that takes ``n``; ``most_completion_tokens`` is the bound
+        that ``max_tokens`` sets.
     """
     instruction = _mean_chars(seeds["instruction"])
     query = _mean_chars(queries["query"])
@@ -93,7 +104,20 @@ def estimate(
     translations = instructions * min(translated, survivors)
 
     prompts = instructions * yields.verified * min(profile.queries_per_instruction, queries.height)
-    passing = prompts * profile.responses_per_prompt * yields.passing
+    near, further = profile.near_misses_per_prompt, profile.further_responses_per_prompt
+    missed = prompts * yields.all_good if near else 0.0
+    resampled = prompts * yields.all_failing if further else 0.0
+    responses = prompts * profile.responses_per_prompt
+    scored = responses * (yields.passing + (yields.failing if profile.score_failing else 0))
+    scored += (missed * near + resampled * further) * yields.useful
+    # Most that reach the judge are good; near misses are read only where negatives are.
+    told = {
+        "none": 0.0,
+        "kept": responses * yields.passing + resampled * further * yields.useful,
+        "judged": responses * (yields.passing + yields.failing)
+        + missed * near * yields.useful
+        + resampled * further,
+    }[profile.likelihood_of]
 
     # Role, requests, completions a request, tokens a completion, characters of the variables.
     stages = [
@@ -127,19 +151,21 @@ def estimate(
         ),
         (
             "response",
-            prompts,
-            profile.responses_per_prompt,
+            prompts + resampled,
+            # On average: a prompt may be asked for further responses.
+            (responses + resampled * further) / max(prompts + resampled, 1),
             tokens["response"],
             instruction + query,
         ),
-        ("score", passing, 1, tokens["score"], instruction + query + tokens["response"] * chars),
+        ("near_miss", missed, near, tokens["response"], instruction + query),
+        ("score", scored, 1, tokens["score"], instruction + query + tokens["response"] * chars),
     ]
-    rows = []
+    rows: list[tuple[str | int, ...]] = []
     for role, expected, samples, mean_tokens, variables in stages:
         requests = round(expected)
         most = getattr(profile, f"{role}_max_tokens")
         prompt_tokens = (len(PROMPTS[role].source) + variables) / chars
-        completions = requests * samples
+        completions = round(requests * samples)
         rows.append(
             (
                 role,
@@ -150,6 +176,10 @@ def estimate(
                 completions * most,
             )
         )
+    # Each response is read twice, once after its prompt and once alone; a server writes one token.
+    read = min(tokens["response"], profile.response_max_tokens) + (instruction + query) / chars / 2
+    requests = 2 * round(told)
+    rows.append(("likelihood", requests, requests, round(requests * read), requests, requests))
     return pl.DataFrame(rows, schema=ESTIMATE_SCHEMA, orient="row")
 
 

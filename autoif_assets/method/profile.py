@@ -4,10 +4,17 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 _OPERATORS = {">": operator.gt, ">=": operator.ge}
 _THRESHOLD = re.compile(r"(>=|>)\s*(\d+(?:\.\d+)?)")
@@ -96,8 +103,55 @@ class Profile(BaseModel):
     rejected_per_prompt: int = Field(
         2, ge=1, description="Rejected responses drawn per prompt [3.4]."
     )
+    pairs_per_prompt: int = Field(4, ge=1, description="Most pairs of a prompt.")
+    near_identical: str = Field(
+        ">= 0.9",
+        description="Similarity of chosen and rejected (runs of three words they share) at which "
+        "a pair is dropped.",
+    )
+    near_misses_per_prompt: int = Field(
+        0, ge=0, description="Violating responses asked for where a prompt has only good ones."
+    )
+    further_responses_per_prompt: int = Field(
+        0, ge=0, description="Further responses sampled where all of a prompt's fail."
+    )
+    score_failing: bool = Field(
+        False, description="Also score responses that pass no verifier, for pairs with two scores."
+    )
+    policy_responses_per_prompt: int = Field(
+        8, ge=1, description="Responses a policy samples per prompt, K of pass@K [3.4]."
+    )
+    bootstrap_samples: int = Field(
+        1000, ge=1, description="Draws behind the intervals of a policy's scorecard."
+    )
     eval_share: float = Field(
         0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
+    )
+
+    difficulty_k: int = Field(1, ge=1, description="k of a prompt's pass@k (arXiv 2107.03374).")
+    difficulty: Literal["all", "drop_0_and_1", "band"] = Field(
+        "all", description="Which prompts become training data, by their pass@k."
+    )
+    difficulty_min: float = Field(0.2, ge=0, le=1, description="Least pass@k of `band`.")
+    difficulty_max: float = Field(0.8, ge=0, le=1, description="Most pass@k of `band`.")
+    likelihood_of: Literal["none", "kept", "judged"] = Field(
+        "none",
+        description="Responses whose log-probabilities the supervision model tells, two requests "
+        "each: none; kept: those that passed and scored well; judged: also those that failed.",
+    )
+    ifd_min_quantile: float = Field(
+        0.0, ge=0, le=1, description="SFT examples below this quantile of IFD go (2308.12032)."
+    )
+    ifd_max_quantile: float = Field(
+        1.0, ge=0, le=1, description="SFT examples above this quantile of IFD go."
+    )
+    ifd_below: float | None = Field(
+        None, gt=0, description="SFT examples need an IFD below this; 1 in 2308.12032; null: any."
+    )
+    pair_order: Literal["random", "likelihood"] = Field(
+        "random",
+        description="Which responses are paired first: drawn ones that even out the lengths, or "
+        "the most likely, whatever their lengths (2304.05302).",
     )
 
     self_instruct_temperature: float = Field(1.0, ge=0, le=2)
@@ -105,12 +159,15 @@ class Profile(BaseModel):
     back_translation_temperature: float = Field(0.0, ge=0, le=2)
     nli_temperature: float = Field(0.0, ge=0, le=2)
     response_temperature: float = Field(0.8, ge=0, le=2, description="As online sampling [3.4].")
+    near_miss_temperature: float = Field(0.8, ge=0, le=2, description="As for responses.")
+    policy_temperature: float = Field(0.8, ge=0, le=2, description="Online sampling [3.4].")
     score_temperature: float = Field(0.0, ge=0, le=2)
     self_instruct_max_tokens: int = Field(4096, ge=1)
     verifier_max_tokens: int = Field(1024, ge=1)
     back_translation_max_tokens: int = Field(128, ge=1)
     nli_max_tokens: int = Field(32, ge=1)
     response_max_tokens: int = Field(2048, ge=1)
+    near_miss_max_tokens: int = Field(2048, ge=1)
     score_max_tokens: int = Field(256, ge=1)
 
     @field_validator(
@@ -119,10 +176,24 @@ class Profile(BaseModel):
         "response_pass_rate",
         "min_score",
         "chosen_pass_rate",
+        "near_identical",
     )
     @classmethod
     def _canonical_bound(cls, text: str) -> str:
         return str(Threshold.parse(text))
+
+    @model_validator(mode="after")
+    def _selections_fit(self) -> "Profile":
+        for what in ("difficulty_{}", "ifd_{}_quantile"):
+            least, most = (what.format(side) for side in ("min", "max"))
+            if getattr(self, least) > getattr(self, most):
+                raise ValueError(f"{least} is above {most}")
+        chosen_by_ifd = (self.ifd_min_quantile, self.ifd_max_quantile, self.ifd_below)
+        if self.likelihood_of == "none" and chosen_by_ifd != (0, 1, None):
+            raise ValueError("a selection by IFD needs likelihood_of to be kept or judged")
+        if self.pair_order == "likelihood" and self.likelihood_of != "judged":
+            raise ValueError("pair_order likelihood needs likelihood_of to be judged")
+        return self
 
     def bound(self, name: str) -> Threshold:
         """Return the bound stored under ``name``, such as ``"response_pass_rate"``."""

@@ -3,11 +3,12 @@
 import polars as pl
 
 from autoif_assets.method.completions import unusable, usable
-from autoif_assets.method.gates import decide
+from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_score
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import RESPONSE, SCORE
+from autoif_assets.method.selection import difficulty_rules, pass_at_k
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
 
@@ -18,11 +19,15 @@ def response_prompts(augmented_queries: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def parse_responses(completions: pl.DataFrame) -> pl.DataFrame:
+def parse_responses(completions: pl.DataFrame, known: pl.Series | None = None) -> pl.DataFrame:
     """Turn completions into ``responses`` without ``batch``.
 
     Reasons: those of an unusable completion and ``duplicate`` (the same text for the same
     prompt is one response, not two votes).
+
+    Args:
+        completions: ``prompt_id``, ``instruction_id`` beside ``COMPLETION_SCHEMA``.
+        known: Ids of responses that came before these.
     """
     text = pl.col("raw").str.strip_chars()
     frame = completions.with_columns(
@@ -34,7 +39,8 @@ def parse_responses(completions: pl.DataFrame) -> pl.DataFrame:
         response_id=id_series("response", frame["prompt_id"], frame["response"])
     )
     first = pl.when(pl.col("_usable")).then(pl.col("response_id")).is_first_distinct()
-    return decide(frame, {**unusable(), "duplicate": ~first}).select(
+    repeated = pl.lit(False) if known is None else pl.col("response_id").is_in(known.implode())
+    return decide(frame, {**unusable(), "duplicate": ~first | repeated}).select(
         "prompt_id",
         "instruction_id",
         "sample",
@@ -110,11 +116,39 @@ def score_prompts(responses: pl.DataFrame, augmented_queries: pl.DataFrame) -> p
     return rows.select("response_id", "prompt_id", "instruction_id", SCORE.render_rows(rows))
 
 
-def parse_scores(completions: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+def to_score(responses: pl.DataFrame, verdicts: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+    """Return the ``responses`` whose quality is to be known, with ``failing``.
+
+    Args:
+        responses: Accepted ``responses``.
+        verdicts: ``response_id``, ``passed``, ``status``, ``reason`` of their verdicts.
+        profile: ``score_failing``: whether those that pass no verifier are scored, too.
+    """
+    wanted = verdicts.select(
+        "response_id",
+        _accepted=pl.col("status") == ACCEPTED,
+        failing=has_failed() & profile.score_failing,
+    ).filter(pl.col("_accepted") | pl.col("failing"))
+    return responses.join(
+        wanted.drop("_accepted"), on="response_id", how="inner", maintain_order="left"
+    )
+
+
+def parse_scores(
+    completions: pl.DataFrame, profile: Profile, failing: pl.Series | None = None
+) -> pl.DataFrame:
     """Turn completions into ``response_scores`` without ``batch``.
 
-    Reasons: those of an unusable completion, ``unparsed``, ``low_score``.
+    Reasons: those of an unusable completion, ``unparsed``, ``failing`` (whatever its score, the
+    response passes no verifier), ``low_score``.
+
+    Args:
+        completions: ``response_id``, ``prompt_id``, ``instruction_id`` beside
+            ``COMPLETION_SCHEMA``.
+        profile: ``min_score``.
+        failing: Ids of the responses that are scored though they pass no verifier.
     """
+    fails = pl.lit(False) if failing is None else pl.col("response_id").is_in(failing.implode())
     scores = [
         parse_score(raw) if ok else None
         for raw, ok in zip(completions["raw"], usable(completions), strict=True)
@@ -124,6 +158,7 @@ def parse_scores(completions: pl.DataFrame, profile: Profile) -> pl.DataFrame:
         {
             **unusable(),
             "unparsed": pl.col("score").is_null(),
+            "failing": fails,
             "low_score": ~profile.bound("min_score").accepts(pl.col("score")),
         },
     ).select(
@@ -140,37 +175,41 @@ def parse_scores(completions: pl.DataFrame, profile: Profile) -> pl.DataFrame:
 
 
 def filter_queries(
-    augmented_queries: pl.DataFrame, verdicts: pl.DataFrame, scores: pl.DataFrame
+    augmented_queries: pl.DataFrame, judged: pl.DataFrame, profile: Profile
 ) -> pl.DataFrame:
     """Keep the augmented queries that have a response worth training on.
 
     Args:
         augmented_queries: All ``augmented_queries``.
-        verdicts: All ``response_verdicts``.
-        scores: All ``response_scores``.
+        judged: Their responses as ``further.judged_responses`` tells of them.
+        profile: ``difficulty`` and its numbers.
 
     Returns:
         ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
-        ``no_passing_response``, ``no_good_response`` (passing ones score too low).
+        ``no_passing_response``, ``no_good_response`` (passing ones score too low), and of the
+        selection by difficulty ``too_hard`` and ``too_easy``.
     """
-    counts = verdicts.group_by("prompt_id").agg(
+    counts = judged.group_by("prompt_id").agg(
         responses=pl.len(),
-        passing=(pl.col("status") == "accepted").sum(),
-        failing=has_failed().sum(),
+        judged=pl.col("is_judged").sum(),
+        passing=pl.col("passes").sum(),
+        failing=pl.col("is_negative").sum(),
+        kept=pl.col("is_positive").sum(),
     )
-    kept = scores.group_by("prompt_id").agg(kept=(pl.col("status") == "accepted").sum())
     joined = (
         augmented_queries.select("prompt_id", "instruction_id", "query_id")
         .join(counts, on="prompt_id", how="left", maintain_order="left")
-        .join(kept, on="prompt_id", how="left", maintain_order="left")
-        .with_columns(pl.col("responses", "passing", "failing", "kept").fill_null(0).cast(pl.Int64))
+        .with_columns(
+            pl.col("responses", "judged", "passing", "failing", "kept").fill_null(0).cast(pl.Int64)
+        )
     )
     return decide(
-        joined,
+        joined.with_columns(pass_at_k(joined["passing"], joined["judged"], profile.difficulty_k)),
         {
             "no_response": pl.col("responses") == 0,
             "no_passing_response": pl.col("passing") == 0,
             "no_good_response": pl.col("kept") == 0,
+            **difficulty_rules(profile),
         },
     )
 

@@ -127,3 +127,22 @@ def _earlier(keys: pl.Series) -> pl.Series:
     repeats = pl.col("key").is_not_null() & (first < pl.col("row"))
     frame = pl.DataFrame({"key": keys}).with_row_index("row")
     return frame.select(pl.when(repeats).then(first).alias("earlier")).to_series()
+
+
+def similarity(left: pl.Expr, right: pl.Expr) -> pl.Expr:
+    """Return the share of runs of three words that two texts have in common, from 0 to 1.
+
+    Of all distinct runs in either text (their Jaccard index), so that a word, a sign, the case
+    of letters or the order counts, in a short text more than in a long one. White space does not.
+    """
+    first, second = _runs(left), _runs(right)
+    shared = first.list.set_intersection(second).list.len()
+    return shared / first.list.set_union(second).list.len()
+
+
+def _runs(text: pl.Expr) -> pl.Expr:
+    word = pl.element()
+    # The first two words end a run, too, and so does the only word of a text.
+    padded = pl.concat_list(pl.lit(["", ""]), text.str.extract_all(r"\S+"))
+    runs = pl.concat_str([word.shift(2), word.shift(1), word], separator=" ")
+    return padded.list.eval(runs.drop_nulls()).list.unique()

@@ -1,7 +1,7 @@
 """Which rows of a stage the page shows, and what of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from autoif_assets.reports.queries import MAX_CHARS
@@ -85,6 +85,57 @@ ORDER BY status, reason, {order}
 """
 
 
+_OF_RESPONSES = (
+    Examples(
+        "responses",
+        ("batch", "prompt_id", "sample"),
+        "t.response",
+        "Response",
+        "concat_ws('; ', t.detail, 'ended by: ' || finish_reason)",
+        about="q.prompt",
+        about_label="Prompt",
+        joins=_PROMPT,
+    ),
+    Examples(
+        "response_verdicts",
+        ("batch", "response_id"),
+        "r.response",
+        "Response",
+        "format('{} verifiers ran: {} pass, {} fail', verifiers, passed, failed)",
+        about="q.prompt",
+        about_label="Prompt",
+        joins=_PROMPT + _RESPONSE,
+    ),
+    Examples(
+        "response_scores",
+        ("batch", "response_id"),
+        "r.response",
+        "Response",
+        "format('score {:.0f} of 10', score)",
+        about="q.prompt",
+        about_label="Prompt",
+        other="t.raw",
+        other_label="The judge's answer",
+        joins=_PROMPT + _RESPONSE,
+    ),
+)
+
+
+def _further(of_responses: Examples) -> Examples:
+    """Return the examples of the same stage of further responses."""
+    stage = {
+        "responses": "further_responses",
+        "response_verdicts": "further_verdicts",
+        "response_scores": "further_scores",
+    }[of_responses.stage]
+    return replace(
+        of_responses,
+        stage=stage,
+        note=f"concat_ws('; ', replace(t.origin, '_', ' '), {of_responses.note})",
+        joins=of_responses.joins.replace("autoif.responses", "autoif.further_responses"),
+    )
+
+
 _ALL = (
     Examples("seed_instructions", ("source", "line"), "t.instruction", "Instruction", _PLACE),
     Examples("seed_queries", ("source", "line"), "t.query", "Query", _PLACE),
@@ -155,38 +206,8 @@ _ALL = (
         "format('{} verifiers, {} test cases; back-translations: {} entailment, {} neutral, "
         "{} contradiction', verifiers, cases, entailments, neutrals, contradictions)",
     ),
-    Examples(
-        "responses",
-        ("batch", "prompt_id", "sample"),
-        "t.response",
-        "Response",
-        "concat_ws('; ', t.detail, 'ended by: ' || finish_reason)",
-        about="q.prompt",
-        about_label="Prompt",
-        joins=_PROMPT,
-    ),
-    Examples(
-        "response_verdicts",
-        ("batch", "response_id"),
-        "r.response",
-        "Response",
-        "format('{} verifiers ran: {} pass, {} fail', verifiers, passed, failed)",
-        about="q.prompt",
-        about_label="Prompt",
-        joins=_PROMPT + _RESPONSE,
-    ),
-    Examples(
-        "response_scores",
-        ("batch", "response_id"),
-        "r.response",
-        "Response",
-        "format('score {:.0f} of 10', score)",
-        about="q.prompt",
-        about_label="Prompt",
-        other="t.raw",
-        other_label="The judge's answer",
-        joins=_PROMPT + _RESPONSE,
-    ),
+    *_OF_RESPONSES,
+    *map(_further, _OF_RESPONSES),
     Examples(
         "filtered_queries",
         ("batch", "prompt_id"),
@@ -204,15 +225,15 @@ _ALL = (
         "format('pass rate {:.0f} %, score {:.0f} of 10', 100 * pass_rate, score)",
         about="t.prompt",
         about_label="Prompt",
-        groups=("NULL",),
     ),
     Examples(
         "preference_pairs",
         ("batch", "pair_id"),
         "t.chosen",
         "Chosen",
-        "format('{} level; pass rates {:.0f} % and {:.0f} %', "
-        "level, 100 * chosen_pass_rate, 100 * rejected_pass_rate)",
+        "format('{} level, {}; pass rates {:.0f} % and {:.0f} %; {} and {} characters', level, "
+        "replace(origin, '_', ' '), 100 * chosen_pass_rate, 100 * rejected_pass_rate, "
+        "chosen_length, rejected_length)",
         about="t.prompt",
         about_label="Prompt",
         other="t.rejected",

@@ -196,7 +196,7 @@ def _example(stage: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _datasets(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    named = {"sft": "SFT examples", "preference": "Preference pairs"}
+    named = {"sft": "SFT examples", "preference": "Preference pairs", "kto": "KTO examples"}
     splits = {dataset: rows.filter(dataset=dataset) for dataset in named}
     return [
         {"name": name, "rows": splits[dataset]["rows"].sum(), "splits": splits[dataset].to_dicts()}

@@ -19,10 +19,13 @@ DATASETS = """
 SELECT dataset, coalesce(split, 'not exported yet') AS split,
     count(DISTINCT id) AS rows, count(DISTINCT instruction_id) AS instructions
 FROM (
-    SELECT 'sft' AS dataset, example_id AS id, instruction_id FROM autoif.sft_examples
+    SELECT 'sft' AS dataset, example_id AS id, instruction_id
+    FROM autoif.sft_examples WHERE status = 'accepted'
     UNION ALL
     SELECT 'preference', pair_id, instruction_id
     FROM autoif.preference_pairs WHERE status = 'accepted'
+    UNION ALL
+    SELECT 'kto', example_id, instruction_id FROM autoif.kto_examples
 )
 LEFT JOIN autoif.dataset_splits USING (dataset, instruction_id)
 GROUP BY dataset, split
@@ -45,7 +48,8 @@ FROM (
         FROM autoif.verified_instructions WHERE status = 'accepted'
     ) USING (batch, instruction_id)
     LEFT JOIN (
-        SELECT batch, instruction_id, count(*) AS examples FROM autoif.sft_examples GROUP BY ALL
+        SELECT batch, instruction_id, count(*) AS examples
+        FROM autoif.sft_examples WHERE status = 'accepted' GROUP BY ALL
     ) USING (batch, instruction_id)
     LEFT JOIN (
         SELECT batch, instruction_id, count(*) AS pairs
@@ -126,7 +130,8 @@ SELECT * FROM (
     ORDER BY started_at DESC, batch DESC LIMIT {MAX_BATCHES}
 )
 LEFT JOIN (
-    SELECT batch, count(*) AS examples FROM autoif.sft_examples GROUP BY batch
+    SELECT batch, count(*) AS examples FROM autoif.sft_examples
+    WHERE status = 'accepted' GROUP BY batch
 ) USING (batch)
 LEFT JOIN (
     SELECT batch, count(*) AS pairs

@@ -7,11 +7,13 @@ from autoif_assets.resources.environment import (
     profile_from_environment,
 )
 from autoif_assets.resources.inputs import Inputs, Recipe
+from autoif_assets.resources.metadata import keys_of
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.sandbox import SandboxResource
 from autoif_assets.resources.session import Session
 from autoif_assets.resources.settings import EndpointSettings
+from autoif_assets.resources.trainer import Trainer
 
 __all__ = [
     "NLI",
@@ -23,7 +25,9 @@ __all__ = [
     "SandboxResource",
     "Session",
     "Supervision",
+    "Trainer",
     "from_environment",
+    "keys_of",
     "overrides_from_environment",
     "profile_from_environment",
 ]

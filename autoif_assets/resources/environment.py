@@ -12,6 +12,7 @@ from autoif_assets.resources.inputs import Inputs, Recipe
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.sandbox import SandboxResource
+from autoif_assets.resources.trainer import Trainer
 from autoif_assets.warehouse.io_manager import WarehouseIOManager, WarehouseResource
 
 
@@ -45,6 +46,9 @@ def from_environment() -> dict[str, Any]:
             **_settings(profile="AUTOIF_PROFILE"), overrides=overrides_from_environment()
         ),
         "sandbox": SandboxResource(),
+        "trainer": Trainer(
+            **_settings(command="AUTOIF_TRAINER", base_url="AUTOIF_TRAINED_BASE_URL")
+        ),
         "budget": budget,
         "supervision": supervision,
         "nli": NLI.configure_at_launch(

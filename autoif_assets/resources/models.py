@@ -14,6 +14,7 @@ from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.session import Session, open_session
 from autoif_assets.resources.settings import EndpointSettings
 from autoif_assets.serving import ServingError, running, served_name
+from autoif_assets.warehouse import Policy
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
 
@@ -138,6 +139,39 @@ class RoleEndpoint(Endpoint):
         supervision = self.supervision
         return open_session(
             context, self.settings(), supervision.warehouse, supervision.budget, name
+        )
+
+    def session_of(
+        self, context: dg.AssetExecutionContext, policy: Policy, temperature: float, max_tokens: int
+    ) -> AbstractContextManager[Session]:
+        """Open a session that asks a registered policy; what it does not say is as here.
+
+        Its answers are journaled apart from those of every other policy, and of other weights
+        under the same name.
+
+        Args:
+            context: The asset that asks.
+            policy: Whom to ask.
+            temperature: Unless this endpoint has one.
+            max_tokens: Unless this endpoint has some.
+        """
+        own, ours = self.own(), self.settings()
+        settings = replace(
+            ours,
+            base_url=policy.base_url or ours.base_url,
+            model=policy.model,
+            temperature=own.get("temperature", temperature),
+            max_tokens=own.get("max_tokens", max_tokens),
+        )
+        if policy.api_key_variable or _host(settings) != _host(ours):
+            settings = replace(settings, api_key_variable=policy.api_key_variable or "")
+        supervision = self.supervision
+        return open_session(
+            context,
+            settings,
+            supervision.warehouse,
+            supervision.budget,
+            model_version=policy.version,
         )
 
 

@@ -207,10 +207,31 @@ def _response(variables: Mapping[str, str], rng: Random, settings: SimulatorSett
     return respond(constraint, variables["query"], rng, settings)
 
 
+def _near_miss(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    """Break the instruction as often as the model else follows it."""
+    constraint = read_instruction(variables["instruction"].strip())
+    breaks = 1 - settings.violation_rate
+    return respond(constraint, variables["query"], rng, settings, violation_rate=breaks)
+
+
 def respond(
-    constraint: Constraint | None, query: str, rng: Random, settings: SimulatorSettings
+    constraint: Constraint | None,
+    query: str,
+    rng: Random,
+    settings: SimulatorSettings,
+    violation_rate: float | None = None,
 ) -> str:
-    """Return a response to a query that mostly follows the constraint, if there is one."""
+    """Return a response to a query that mostly follows the constraint, if there is one.
+
+    Args:
+        constraint: What it follows, or breaks at the ``violation_rate``.
+        query: What it is about.
+        rng: Source of every choice.
+        settings: The model's rates.
+        violation_rate: In the place of the settings'.
+    """
+    if violation_rate is None:
+        violation_rate = settings.violation_rate
     luck = rng.random()
     if luck < settings.garbage_rate:
         return "".join(rng.choice(_GARBAGE) for _ in range(rng.randint(20, 60)))
@@ -219,7 +240,7 @@ def respond(
         query = rng.choice(OFF_TOPICS)
     if constraint is None:
         return Draft(rng, topic_words(query), size).body()
-    write = grammar.violate if rng.random() < settings.violation_rate else grammar.satisfy
+    write = grammar.violate if rng.random() < violation_rate else grammar.satisfy
     return write(constraint, rng, query, size)
 
 
@@ -271,6 +292,7 @@ _ROLES: dict[
     "back_translation": _back_translation,
     "nli": _nli,
     "response": _response,
+    "near_miss": _near_miss,
     "score": _score,
     "unknown": _unknown,
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.simulator.answers import complete
+from autoif_assets.simulator.likelihoods import reading as likelihood_reading
 from autoif_assets.simulator.metrics import Metrics
 from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.requests import ChatRequest, RequestError, token_count
@@ -112,7 +113,7 @@ class Engine:
 
     def count(self, request: ChatRequest, body: Mapping[str, Any]) -> None:
         """Count a request whose response goes out whole."""
-        role = recognise(request.prompt).role
+        role = "likelihood" if request.scored is not None else recognise(request.prompt).role
         self.served[role] += 1
         self.completions[role] += request.n
         usage = body["usage"]
@@ -121,7 +122,8 @@ class Engine:
         for seed in self._seeds(request):
             self._distinct.add(
                 blake2b(
-                    f"{seed}:{request.prompt}".encode("utf-8", "replace"), digest_size=8
+                    f"{seed}:{request.prompt}{request.scored or ''}".encode("utf-8", "replace"),
+                    digest_size=8,
                 ).digest()
             )
         for choice in body["choices"]:
@@ -133,6 +135,8 @@ class Engine:
         return [(request.seed or 0) + index for index in range(request.n)]
 
     def _answer(self, request: ChatRequest) -> tuple[dict[str, Any], int]:
+        if request.scored is not None:
+            return likelihood_reading(request), request.prompt_tokens
         cached = self._prefixes.lookup(request.prompt)
         self.metrics.prefix_queries.inc(request.prompt_tokens)
         self.metrics.prefix_hits.inc(cached)

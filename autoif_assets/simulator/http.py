@@ -57,6 +57,7 @@ class Server:
         self.app.add_routes(
             [
                 web.post("/v1/chat/completions", self._chat),
+                *([web.post("/v1/completions", self._chat)] if settings.prompt_logprobs else []),
                 web.get("/v1/models", self._models),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),

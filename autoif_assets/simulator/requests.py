@@ -30,6 +30,7 @@ class ChatRequest:
     stop: tuple[str, ...]
     schema: Mapping[str, Any] | None
     choices: list[str] | None
+    scored: str | None = None
 
 
 def token_count(text: str) -> int:
@@ -66,16 +67,9 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
         RequestError: The server refuses the request as vLLM would: 404 for a model it does not
             serve, 400 for what it cannot do.
     """
-    if not isinstance(body, dict):
-        raise _bad("the body must be a JSON object")
-    model = body.get("model")
-    if model not in settings.models:
-        raise RequestError(
-            404,
-            f"The model `{model}` does not exist. Served here: {', '.join(settings.models)}.",
-            "NotFoundError",
-            "model",
-        )
+    model = _model(body, settings)
+    if "prompt" in body:
+        return _plain_request(body, model, settings)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise _bad("messages must be a list of at least one message", "messages")
@@ -94,8 +88,12 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
         raise _bad("stop must be a text or a list of texts", "stop")
     schema, choices = _constraints(body, settings)
     prompt_tokens = sum(token_count(content) + 4 for content in contents)
+    asked = body.get("prompt_logprobs") is not None and settings.prompt_logprobs
+    scored = contents.pop() if asked and body.get("continue_final_message") else None
+    if scored is not None and not contents:
+        raise _bad("the answer to be continued needs a message before it", "messages")
     return ChatRequest(
-        str(model),
+        model,
         contents[-1],
         prompt_tokens,
         n,
@@ -105,7 +103,34 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
         tuple(stop),
         schema,
         choices,
+        scored,
     )
+
+
+def _plain_request(body: Mapping[str, Any], model: str, settings: SimulatorSettings) -> ChatRequest:
+    """Check a completion without a chat template; only its log-probabilities can be asked for."""
+    text = body["prompt"]
+    if not isinstance(text, str) or not text:
+        raise _bad("prompt must be a text", "prompt")
+    if body.get("prompt_logprobs") is None:
+        raise _bad("plain completions only tell prompt_logprobs here", "prompt_logprobs")
+    used = token_count(text)
+    most = _max_tokens(body, used, settings)
+    return ChatRequest(model, "", used, 1, 0.0, most, 0, (), None, None, text)
+
+
+def _model(body: Any, settings: SimulatorSettings) -> str:
+    if not isinstance(body, dict):
+        raise _bad("the body must be a JSON object")
+    model = body.get("model")
+    if model not in settings.models:
+        raise RequestError(
+            404,
+            f"The model `{model}` does not exist. Served here: {', '.join(settings.models)}.",
+            "NotFoundError",
+            "model",
+        )
+    return str(model)
 
 
 def _max_tokens(body: Mapping[str, Any], used: int, settings: SimulatorSettings) -> int:

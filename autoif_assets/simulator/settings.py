@@ -49,6 +49,11 @@ class SimulatorSettings:
     structured_outputs: bool = _setting(
         True, "Whether response_format json_schema is accepted; otherwise it is a 400."
     )
+    prompt_logprobs: bool = _setting(
+        True,
+        "Whether log-probabilities of given texts are told; otherwise prompt_logprobs is "
+        "ignored, as most servers do.",
+    )
     metrics: bool = _setting(True, "Whether /metrics exists.")
     reasoning: str = _setting(
         "none",

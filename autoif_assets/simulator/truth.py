@@ -10,6 +10,7 @@ from typing import Any
 from autoif_assets.simulator.answers import compare
 from autoif_assets.simulator.constraint import Constraint
 from autoif_assets.simulator.grammar import family_of, holds
+from autoif_assets.simulator.likelihoods import truth as likelihood_truth
 from autoif_assets.simulator.quality import judge
 from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.verifiers import read_verifier
@@ -69,6 +70,7 @@ KINDS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "back_translation": back_translation_truth,
     "nli": nli_truth,
     "response": response_truth,
+    "likelihood": likelihood_truth,
 }
 
 

@@ -9,6 +9,12 @@ from autoif_assets.warehouse.errors import (
     WarehouseLocked,
     WrongVersion,
 )
+from autoif_assets.warehouse.policies import (
+    Policy,
+    find_policy,
+    known_policies,
+    register_policy,
+)
 from autoif_assets.warehouse.reference import reference
 from autoif_assets.warehouse.selection import Rows
 from autoif_assets.warehouse.slices import Partition
@@ -28,6 +34,7 @@ __all__ = [
     "Column",
     "ForeignKey",
     "Partition",
+    "Policy",
     "Rows",
     "SchemaMismatch",
     "Table",
@@ -38,8 +45,11 @@ __all__ = [
     "WarehouseResource",
     "WrongVersion",
     "empty_frame",
+    "find_policy",
+    "known_policies",
     "polars_schema",
     "reference",
+    "register_policy",
     "table_schema",
 ]
 

@@ -83,9 +83,10 @@ class Tally:
 def column_lineage(table: Table) -> dg.TableColumnLineage | None:
     """Return which columns come from which of other tables: along foreign keys, and as declared."""
     pairs = [
-        (column, key.table, theirs)
+        (column, parent, theirs)
         for key in table.foreign_keys
-        if key.table in TABLES and key.table != "llm_calls"  # the latter is no asset
+        for parent in key.tables
+        if parent in TABLES and parent != "llm_calls"  # the latter is no asset
         for column, theirs in zip(key.columns, key.to, strict=True)
     ]
     for column, origin in table.origins:

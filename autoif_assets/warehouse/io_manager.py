@@ -142,7 +142,8 @@ def table_schema(table: Table) -> dg.TableSchema:
             other=[
                 f"unique: {', '.join(table.key)}",
                 *(
-                    f"foreign key: {', '.join(key.columns)} of {key.table} ({', '.join(key.to)})"
+                    f"foreign key: {', '.join(key.columns)} of {' or '.join(key.tables)} "
+                    f"({', '.join(key.to)})"
                     for key in table.foreign_keys
                 ),
             ]

@@ -1,6 +1,6 @@
 """Queries that look for what is wrong with stored rows; each returns SQL and its parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autoif_assets.warehouse.references import and_accepted
 from autoif_assets.warehouse.slices import Partition, condition
@@ -52,6 +52,20 @@ def largest_instruction(table: Table, slices: Sequence[Partition] | None) -> Que
     )
 
 
+def length_bias(table: Table, slices: Sequence[Partition] | None) -> Query:
+    """One row: mean ``difference`` (chosen minus rejected) and mean ``length`` of ``pairs``.
+
+    In characters; of accepted pairs whose instruction does not constrain length.
+    """
+    where, values = condition(slices)
+    return (
+        f"SELECT count(*) AS pairs, avg(chosen_length - rejected_length) AS difference, "
+        f"avg(chosen_length + rejected_length) / 2 AS length FROM {SCHEMA}.{table.name} "
+        f"WHERE {where}{and_accepted(table)} AND NOT constrains_length",
+        values,
+    )
+
+
 def accepted_counts(table: Table) -> Query:
     """One row a batch: ``batch``, ``rows``, and how many of them are ``accepted``."""
     return (
@@ -81,7 +95,7 @@ def in_both_splits(dataset: str) -> Query:
 
 
 def sampled_texts(
-    table: Table, passing: str, failing: str | None, rows: int, slices: Sequence[Partition] | None
+    table: Table, passes: Mapping[str, str], rows: int, slices: Sequence[Partition] | None
 ) -> Query:
     """``input_id``, ``instruction_id``, ``input``, ``passes``: the first rows by content id.
 
@@ -90,22 +104,20 @@ def sampled_texts(
 
     Args:
         table: A table of training data.
-        passing: The column of texts that verifiers let pass.
-        failing: The column of texts that they do not, if there is one.
+        passes: The columns of texts, each with SQL of whether verifiers let it pass.
         rows: How many rows at most.
         slices: Of these slices.
     """
     where, values = condition(slices)
     row_id = table.key[-1]
-    sides = [(passing, "true"), *([(failing, "false")] if failing else [])]
     return (
         f"WITH sample AS (FROM {SCHEMA}.{table.name} WHERE {where} "
         f"ORDER BY {row_id}, batch LIMIT {rows}) "
         + " UNION ALL ".join(
             f"SELECT '{column} of ' || batch || '/' || {row_id} AS input_id, "
             f"batch || '/' || instruction_id AS instruction_id, {column} AS input, "
-            f"{passes} AS passes FROM sample"
-            for column, passes in sides
+            f"{does_pass} AS passes FROM sample"
+            for column, does_pass in passes.items()
         )
         + " ORDER BY input_id",
         values,

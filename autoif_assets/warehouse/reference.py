@@ -52,7 +52,7 @@ def _foreign_keys(table: Table) -> list[str]:
 
 def _in_words(key: ForeignKey) -> str:
     columns, to = (f"`{'`, `'.join(names)}`" for names in (key.columns, key.to))
-    return f"Foreign key {columns}: {to} of `{key.table}`."
+    return f"Foreign key {columns}: {to} of `{'` or `'.join(key.tables)}`."
 
 
 def _view(name: str, sql: str) -> str:

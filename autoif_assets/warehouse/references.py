@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from autoif_assets.warehouse.slices import Partition, condition
 from autoif_assets.warehouse.tables import SCHEMA, TABLES, ForeignKey, Table
 
-# A rejected response is one that the verifiers do not accept; that is what it is there for.
-_REJECTED_BY_DESIGN = {("query_preference_pairs", ("batch", "rejected_id"))}
+# A response that the verifiers do not accept is there to be rejected, or labelled as bad.
+_REJECTED_BY_DESIGN = {
+    ("query_preference_pairs", ("batch", "rejected_id")),
+    ("kto_examples", ("batch", "response_id")),
+    ("online_preference_pairs", ("batch", "policy", "rejected_id")),
+}
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,18 @@ def _unmatched(
     counts = [
         f'SELECT {number} AS key, count(*) AS rows, any_value("{key.columns[-1]}") AS example '
         f"FROM (FROM {SCHEMA}.{table.name} WHERE {where}) AS child "
-        f"ANTI JOIN (FROM {SCHEMA}.{key.table} WHERE {parents}) AS parent "
+        f"ANTI JOIN ({_parents(key, parents)}) AS parent "
         f"ON {_match(key)} WHERE {_all_given(key)}"
         for number, key in enumerate(keys)
     ]
     return "\nUNION ALL\n".join(counts) + "\nORDER BY key", values * len(counts)
+
+
+def _parents(key: ForeignKey, condition: str) -> str:
+    columns = ", ".join(f'"{column}"' for column in key.to)
+    return " UNION ALL ".join(
+        f"SELECT {columns} FROM {SCHEMA}.{table} WHERE {condition}" for table in key.tables
+    )
 
 
 def _match(key: ForeignKey) -> str:

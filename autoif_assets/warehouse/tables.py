@@ -34,11 +34,18 @@ class ForeignKey:
         columns: Columns of the table that has the key.
         table: The table referred to.
         to: Its columns, in the same order.
+        or_table: A second table with these columns; a row is found in either.
     """
 
     columns: tuple[str, ...]
     table: str
     to: tuple[str, ...]
+    or_table: str | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables referred to."""
+        return (self.table,) if self.or_table is None else (self.table, self.or_table)
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,11 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     origins: tuple[tuple[str, str], ...] = ()
     charts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_stage(self) -> bool:
+        """Whether it is a stage that every batch goes through; those of a policy are not."""
+        return bool(self.section) and "policy" not in self.partitions
 
     @property
     def is_gate(self) -> bool:
@@ -108,12 +120,92 @@ _PAIR = (
     Column("rejected_id", "VARCHAR", "Id of the test case or response that is rejected."),
     Column("chosen_pass_rate", "DOUBLE", "Share of the verdicts on chosen that are pass."),
     Column("rejected_pass_rate", "DOUBLE", "Share of the verdicts on rejected that are pass."),
+    Column("chosen_score", "DOUBLE", "Quality of chosen from 0 to 10, if it was scored.", True),
+    Column("rejected_score", "DOUBLE", "Quality of rejected from 0 to 10, if it was scored.", True),
+    Column("chosen_length", "BIGINT", "Characters of chosen."),
+    Column("rejected_length", "BIGINT", "Characters of rejected."),
+    Column("failed_verifiers", "VARCHAR[]", "Ids of the verifiers that said no to rejected."),
+    Column("margin", "DOUBLE", "chosen_pass_rate - rejected_pass_rate."),
+    Column(
+        "constrains_length",
+        "BOOLEAN",
+        "Whether the instruction is about length; if not, lengths were evened out.",
+    ),
+    Column(
+        "origin",
+        "VARCHAR",
+        "Where the pair comes from: test cases, sampled responses, a near miss or a further sample "
+        "among them.",
+        values=("test_case", "sampled", "near_miss", "further"),
+    ),
+)
+
+_RESPONSE = (
+    BATCH,
+    PROMPT_ID,
+    INSTRUCTION_ID,
+    SAMPLE,
+    Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
+    Column("response", "VARCHAR", "Text of the response, if one came.", True),
+    Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
+    FINISH_REASON,
+    CALL_ID,
+    *STATUS,
+    DETAIL,
+)
+_VERDICT = (
+    BATCH,
+    RESPONSE_ID,
+    PROMPT_ID,
+    INSTRUCTION_ID,
+    Column("verifiers", "BIGINT", "Verifiers that were run."),
+    Column("passed", "BIGINT", "How many returned True."),
+    Column("failed", "BIGINT", "How many returned False."),
+    Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
+    Column("outcomes", OUTCOMES, "What each verifier returned."),
+    *STATUS,
+)
+_SCORE = (
+    BATCH,
+    RESPONSE_ID,
+    PROMPT_ID,
+    INSTRUCTION_ID,
+    Column("score", "DOUBLE", "Quality from 0 to 10, if one parsed.", True),
+    RAW,
+    FINISH_REASON,
+    CALL_ID,
+    *STATUS,
+)
+_FURTHER_ORIGIN = Column(
+    "origin",
+    "VARCHAR",
+    "near_miss: asked to break the instruction; further: one more sample.",
+    values=("near_miss", "further"),
+)
+_ORIGIN = Column(
+    "origin",
+    "VARCHAR",
+    "sampled: of the first responses; near_miss or further: of further_responses.",
+    values=("sampled", "near_miss", "further"),
+)
+
+POLICY = Column("policy", "VARCHAR", "Partition key of the policy that was sampled.")
+_SPLIT = Column(
+    "split",
+    "VARCHAR",
+    "Side of the instruction: pairs are made of train, the scorecard of eval.",
+    values=("train", "eval"),
 )
 
 
-def _in_batch(table: str, column: str, to: str = "") -> ForeignKey:
+def _in_batch(table: str, column: str, to: str = "", or_table: str | None = None) -> ForeignKey:
     """Return the key of a column that names a row of the same batch in ``table``."""
-    return ForeignKey(("batch", column), table, ("batch", to or column))
+    return ForeignKey(("batch", column), table, ("batch", to or column), or_table)
+
+
+def _of_policy(table: str, column: str, to: str = "") -> ForeignKey:
+    """Return the key of a column that names a row of the same batch and policy in ``table``."""
+    return ForeignKey(("batch", "policy", column), table, ("batch", "policy", to or column))
 
 
 _CALL = _in_batch("llm_calls", "call_id")
@@ -372,19 +464,7 @@ _ALL = (
         "responses",
         "A sampled response to an augmented query.",
         "3.3",
-        (
-            BATCH,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            SAMPLE,
-            Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
-            Column("response", "VARCHAR", "Text of the response, if one came.", True),
-            Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
-            FINISH_REASON,
-            CALL_ID,
-            *STATUS,
-            DETAIL,
-        ),
+        _RESPONSE,
         key=("batch", "prompt_id", "sample"),
         foreign_keys=(
             _in_batch("augmented_queries", "prompt_id"),
@@ -401,18 +481,7 @@ _ALL = (
         "response_verdicts",
         "A distinct response and what its instruction's verifiers say of it.",
         "3.3",
-        (
-            BATCH,
-            RESPONSE_ID,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            Column("verifiers", "BIGINT", "Verifiers that were run."),
-            Column("passed", "BIGINT", "How many returned True."),
-            Column("failed", "BIGINT", "How many returned False."),
-            Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
-            Column("outcomes", OUTCOMES, "What each verifier returned."),
-            *STATUS,
-        ),
+        _VERDICT,
         key=("batch", "response_id"),
         foreign_keys=(
             _in_batch("responses", "response_id"),
@@ -436,17 +505,7 @@ _ALL = (
         "response_scores",
         "The supervision model's opinion whether a verified response answers its query.",
         "3.3",
-        (
-            BATCH,
-            RESPONSE_ID,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            Column("score", "DOUBLE", "Quality from 0 to 10, if one parsed.", True),
-            RAW,
-            FINISH_REASON,
-            CALL_ID,
-            *STATUS,
-        ),
+        _SCORE,
         key=("batch", "response_id"),
         foreign_keys=(
             _in_batch("response_verdicts", "response_id"),
@@ -461,6 +520,67 @@ _ALL = (
         charts=(("score", "score"),),
     ),
     Table(
+        "further_responses",
+        "A response, beyond the paper, to a prompt whose others were all good or all failed.",
+        "3.4",
+        (*_RESPONSE, _FURTHER_ORIGIN),
+        key=("batch", "prompt_id", "sample"),
+        foreign_keys=(
+            _in_batch("augmented_queries", "prompt_id"),
+            _CALL,
+        ),
+        origins=(
+            ("instruction_id", "augmented_queries.instruction_id"),
+            ("response", "augmented_queries.instruction"),
+            ("response", "augmented_queries.query"),
+        ),
+        charts=(("response", "length"),),
+    ),
+    Table(
+        "further_verdicts",
+        "A further response and what the verifiers say of it; a near miss is to pass none.",
+        "3.4",
+        (*_VERDICT, _FURTHER_ORIGIN),
+        key=("batch", "response_id"),
+        foreign_keys=(
+            _in_batch("further_responses", "response_id"),
+            _in_batch("augmented_queries", "prompt_id"),
+        ),
+        origins=(
+            ("instruction_id", "further_responses.instruction_id"),
+            ("verifiers", "verifiers.verifier_id"),
+            ("passed", "verifiers.source"),
+            ("passed", "further_responses.response"),
+            ("failed", "verifiers.source"),
+            ("failed", "further_responses.response"),
+            ("pass_rate", "verifiers.source"),
+            ("pass_rate", "further_responses.response"),
+            ("outcomes", "verifiers.source"),
+            ("outcomes", "further_responses.response"),
+            ("origin", "further_responses.origin"),
+        ),
+        charts=(("pass_rate", "share"),),
+    ),
+    Table(
+        "further_scores",
+        "The supervision model's opinion whether a further response answers its query.",
+        "3.4",
+        (*_SCORE, _FURTHER_ORIGIN),
+        key=("batch", "response_id"),
+        foreign_keys=(
+            _in_batch("further_verdicts", "response_id"),
+            _CALL,
+        ),
+        origins=(
+            ("prompt_id", "further_responses.prompt_id"),
+            ("instruction_id", "augmented_queries.instruction_id"),
+            ("score", "further_responses.response"),
+            ("score", "augmented_queries.query"),
+            ("origin", "further_verdicts.origin"),
+        ),
+        charts=(("score", "score"),),
+    ),
+    Table(
         "filtered_queries",
         "An augmented query after verification and scoring of its responses.",
         "3.3",
@@ -470,9 +590,20 @@ _ALL = (
             INSTRUCTION_ID,
             QUERY_ID,
             Column("responses", "BIGINT", "Distinct responses with a text."),
+            Column(
+                "judged",
+                "BIGINT",
+                "Of these, how many passed or failed by enough verdicts, near misses aside.",
+            ),
             Column("passing", "BIGINT", "Of these, how many passed verification."),
             Column("failing", "BIGINT", "Of these, how many passed no verifier."),
             Column("kept", "BIGINT", "Of the passing, how many reached the quality score."),
+            Column(
+                "pass_at_k",
+                "DOUBLE",
+                "Chance that one of difficulty_k responses passes (2107.03374); null: none judged.",
+                True,
+            ),
             *STATUS,
         ),
         key=("batch", "prompt_id"),
@@ -481,9 +612,59 @@ _ALL = (
             ("instruction_id", "augmented_queries.instruction_id"),
             ("query_id", "augmented_queries.query_id"),
             ("responses", "response_verdicts.response_id"),
+            ("responses", "further_verdicts.response_id"),
+            ("judged", "response_verdicts.status"),
+            ("judged", "further_verdicts.status"),
             ("passing", "response_verdicts.status"),
+            ("passing", "further_verdicts.status"),
             ("failing", "response_verdicts.passed"),
+            ("failing", "further_verdicts.passed"),
             ("kept", "response_scores.status"),
+            ("kept", "further_scores.status"),
+            ("pass_at_k", "response_verdicts.status"),
+            ("pass_at_k", "further_verdicts.status"),
+        ),
+    ),
+    Table(
+        "response_likelihoods",
+        "A response and how likely the supervision model finds it; empty unless asked for.",
+        "",
+        (
+            BATCH,
+            RESPONSE_ID,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            Column("kept", "BOOLEAN", "Whether it passed and scored well: an SFT candidate."),
+            Column("tokens", "BIGINT", "Tokens that both means are taken over.", True),
+            Column(
+                "mean_logprob", "DOUBLE", "Mean log-probability of a token, given the prompt.", True
+            ),
+            Column("mean_logprob_alone", "DOUBLE", "The same without the prompt.", True),
+            Column("ifd", "DOUBLE", "mean_logprob / mean_logprob_alone: IFD (2308.12032).", True),
+            CALL_ID,
+            Column("call_id_alone", "VARCHAR", "Model call without the prompt."),
+            *STATUS,
+            DETAIL,
+        ),
+        key=("batch", "response_id"),
+        foreign_keys=(
+            _in_batch("responses", "response_id", or_table="further_responses"),
+            _CALL,
+            _in_batch("llm_calls", "call_id_alone", "call_id"),
+        ),
+        origins=(
+            ("prompt_id", "response_verdicts.prompt_id"),
+            ("instruction_id", "response_verdicts.instruction_id"),
+            ("kept", "response_scores.status"),
+            ("kept", "further_scores.status"),
+            ("mean_logprob", "augmented_queries.prompt"),
+            ("mean_logprob", "responses.response"),
+            ("mean_logprob", "further_responses.response"),
+            ("mean_logprob_alone", "responses.response"),
+            ("mean_logprob_alone", "further_responses.response"),
+            ("ifd", "augmented_queries.prompt"),
+            ("ifd", "responses.response"),
+            ("ifd", "further_responses.response"),
         ),
     ),
     Table(
@@ -501,21 +682,66 @@ _ALL = (
             Column("response", "VARCHAR", "Target text."),
             Column("pass_rate", "DOUBLE", "Share of the verdicts on the response that are pass."),
             Column("score", "DOUBLE", "Quality from 0 to 10."),
+            Column("ifd", "DOUBLE", "Instruction-following difficulty, if asked for.", True),
+            *STATUS,
         ),
         key=("batch", "example_id"),
         foreign_keys=(
             _in_batch("filtered_queries", "prompt_id"),
-            _in_batch("response_scores", "response_id"),
+            _in_batch("response_scores", "response_id", or_table="further_scores"),
         ),
         origins=(
             ("instruction_id", "filtered_queries.instruction_id"),
             ("query_id", "filtered_queries.query_id"),
             ("prompt", "augmented_queries.prompt"),
             ("response", "responses.response"),
+            ("response", "further_responses.response"),
             ("pass_rate", "response_verdicts.pass_rate"),
             ("score", "response_scores.score"),
+            ("pass_rate", "further_verdicts.pass_rate"),
+            ("score", "further_scores.score"),
+            ("ifd", "response_likelihoods.ifd"),
         ),
         charts=(("response", "length"), ("pass_rate", "share"), ("score", "score")),
+    ),
+    Table(
+        "kto_examples",
+        "A prompt and a response labelled good or bad, for KTO.",
+        "3.4",
+        (
+            BATCH,
+            Column("example_id", "VARCHAR", "Content id of the example."),
+            PROMPT_ID,
+            RESPONSE_ID,
+            INSTRUCTION_ID,
+            QUERY_ID,
+            Column("prompt", "VARCHAR", "Query and instruction joined."),
+            Column("completion", "VARCHAR", "Text of the response."),
+            Column("label", "BOOLEAN", "True: passed and scored well; false: passes no verifier."),
+            Column("pass_rate", "DOUBLE", "Share of the verdicts on the response that are pass."),
+            Column("score", "DOUBLE", "Quality from 0 to 10, if it was scored.", True),
+            _ORIGIN,
+        ),
+        key=("batch", "example_id"),
+        foreign_keys=(
+            _in_batch("filtered_queries", "prompt_id"),
+            _in_batch("response_verdicts", "response_id", or_table="further_verdicts"),
+        ),
+        origins=(
+            ("instruction_id", "filtered_queries.instruction_id"),
+            ("query_id", "filtered_queries.query_id"),
+            ("prompt", "augmented_queries.prompt"),
+            ("completion", "responses.response"),
+            ("completion", "further_responses.response"),
+            ("pass_rate", "response_verdicts.pass_rate"),
+            ("pass_rate", "further_verdicts.pass_rate"),
+            ("score", "response_scores.score"),
+            ("score", "further_scores.score"),
+            ("label", "response_verdicts.status"),
+            ("label", "further_verdicts.status"),
+            ("origin", "further_verdicts.origin"),
+        ),
+        charts=(("completion", "length"), ("pass_rate", "share"), ("score", "score")),
     ),
     Table(
         "instruction_preference_pairs",
@@ -558,8 +784,8 @@ _ALL = (
         key=("batch", "pair_id"),
         foreign_keys=(
             _in_batch("filtered_queries", "prompt_id"),
-            _in_batch("response_scores", "chosen_id", "response_id"),
-            _in_batch("response_verdicts", "rejected_id", "response_id"),
+            _in_batch("response_scores", "chosen_id", "response_id", "further_scores"),
+            _in_batch("response_verdicts", "rejected_id", "response_id", "further_verdicts"),
         ),
         origins=(
             ("instruction_id", "filtered_queries.instruction_id"),
@@ -598,6 +824,123 @@ _ALL = (
         charts=(("chosen", "length"), ("rejected", "length")),
     ),
     Table(
+        "policies",
+        "A served model that the online loop samples from and compares.",
+        "",
+        (
+            POLICY,
+            Column(
+                "base_url", "VARCHAR", "Endpoint, without credentials; null: supervision's.", True
+            ),
+            Column("model", "VARCHAR", "Name of the served model."),
+            Column("api_key_variable", "VARCHAR", "Variable that holds its key, if any.", True),
+            Column("checkpoint", "VARCHAR", "Folder of its weights, if known.", True),
+            Column("parent", "VARCHAR", "Policy it was trained from, if known.", True),
+            Column("created_at", "TIMESTAMPTZ", "When it was first registered."),
+        ),
+        key=("policy",),
+        partitions=("policy",),
+    ),
+    Table(
+        "policy_responses",
+        "A response that a policy sampled to an augmented query.",
+        "3.4",
+        (
+            BATCH,
+            POLICY,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            _SPLIT,
+            SAMPLE,
+            Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
+            Column("response", "VARCHAR", "Text of the response, if one came.", True),
+            Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
+            FINISH_REASON,
+            CALL_ID,
+            *STATUS,
+            DETAIL,
+        ),
+        key=("batch", "policy", "prompt_id", "sample"),
+        partitions=("batch", "policy"),
+        foreign_keys=(
+            _in_batch("augmented_queries", "prompt_id"),
+            ForeignKey(("policy",), "policies", ("policy",)),
+            _CALL,
+        ),
+    ),
+    Table(
+        "policy_verdicts",
+        "A distinct response of a policy and what its instruction's verifiers say of it.",
+        "3.4",
+        (
+            BATCH,
+            POLICY,
+            RESPONSE_ID,
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            _SPLIT,
+            Column("verifiers", "BIGINT", "Verifiers that were run."),
+            Column("passed", "BIGINT", "How many returned True."),
+            Column("failed", "BIGINT", "How many returned False."),
+            Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
+            Column("outcomes", OUTCOMES, "What each verifier returned."),
+            *STATUS,
+        ),
+        key=("batch", "policy", "response_id"),
+        partitions=("batch", "policy"),
+        foreign_keys=(
+            _of_policy("policy_responses", "response_id"),
+            _in_batch("augmented_queries", "prompt_id"),
+        ),
+    ),
+    Table(
+        "online_preference_pairs",
+        "A pair of a policy's own responses: one passes, one passes no verifier.",
+        "3.4",
+        (
+            BATCH,
+            POLICY,
+            Column("pair_id", "VARCHAR", "Content id of the pair."),
+            PROMPT_ID,
+            INSTRUCTION_ID,
+            QUERY_ID,
+            Column("prompt", "VARCHAR", "Query and instruction joined."),
+            *_PAIR,
+            *STATUS,
+        ),
+        key=("batch", "policy", "pair_id"),
+        partitions=("batch", "policy"),
+        foreign_keys=(
+            _in_batch("augmented_queries", "prompt_id"),
+            _of_policy("policy_verdicts", "chosen_id", "response_id"),
+            _of_policy("policy_verdicts", "rejected_id", "response_id"),
+        ),
+    ),
+    Table(
+        "policy_scorecard",
+        "How often a policy follows held-out instructions, over all and in each category.",
+        "3.4",
+        (
+            BATCH,
+            POLICY,
+            Column("category", "VARCHAR", "Category of the constraint, none, or all."),
+            Column("instructions", "BIGINT", "Held-out instructions."),
+            Column("prompts", "BIGINT", "Prompts of these with a sample."),
+            Column("samples", "BIGINT", "Samples of these with a verdict, or unusable."),
+            Column("k", "BIGINT", "K of pass@K: samples asked for per prompt."),
+            Column(
+                "pass_at_1", "DOUBLE", "Share of samples that pass, prompts weighing alike.", True
+            ),
+            Column("pass_at_1_low", "DOUBLE", "Lower bound of its 95 % interval.", True),
+            Column("pass_at_1_high", "DOUBLE", "Upper bound of its 95 % interval.", True),
+            Column("pass_at_k", "DOUBLE", "Unbiased share of prompts that one of K passes.", True),
+            Column("pass_at_k_low", "DOUBLE", "Lower bound of its 95 % interval.", True),
+            Column("pass_at_k_high", "DOUBLE", "Upper bound of its 95 % interval.", True),
+        ),
+        key=("batch", "policy", "category"),
+        partitions=("batch", "policy"),
+    ),
+    Table(
         "llm_calls",
         "One model call: what was asked, what came back, what it cost.",
         "",
@@ -630,7 +973,7 @@ _ALL = (
         "An instruction's side in the last export of a dataset; all its rows are on that side.",
         "",
         (
-            Column("dataset", "VARCHAR", "sft or preference."),
+            Column("dataset", "VARCHAR", "sft, preference or kto."),
             INSTRUCTION_ID,
             Column("split", "VARCHAR", "train or eval.", values=("train", "eval")),
         ),

@@ -18,6 +18,7 @@ from autoif_assets.resources import (
     RoleEndpoint,
     SandboxResource,
     Supervision,
+    Trainer,
 )
 from autoif_assets.simulator import Simulator
 from autoif_assets.warehouse import (
@@ -34,6 +35,9 @@ SMALL: dict[str, Any] = {
     "verifiers_per_instruction": 6,
     "queries_per_instruction": 2,
     "responses_per_prompt": 4,
+    "near_misses_per_prompt": 4,
+    "further_responses_per_prompt": 6,
+    "score_failing": True,
 }
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -104,7 +108,11 @@ def batch_job(
     return dg.Definitions(
         assets=ASSETS,
         asset_checks=checks,
-        jobs=[dg.define_asset_job("batch", dg.AssetSelection.all())],
+        jobs=[
+            dg.define_asset_job(
+                "batch", dg.AssetSelection.all() - dg.AssetSelection.groups("online")
+            )
+        ],
         resources={
             "warehouse": warehouse,
             "io_manager": WarehouseIOManager.configure_at_launch(warehouse=warehouse),
@@ -115,6 +123,8 @@ def batch_job(
             "supervision": supervision,
             "responder": role,
             "judge": role,
+            "policy": role,
+            "trainer": Trainer(),
             "nli": NLI.configure_at_launch(supervision=supervision),
         },
     ).resolve_job_def("batch")

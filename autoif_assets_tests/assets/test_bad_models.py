@@ -82,9 +82,9 @@ def check_nothing_came_of_it(data):
     assert t["verifier_candidates"].height >= 9
     assert set(t["verified_instructions"]["reason"]) == {"no_verifier"}
     later = list(TABLES)[list(TABLES).index("augmented_queries") : list(TABLES).index("llm_calls")]
-    assert len(later) == 9
+    assert len(later) == 13
     assert [name for name in later if not t[name].is_empty()] == []
-    for kind in ("sft", "preference"):
+    for kind in ("sft", "preference", "kto"):
         assert exported(data, kind).is_empty()
     published = Warehouse(data).published_path
     assert published.exists()

@@ -28,15 +28,20 @@ PARENTS = [
     ("responses", "prompt_id", "augmented_queries"),
     ("response_verdicts", "response_id", "responses"),
     ("response_scores", "response_id", "response_verdicts"),
+    ("further_responses", "prompt_id", "augmented_queries"),
+    ("further_verdicts", "response_id", "further_responses"),
+    ("further_scores", "response_id", "further_verdicts"),
     ("filtered_queries", "prompt_id", "augmented_queries"),
-    ("sft_examples", "response_id", "response_scores"),
+    ("sft_examples", "response_id", "response_scores further_scores"),
+    ("kto_examples", "response_id", "responses further_responses"),
+    ("kto_examples", "prompt_id", "filtered_queries"),
     ("sft_examples", "prompt_id", "filtered_queries"),
     ("instruction_preference_pairs", "instruction_id", "verified_instructions"),
     ("instruction_preference_pairs", "chosen_id:case_id", "verifier_cases"),
     ("instruction_preference_pairs", "rejected_id:case_id", "verifier_cases"),
     ("query_preference_pairs", "prompt_id", "filtered_queries"),
-    ("query_preference_pairs", "chosen_id:response_id", "response_scores"),
-    ("query_preference_pairs", "rejected_id:response_id", "responses"),
+    ("query_preference_pairs", "chosen_id:response_id", "response_scores further_scores"),
+    ("query_preference_pairs", "rejected_id:response_id", "responses further_responses"),
 ]
 
 
@@ -87,8 +92,13 @@ def recall(frame, column="right"):
     return (frame.filter(pl.col(column))["status"] == "accepted").mean()
 
 
+# A batch alone fills these: not what is sampled of policies.
+OF_BATCHES = [name for name, table in TABLES.items() if "policy" not in table.partitions]
+
+
 def test_no_table_is_empty_and_every_gate_rejects_something_somewhere(t):
-    assert [name for name, frame in t.items() if frame.is_empty()] == []
+    # Likelihoods are asked for on demand only.
+    assert [name for name in OF_BATCHES if t[name].is_empty()] == ["response_likelihoods"]
     rejecting = {
         name for name, frame in t.items() if TABLES[name].is_gate and "rejected" in frame["status"]
     }
@@ -121,7 +131,7 @@ def test_keys_are_unique_and_a_row_says_why_it_was_rejected(t, name):
     table, frame = TABLES[name], t[name]
     assert frame.select(table.key).is_duplicated().sum() == 0
     if "batch" in table.partitions:
-        assert frame["batch"].unique().to_list() == ["b1"]
+        assert set(frame["batch"]) <= {"b1"}
     if table.is_gate:
         assert set(frame["status"]) <= {"accepted", "rejected"}
         assert ((frame["status"] == "rejected") == frame["reason"].is_not_null()).all()
@@ -131,8 +141,14 @@ def test_keys_are_unique_and_a_row_says_why_it_was_rejected(t, name):
 @pytest.mark.parametrize(("child", "column", "parent"), PARENTS)
 def test_every_child_has_an_accepted_parent(t, child, column, parent):
     here, _, there = column.partition(":")
-    parents = accepted(t[parent]) if TABLES[parent].is_gate else t[parent]
-    assert set(t[child][here]) <= set(parents[there or here])
+    parents = {
+        key
+        for name in parent.split()
+        for key in (accepted(t[name]) if TABLES[name].is_gate else t[name])[there or here]
+    }
+    # A failing response is scored, too, for the pairs in which it is rejected.
+    children = t[child].filter(reason="failing") if child == "response_scores" else t[child].clear()
+    assert set(t[child][here]) - set(children[here]) <= parents
 
 
 def test_every_generated_row_names_a_call_that_is_kept_with_its_text(t):
@@ -158,6 +174,8 @@ def test_every_generated_row_names_a_call_that_is_kept_with_its_text(t):
         "back_translations",
         "responses",
         "response_scores",
+        "further_responses",
+        "further_scores",
     }
 
 
@@ -174,7 +192,11 @@ def test_an_accepted_instruction_has_verifiers_cases_and_no_contradiction(t):
 
 
 def test_examples_and_pairs_carry_the_texts_their_ids_stand_for(t):
-    texts = dict(t["responses"].drop_nulls("response_id").select("response_id", "response").rows())
+    texts = {
+        key: text
+        for name in ("responses", "further_responses")
+        for key, text in t[name].select("response_id", "response").rows()
+    }
     cases = dict(t["verifier_cases"].select("case_id", "input").iter_rows())
     prompts = dict(t["augmented_queries"].select("prompt_id", "prompt").iter_rows())
     for row in t["sft_examples"].iter_rows(named=True):
@@ -199,6 +221,11 @@ def test_examples_and_pairs_carry_the_texts_their_ids_stand_for(t):
     }
     drawn = t["query_preference_pairs"].group_by("prompt_id").len()
     assert drawn["len"].max() <= 4
+    for row in t["kto_examples"].iter_rows(named=True):
+        assert row["completion"] == texts[row["response_id"]]
+        assert row["pass_rate"] > 0.5 if row["label"] else row["pass_rate"] == 0
+    good = t["kto_examples"].filter("label")["response_id"]
+    assert sorted(good) == sorted(t["sft_examples"]["response_id"])
 
 
 def test_executed_anew_the_chosen_texts_pass_and_the_rejected_fail(t):
@@ -232,8 +259,10 @@ def test_the_exports_hold_the_accepted_rows_split_by_instruction(made, t):
     sft, preference = exported(made.data, "sft"), exported(made.data, "preference")
     assert sorted(sft["example_id"]) == sorted(t["sft_examples"]["example_id"])
     assert sorted(preference["pair_id"]) == sorted(accepted(t["preference_pairs"])["pair_id"])
+    kto = exported(made.data, "kto")
+    assert sorted(kto["example_id"]) == sorted(t["kto_examples"]["example_id"])
     both = pl.concat(
-        [frame.select("instruction_id", "split") for frame in (sft, preference)]
+        [frame.select("instruction_id", "split") for frame in (sft, preference, kto)]
     ).unique()
     assert not both["instruction_id"].is_duplicated().any()
     assert set(both["split"]) == {"train", "eval"}
@@ -265,7 +294,7 @@ def test_what_is_published_is_what_the_pipeline_wrote(made, t):
 
 
 def test_the_materialisations_say_how_many_rows_and_what_the_calls_came_to(made, t):
-    for name, frame in t.items():
+    for name in OF_BATCHES:
         if name in ("llm_calls", "dataset_splits"):
             continue
         events = [
@@ -274,7 +303,7 @@ def test_the_materialisations_say_how_many_rows_and_what_the_calls_came_to(made,
             if event.is_step_materialization and event.asset_key.to_user_string() == name
         ]
         (event,) = events
-        assert event.metadata["dagster/row_count"].value == frame.height, name
+        assert event.metadata["dagster/row_count"].value == t[name].height, name
     (event,) = made.result.asset_materializations_for_node("responses")
     prompts = t["augmented_queries"].height
     assert event.metadata["model/total"].value == prompts
@@ -328,7 +357,11 @@ def test_scoring_keeps_the_responses_that_answer(t, verdicts):
 
 def test_what_is_rejected_in_a_pair_mostly_breaks_the_instruction(t, verdicts):
     facts = dict(verdicts.select("response_id", "follows").iter_rows())
-    pairs = t["query_preference_pairs"]
+    near = t["query_preference_pairs"].filter(origin="near_miss")
+    missed = accepted(t["further_verdicts"]).join(accepted(t["further_scores"]), on="response_id")
+    assert set(near["rejected_id"]) <= set(missed.filter(origin="near_miss")["response_id"])
+    pairs = t["query_preference_pairs"].filter(origin="sampled")
+    assert (pairs["rejected_score"].is_not_null().mean() or 0) > 0.8
     assert all(facts[response] for response in pairs["chosen_id"])
     rejected = [facts[response] for response in pairs["rejected_id"].unique()]
     assert rejected.count(False) > 0.75 * len(rejected)

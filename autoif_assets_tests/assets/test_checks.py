@@ -62,7 +62,9 @@ def write(data, table: str, frame: pl.DataFrame, batch: str = "b1") -> None:
 
 def of_one_instruction(instruction: int, rows: int) -> pl.DataFrame:
     name = f"i{instruction:02}"
-    return sample(EXAMPLES, rows, name, batch="b1").with_columns(instruction_id=pl.lit(name))
+    return sample(EXAMPLES, rows, name, batch="b1").with_columns(
+        instruction_id=pl.lit(name), status=pl.lit("accepted")
+    )
 
 
 def executed(outcomes: list[str]) -> pl.DataFrame:
@@ -169,6 +171,25 @@ def test_of_few_instructions_one_may_have_most_rows(tmp_path):
     assert check(tmp_path, "sft_examples", "dominance").passed
 
 
+@pytest.mark.parametrize(
+    ("longer", "rows", "constrains", "passed"),
+    [(40, 200, False, False), (40, 199, False, True), (40, 400, True, True), (5, 200, False, True)],
+)
+def test_chosen_texts_that_are_longer_are_told(tmp_path, longer, rows, constrains, passed):
+    pairs = sample(TABLES["preference_pairs"], rows, batch="b1").with_columns(
+        status=pl.lit("accepted"),
+        reason=pl.lit(None, pl.String),
+        chosen_length=100 + longer,
+        rejected_length=100,
+        constrains_length=constrains,
+    )
+    write(tmp_path, "preference_pairs", pairs)
+    found = check(tmp_path, "preference_pairs", "length_bias")
+    assert (found.passed, found.severity) == (passed, WARN)
+    if not passed:
+        assert "40 characters longer than rejected ones on average, +33%" in str(found.description)
+
+
 def test_a_batch_with_another_yield_than_the_others_is_told(tmp_path):
     for i in range(5):
         write(tmp_path, "responses", gate(f"b{i}", 10 + i % 2, 20), f"b{i}")
@@ -190,7 +211,8 @@ def test_with_few_other_batches_any_yield_is_usual(tmp_path):
 
 @pytest.mark.parametrize("what", ["instruction", "prompt"])
 def test_what_is_in_both_splits_is_an_error(tmp_path, what):
-    write(tmp_path, "sft_examples", sample(EXAMPLES, 2, batch="b1"))
+    examples = sample(EXAMPLES, 2, batch="b1")
+    write(tmp_path, "sft_examples", examples.with_columns(status=pl.lit("accepted")))
     splits = pl.DataFrame(
         {
             "dataset": ["sft"] * 2,
@@ -272,11 +294,12 @@ def test_a_blocking_check_stops_what_is_downstream(tmp_path, poisoned):
 def test_a_batch_that_was_made_passes_every_check(made):
     evaluations = made.result.get_asset_check_evaluations()
     left = KEYS - {e.asset_check_key for e in evaluations}
-    # The exports, which have splits, may be a run of their own.
-    assert {key.name for key in left} <= {"splits"}
+    # The exports, which have splits, may be a run of their own, and so are the policies.
+    tables = {name for name, table in TABLES.items() if "policy" not in table.partitions}
+    assert {key.name for key in left if key.asset_key.to_user_string() in tables} == set()
     assert [e.description for e in evaluations if not e.passed] == []
     again = [numbers(e) for e in evaluations if e.check_name == "pass_again"]
-    assert len(again) == 3
+    assert len(again) == 4
     assert all(seen["texts"] > 0 == seen["contradicted"] for seen in again)
 
 
@@ -292,6 +315,7 @@ def test_on_their_own_the_checks_look_at_all_batches_and_pass_too(made):
     ("table", "spoil"),
     [
         ("sft_examples", "response = '?'"),
+        ("kto_examples", "label = NOT label"),
         ("query_preference_pairs", "chosen = rejected"),
         ("query_preference_pairs", "rejected = chosen"),
         ("instruction_preference_pairs", "rejected = chosen"),

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from autoif_assets.assets import ASSETS
+from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.warehouse import TABLES, Rows, Warehouse, WarehouseIOManager, polars_schema
 
 from .pipeline import QUIET, batch_job, exports
@@ -31,7 +32,14 @@ def inputs(asset: dg.AssetsDefinition) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-READERS = {asset.op.name: asset for asset in ASSETS if inputs(asset)}
+# Those of a batch; likelihoods are asked for, and their inputs read, on demand only.
+READERS = {
+    asset.op.name: asset
+    for asset in ASSETS
+    if inputs(asset)
+    and asset.partitions_def in (None, BATCHES)
+    and asset.op.name != "response_likelihoods"
+}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import pytest
 
+from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
 
 from .pipeline import accepted, differing, exported, exports, run_batch, tables
@@ -92,3 +93,23 @@ def test_the_authors_code_profile(copied):
     )
     assert (after["sft_examples"]["score"] > 8).all()
     assert after["sft_examples"].height > 0
+
+
+def test_prompts_whose_responses_all_fail_get_further_ones(monkeypatch, tmp_path):
+    monkeypatch.delenv("AUTOIF_API_KEY")
+    numbers = {"instructions_per_batch": 0, "responses_per_prompt": 2, "seeds_per_batch": 12}
+    with Simulator(SimulatorSettings(violation_rate=0.75)) as simulator:
+        assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
+        t, files = tables(tmp_path), exports(tmp_path)
+        asked = simulator.stats()["received"]
+        assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
+        assert simulator.stats()["received"] == asked
+        assert exports(tmp_path) == files
+    further = t["further_responses"].filter(origin="further")
+    first = t["response_verdicts"].filter(status="accepted")["prompt_id"]
+    assert further.height > 0
+    assert not set(further["prompt_id"]) & set(first)
+    pairs = t["query_preference_pairs"].filter(origin="further")
+    assert pairs.height > 0
+    assert set(pairs["chosen_id"]) <= set(further["response_id"])
+    assert set(pairs["chosen_id"]) <= set(t["sft_examples"]["response_id"])

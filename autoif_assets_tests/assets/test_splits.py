@@ -21,6 +21,12 @@ WANTED = {
         "chosen": said("chosen", 0),
         "rejected": said("rejected", 0),
     },
+    "kto": {
+        "id": "example_id",
+        "prompt": said("prompt", 0),
+        "chosen": pl.when("label").then(said("completion", 0)),
+        "rejected": pl.when(~pl.col("label")).then(said("completion", 0)),
+    },
 }
 
 

@@ -30,9 +30,8 @@ def test_a_function_of_a_docstring_only(version):
 
 
 def test_every_number_and_every_prompt_concerns_some_asset():
-    assert {name for parts in DEPENDS_ON.values() for name in parts.get("numbers", ())} == set(
-        Profile.model_fields
-    )
+    numbers = {name for parts in DEPENDS_ON.values() for name in parts.get("numbers", ())}
+    assert numbers == set(Profile.model_fields)
     assert {role for parts in DEPENDS_ON.values() for role in parts.get("prompts", ())} == set(
         PROMPTS
     )
@@ -47,10 +46,16 @@ def changed(to):
 
 
 def test_a_number_concerns_its_stages_only():
-    assert changed(PAPER.model_copy(update={"min_score": ">= 7"})) == {"response_scores"}
+    assert changed(PAPER.model_copy(update={"min_score": ">= 7"})) == {
+        "response_scores",
+        "further_scores",
+    }
     assert changed(PAPER.model_copy(update={"eval_share": 0.1})) == {
         "sft_dataset",
         "preference_dataset",
+        "kto_dataset",
+        "policy_responses",
+        "online_preference_dataset",
     }
     assert "responses" not in changed(AUTHORS_CODE)
 
@@ -63,7 +68,10 @@ def test_a_prompt_concerns_its_stages_only(monkeypatch):
     edited = dataclasses.replace(PROMPTS["score"], schema={"type": "object"})
     monkeypatch.setitem(PROMPTS, "score", edited)
     after = versions()
-    assert {name for name in before if before[name] != after[name]} == {"response_scores"}
+    assert {name for name in before if before[name] != after[name]} == {
+        "response_scores",
+        "further_scores",
+    }
 
 
 def test_every_asset_has_a_version():

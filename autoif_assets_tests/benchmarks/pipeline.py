@@ -34,13 +34,18 @@ STAGES = (
     "responses",
     "response_verdicts",
     "response_scores",
+    "further_responses",
+    "further_verdicts",
+    "further_scores",
     "filtered_queries",
     "sft_examples",
+    "kto_examples",
     "instruction_preference_pairs",
     "query_preference_pairs",
     "preference_pairs",
     "sft_dataset",
     "preference_dataset",
+    "kto_dataset",
     "report",
 )
 BOUND_MB = 1536

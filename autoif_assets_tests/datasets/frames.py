@@ -1,8 +1,8 @@
-"""Rows of the two tables, and how the tests of this folder export them."""
+"""Rows of the three tables, and how the tests of this folder export them."""
 
 import polars as pl
 
-from autoif_assets.datasets import PREFERENCE, SFT, split_instructions, write_dataset
+from autoif_assets.datasets import KTO, PREFERENCE, SFT, split_instructions, write_dataset
 
 NASTY = [
     "plain",
@@ -53,10 +53,39 @@ def preference_pairs(texts=NASTY, instructions=4, batch="b1"):
             "rejected_id": [f"r{i}" for i in range(n)],
             "chosen_pass_rate": [1.0] * n,
             "rejected_pass_rate": [0.0] * n,
+            "chosen_score": [9.0] * n,
+            "rejected_score": [None] * n,
+            "chosen_length": [len(text) for text in texts],
+            "rejected_length": [len(text) + 4 for text in texts],
+            "failed_verifiers": [["v1", "v2"]] * n,
+            "margin": [1.0] * n,
+            "constrains_length": [False] * n,
+            "origin": ["sampled" if i % 2 else "test_case" for i in range(n)],
             "status": ["accepted"] * n,
             "reason": [None] * n,
         },
-        schema_overrides={"prompt_id": pl.String, "reason": pl.String},
+        schema_overrides={
+            "prompt_id": pl.String,
+            "reason": pl.String,
+            "rejected_score": pl.Float64,
+        },
+    )
+
+
+def kto_examples(texts=NASTY, instructions=4, batch="b1"):
+    n = len(texts)
+    return pl.DataFrame(
+        {
+            "batch": [batch] * n,
+            "example_id": [f"{i * 7919 % 65536:04x}" for i in range(n)],
+            "instruction_id": [f"i{i % instructions}" for i in range(n)],
+            "prompt": [f"{text}?" for text in texts],
+            "completion": list(texts),
+            "label": [i % 2 == 0 for i in range(n)],
+            "pass_rate": [1.0 if i % 2 == 0 else 0.0 for i in range(n)],
+            "score": [9.0 if i % 2 == 0 else None for i in range(n)],
+            "origin": ["sampled"] * n,
+        }
     )
 
 
@@ -66,6 +95,10 @@ def write_sft_dataset(table, folder, eval_share, seed, split_with=None):
 
 def write_preference_dataset(table, folder, eval_share, seed, split_with=None):
     return write_table(PREFERENCE, table, folder, eval_share, seed, split_with)
+
+
+def write_kto_dataset(table, folder, eval_share, seed, split_with=None):
+    return write_table(KTO, table, folder, eval_share, seed, split_with)
 
 
 def write_table(kind, table, folder, eval_share, seed, split_with=None):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.datasets import (
+    KTO,
     PREFERENCE,
     SFT,
     split_instructions,
@@ -20,8 +21,10 @@ from autoif_assets.datasets import (
 )
 from autoif_assets_tests.datasets.frames import (
     NASTY,
+    kto_examples,
     preference_pairs,
     sft_examples,
+    write_kto_dataset,
     write_preference_dataset,
     write_sft_dataset,
 )
@@ -113,8 +116,25 @@ def test_preference_formats(tmp_path):
     )
     parquet = read_parquet(tmp_path / "preference")
     assert by_text(parquet.select("prompt", "chosen", "rejected").to_dicts()) == conversational
-    assert {"level", "pair_id", "instruction_id", "chosen_pass_rate"} < set(parquet.columns)
+    kept = set(preference_pairs().columns) - {"status", "reason"}
+    assert set(parquet.columns) == kept
+    assert parquet["failed_verifiers"].to_list() == [["v1", "v2"]] * len(NASTY)
     assert not {"status", "reason"} & set(parquet.columns)
+
+
+def test_kto_formats(tmp_path):
+    write_kto_dataset(kto_examples(), tmp_path / "kto", 0.3, 0)
+    rows = [(f"{text}?", text, i % 2 == 0) for i, text in enumerate(NASTY)]
+    conversational = by_text(
+        {"prompt": [user(p)], "completion": [assistant(c)], "label": label} for p, c, label in rows
+    )
+    assert by_text(read_lines(tmp_path / "kto", "trl")) == conversational
+    assert by_text(read_arrays(tmp_path / "kto", "labelled")) == by_text(
+        {"instruction": p, "input": "", "output": c, "label": label} for p, c, label in rows
+    )
+    parquet = read_parquet(tmp_path / "kto")
+    assert by_text(parquet.select("prompt", "completion", "label").to_dicts()) == conversational
+    assert set(parquet.columns) == set(kto_examples().columns)
 
 
 def test_files_are_described_as_they_are(tmp_path):
@@ -155,7 +175,11 @@ def test_no_share_puts_all_into_train(tmp_path):
 
 @pytest.mark.parametrize(
     ("write", "rows"),
-    [(write_sft_dataset, sft_examples), (write_preference_dataset, preference_pairs)],
+    [
+        (write_sft_dataset, sft_examples),
+        (write_preference_dataset, preference_pairs),
+        (write_kto_dataset, kto_examples),
+    ],
 )
 def test_equal_tables_give_equal_bytes(tmp_path, monkeypatch, write, rows):
     monkeypatch.setattr(files_module, "_CHUNK_ROWS", 7)
@@ -170,7 +194,9 @@ def test_equal_tables_give_equal_bytes(tmp_path, monkeypatch, write, rows):
     assert content(tmp_path / "one") != content(tmp_path / "two")
 
 
-@pytest.mark.parametrize(("kind", "rows"), [(SFT, sft_examples), (PREFERENCE, preference_pairs)])
+@pytest.mark.parametrize(
+    ("kind", "rows"), [(SFT, sft_examples), (PREFERENCE, preference_pairs), (KTO, kto_examples)]
+)
 @pytest.mark.parametrize("size", [1, 3, 7, 20, 1000])
 def test_parts_give_the_bytes_of_the_whole(tmp_path, monkeypatch, kind, rows, size):
     monkeypatch.setattr(files_module, "_CHUNK_ROWS", 7)

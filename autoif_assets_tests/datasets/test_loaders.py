@@ -6,15 +6,19 @@ import pytest
 
 from autoif_assets_tests.datasets.frames import (
     NASTY,
+    kto_examples,
     preference_pairs,
     sft_examples,
+    write_kto_dataset,
     write_preference_dataset,
     write_sft_dataset,
 )
 
 # Keys of a dataset description, by LLaMA-Factory's data/README.md.
 DESCRIPTION = {"file_name", "formatting", "ranking", "columns", "tags"}
-ALPACA_COLUMNS = {"prompt", "query", "response", "history", "system", "chosen", "rejected"}
+ALPACA_COLUMNS = {
+    *("prompt", "query", "response", "history", "system", "chosen", "rejected", "kto_tag"),
+}
 SHAREGPT_COLUMNS = {"messages", "system", "tools", "chosen", "rejected"}
 TAGS = {"role_tag", "content_tag", "user_tag", "assistant_tag", "system_tag"}
 
@@ -23,6 +27,7 @@ TAGS = {"role_tag", "content_tag", "user_tag", "assistant_tag", "system_tag"}
 def folders(tmp_path):
     write_sft_dataset(sft_examples(), tmp_path / "sft", 0.3, 0)
     write_preference_dataset(preference_pairs(), tmp_path / "preference", 0.3, 0)
+    write_kto_dataset(kto_examples(), tmp_path / "kto", 0.3, 0)
     return tmp_path
 
 
@@ -42,12 +47,15 @@ def as_llama_factory(row, entry):
         return tuple(text for _, text in turns)
     prompt = "\n".join(filter(None, [row[columns["prompt"]], row[columns["query"]]]))
     answers = ("chosen", "rejected") if entry.get("ranking") else ("response",)
+    if "kto_tag" in columns:
+        assert isinstance(row[columns["kto_tag"]], bool)
+        answers += ("kto_tag",)
     return (prompt, *(row[columns[answer]] for answer in answers))
 
 
 def test_dataset_info_is_what_llama_factory_documents(folders):
     names = set()
-    for folder in ("sft", "preference"):
+    for folder in ("sft", "preference", "kto"):
         entries = json.loads((folders / folder / "dataset_info.json").read_text())
         assert not names & set(entries)
         names |= set(entries)
@@ -59,7 +67,7 @@ def test_dataset_info_is_what_llama_factory_documents(folders):
             assert (folders / folder / entry["file_name"]).is_file()
     assert names == {
         f"autoif_{kind}_{split}"
-        for kind in ("sft", "sft_messages", "preference")
+        for kind in ("sft", "sft_messages", "preference", "kto")
         for split in ("train", "eval")
     }
 
@@ -70,6 +78,7 @@ def test_dataset_info_is_what_llama_factory_documents(folders):
         ("sft", "autoif_sft", [(f"{t}?", t) for t in NASTY]),
         ("sft", "autoif_sft_messages", [(f"{t}?", t) for t in NASTY]),
         ("preference", "autoif_preference", [(f"{t}?", t, f"no: {t}") for t in NASTY]),
+        ("kto", "autoif_kto", [(f"{t}?", t, i % 2 == 0) for i, t in enumerate(NASTY)]),
     ],
 )
 def test_llama_factory_sees_the_rows(folders, folder, name, expected):
@@ -125,6 +134,10 @@ def test_datasets_loads_the_folder_by_its_card(folders, load_dataset):
     preference = load_dataset(folders / "preference")
     for column, texts in PAIR_TEXTS.items():
         assert contents(preference, column) == texts
+    assert preference["train"]["failed_verifiers"][0] == ["v1", "v2"]
+    kto = load_dataset(folders / "kto")
+    assert contents(kto, "completion") == sorted(NASTY)
+    assert kto["train"].features["label"].dtype == "bool"
 
 
 @pytest.mark.slow
@@ -136,6 +149,9 @@ def test_datasets_loads_each_file(folders, load_dataset):
     assert sorted(t for rows in alpaca.values() for t in rows["output"]) == sorted(NASTY)
     trl = load_dataset("json", data_files=both_splits(preference, "trl", "jsonl"))
     ranking = load_dataset("json", data_files=both_splits(preference, "ranking", "json"))
+    kto = load_dataset("json", data_files=both_splits(folders / "kto", "trl", "jsonl"))
+    assert contents(kto, "completion") == sorted(NASTY)
+    assert sum(label for rows in kto.values() for label in rows["label"]) == (len(NASTY) + 1) // 2
     for column, texts in PAIR_TEXTS.items():
         assert contents(trl, column) == texts
         plain = "instruction" if column == "prompt" else column

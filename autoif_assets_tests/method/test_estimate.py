@@ -1,4 +1,7 @@
+import dataclasses
+
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +53,9 @@ def test_a_batch_worked_out_by_hand():
         "back_translation": (60, 60),
         "nli": (60, 60),
         "response": (20, 60),
+        "near_miss": (0, 0),
         "score": (15, 15),
+        "likelihood": (0, 0),
     }
     # 400 tokens of a judge that may write 256 are 256.
     assert {role: row["completion_tokens"] for role, row in rows.items()} == {
@@ -59,7 +64,9 @@ def test_a_batch_worked_out_by_hand():
         "back_translation": 1200,
         "nli": 360,
         "response": 12_000,
+        "near_miss": 0,
         "score": 15 * 256,
+        "likelihood": 0,
     }
     assert rows["response"]["most_completion_tokens"] == 60 * 2048
     variables = {
@@ -68,12 +75,55 @@ def test_a_batch_worked_out_by_hand():
         "back_translation": 500,
         "nli": 50 + 100,
         "response": 150,
+        "near_miss": 150,
         "score": 150 + 1000,
     }
+    del rows["likelihood"]
     assert {role: row["prompt_tokens"] for role, row in rows.items()} == {
         role: round(rows[role]["requests"] * prompt_tokens(role, chars))
         for role, chars in variables.items()
     }
+
+
+def test_asking_again_is_counted_where_it_is_wanted():
+    numbers = make_profile(
+        "paper",
+        {
+            **NUMBERS.model_dump(),
+            "near_misses_per_prompt": 2,
+            "further_responses_per_prompt": 6,
+            "score_failing": True,
+        },
+    )
+    yields = dataclasses.replace(YIELDS, all_good=0.2, all_failing=0.3, useful=0.5, failing=0.4)
+    rows = {row["role"]: row for row in estimate(numbers, SEEDS, 9, QUERIES, yields).to_dicts()}
+    # Of 20 prompts 4 have only good responses, 6 only bad ones.
+    assert (rows["near_miss"]["requests"], rows["near_miss"]["completions"]) == (4, 8)
+    assert (rows["response"]["requests"], rows["response"]["completions"]) == (26, 60 + 36)
+    # A quarter and two fifths of 60, and half of 8 and 36.
+    assert rows["score"]["requests"] == 15 + 24 + 4 + 18
+
+
+@pytest.mark.parametrize(
+    ("read", "responses"),
+    # A quarter of 60 and half of 36 further ones; those, two fifths, all further, half of 8.
+    [("none", 0), ("kept", 15 + 18), ("judged", 15 + 24 + 36 + 4)],
+)
+def test_likelihoods_take_two_requests_a_response(read, responses):
+    numbers = make_profile(
+        "paper",
+        {
+            **NUMBERS.model_dump(),
+            "near_misses_per_prompt": 2,
+            "further_responses_per_prompt": 6,
+            "likelihood_of": read,
+        },
+    )
+    yields = dataclasses.replace(YIELDS, all_good=0.2, all_failing=0.3, useful=0.5, failing=0.4)
+    row = estimate(numbers, SEEDS, 9, QUERIES, yields).filter(role="likelihood")
+    # One of the two has the prompt of 150 characters before the 200 tokens of the response.
+    wanted = (2 * responses, 2 * responses, responses * (200 + 230), 2 * responses, 2 * responses)
+    assert row.drop("role").row(0) == wanted
 
 
 def test_a_local_nli_model_is_asked_nothing():
@@ -97,7 +147,7 @@ shares = st.floats(0, 1)
 def test_an_estimate_is_within_what_the_numbers_allow(fresh, seeds, queries, yields):
     table = estimate(PAPER, SEEDS.head(seeds), fresh, QUERIES.head(queries), yields)
     assert table.schema == ESTIMATE_SCHEMA
-    assert table["role"].to_list() == list(PROMPTS)
+    assert table["role"].to_list() == [*PROMPTS, "likelihood"]
     assert table.drop("role").min_horizontal().min() >= 0
     assert (table["completion_tokens"] <= table["most_completion_tokens"]).all()
     requests = dict(table.select("role", "requests").iter_rows())

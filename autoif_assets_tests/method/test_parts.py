@@ -1,11 +1,13 @@
 """Big batches are worked on part by part: by instruction, with the result of the whole."""
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.method.completions import COMPLETION_SCHEMA
+from autoif_assets.method.further import judged_responses
 from autoif_assets.method.gates import accepted
+from autoif_assets.method.pairs import gather_pairs
 from autoif_assets.method.profile import make_profile
 from autoif_assets.method.responses import (
     filter_queries,
@@ -15,7 +17,7 @@ from autoif_assets.method.responses import (
     response_prompts,
     score_prompts,
 )
-from autoif_assets.method.training import gather_pairs, query_pairs, sft_examples
+from autoif_assets.method.training import kto_examples, query_pairs, sft_examples
 from autoif_assets_tests.method.frames import outcomes
 
 PAPER = make_profile("paper")
@@ -26,6 +28,13 @@ PROMPTS = pl.DataFrame(
     ],
     schema=("prompt_id", "instruction_id", "query_id", "instruction", "query", "prompt"),
     orient="row",
+)
+INSTRUCTIONS = pl.DataFrame(
+    {
+        "instruction_id": ["i0", "i1", "i2"],
+        "instruction": ["Rule 0.", "Rule 1.", "Answer in two words."],
+        "category": [None, "casing", None],
+    }
 )
 # Of each completion: its prompt, its text, what two verifiers say of it, and its score.
 COMPLETIONS = st.lists(
@@ -54,6 +63,7 @@ def same(function, key, *frames):
     return whole
 
 
+@settings(deadline=None)
 @given(COMPLETIONS)
 def test_parts_give_the_result_of_the_whole(drawn):
     ids = PROMPTS.select("prompt_id", "instruction_id").rows()
@@ -86,13 +96,25 @@ def test_parts_give_the_result_of_the_whole(drawn):
         error=pl.lit(None, pl.String),
     )
     scores = same(lambda s: parse_scores(s, PAPER), "response_id", judged)
-    kept = accepted(same(filter_queries, "prompt_id", PROMPTS, verdicts, scores))
-    material = (kept, PROMPTS, responses)
-    examples = same(sft_examples, "example_id", *material, accepted(verdicts), accepted(scores))
-    assert set(examples["response_id"]) == set(accepted(scores)["response_id"])
-    pairs = same(
-        lambda *frames: query_pairs(*frames, PAPER, "b1"),
-        "pair_id",
-        *(*material, verdicts, accepted(scores)),
+    judged = same(judged_responses, "response_id", verdicts, scores)
+    kept = accepted(same(lambda *f: filter_queries(*f, PAPER), "prompt_id", PROMPTS, judged))
+    # Of every response, though an asset works in parts: quantiles are those of the batch.
+    likelihoods = responses.select("response_id", "instruction_id").with_columns(
+        kept=pl.lit(True),
+        ifd=pl.int_range(pl.len()) / 10,
+        mean_logprob=-pl.int_range(pl.len()) / 10,
     )
-    same(lambda frame: gather_pairs([("query", frame)]), "pair_id", pairs)
+    by_ifd = make_profile("paper", {"likelihood_of": "judged", "ifd_min_quantile": 0.5})
+    by_rank = make_profile("paper", {"likelihood_of": "judged", "pair_order": "likelihood"})
+    material = (kept, PROMPTS, responses, judged)
+    examples = same(
+        lambda *frames: sft_examples(*frames, likelihoods, by_ifd), "example_id", *material
+    )
+    assert set(examples["response_id"]) == set(accepted(scores)["response_id"])
+    same(kto_examples, "example_id", *material)
+    pairs = same(
+        lambda *frames: query_pairs(*frames, by_rank, "b1"),
+        "pair_id",
+        *(INSTRUCTIONS, *material, likelihoods),
+    )
+    same(lambda frame: gather_pairs([("query", frame)], PAPER), "pair_id", pairs)

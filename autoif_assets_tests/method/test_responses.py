@@ -10,6 +10,7 @@ from autoif_assets.method.responses import (
     parse_scores,
     response_prompts,
     score_prompts,
+    to_score,
 )
 from autoif_assets_tests.method.frames import completions, outcomes, reasons
 
@@ -116,6 +117,30 @@ def test_scores(profile, kept):
     assert set(scores.filter(status="accepted")["score"]) == kept
 
 
+def test_failing_responses_are_scored_if_wanted_and_never_kept():
+    verdicts = pl.DataFrame(
+        {
+            "response_id": ["good", "fails", "half", "silent"],
+            "passed": [2, 0, 1, 0],
+            "status": ["accepted", *["rejected"] * 3],
+            "reason": [None, "low_pass_rate", "low_pass_rate", "no_verdict"],
+        }
+    )
+    responses = verdicts.select("response_id", prompt_id=pl.lit("p"), response="response_id")
+    assert to_score(responses, verdicts, PAPER)["response_id"].to_list() == ["good"]
+    both = to_score(responses, verdicts, make_profile("paper", {"score_failing": True}))
+    assert both.select("response_id", "failing").rows() == [("good", False), ("fails", True)]
+    frame = completions(
+        *({"response_id": key, "raw": '{"score": 9}'} for key in both["response_id"]),
+        response_id=pl.String,
+        prompt_id=pl.String,
+        instruction_id=pl.String,
+    )
+    scores = parse_scores(frame, PAPER, both.filter("failing")["response_id"])
+    assert reasons(scores, "response_id") == {"good": None, "fails": "failing"}
+    assert scores["score"].to_list() == [9.0, 9.0]
+
+
 def test_score_prompts_end_with_the_response():
     prompts = score_prompts(RESPONSES.drop("instruction_id"), PROMPTS)
     assert prompts.columns == ["response_id", "prompt_id", "instruction_id", "prompt"]
@@ -126,16 +151,16 @@ def test_filtered_queries_say_what_each_prompt_lacks():
     prompts = pl.DataFrame(
         {"prompt_id": list("abcd"), "instruction_id": "i", "query_id": list("1234")}
     )
-    verdicts = pl.DataFrame(
+    judged = pl.DataFrame(
         {
             "prompt_id": ["a", "a", "b", "c"],
-            "passed": [2, 0, 2, 0],
-            "status": ["accepted", "rejected", "accepted", "rejected"],
-            "reason": [None, "low_pass_rate", None, "no_verdict"],
+            "is_judged": [True, True, True, False],
+            "passes": [True, False, True, False],
+            "is_positive": [True, False, False, False],
+            "is_negative": [False, True, False, False],
         }
     )
-    scores = pl.DataFrame({"prompt_id": ["a", "b"], "status": ["accepted", "rejected"]})
-    kept = filter_queries(prompts, verdicts, scores)
+    kept = filter_queries(prompts, judged, PAPER)
     assert reasons(kept, "prompt_id") == {
         "a": None,
         "b": "no_good_response",

@@ -1,53 +1,199 @@
 import polars as pl
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from autoif_assets.method.pairs import PAIR_COLUMNS
 from autoif_assets.method.profile import make_profile
 from autoif_assets.method.training import (
-    draw_pairs,
-    gather_pairs,
     instruction_pairs,
+    kto_examples,
     query_pairs,
     sft_examples,
+    spin_pairs,
 )
 from autoif_assets_tests.method.frames import reasons
 
 PAPER = make_profile("paper")
+INSTRUCTIONS = pl.DataFrame(
+    {"instruction_id": ["i"], "instruction": ["Be kind."], "category": ["tone"]}
+)
 KEPT = pl.DataFrame({"prompt_id": ["p"], "instruction_id": ["i"], "query_id": ["q"]})
-PROMPTS = pl.DataFrame({"prompt_id": ["p", "other"], "prompt": ["Why? Be brief.", "x"]})
+PROMPTS = pl.DataFrame({"prompt_id": ["p", "other"], "prompt": ["Why? Be kind.", "x"]})
+# Response, prompt, pass rate, score, whether it may be chosen and rejected, and its verdict by v.
+JUDGED = pl.DataFrame(
+    [
+        ("good", "p", 1.0, 9.0, True, False, "pass"),
+        ("dull", "p", 1.0, 6.0, False, False, "pass"),
+        ("bad", "p", 0.0, 2.0, False, True, "fail"),
+        ("crashed", "p", None, None, False, False, "crash"),
+        ("half", "p", 0.5, None, False, False, "fail"),
+        ("elsewhere", "other", 1.0, 9.0, True, False, "pass"),
+    ],
+    schema=[
+        *("response_id", "prompt_id", "pass_rate", "score"),
+        *("is_positive", "is_negative", "outcome"),
+    ],
+    orient="row",
+).select(
+    pl.exclude("outcome"),
+    origin=pl.lit("sampled"),
+    outcomes=pl.concat_list(pl.struct(pl.lit("v").alias("verifier_id"), "outcome")),
+)
+TEXTS = JUDGED.select("response_id", response=pl.col("response_id") + " text")
+
+
+NO_LIKELIHOODS = pl.DataFrame(
+    schema={
+        "response_id": pl.String,
+        "kept": pl.Boolean,
+        "ifd": pl.Float64,
+        "mean_logprob": pl.Float64,
+    }
+)
+
+
+def judged_as(sides):
+    """Return texts and judged responses of prompt p: those that may be chosen, and rejected."""
+    judged = pl.DataFrame(
+        {"response_id": list(sides), "prompt_id": "p", "is_positive": list(sides.values())}
+    ).with_columns(
+        pass_rate=pl.col("is_positive").cast(pl.Float64),
+        score=pl.lit(9.0),
+        is_negative=~pl.col("is_positive"),
+        origin=pl.lit("sampled"),
+        outcomes=pl.concat_list(pl.struct(verifier_id=pl.lit("v"), outcome=pl.lit("fail"))),
+    )
+    return judged.select("response_id", response="response_id"), judged
 
 
 def test_sft_examples_join_prompt_and_response():
-    examples = sft_examples(
-        KEPT,
-        PROMPTS,
-        pl.DataFrame({"response_id": ["r", "s"], "response": ["Because.", "No."]}),
-        pl.DataFrame({"response_id": ["r", "s"], "pass_rate": [1.0, 0.75]}),
-        pl.DataFrame({"response_id": ["r"], "prompt_id": ["p"], "score": [9.0]}),
-    )
+    examples = sft_examples(KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, PAPER)
     assert examples.drop("example_id").rows() == [
-        ("p", "r", "i", "q", "Why? Be brief.", "Because.", 1.0, 9.0)
+        ("p", "good", "i", "q", "Why? Be kind.", "good text", 1.0, 9.0, None, "accepted", None)
     ]
+
+
+def test_kto_examples_are_what_may_be_chosen_and_what_may_be_rejected():
+    examples = kto_examples(KEPT, PROMPTS, TEXTS, JUDGED)
+    assert examples.select("prompt", "completion", "label", "pass_rate", "score").rows() == [
+        ("Why? Be kind.", "good text", True, 1.0, 9.0),
+        ("Why? Be kind.", "bad text", False, 0.0, 2.0),
+    ]
+    assert not set(examples["example_id"]) & set(
+        sft_examples(KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, PAPER)["example_id"]
+    )
 
 
 def test_query_pairs_prefer_good_passes_over_clean_fails():
-    verdicts = pl.DataFrame(
+    pairs = query_pairs(INSTRUCTIONS, KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, PAPER, "b")
+    (pair,) = pairs.drop("pair_id").to_dicts()
+    assert pair == {
+        "prompt_id": "p",
+        "instruction_id": "i",
+        "query_id": "q",
+        "prompt": "Why? Be kind.",
+        "chosen": "good text",
+        "rejected": "bad text",
+        "chosen_id": "good",
+        "rejected_id": "bad",
+        "chosen_pass_rate": 1.0,
+        "rejected_pass_rate": 0.0,
+        "chosen_score": 9.0,
+        "rejected_score": 2.0,
+        "chosen_length": 9,
+        "rejected_length": 8,
+        "failed_verifiers": ["v"],
+        "margin": 1.0,
+        "constrains_length": False,
+        "origin": "sampled",
+    }
+
+
+def test_ifd_selects_sft_examples_by_the_quantiles_of_the_batch():
+    ids = [f"r{n}" for n in range(5)]
+    likelihoods = pl.DataFrame(
         {
-            "response_id": ["good", "dull", "bad", "crashed", "half"],
-            "prompt_id": "p",
-            "passed": [2, 2, 0, 0, 1],
-            "pass_rate": [1.0, 1.0, 0.0, None, 0.5],
-            "reason": [None, None, "low_pass_rate", "no_verdict", "low_pass_rate"],
+            "response_id": [*ids, "elsewhere", "negative"],
+            "kept": [True] * 6 + [False],
+            "ifd": [0.2, 0.4, 0.6, 1.1, None, 0.8, 0.0],
         }
     )
-    texts = verdicts.select("response_id", response="response_id")
-    scores = pl.DataFrame({"response_id": ["good"]})
-    pairs = query_pairs(KEPT, PROMPTS, texts, verdicts, scores, PAPER, "b")
-    assert pairs.select("chosen", "rejected", "chosen_pass_rate", "rejected_pass_rate").rows() == [
-        ("good", "bad", 1.0, 0.0)
+    numbers = {
+        "likelihood_of": "kept",
+        "ifd_min_quantile": 0.3,
+        "ifd_max_quantile": 0.7,
+        "ifd_below": 1.0,
+    }
+    examples = sft_examples(
+        *(KEPT, PROMPTS, *judged_as(dict.fromkeys(ids, True)), likelihoods),
+        make_profile("paper", numbers),
+    )
+    # Of 0.2, 0.4, 0.6 and 0.8 the quantiles are 0.38 and 0.62.
+    assert reasons(examples, "response_id") == {
+        "r0": "low_ifd",
+        "r1": None,
+        "r2": None,
+        "r3": "ifd_not_below",
+        "r4": "no_ifd",
+    }
+
+
+def test_pairs_in_order_of_likelihood():
+    numbers = {
+        "likelihood_of": "judged",
+        "pair_order": "likelihood",
+        "chosen_per_prompt": 1,
+        "rejected_per_prompt": 2,
+    }
+    sides = {"good": True, "better": True, "bad": False, "worse": False, "unread": False}
+    material = (INSTRUCTIONS, KEPT, PROMPTS, *judged_as(sides))
+    likelihoods = pl.DataFrame(
+        {"response_id": list(sides)[:4], "mean_logprob": [-0.9, -0.2, -0.5, -0.4]}
+    )
+    pairs = query_pairs(*material, likelihoods, make_profile("paper", numbers), "b")
+    # Those that even out the lengths are others.
+    assert pairs.select("chosen", "rejected").rows() == [("better", "worse"), ("better", "bad")]
+    numbers["pair_order"] = "random"
+    pairs = query_pairs(*material, likelihoods, make_profile("paper", numbers), "b")
+    assert set(pairs["chosen"]) == {"good"}
+
+
+def test_spin_pairs_prefer_the_training_response_to_the_policys_own():
+    examples = pl.DataFrame(
+        {
+            "prompt_id": ["p", "q"],
+            "instruction_id": "i",
+            "response_id": ["t", "u"],
+            "response": ["teacher", "alone"],
+            "pass_rate": [1.0, 1.0],
+            "score": [9.0, 9.0],
+        }
+    )
+    policy = pl.DataFrame(
+        {
+            "prompt_id": ["p", "p", "other"],
+            "instruction_id": "i",
+            "response_id": ["t", "o", "x"],
+            "response": ["teacher", "own", "nothing to learn"],
+        }
+    )
+    pairs = spin_pairs(INSTRUCTIONS, examples, policy, PAPER, "b")
+    assert pairs.columns == ["prompt_id", "pair_id", *PAIR_COLUMNS]
+    assert pairs.drop("pair_id", "chosen_id", "rejected_id").to_dicts() == [
+        {
+            "prompt_id": "p",
+            "chosen": "teacher",
+            "rejected": "own",
+            "chosen_pass_rate": 1.0,
+            "rejected_pass_rate": None,
+            "chosen_score": 9.0,
+            "rejected_score": None,
+            "chosen_length": 7,
+            "rejected_length": 3,
+            "failed_verifiers": [],
+            "margin": None,
+            "constrains_length": False,
+            "origin": "spin",
+        }
     ]
-    assert pairs["prompt"].to_list() == ["Why? Be brief."]
 
 
 def test_instruction_pairs_use_surviving_verifiers_only():
@@ -69,86 +215,15 @@ def test_instruction_pairs_use_surviving_verifiers_only():
         ]
     )
     pairs = instruction_pairs(
-        pl.DataFrame({"instruction_id": ["i"], "instruction": ["Be brief."]}),
+        INSTRUCTIONS.with_columns(instruction=pl.lit("Write at most 9 words.")),
         pl.DataFrame({"verifier_id": ["v", "w"]}),
         cases,
         PAPER,
         "b",
     )
-    assert pairs.select("prompt", "chosen", "rejected").rows() == [
-        ("Be brief.", "text yes", "text no")
+    assert pairs.select(
+        *("prompt", "chosen", "rejected", "failed_verifiers", "constrains_length", "origin"),
+        "chosen_score",
+    ).rows() == [
+        ("Write at most 9 words.", "text yes", "text no", ["v", "w"], True, "test_case", None)
     ]
-
-
-CANDIDATES = st.lists(
-    st.tuples(st.sampled_from("gh"), st.sampled_from([0.0, 0.5, 0.75, 1.0]), st.booleans()),
-    max_size=14,
-)
-
-
-def candidate_frame(rows):
-    return pl.DataFrame(
-        [(g, f"{g}{n}", f"text {n}", r, good, r == 0) for n, (g, r, good) in enumerate(rows)],
-        schema={
-            "g": pl.String,
-            "candidate_id": pl.String,
-            "text": pl.String,
-            "pass_rate": pl.Float64,
-            "is_positive": pl.Boolean,
-            "is_negative": pl.Boolean,
-        },
-        orient="row",
-    )
-
-
-@given(CANDIDATES, st.randoms())
-def test_pair_invariants(rows, random):
-    candidates = candidate_frame(rows)
-    pairs = draw_pairs(candidates, "g", PAPER, "b")
-    shuffled = list(range(candidates.height))
-    random.shuffle(shuffled)
-    assert pairs.equals(draw_pairs(candidates[shuffled], "g", PAPER, "b"))
-    assert pairs["pair_id"].n_unique() == pairs.height
-    assert (pairs["chosen_pass_rate"] > 0.5).all()
-    assert (pairs["rejected_pass_rate"] == 0).all()
-    for group, own in candidates.group_by("g"):
-        chosen = own.filter(pl.col("is_positive") & (pl.col("pass_rate") > 0.5)).height
-        rejected = own.filter("is_negative").height
-        assert pairs.filter(g=group[0]).height == min(chosen, 2) * min(rejected, 2)
-
-
-def test_the_authors_choose_at_half():
-    rows = [("g", 0.5, True), ("g", 0.0, False)]
-    assert draw_pairs(candidate_frame(rows), "g", PAPER, "b").is_empty()
-    authors = make_profile("authors_code")
-    assert draw_pairs(candidate_frame(rows), "g", authors, "b").height == 1
-
-
-def test_another_batch_draws_others():
-    rows = [("g", 1.0, True)] * 9 + [("g", 0.0, False)] * 9
-    first, second = (draw_pairs(candidate_frame(rows), "g", PAPER, b)["pair_id"] for b in "ab")
-    assert set(first) != set(second)
-
-
-@pytest.mark.parametrize(
-    ("chosen", "rejected", "reason"),
-    [("a b", "a  b\n", "identical"), ("", "x", "empty"), ("x", " ", "empty"), ("x", "y", None)],
-)
-def test_useless_pairs_are_kept_with_a_reason(chosen, rejected, reason):
-    pair = {
-        "pair_id": "1",
-        "prompt_id": "p",
-        "instruction_id": "i",
-        "prompt": "Why?",
-        "chosen": chosen,
-        "rejected": rejected,
-        "chosen_id": "c",
-        "rejected_id": "r",
-        "chosen_pass_rate": 1.0,
-        "rejected_pass_rate": 0.0,
-    }
-    query_level = pl.DataFrame([pair])
-    instruction_level = query_level.drop("prompt_id").clear()
-    pairs = gather_pairs([("instruction", instruction_level), ("query", query_level)])
-    assert reasons(pairs, "pair_id") == {"1": reason}
-    assert pairs["level"].to_list() == ["query"]

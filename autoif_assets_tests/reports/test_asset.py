@@ -40,7 +40,7 @@ def test_the_page_is_written_beside_the_exports_and_linked(tmp_path, make):
 def test_the_metadata_counts_the_rows_of_the_datasets(tmp_path):
     filled(tmp_path)
     metadata = materialize(tmp_path)
-    assert (metadata["batches"], metadata["sft_examples"]) == (1, 5)
+    assert (metadata["batches"], metadata["sft_examples"]) == (1, 2)
     assert metadata["preference_pairs"] == 2
 
 
@@ -54,10 +54,10 @@ def test_the_same_tables_make_the_same_bytes(tmp_path):
     assert str(tmp_path).encode() not in first
 
 
-def test_the_report_follows_every_stage_and_both_exports():
-    stages = {table.name for table in TABLES.values() if table.section}
+def test_the_report_follows_every_stage_and_all_exports():
+    stages = {table.name for table in TABLES.values() if table.is_stage}
     (spec,) = report.specs
-    wanted = stages | {"sft_dataset", "preference_dataset"}
+    wanted = stages | {"sft_dataset", "preference_dataset", "kto_dataset"}
     assert {dep.asset_key.to_user_string() for dep in spec.deps} == wanted
     assert (spec.group_name, spec.partitions_def, spec.kinds) == ("exports", None, {"html"})
 

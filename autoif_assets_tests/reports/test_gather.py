@@ -16,7 +16,7 @@ def warehouse(tmp_path):
 
 def test_every_gate_has_examples_and_they_are_read_by_the_tables_key():
     gates = {stage.name for stage in STAGES if stage.is_gate}
-    assert set(EXAMPLES) == gates | {"sft_examples"}
+    assert set(EXAMPLES) == gates
     for name, examples in EXAMPLES.items():
         assert examples.key == TABLES[name].key
 
@@ -94,7 +94,9 @@ def test_categories_count_each_table_once(warehouse):
         given = {"instruction_id": ids, "category": ["a", "b", None], "status": "accepted"}
         frame = rows(table, count=count, **given)
         write(warehouse, table, frame)
-    examples = rows("sft_examples", count=4, instruction_id=["i1", "i1", "i1", "i3"])
+    examples = rows(
+        "sft_examples", count=4, instruction_id=["i1", "i1", "i1", "i3"], status="accepted"
+    )
     write(warehouse, "sft_examples", examples)
     pairs = rows("preference_pairs", count=4, instruction_id=["i1", "i1", "i3", "i2"])
     write(warehouse, "preference_pairs", pairs)  # every second one is rejected
@@ -109,7 +111,7 @@ def test_categories_count_each_table_once(warehouse):
 
 
 def test_rows_that_two_batches_made_count_once_in_a_dataset(warehouse):
-    frame = rows("sft_examples", count=3, instruction_id=["i1", "i1", "i2"])
+    frame = rows("sft_examples", count=3, instruction_id=["i1", "i1", "i2"], status="accepted")
     write(warehouse, "sft_examples", frame)
     warehouse.write("sft_examples", frame.with_columns(batch=pl.lit("b2")), {"batch": "b2"})
     splits = rows("dataset_splits", count=1, instruction_id="i1", split="eval")

@@ -45,7 +45,7 @@ def test_every_stage_is_in_the_funnel_and_every_gate_shows_kept_and_dropped_rows
     html = page(data)
     found = Page(html)
     gates = [stage.name for stage in STAGES if stage.is_gate]
-    assert len(gates) == 14
+    assert len(gates) == 18
     assert {f"stage-{name}" for name in gates} <= set(ids(found))
     for stage in STAGES:
         assert words.title(stage.name) in found.texts["a"] + found.texts["th"]
@@ -53,7 +53,7 @@ def test_every_stage_is_in_the_funnel_and_every_gate_shows_kept_and_dropped_rows
         section = html.split(f'id="stage-{stage}"')[1].split("<h3")[0]
         assert "<summary>Kept " in section, stage
         assert "<summary>Dropped: too short " in section, stage
-        # Three of five rows are rejected.
+        # Three of five rows are rejected. Of pairs, two of each level and origin are shown.
         assert "(2 of 3)" in section, stage
     assert html.count("40 % kept</title>") == len(gates)
 

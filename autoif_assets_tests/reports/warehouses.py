@@ -10,8 +10,8 @@ from autoif_assets.warehouse import TABLES, Warehouse
 
 from ..warehouse.samples import sample
 
-STAGES = [Stage(t.name, t.description, t.section, t.is_gate) for t in TABLES.values() if t.section]
-VALUES = {"batch": "b1", "asset": "responses", "dataset": "sft"}
+STAGES = [Stage(t.name, t.description, t.section, t.is_gate) for t in TABLES.values() if t.is_stage]
+VALUES = {"batch": "b1", "asset": "responses", "dataset": "sft", "policy": "sft-0"}
 ROWS = 5
 
 
@@ -39,8 +39,9 @@ def write(warehouse: Warehouse, table: str, frame: pl.DataFrame) -> None:
 def filled(folder, tag: str = "", count: int = ROWS, shuffled: bool = False) -> Warehouse:
     """Return a warehouse with rows in every table; every text holds ``tag``."""
     warehouse = Warehouse(folder)
-    for table in TABLES:
-        frame = rows(table, tag, count)
+    for table, declared in TABLES.items():
+        one_row = declared.key == declared.partitions
+        frame = rows(table, tag, 1 if one_row else count)
         write(
             warehouse, table, frame.sample(fraction=1, shuffle=True, seed=1) if shuffled else frame
         )

@@ -85,6 +85,27 @@ def test_a_schema_is_honoured(vllm, complete):
     assert account.notes == ()
 
 
+def test_the_log_probabilities_of_a_given_text(vllm, complete):
+    """A byte is a token here, so both readings end with the same tokens, one a byte."""
+    text = "Grüße, said the fox."
+    alone = ask("", role="likelihood", n=1, max_tokens=1, scored=text)
+    given = ask("Greet me.", role="likelihood", n=1, max_tokens=1, scored=text)
+    replies, account = complete(vllm.base_url, vllm.name, [alone, given])
+    assert [reply.error for reply in replies] == [None, None]
+    read = [json.loads(texts(reply)[0]) for reply in replies]
+    size = len(text.encode())
+    assert len(read[0]) == size - 1  # nothing comes before the first token
+    assert [token for token, _ in read[1]][-(size - 1) :] == [token for token, _ in read[0]]
+    assert all(logprob <= 0 for tokens in read for _, logprob in tokens)
+    assert read[0] != read[1][-(size - 1) :]
+    assert account.prompt_tokens > 2 * size
+
+    longer, _ = complete(
+        vllm.base_url, vllm.name, [ask("Hi.", n=1, max_tokens=1, scored="a" * 5000)]
+    )
+    assert longer[0].error is not None
+
+
 @pytest.mark.parametrize("role", [role for role, prompt in PROMPTS.items() if prompt.schema])
 def test_the_schema_of_every_role_is_taken(vllm, complete, role):
     asked = [ask("Answer as JSON.", role=role, n=2, schema=PROMPTS[role].schema, max_tokens=200)]

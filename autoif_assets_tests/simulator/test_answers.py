@@ -84,6 +84,17 @@ def test_structured_answers_fit_the_role_s_schema(role):
         assert set(answer) == set(schema["required"])
 
 
+def test_near_misses_break_the_instruction_and_stay_with_the_query():
+    answers = [ask("near_miss", seed) for seed in range(60)]
+    facts = [truth("response", instruction=INSTRUCTION, query=QUERY, response=a) for a in answers]
+    assert {(fact["follows"], fact["quality"]) for fact in facts} == {(False, "violating")}
+    model = SimulatorSettings(**{**NO_ERRORS, "violation_rate": 0.3})
+    follows = [
+        judge(INSTRUCTION, QUERY, ask("near_miss", seed, model)).follows for seed in range(300)
+    ]
+    assert 0.2 < sum(follows) / 300 < 0.4
+
+
 def test_self_instruct_writes_the_lines_it_was_asked_for():
     model = SimulatorSettings(**{**NO_ERRORS, "uncheckable_rate": 0.25})
     lines = ask("self_instruct", model=model, count="400").splitlines()

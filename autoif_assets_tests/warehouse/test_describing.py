@@ -75,10 +75,10 @@ def test_texts_and_measures_come_from_the_columns_they_are_taken_of():
         column: [f"{dep.asset_key.to_user_string()}.{dep.column_name}" for dep in deps]
         for column, deps in lineage.deps_by_column.items()
     }
-    assert origins["response"] == ["responses.response"]
-    assert origins["score"] == ["response_scores.score"]
+    assert origins["response"] == ["further_responses.response", "responses.response"]
+    assert origins["score"] == ["further_scores.score", "response_scores.score"]
     assert set(origins) == {column.name for column in TABLES["sft_examples"].columns} - {
-        "example_id"
+        *("example_id", "status", "reason"),
     }
 
 

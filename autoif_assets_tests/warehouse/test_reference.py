@@ -21,7 +21,7 @@ def test_every_column_and_key_is_described(table):
         assert f"| `{column.name}` | `{column.type}` |" in text
         assert column.description in text
     for key in table.foreign_keys:
-        assert f"of `{key.table}`." in text
+        assert f"of `{'` or `'.join(key.tables)}`." in text
     assert text.count("Foreign key") == len(table.foreign_keys)
 
 

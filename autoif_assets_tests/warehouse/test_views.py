@@ -90,14 +90,28 @@ def built(tmp_path_factory) -> Warehouse:
     pair = {"instruction_id": "i1", "chosen_pass_rate": 1.0, "rejected_pass_rate": 0.0}
     by_query = pair | {"pair_id": "pq", "prompt_id": "p1", "chosen_id": "r1", "rejected_id": "r2"}
     by_case = pair | {"pair_id": "pi", "chosen_id": "k1", "rejected_id": "k2"}
+    by_query["chosen_score"] = 9.0
     put(w, "query_preference_pairs", by_query | {"query_id": "q1"})
     put(w, "instruction_preference_pairs", by_case)
     put(w, "preference_pairs", by_query | {"level": "query"}, by_case | {"level": "instruction"})
     put(w, "sft_examples", asked | {"example_id": "e1", "response_id": "r1", "pass_rate": 1.0})
+    missed = {"prompt_id": "p1", "instruction_id": "i1", "response_id": "r3"}
+    missed["origin"] = "near_miss"
+    put(w, "further_responses", missed | {"response": "a slip", "call_id": "c-miss"})
+    put(w, "further_verdicts", missed | {"outcomes": verdicts[1]})
+    put(w, "further_scores", missed | {"score": 8.0, "call_id": "c-score"})
+    labelled = {"prompt_id": "p1", "instruction_id": "i1", "query_id": "q1"}
+    put(
+        w,
+        "kto_examples",
+        labelled | {"example_id": "k1", "response_id": "r1", "label": True, "score": 9.0},
+        labelled | {"example_id": "k3", "response_id": "r3", "label": False},
+    )
     prompts = {
         "c-write": "Rewrite: Use no commas.",
         "c-verify": "Write a function.",
         "c-answer": "Why? Write five words.",
+        "c-miss": "Break it narrowly.",
         "c-score": "Score it.",
         "c-back": "Say what it does.",
     }
@@ -167,6 +181,22 @@ def test_lineage_of_an_sft_example(told):
     assert set(COMMON) <= set(found)
 
 
+def test_lineage_of_a_kto_example_made_of_a_near_miss(told):
+    found = lineage(told, "k3")
+    assert found[:6] == [
+        ("kto_example", "k3", "bad response", None),
+        ("response", "r3", "target", "c-miss"),
+        ("verdict", "v1", "on the target", None),
+        ("score", "r3", "of the target", "c-score"),
+        ("augmented_query", "p1", "prompt", None),
+        ("user_query", "q1", "query", None),
+    ]
+    assert set(COMMON) <= set(found)
+    assert ("model_call", "c-miss", "x", "c-miss") in found
+    (detail,) = told.query("FROM autoif.lineage('k3') WHERE kind = 'response'")["detail"]
+    assert detail == "passes 0 % of its verdicts; near_miss"
+
+
 def test_lineage_of_a_seed_that_was_carried_over(told):
     carried = {"instruction_id": "i1", "instruction": "Use no commas.", "origin": "seed"}
     put(told, "augmented_instructions", carried)
@@ -228,11 +258,13 @@ def test_dataset_holds_each_row_of_a_split_once(told):
     told.write("sft_examples", again, {"batch": "b2"})
     query = "SELECT dataset, id, chosen_score FROM autoif.dataset($split)"
     assert told.query(query, {"split": "train"}).is_empty()
-    for dataset, split in (("sft", "train"), ("preference", "eval")):
+    for dataset, split in (("sft", "train"), ("preference", "eval"), ("kto", "eval")):
         side = {"dataset": [dataset], "instruction_id": ["i1"], "split": [split]}
         told.write("dataset_splits", pl.DataFrame(side), {"dataset": dataset})
     assert told.query(query, {"split": "train"}).rows() == [("sft", "e1", 0.0)]
     assert told.query(query, {"split": "eval"}).rows() == [
+        ("kto", "k1", 9.0),
+        ("kto", "k3", None),
         ("preference", "pi", None),
         ("preference", "pq", 9.0),
     ]
@@ -240,7 +272,7 @@ def test_dataset_holds_each_row_of_a_split_once(told):
 
 def test_cost_adds_up_calls(told):
     found = told.query("SELECT batch, asset, calls, refused, attempts FROM autoif.cost")
-    assert found.rows() == [("b1", "x", 5, 0, 5)]
+    assert found.rows() == [("b1", "x", 6, 0, 6)]
 
 
 @pytest.mark.parametrize("name", views())

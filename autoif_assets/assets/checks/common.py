@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import dagster as dg
 import polars as pl
 
+from autoif_assets.resources import keys_of
 from autoif_assets.warehouse import Partition, Warehouse
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -61,7 +62,7 @@ class Check:
 
 def look(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> Look:
     """Return the run's batch; on its own, such as from the UI, a check looks at whole tables."""
-    slices = [{"batch": context.partition_key}] if context.has_partition_key else None
+    slices = [keys_of(context.partition_key)] if context.has_partition_key else None
     return Look(warehouse.open(context.log.info), slices)
 
 

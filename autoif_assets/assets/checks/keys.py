@@ -36,12 +36,12 @@ def keys(table: Table) -> Check:
 
 def foreign_keys(table: Table) -> Check:
     """Return the check that no foreign key leads nowhere."""
-    referred = dict.fromkeys(key.table for key in table.foreign_keys)
+    referred = dict.fromkeys(parent for key in table.foreign_keys for parent in key.tables)
 
     def find(look: Look) -> Found:
         found = _orphans(table.foreign_keys, look.rows(count_orphans(table, look.slices)))
         return Found(
-            [f"{_lost(one)} that is not in {one.key.table}, {_such(one)}" for one in _some(found)],
+            [f"{_lost(one)} that is not in {_tables(one)}, {_such(one)}" for one in _some(found)],
             {f"orphans by {', '.join(one.key.columns)}": one.rows for one in found},
         )
 
@@ -54,13 +54,13 @@ def foreign_keys(table: Table) -> Check:
 def accepted_parents(table: Table) -> Check:
     """Return the check that no accepted row comes from a rejected one."""
     gates = gated_keys(table)
-    referred = dict.fromkeys(key.table for key in gates)
+    referred = dict.fromkeys(parent for key in gates for parent in key.tables)
 
     def find(look: Look) -> Found:
         found = _orphans(gates, look.rows(count_unaccepted(table, look.slices)))
         return Found(
             [
-                f"{_lost(one)} that {one.key.table} did not accept, {_such(one)}"
+                f"{_lost(one)} that {_tables(one)} did not accept, {_such(one)}"
                 for one in _some(found)
             ],
             {f"not accepted by {', '.join(one.key.columns)}": one.rows for one in found},
@@ -85,6 +85,10 @@ def _some(found: list[Orphans]) -> list[Orphans]:
 
 def _lost(one: Orphans) -> str:
     return f"{one.rows} rows have a {one.key.columns[-1]}"
+
+
+def _tables(one: Orphans) -> str:
+    return " or ".join(one.key.tables)
 
 
 def _such(one: Orphans) -> str:

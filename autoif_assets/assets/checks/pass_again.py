@@ -1,5 +1,7 @@
 """Executed again, what should pass passes, and what should fail passes nothing."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from autoif_assets.assets.checks.common import Found, Look, look, result
@@ -13,22 +15,22 @@ from autoif_assets.warehouse.tables import TABLES, Table
 
 SAMPLE = 50
 
-# A table, the column that shall pass, that which shall not, and the recipe's bound.
-_TEXTS = (
-    ("sft_examples", "response", None, "response_pass_rate"),
-    ("instruction_preference_pairs", "chosen", "rejected", "chosen_pass_rate"),
-    ("query_preference_pairs", "chosen", "rejected", "chosen_pass_rate"),
+_PAIR = {"chosen": "true", "rejected": "false"}
+# A table, its columns of texts with SQL of whether they shall pass, and the recipe's bound.
+_TEXTS: tuple[tuple[str, Mapping[str, str], str], ...] = (
+    ("sft_examples", {"response": "true"}, "response_pass_rate"),
+    ("kto_examples", {"completion": "label"}, "response_pass_rate"),
+    ("instruction_preference_pairs", _PAIR, "chosen_pass_rate"),
+    ("query_preference_pairs", _PAIR, "chosen_pass_rate"),
 )
 
 
-def _pass_again(
-    table: Table, passing: str, failing: str | None, bound: str
-) -> dg.AssetChecksDefinition:
+def _pass_again(table: Table, passes: Mapping[str, str], bound: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=table.name,
         name="pass_again",
-        description=f"Executed again on {SAMPLE} rows, the verifiers let {passing} pass"
-        + (f", and none of them {failing}." if failing else "."),
+        description=f"Executed again on {SAMPLE} rows, the verifiers let {' and '.join(passes)} "
+        f"pass where they are to, and none of them where they are not to.",
         blocking=True,
     )
     def pass_again(
@@ -38,7 +40,7 @@ def _pass_again(
         recipe: Recipe,
     ) -> dg.AssetCheckResult:
         rows = look(context, warehouse)
-        found = _find(table, (passing, failing), recipe.numbers().bound(bound), rows, sandbox)
+        found = _find(table, passes, recipe.numbers().bound(bound), rows, sandbox)
         return result(found, blocking=True)
 
     return pass_again
@@ -46,12 +48,12 @@ def _pass_again(
 
 def _find(
     table: Table,
-    sides: tuple[str, str | None],
+    passes: Mapping[str, str],
     bound: Threshold,
     rows: Look,
     sandbox: SandboxResource,
 ) -> Found:
-    texts = rows.rows(sampled_texts(table, *sides, SAMPLE, rows.slices))
+    texts = rows.rows(sampled_texts(table, passes, SAMPLE, rows.slices))
     if not texts.height:
         return Found([], {"texts": 0, "contradicted": 0})
     runs = verifier_runs(rows.rows(verifiers_of(texts["instruction_id"].unique().to_list())), texts)
@@ -72,4 +74,4 @@ def _find(
     return Found(sentences, {"texts": texts.height, "contradicted": wrong.height})
 
 
-PASS_AGAIN = [_pass_again(TABLES[name], *rest) for name, *rest in _TEXTS]
+PASS_AGAIN = [_pass_again(TABLES[name], passes, bound) for name, passes, bound in _TEXTS]

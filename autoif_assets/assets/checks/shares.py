@@ -2,13 +2,21 @@
 
 from autoif_assets.assets.checks.common import Check, Found, Look
 from autoif_assets.method.checks import EARLIER_BATCHES, yields
-from autoif_assets.warehouse.quality import accepted_counts, largest_instruction, silent_runs
+from autoif_assets.warehouse.quality import (
+    accepted_counts,
+    largest_instruction,
+    length_bias,
+    silent_runs,
+)
 from autoif_assets.warehouse.tables import Table
 
 MAX_NO_VERDICT_SHARE = 0.2
 MAX_INSTRUCTION_SHARE = 0.2
 # With fewer instructions, a fifth of the rows is what one of them should have.
 MIN_INSTRUCTIONS = 10
+MAX_LENGTH_BIAS = 0.15
+# The mean of fewer pairs is that far from zero by chance.
+MIN_PAIRS = 200
 
 
 def no_verdict_share(table: Table) -> Check:
@@ -53,6 +61,29 @@ def dominance(table: Table) -> Check:
         "dominance",
         f"No instruction has more than {MAX_INSTRUCTION_SHARE:.0%} of the rows, where there are "
         f"{MIN_INSTRUCTIONS} or more.",
+        find,
+    )
+
+
+def even_lengths(table: Table) -> Check:
+    """Return the check that chosen texts are about as long as rejected ones."""
+
+    def find(look: Look) -> Found:
+        pairs, difference, length = look.rows(length_bias(table, look.slices)).row(0)
+        share = difference / length if length else 0.0
+        wrong = (
+            f"Chosen texts are {abs(difference or 0):.0f} characters "
+            f"{'longer' if share > 0 else 'shorter'} than rejected ones on average, {share:+.0%} "
+            f"of their length: DPO will learn that. Sample more responses per prompt, so that "
+            f"there are more lengths to choose from, or train with a length penalty."
+        )
+        biased = pairs >= MIN_PAIRS and abs(share) > MAX_LENGTH_BIAS
+        return Found([wrong] if biased else [], {"pairs": pairs, "share": share})
+
+    return Check(
+        "length_bias",
+        f"Where the instruction is not about length, the mean lengths of chosen and rejected "
+        f"differ by at most {MAX_LENGTH_BIAS:.0%}, once there are {MIN_PAIRS} pairs.",
         find,
     )
 

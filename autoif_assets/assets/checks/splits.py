@@ -3,7 +3,7 @@
 import dagster as dg
 
 from autoif_assets.assets.checks.common import Found, Look, look, result
-from autoif_assets.datasets import PREFERENCE, SFT, DatasetKind
+from autoif_assets.datasets import KTO, PREFERENCE, SFT, DatasetKind
 from autoif_assets.warehouse.io_manager import WarehouseResource
 from autoif_assets.warehouse.quality import in_both_splits
 
@@ -35,4 +35,4 @@ def _find(kind: DatasetKind, rows: Look) -> Found:
     )
 
 
-SPLITS = [_splits(kind) for kind in (SFT, PREFERENCE)]
+SPLITS = [_splits(kind) for kind in (SFT, PREFERENCE, KTO)]

@@ -6,13 +6,18 @@ import dagster as dg
 
 from autoif_assets.assets.checks.common import Check, look, result
 from autoif_assets.assets.checks.keys import accepted_parents, foreign_keys, keys
-from autoif_assets.assets.checks.shares import dominance, no_verdict_share, yield_bounds
+from autoif_assets.assets.checks.shares import (
+    dominance,
+    even_lengths,
+    no_verdict_share,
+    yield_bounds,
+)
 from autoif_assets.warehouse.io_manager import WarehouseResource
 from autoif_assets.warehouse.references import gated_keys
 from autoif_assets.warehouse.tables import TABLES, Table
 
-# What other assets write beside their own tables.
-_NO_ASSETS = ("llm_calls", "dataset_splits")
+# What other assets, or commands, write beside their own tables.
+_NO_ASSETS = ("llm_calls", "dataset_splits", "policies")
 
 
 def checks_of(table: Table) -> list[Check]:
@@ -22,11 +27,13 @@ def checks_of(table: Table) -> list[Check]:
         checks.append(foreign_keys(table))
     if gated_keys(table):
         checks.append(accepted_parents(table))
-    if table.name in ("verifier_cases", "response_verdicts"):
+    if table.name in ("verifier_cases", "response_verdicts", "further_verdicts", "policy_verdicts"):
         checks.append(no_verdict_share(table))
-    if table.name in ("sft_examples", "preference_pairs"):
+    if table.name in ("sft_examples", "kto_examples", "preference_pairs"):
         checks.append(dominance(table))
-    if table.is_gate and table.partitions:
+    if table.name == "preference_pairs":
+        checks.append(even_lengths(table))
+    if table.is_gate and table.is_stage and table.partitions:
         checks.append(yield_bounds(table))
     return checks
 

@@ -99,6 +99,8 @@ NLI = Prompt(
 
 RESPONSE = Prompt("response", ("instruction", "query"))
 
+NEAR_MISS = Prompt("near_miss", ("instruction", "query"))
+
 SCORE = Prompt(
     "score",
     ("instruction", "query", "response"),
@@ -118,5 +120,5 @@ SCORE = Prompt(
 
 PROMPTS = {
     prompt.role: prompt
-    for prompt in (SELF_INSTRUCT, VERIFIER, BACK_TRANSLATION, NLI, RESPONSE, SCORE)
+    for prompt in (*(SELF_INSTRUCT, VERIFIER, BACK_TRANSLATION, NLI, RESPONSE, NEAR_MISS, SCORE),)
 }

@@ -42,7 +42,7 @@ def _funnel() -> str:
 
 
 def _counts() -> Iterator[str]:
-    stages = [table for table in TABLES.values() if table.section]
+    stages = [table for table in TABLES.values() if table.is_stage]
     for position, table in enumerate(stages, start=1):
         batch = "batch" if "batch" in table.partitions else "CAST(NULL AS VARCHAR)"
         yield (

@@ -1,4 +1,4 @@
--- From a preference pair or an SFT example back to its seed, with every verdict and every
+-- From a preference pair, an SFT or a KTO example back to its seed, with every verdict and every
 -- prompt on the way. One row per thing met; `step` orders them, `role` says what it is to the
 -- pair, `call_id` names the model call that made it (the calls themselves come last).
 -- Example: SELECT step, kind, role, text, detail FROM autoif.lineage('0123456789abcdef');
@@ -21,15 +21,34 @@ WITH target AS (
         SELECT batch, 'sft_example', 'query level', prompt_id,
             instruction_id, prompt, response_id, NULL, pass_rate, NULL
         FROM autoif.sft_examples WHERE example_id = wanted
+        UNION ALL
+        SELECT batch, 'kto_example', CASE WHEN label THEN 'good response' ELSE 'bad response' END, prompt_id,
+            instruction_id, prompt, response_id, NULL, pass_rate, NULL
+        FROM autoif.kto_examples WHERE example_id = wanted
     )
 ),
 answers AS (
     SELECT batch, chosen_id AS id, chosen_pass_rate AS pass_rate,
-        CASE kind WHEN 'sft_example' THEN 'target' ELSE 'chosen' END AS role
+        CASE kind WHEN 'preference_pair' THEN 'chosen' ELSE 'target' END AS role
     FROM target
     UNION ALL
     SELECT batch, rejected_id, rejected_pass_rate, 'rejected'
     FROM target WHERE rejected_id IS NOT NULL
+),
+some_responses AS (
+    SELECT batch, response_id, response, NULL AS origin, call_id FROM autoif.responses
+    UNION ALL
+    SELECT batch, response_id, response, origin, call_id FROM autoif.further_responses
+),
+some_verdicts AS (
+    SELECT batch, response_id, outcomes FROM autoif.response_verdicts
+    UNION ALL
+    SELECT batch, response_id, outcomes FROM autoif.further_verdicts
+),
+some_scores AS (
+    SELECT batch, response_id, raw, score, reason, call_id FROM autoif.response_scores
+    UNION ALL
+    SELECT batch, response_id, raw, score, reason, call_id FROM autoif.further_scores
 ),
 instructions AS (
     SELECT DISTINCT ON (batch, instruction_id) a.*
@@ -47,8 +66,8 @@ told AS (
 
     UNION ALL
     SELECT DISTINCT ON (batch, response_id, role) 2, batch, 'response', response_id, role, response,
-        format('passes {:.0f} % of its verdicts', 100 * pass_rate), call_id
-    FROM autoif.responses JOIN answers USING (batch)
+        concat_ws('; ', format('passes {:.0f} % of its verdicts', 100 * pass_rate), origin), call_id
+    FROM some_responses JOIN answers USING (batch)
     WHERE response_id = answers.id
 
     UNION ALL
@@ -63,7 +82,7 @@ told AS (
     SELECT 3, batch, 'verdict', o.verifier_id, 'on the ' || role, NULL, o.outcome, NULL
     FROM (
         SELECT batch, role, unnest(outcomes) AS o
-        FROM autoif.response_verdicts JOIN answers USING (batch)
+        FROM some_verdicts JOIN answers USING (batch)
         WHERE response_id = answers.id
         UNION ALL
         SELECT batch, role, unnest(outcomes)
@@ -74,7 +93,7 @@ told AS (
     UNION ALL
     SELECT 4, batch, 'score', response_id, 'of the ' || role, raw,
         coalesce('score ' || score, reason), call_id
-    FROM autoif.response_scores JOIN answers USING (batch)
+    FROM some_scores JOIN answers USING (batch)
     WHERE response_id = answers.id
 
     UNION ALL

@@ -1,0 +1,134 @@
+"""How likely the supervision model finds responses: mean log-probability and IFD.
+
+IFD, the instruction-following difficulty of Li et al. (arXiv 2308.12032), is the loss of a
+response given its prompt over its loss without one: near 1 the prompt helps the model little, so
+there is much to learn; above 1 it misleads. The mean log-probability given the prompt ranks
+responses as RRHF does (Yuan et al., arXiv 2304.05302).
+"""
+
+import json
+
+import polars as pl
+
+from autoif_assets.method.gates import decide
+from autoif_assets.method.profile import Profile
+
+ROLE = "likelihood"
+
+
+def likelihood_texts(
+    responses: pl.DataFrame,
+    judged: pl.DataFrame,
+    augmented_queries: pl.DataFrame,
+    profile: Profile,
+) -> pl.DataFrame:
+    """Return what to put to the model: every response twice, given its prompt and alone.
+
+    Args:
+        responses: ``response_id``, ``response`` of all accepted responses.
+        judged: What ``further.judged_responses`` says of them, with ``instruction_id``.
+        augmented_queries: ``prompt_id``, ``prompt``.
+        profile: ``likelihood_of``: ``kept`` are the responses that passed and scored well,
+            ``judged`` those and the ones that may be negatives.
+
+    Returns:
+        ``response_id``, ``prompt_id``, ``instruction_id``, ``kept``, ``alone``, ``prompt`` (empty
+        where alone) and ``scored``, the response.
+    """
+    kept = pl.col("is_positive")
+    wanted = {"none": pl.lit(False), "kept": kept, "judged": kept | pl.col("is_negative")}
+    rows = (
+        judged.filter(wanted[profile.likelihood_of])
+        .select("response_id", "prompt_id", "instruction_id", kept=kept)
+        .join(
+            responses.select("response_id", scored="response"),
+            on="response_id",
+            maintain_order="left",
+        )
+        .join(
+            augmented_queries.select("prompt_id", "prompt"), on="prompt_id", maintain_order="left"
+        )
+    )
+    return pl.concat(
+        [
+            rows.with_columns(alone=pl.lit(False)),
+            rows.with_columns(alone=pl.lit(True), prompt=pl.lit("")),
+        ]
+    )
+
+
+def parse_likelihoods(readings: pl.DataFrame) -> pl.DataFrame:
+    """Turn the two readings of each response into ``response_likelihoods`` without ``batch``.
+
+    Both means are taken over the same tokens: those at the end of the reading with the prompt
+    that are, one for one, the end of the reading without. So the prompt and the chat template
+    stay outside, and so does the first token where nothing came before it alone.
+
+    Args:
+        readings: ``response_id``, ``prompt_id``, ``instruction_id``, ``kept``, ``alone`` beside
+            ``COMPLETION_SCHEMA``; ``raw`` is JSON, ``[token id, log-probability]`` a token.
+
+    Reasons: ``call_refused``, ``unaligned`` (the readings share less than nine tenths of the
+    response's tokens: the chat template changes the text), ``too_short`` (no token but the
+    first), ``no_ifd`` (certain without a prompt).
+    """
+    keys = ["response_id", "prompt_id", "instruction_id", "kept"]
+    columns = ["call_id", "raw", "error"]
+    given = readings.filter(~pl.col("alone")).select(*keys, *columns)
+    alone = readings.filter("alone").select(
+        "response_id", *(pl.col(name).alias(f"{name}_alone") for name in columns)
+    )
+    pairs = given.join(alone, on="response_id", maintain_order="left")
+    measures = pl.DataFrame(
+        [_measure(*texts) for texts in pairs.select("raw", "raw_alone").iter_rows()],
+        schema={
+            "of": pl.Int64,
+            "tokens": pl.Int64,
+            "mean_logprob": pl.Float64,
+            "mean_logprob_alone": pl.Float64,
+        },
+        orient="row",
+    )
+    alone_loss = pl.col("mean_logprob_alone")
+    frame = pairs.hstack(measures).with_columns(
+        ifd=pl.when(alone_loss < 0).then(pl.col("mean_logprob") / alone_loss),
+        detail=pl.coalesce("error", "error_alone"),
+    )
+    return decide(
+        frame,
+        {
+            "call_refused": pl.col("detail").is_not_null() | pl.col("of").is_null(),
+            "too_short": pl.col("of") == 0,
+            "unaligned": pl.col("tokens") * 10 < pl.col("of") * 9,
+            "no_ifd": pl.col("ifd").is_null(),
+        },
+    ).select(
+        *keys,
+        "tokens",
+        "mean_logprob",
+        "mean_logprob_alone",
+        "ifd",
+        "call_id",
+        "call_id_alone",
+        "status",
+        "reason",
+        "detail",
+    )
+
+
+def _measure(
+    given: str | None, alone: str | None
+) -> tuple[int | None, int | None, float | None, float | None]:
+    """Return the tokens of the response, how many of them both share, and their two means."""
+    if given is None or alone is None:
+        return None, None, None, None
+    first, second = json.loads(given), json.loads(alone)
+    shared = 0
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one[0] != other[0]:
+            break
+        shared += 1
+    if not shared:
+        return len(second), 0, None, None
+    means = (sum(logprob for _, logprob in side[-shared:]) / shared for side in (first, second))
+    return len(second), shared, *means

@@ -1,0 +1,200 @@
+"""The online loop's pure part: pairs of a policy's own responses, and its scorecard [3.4]."""
+
+from collections.abc import Collection
+
+import numpy as np
+import polars as pl
+
+from autoif_assets.method.further import SAMPLED
+from autoif_assets.method.ids import derived_seed
+from autoif_assets.method.lengths import constrains_length
+from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers, tell_apart
+from autoif_assets.method.profile import Profile
+from autoif_assets.method.responses import has_failed
+
+SCORE_COLUMNS = (
+    *("category", "instructions", "prompts", "samples", "k"),
+    *("pass_at_1", "pass_at_1_low", "pass_at_1_high"),
+    *("pass_at_k", "pass_at_k_low", "pass_at_k_high"),
+)
+OVERALL = "all"
+
+
+def on_sides(prompts: pl.DataFrame, held_out: Collection[str]) -> pl.DataFrame:
+    """Add ``split``: ``eval`` for prompts of the held-out instructions, ``train`` for others."""
+    is_held_out = pl.col("instruction_id").is_in(sorted(held_out))
+    return prompts.with_columns(
+        split=pl.when(is_held_out).then(pl.lit("eval")).otherwise(pl.lit("train"))
+    )
+
+
+def online_pairs(
+    prompts: pl.DataFrame,
+    responses: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    profile: Profile,
+    batch: str,
+) -> pl.DataFrame:
+    """Pair a policy's own responses: chosen pass more than half, rejected pass none.
+
+    The rule is that of the offline query level without its quality score, which the paper does
+    not ask for online.
+
+    Args:
+        prompts: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``, ``prompt``.
+        responses: Accepted ``policy_responses``.
+        verdicts: All ``policy_verdicts``; only those of split ``train`` count.
+        profile: ``chosen_pass_rate``, how many are drawn on each side, ``near_identical``.
+        batch: What the draw derives from beside the recipe's seed: batch and policy.
+
+    Returns:
+        ``online_preference_pairs`` without ``batch`` and ``policy``; reasons as of
+        ``tell_apart``.
+    """
+    no_category = pl.lit(None, dtype=pl.String)
+    candidates = (
+        verdicts.filter(pl.col("split") == "train")
+        .with_columns(is_negative=has_failed())
+        .join(responses.select("response_id", text="response"), on="response_id")
+        .join(prompts, on="prompt_id", maintain_order="left")
+        .select(
+            *("prompt_id", "instruction_id", "text", "pass_rate", "is_negative"),
+            candidate_id="response_id",
+            is_positive=pl.col("status") == "accepted",
+            score=pl.lit(None, dtype=pl.Float64),
+            origin=pl.lit(SAMPLED),
+            failed_verifiers=failed_verifiers(),
+            constrains_length=constrains_length(pl.col("instruction"), no_category),
+        )
+    )
+    pairs = (
+        draw_pairs(candidates, "prompt_id", profile, batch)
+        .join(prompts, on="prompt_id", maintain_order="left")
+        .select("pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS)
+    )
+    return tell_apart(pairs, profile)
+
+
+def scorecard(
+    responses: pl.DataFrame, verdicts: pl.DataFrame, categories: pl.DataFrame, profile: Profile
+) -> pl.DataFrame:
+    """Estimate how often a policy follows held-out instructions, overall and by category.
+
+    A truncated or empty completion is a sample that fails, and a repeated text counts as often as
+    it was sampled. A refused call is no sample, and neither is a response without a verdict: it
+    speaks for the verifiers. pass@k is the unbiased estimator of Chen et al. (2021,
+    arXiv 2107.03374), 1 - C(n-c, k) / C(n, k), over prompts with k samples or more, with k the
+    samples asked for. Prompts weigh alike. Intervals are 95 % percentile bootstraps that draw
+    whole instructions, as prompts of one instruction are not independent.
+
+    Args:
+        responses: ``policy_responses`` of the split ``eval``.
+        verdicts: ``policy_verdicts`` of these.
+        categories: ``instruction_id``, ``category``.
+        profile: ``policy_responses_per_prompt``, ``bootstrap_samples``, ``seed``.
+
+    Returns:
+        ``policy_scorecard`` without ``batch`` and ``policy``: the row ``all`` first; none where
+        nothing was sampled. Values are null where no prompt has enough samples.
+    """
+    k = profile.policy_responses_per_prompt
+    scored = _scored(responses, verdicts, k).join(
+        categories.select("instruction_id", pl.col("category").fill_null("none")),
+        on="instruction_id",
+        how="left",
+        maintain_order="left",
+    )
+    groups = [(OVERALL, scored)] + [
+        (str(name), scored.filter(pl.col("category") == name))
+        for name in sorted(scored["category"].drop_nulls().unique())
+    ]
+    rows = []
+    for name, group in groups:
+        if group.is_empty():
+            continue
+        seed = derived_seed("bootstrap", str(profile.seed), name)
+        rows.append(
+            (
+                *(name, group["instruction_id"].n_unique(), group.height),
+                *(int(group["samples"].sum()), k),
+                *_mean_with_interval(group, "pass_at_1", profile.bootstrap_samples, seed),
+                *_mean_with_interval(group, "pass_at_k", profile.bootstrap_samples, seed),
+            )
+        )
+    schema = {
+        name: pl.String
+        if name == "category"
+        else pl.Float64
+        if name.startswith("pass_at")
+        else pl.Int64
+        for name in SCORE_COLUMNS
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def pass_at_k(samples: int, correct: int, k: int) -> float | None:
+    """Return the unbiased estimate that one of k samples is correct; None for n < k.
+
+    1 - C(n-c, k) / C(n, k), as a product so that nothing overflows (arXiv 2107.03374).
+    """
+    if samples < k:
+        return None
+    if samples - correct < k:
+        return 1.0
+    missed = 1.0
+    for number in range(samples - correct + 1, samples + 1):
+        missed *= 1.0 - k / number
+    return 1.0 - missed
+
+
+def _scored(responses: pl.DataFrame, verdicts: pl.DataFrame, k: int) -> pl.DataFrame:
+    """Return ``prompt_id``, ``instruction_id``, ``samples``, ``pass_at_1``, ``pass_at_k``."""
+    silent = pl.col("verdict").is_in(["no_verifier", "no_verdict", "few_verdicts"])
+    counts = (
+        responses.filter(pl.col("reason").fill_null("") != "call_refused")
+        .join(
+            verdicts.select("response_id", passed="status", verdict="reason"),
+            on="response_id",
+            how="left",
+        )
+        # A truncated text may happen to equal a whole one that was judged.
+        .with_columns(
+            is_whole=pl.col("reason").is_null() | (pl.col("reason") == "duplicate"),
+        )
+        .filter(~(pl.col("is_whole") & silent.fill_null(False)))
+        .group_by("prompt_id", "instruction_id")
+        .agg(
+            samples=pl.len().cast(pl.Int64),
+            correct=(pl.col("is_whole") & (pl.col("passed") == "accepted").fill_null(False))
+            .sum()
+            .cast(pl.Int64),
+        )
+        .sort("prompt_id")
+    )
+    any_correct = [
+        pass_at_k(samples, correct, k)
+        for samples, correct in counts.select("samples", "correct").iter_rows()
+    ]
+    return counts.with_columns(
+        pl.Series("pass_at_k", any_correct, dtype=pl.Float64),
+        pass_at_1=pl.col("correct") / pl.col("samples"),
+    )
+
+
+def _mean_with_interval(
+    prompts: pl.DataFrame, column: str, draws: int, seed: int
+) -> tuple[float | None, float | None, float | None]:
+    """Return the mean over prompts and the bounds of its bootstrap over instructions."""
+    clusters = (
+        prompts.drop_nulls(column)
+        .group_by("instruction_id")
+        .agg(total=pl.col(column).sum(), prompts=pl.len())
+        .sort("instruction_id")
+    )
+    if clusters.is_empty():
+        return None, None, None
+    totals, sizes = clusters["total"].to_numpy(), clusters["prompts"].to_numpy()
+    drawn = np.random.default_rng(seed).integers(0, len(totals), (draws, len(totals)))
+    means = totals[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(totals.sum() / sizes.sum()), float(low), float(high)

@@ -1,0 +1,247 @@
+"""Preference pairs: which candidates are put together, and what a pair carries [3.4]."""
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from autoif_assets.method.further import FURTHER, NEAR
+from autoif_assets.method.gates import decide
+from autoif_assets.method.ids import content_id, id_series
+from autoif_assets.method.lengths import balanced
+from autoif_assets.method.profile import Profile
+from autoif_assets.method.text import similarity
+
+PAIR_COLUMNS = (
+    *("chosen", "rejected", "chosen_id", "rejected_id", "chosen_pass_rate", "rejected_pass_rate"),
+    *("chosen_score", "rejected_score", "chosen_length", "rejected_length", "failed_verifiers"),
+    *("margin", "constrains_length", "origin"),
+)
+_SIDE = ("text", "id", "pass_rate", "score", "length", "origin")
+
+
+def failed_verifiers() -> pl.Expr:
+    """Return from ``outcomes`` the ids of the verifiers that said no, sorted."""
+    verdict = pl.element().struct
+    failed = pl.element().filter(verdict.field("outcome") == "fail").struct.field("verifier_id")
+    return pl.col("outcomes").list.eval(failed).list.sort()
+
+
+def draw_pairs(
+    candidates: pl.DataFrame,
+    group: str,
+    profile: Profile,
+    batch: str,
+    *,
+    even_lengths: bool = True,
+) -> pl.DataFrame:
+    """Draw up to ``chosen_per_prompt`` x ``rejected_per_prompt`` pairs of each group.
+
+    Where that is more than ``pairs_per_prompt``, fewer are taken on the side that has more. Each
+    one taken on one side makes a pair with each one on the other. Which are taken evens out the
+    lengths over the groups of an instruction; where it constrains length, or ways to take them are
+    equally good, it is the first ones of a random order. Where candidates have ranks, it is those
+    that rank first, whatever their lengths.
+
+    Args:
+        candidates: ``group``, ``instruction_id``, ``candidate_id``, ``text``, ``pass_rate``,
+            ``score``, ``failed_verifiers``, ``origin``, ``constrains_length``, ``is_positive`` (may
+            be chosen if its pass rate suffices), ``is_negative`` (may be rejected), perhaps
+            ``rank``: lower ones are drawn first, those without one last.
+        group: Name of the column within which pairs are made; all of a group are of one
+            instruction.
+        profile: The bounds and counts.
+        batch: Key of the batch. The random order is that of a hash of batch, recipe seed and id:
+            reproducible, and independent of the order of the rows.
+        even_lengths: False draws as if every instruction constrained length, to compare with.
+
+    Returns:
+        ``group``, ``pair_id`` and ``PAIR_COLUMNS``.
+    """
+    order = pl.Series(
+        [content_id("draw", batch, str(profile.seed), key) for key in candidates["candidate_id"]],
+        dtype=pl.String,
+    )
+    ranked = "rank" in candidates.columns
+    by_rank = [pl.col("rank").fill_null(float("inf"))] if ranked else []
+    drawn = candidates.with_columns(_order=order).sort(group, *by_rank, "_order")
+    drawn = drawn.rename({"candidate_id": "id"}).with_columns(
+        length=pl.col("text").str.len_chars().cast(pl.Int64)
+    )
+    enough = profile.bound("chosen_pass_rate").accepts(pl.col("pass_rate"))
+    positives = drawn.filter(pl.col("is_positive") & enough & ~pl.col("is_negative"))
+    negatives = drawn.filter("is_negative")
+    places = _places(positives, negatives, group, profile, even_lengths and not ranked)
+
+    def side(name: str, rows: pl.DataFrame, *more: str) -> pl.DataFrame:
+        place = pl.int_range(pl.len(), dtype=pl.Int64).over(group)
+        return (
+            rows.with_columns(place=place)
+            .join(
+                places.select(group, place=name).explode("place"),
+                on=[group, "place"],
+                how="semi",
+                maintain_order="left",
+            )
+            .select(
+                group,
+                *(pl.col(c).alias(name if c == "text" else f"{name}_{c}") for c in _SIDE),
+                *more,
+            )
+        )
+
+    pairs = side("chosen", positives, "constrains_length").join(
+        side("rejected", negatives, "failed_verifiers"), on=group, maintain_order="left_right"
+    )
+    origins = (pl.col("chosen_origin"), pl.col("rejected_origin"))
+    return pairs.select(
+        group,
+        "constrains_length",
+        *(c for c in pairs.columns if c in PAIR_COLUMNS and c != "constrains_length"),
+        pair_id=id_series("pair", pairs["chosen_id"], pairs["rejected_id"]),
+        margin=pl.col("chosen_pass_rate") - pl.col("rejected_pass_rate"),
+        origin=pl.when(origins[1] == NEAR)
+        .then(origins[1])
+        .when(origins[1] == FURTHER)
+        .then(origins[1])
+        .otherwise(origins[0]),
+    )
+
+
+def _places(
+    positives: pl.DataFrame,
+    negatives: pl.DataFrame,
+    group: str,
+    profile: Profile,
+    even_lengths: bool,
+) -> pl.DataFrame:
+    """Return ``group`` and the places of the ones taken on each side, ``chosen``, ``rejected``."""
+
+    def lengths(name: str, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.group_by(group, maintain_order=True).agg(pl.col("length").alias(name))
+
+    free = positives.group_by(group).agg(
+        pl.col("instruction_id").first().alias("_instruction"),
+        free=~pl.col("constrains_length").any() & pl.lit(even_lengths),
+    )
+    groups = (
+        lengths("chosen", positives)
+        .join(lengths("rejected", negatives), on=group, maintain_order="left")
+        .join(free, on=group, maintain_order="left")
+    )
+    taken: list[tuple[str, Sequence[int], Sequence[int]]] = []
+    to_balance: dict[str, list[tuple[str, list[int], list[int], tuple[int, int]]]] = {}
+    for key, chosen, rejected, instruction, is_free in groups.iter_rows():
+        sizes = _sizes(len(chosen), len(rejected), profile)
+        if is_free:
+            to_balance.setdefault(instruction, []).append((key, chosen, rejected, sizes))
+        else:
+            taken.append((key, *map(range, sizes)))
+    for prompts in to_balance.values():
+        taken += balanced(prompts)
+    return pl.DataFrame(
+        [(key, list(first), list(second)) for key, first, second in taken],
+        schema={group: pl.String, "chosen": pl.List(pl.Int64), "rejected": pl.List(pl.Int64)},
+        orient="row",
+    )
+
+
+def _sizes(chosen: int, rejected: int, profile: Profile) -> tuple[int, int]:
+    chosen = min(chosen, profile.chosen_per_prompt)
+    rejected = min(rejected, profile.rejected_per_prompt)
+    while chosen * rejected > profile.pairs_per_prompt:
+        if chosen > rejected:
+            chosen -= 1
+        else:
+            rejected -= 1
+    return chosen, rejected
+
+
+BIAS_SCHEMA = {
+    "pairs": pl.Int64,
+    "length_pairs": pl.Int64,
+    "length": pl.Int64,
+    "score_pairs": pl.Int64,
+    "score": pl.Float64,
+}
+
+
+def tally_bias(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Add up how much longer and better scored chosen is than rejected.
+
+    Returns:
+        One row of ``BIAS_SCHEMA``: how many pairs there are, and the number and sum of the
+        differences of length (in characters, where the instruction does not constrain it) and of
+        score (where both have one). The rows of several parts may be put together.
+    """
+    length = (pl.col("chosen_length") - pl.col("rejected_length")).filter(
+        ~pl.col("constrains_length")
+    )
+    score = pl.col("chosen_score") - pl.col("rejected_score")
+    return pairs.select(
+        pairs=pl.len(),
+        length_pairs=length.count(),
+        length=length.sum(),
+        score_pairs=score.count(),
+        score=score.sum(),
+    ).cast(BIAS_SCHEMA)  # type: ignore[arg-type]
+
+
+def mean_bias(tallies: Iterable[pl.DataFrame]) -> dict[str, float]:
+    """Return the mean differences, ``length_bias`` and ``score_bias``, of what there is of them."""
+    sums = pl.concat([pl.DataFrame(schema=BIAS_SCHEMA), *tallies]).sum().row(0, named=True)
+    return {
+        f"{name}_bias": round(sums[name] / sums[f"{name}_pairs"], 3)
+        for name in ("length", "score")
+        if sums[f"{name}_pairs"]
+    }
+
+
+def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], profile: Profile) -> pl.DataFrame:
+    """Put the pairs of all levels into one table.
+
+    Args:
+        levels: ``("instruction", frame)`` and ``("query", frame)``.
+        profile: ``near_identical``.
+
+    Returns:
+        ``preference_pairs`` without ``batch``; reasons as of ``tell_apart``.
+    """
+    frames = [
+        frame.with_columns(
+            level=pl.lit(level),
+            prompt_id=pl.col("prompt_id")
+            if "prompt_id" in frame.columns
+            else pl.lit(None, dtype=pl.String),
+        ).select("pair_id", "level", "prompt_id", "instruction_id", "prompt", *PAIR_COLUMNS)
+        for level, frame in levels
+    ]
+
+    return tell_apart(pl.concat(frames), profile)
+
+
+def tell_apart(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+    """Reject pairs whose texts are too much alike to teach anything.
+
+    Args:
+        pairs: ``chosen``, ``rejected`` and other columns.
+        profile: ``near_identical``.
+
+    Returns:
+        ``pairs`` with ``status`` and ``reason``: ``identical`` (both texts are the same but for
+        white space), ``near_identical`` (they share most of their runs of three words: DPO on
+        such pairs makes the chosen text less likely, arXiv 2402.13228), ``empty`` (a side has no
+        text).
+    """
+
+    def folded(name: str) -> pl.Expr:
+        return pl.col(name).str.replace_all(r"\s+", " ").str.strip_chars()
+
+    alike = similarity(pl.col("chosen"), pl.col("rejected"))
+    return decide(
+        pairs,
+        {
+            "empty": (folded("chosen") == "") | (folded("rejected") == ""),
+            "identical": folded("chosen") == folded("rejected"),
+            "near_identical": profile.bound("near_identical").accepts(alike),
+        },
+    )

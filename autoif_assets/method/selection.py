@@ -1,0 +1,153 @@
+"""Selections over the tables that the paper does not make; each is off by default.
+
+Sources: pass@k and its estimator, Chen et al. (arXiv 2107.03374); IFD, Li et al. (2308.12032);
+contrast of a stronger and a weaker model, Xu et al. (2310.02263); SPIN, Chen et al. (2401.01335).
+"""
+
+import math
+
+import polars as pl
+
+from autoif_assets.method.gates import decide
+from autoif_assets.method.profile import Profile
+
+
+def pass_at_k(passing: pl.Series, judged: pl.Series, k: int) -> pl.Series:
+    """Estimate the chance that at least one of k responses passes, without bias.
+
+    It is ``1 - C(n - c, k) / C(n, k)`` for c of n judged responses that pass (arXiv 2107.03374);
+    with k = 1 the share that passes. Where fewer than k were judged, k is their number.
+
+    Returns:
+        One number a row; null where none was judged.
+    """
+    values = [
+        1 - math.comb(n - c, min(k, n)) / math.comb(n, min(k, n)) if n else None
+        for c, n in zip(passing, judged, strict=True)
+    ]
+    return pl.Series("pass_at_k", values, dtype=pl.Float64)
+
+
+def difficulty_rules(profile: Profile) -> dict[str, pl.Expr]:
+    """Return the rules that reject prompts by ``pass_at_k``: ``too_hard`` and ``too_easy``."""
+    rate = pl.col("pass_at_k")
+    match profile.difficulty:
+        case "drop_0_and_1":
+            return {"too_hard": rate <= 0, "too_easy": rate >= 1}
+        case "band":
+            return {
+                "too_hard": rate < profile.difficulty_min,
+                "too_easy": rate > profile.difficulty_max,
+            }
+        case _:
+            return {}
+
+
+def ifd_rules(likelihoods: pl.DataFrame, profile: Profile) -> dict[str, pl.Expr]:
+    """Return the rules that reject SFT examples by their ``ifd``.
+
+    Quantiles are those of the batch's candidates, over all instructions, so that the parts an
+    asset works in do not matter.
+
+    Args:
+        likelihoods: ``kept``, ``ifd`` of all ``response_likelihoods`` of the batch.
+        profile: ``ifd_min_quantile``, ``ifd_max_quantile`` and ``ifd_below``.
+
+    Returns:
+        Rules over a column ``ifd``: ``no_ifd``, ``ifd_not_below`` (the prompt misleads the model
+        more than it helps), ``low_ifd``, ``high_ifd``; none where nothing is selected.
+    """
+    if not selects_by_ifd(profile):
+        return {}
+    candidates = likelihoods.filter("kept")["ifd"].drop_nulls()
+    if profile.ifd_below is not None:
+        candidates = candidates.filter(candidates < profile.ifd_below)
+    low = candidates.quantile(profile.ifd_min_quantile, "linear")
+    high = candidates.quantile(profile.ifd_max_quantile, "linear")
+    ifd = pl.col("ifd")
+    return {
+        "no_ifd": ifd.is_null(),
+        "ifd_not_below": ifd >= pl.lit(profile.ifd_below, dtype=pl.Float64),
+        "low_ifd": ifd < pl.lit(low, dtype=pl.Float64),
+        "high_ifd": ifd > pl.lit(high, dtype=pl.Float64),
+    }
+
+
+def selects_by_ifd(profile: Profile) -> bool:
+    """Whether the profile keeps SFT examples by their IFD."""
+    bounds = (profile.ifd_min_quantile, profile.ifd_max_quantile, profile.ifd_below)
+    return bounds != (0, 1, None)
+
+
+def contrast_queries(
+    filtered_queries: pl.DataFrame, policy_verdicts: pl.DataFrame, min_gap: float
+) -> pl.DataFrame:
+    """Keep prompts at which the supervision model succeeds much more often than the policy.
+
+    The pairs of such prompts hold what the one can do and the other cannot (arXiv 2310.02263).
+
+    Args:
+        filtered_queries: ``prompt_id``, ``passing``, ``judged`` of one batch.
+        policy_verdicts: ``prompt_id``, ``status``, ``reason`` of one policy in that batch.
+        min_gap: Least difference of the pass rates.
+
+    Returns:
+        ``prompt_id``, ``supervision_pass_rate``, ``policy_pass_rate``, ``gap``, ``status``,
+        ``reason``. Reasons: ``no_policy_verdict``, ``small_gap``.
+    """
+    policy = policy_verdicts.group_by("prompt_id").agg(
+        _passing=(pl.col("status") == "accepted").sum(), _judged=has_evidence().sum()
+    )
+    frame = (
+        filtered_queries.select(
+            "prompt_id",
+            supervision_pass_rate=pl.when(pl.col("judged") > 0).then(
+                pl.col("passing") / pl.col("judged")
+            ),
+        )
+        .join(policy, on="prompt_id", how="left", maintain_order="left")
+        .with_columns(
+            policy_pass_rate=pl.when(pl.col("_judged") > 0).then(
+                pl.col("_passing") / pl.col("_judged")
+            )
+        )
+        .with_columns(gap=pl.col("supervision_pass_rate") - pl.col("policy_pass_rate"))
+        .drop("_passing", "_judged")
+    )
+    return decide(
+        frame,
+        {
+            "no_policy_verdict": pl.col("gap").is_null(),
+            # Rates are ratios of small counts; 0.8 - 0.3 must not fall short of 0.5.
+            "small_gap": pl.col("gap") < min_gap - 1e-9,
+        },
+    )
+
+
+def has_evidence() -> pl.Expr:
+    """Whether a row of response verdicts counts: it passed, or failed with enough verdicts."""
+    return ((pl.col("status") == "accepted") | (pl.col("reason") == "low_pass_rate")).fill_null(
+        False
+    )
+
+
+def likelihood_rank(candidates: pl.DataFrame, likelihoods: pl.DataFrame) -> pl.DataFrame:
+    """Add ``rank`` to candidates of pairs: 1 is the most likely response of its prompt.
+
+    On both sides the most likely are to come first: of those that pass the ones the model stands
+    by, of those that fail the ones it is most prone to.
+
+    Args:
+        candidates: ``prompt_id``, ``candidate_id``.
+        likelihoods: ``response_id``, ``mean_logprob``.
+    """
+    return (
+        candidates.join(
+            likelihoods.select(candidate_id="response_id", _mean="mean_logprob"),
+            on="candidate_id",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(rank=pl.col("_mean").rank("min", descending=True).over("prompt_id"))
+        .drop("_mean")
+    )

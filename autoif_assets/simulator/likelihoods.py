@@ -1,0 +1,70 @@
+"""Log-probabilities of given texts: tokens of four characters, and a known truth.
+
+A text alone has log-probabilities that derive from its tokens. Given a prompt, each of them is
+multiplied by one factor of prompt and text: the IFD of the text, exactly.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from autoif_assets.method.ids import content_id, derived_seed
+from autoif_assets.simulator.requests import ChatRequest, token_count
+
+_WIDTH = 4
+
+
+def ifd(prompt: str, text: str) -> float:
+    """Return the factor that a prompt puts on the log-probabilities of a text: 0.2 to 1.2."""
+    return 0.2 + derived_seed("ifd", prompt, text) / 2**31
+
+
+def logprobs(text: str) -> list[tuple[int, float]]:
+    """Return id and log-probability of each token of a text that stands alone."""
+    pieces = [text[start : start + _WIDTH] for start in range(0, len(text), _WIDTH)]
+    return [
+        (derived_seed("token", piece) % 100_000, -0.1 - 4 * derived_seed("logprob", piece) / 2**31)
+        for piece in pieces
+    ]
+
+
+def reading(request: ChatRequest) -> dict[str, Any]:
+    """Return the body of the answer to a request for ``prompt_logprobs``, as vLLM shapes it."""
+    text = request.scored or ""
+    before = logprobs(f"<|user|>{request.prompt}<|assistant|>") if request.prompt else []
+    factor = ifd(request.prompt, text) if request.prompt else 1.0
+    tokens = [*before, *((token, factor * value) for token, value in logprobs(text))]
+    entries: list[Mapping[str, Any] | None] = [
+        {str(token): {"logprob": value, "rank": 1, "decoded_token": ""}} for token, value in tokens
+    ]
+    entries[:1] = [None]  # nothing comes before the first
+    written: dict[str, Any] = {"index": 0, "finish_reason": "length"}
+    body: dict[str, Any] = {
+        "id": "cmpl-" + content_id("reading", request.prompt, text),
+        "created": 1_700_000_000,
+        "model": request.model,
+        "choices": [written],
+        "usage": {
+            "prompt_tokens": len(tokens),
+            "completion_tokens": 1,
+            "total_tokens": len(tokens) + 1,
+        },
+    }
+    if request.prompt:
+        written["message"] = {"role": "assistant", "content": "."}
+        return body | {"object": "chat.completion", "prompt_logprobs": entries}
+    written |= {"text": ".", "prompt_logprobs": entries}
+    return body | {"object": "text_completion"}
+
+
+def truth(prompt: str, response: str) -> dict[str, Any]:
+    """Return ``ifd`` and the mean log-probabilities, without the first token as vLLM tells them."""
+    values = [value for _, value in logprobs(response)][1:]
+    alone = sum(values) / len(values) if values else None
+    factor = ifd(prompt, response)
+    given = None if alone is None else factor * alone
+    return {
+        "ifd": factor,
+        "tokens": token_count(response) - 1,
+        "mean_logprob": given,
+        "mean_logprob_alone": alone,
+    }

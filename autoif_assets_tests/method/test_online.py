@@ -1,0 +1,150 @@
+"""Online pairs and the scorecard, on cases with known answers."""
+
+import itertools
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoif_assets.method.online import on_sides, online_pairs, pass_at_k, scorecard
+from autoif_assets.method.profile import make_profile
+
+VERDICTS = {
+    "response_id": pl.String,
+    "prompt_id": pl.String,
+    "split": pl.String,
+    "passed": pl.Int64,
+    "pass_rate": pl.Float64,
+    "status": pl.String,
+    "reason": pl.String,
+}
+
+
+@given(
+    st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n)))
+)
+def test_pass_at_k_is_the_share_of_draws_with_a_correct_one(case):
+    samples, correct, k = case
+    draws = list(itertools.combinations([True] * correct + [False] * (samples - correct), k))
+    assert pass_at_k(samples, correct, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+
+
+def test_pass_at_k_needs_k_samples():
+    assert pass_at_k(3, 3, 4) is None
+
+
+def sampled(*samples):
+    """Return responses and verdicts of ``(prompt, instruction, text, reason, verdict)``."""
+    responses = pl.DataFrame(
+        [
+            (prompt, instruction, text and f"{prompt}{text}", reason)
+            for prompt, instruction, text, reason, _ in samples
+        ],
+        schema=dict.fromkeys(("prompt_id", "instruction_id", "response_id", "reason"), pl.String),
+        orient="row",
+    )
+    verdicts = pl.DataFrame(
+        [
+            (
+                f"{prompt}{text}",
+                "accepted" if verdict == "pass" else "rejected",
+                None if verdict == "pass" else verdict,
+            )
+            for prompt, _, text, reason, verdict in samples
+            if reason is None
+        ],
+        schema={"response_id": pl.String, "status": pl.String, "reason": pl.String},
+        orient="row",
+    )
+    return responses, verdicts
+
+
+NUMBERS = make_profile("paper", {"policy_responses_per_prompt": 4, "bootstrap_samples": 500})
+CATEGORIES = pl.DataFrame(
+    {"instruction_id": ["i", "j"], "category": ["length", None]},
+    schema={"instruction_id": pl.String, "category": pl.String},
+)
+
+
+def test_the_scorecard_of_a_known_case():
+    card = scorecard(
+        *sampled(
+            # 2 of 4 pass: a repeated passing text counts twice.
+            ("p", "i", "a", None, "pass"),
+            ("p", "i", "a", "duplicate", None),
+            ("p", "i", "b", None, "low_pass_rate"),
+            ("p", "i", "c", "truncated", None),
+            # 0 of 1 with a verdict; a refused call and silence are no samples.
+            ("q", "j", "a", None, "low_pass_rate"),
+            ("q", "j", "b", None, "no_verdict"),
+            ("q", "j", None, "call_refused", None),
+        ),
+        CATEGORIES,
+        NUMBERS,
+    )
+    assert card["category"].to_list() == ["all", "length", "none"]
+    assert card["samples"].to_list() == [5, 4, 1]
+    assert card["pass_at_1"].to_list() == [0.25, 0.5, 0.0]
+    assert card["pass_at_k"].to_list() == [1.0, 1.0, None]
+    assert card.row(0, named=True)["pass_at_1_low"] == 0.0
+    assert card.row(0, named=True)["pass_at_1_high"] == 0.5
+
+
+def test_the_interval_is_reproducible_and_draws_instructions():
+    samples = [
+        (f"p{i}-{n}", f"i{i}", "a", None, "pass" if i % 2 else "low_pass_rate")
+        for i in range(20)
+        for n in range(10)
+    ]
+    categories = pl.DataFrame(
+        {"instruction_id": [f"i{i}" for i in range(20)], "category": ["c"] * 20}
+    )
+    card = scorecard(*sampled(*samples), categories, NUMBERS)
+    assert card.equals(scorecard(*sampled(*samples[::-1]), categories, NUMBERS))
+    row = card.row(0, named=True)
+    # The 20 instructions decide, not the 200 prompts: sqrt(.25 / 20) * 1.96 = 0.22, not 0.07.
+    assert 0.25 <= row["pass_at_1_low"] <= 0.35
+    assert 0.65 <= row["pass_at_1_high"] <= 0.75
+
+
+def test_nothing_sampled_gives_no_row():
+    assert scorecard(*sampled(), CATEGORIES, NUMBERS).height == 0
+
+
+def test_sides():
+    prompts = pl.DataFrame({"instruction_id": ["i", "j"]})
+    assert on_sides(prompts, {"j"})["split"].to_list() == ["train", "eval"]
+
+
+def test_pairs_leave_out_the_held_out_side_and_silent_verifiers():
+    verdicts = pl.DataFrame(
+        [
+            ("good", "p", "train", 2, 1.0, "accepted", None),
+            ("half", "p", "train", 1, 0.5, "rejected", "low_pass_rate"),
+            ("bad", "p", "train", 0, 0.0, "rejected", "low_pass_rate"),
+            ("silent", "p", "train", 0, None, "rejected", "no_verdict"),
+            ("good2", "q", "eval", 2, 1.0, "accepted", None),
+            ("bad2", "q", "eval", 0, 0.0, "rejected", "low_pass_rate"),
+        ],
+        schema=VERDICTS,
+        orient="row",
+    )
+    outcome = pl.when(pl.col("passed") == 0).then(pl.lit("fail")).otherwise(pl.lit("pass"))
+    verdicts = verdicts.with_columns(
+        outcomes=pl.concat_list(pl.struct(verifier_id=pl.lit("v"), outcome=outcome))
+    )
+    responses = verdicts.select("response_id", response="response_id")
+    prompts = pl.DataFrame(
+        {
+            "prompt_id": ["p", "q"],
+            "instruction_id": ["i", "j"],
+            "query_id": ["u", "u"],
+            "instruction": ["Use no commas.", "Answer in two words."],
+            "prompt": ["P", "Q"],
+        }
+    )
+    pairs = online_pairs(prompts, responses, verdicts, NUMBERS, "b/p")
+    shown = ("prompt", "chosen", "rejected", "failed_verifiers", "origin", "status")
+    assert pairs.select(shown).rows() == [("P", "good", "bad", ["v"], "sampled", "accepted")]
+    assert not pairs["constrains_length"].any()

@@ -1,0 +1,62 @@
+"""TRL trains on the exported files; the trained model can be served."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from autoif_assets_tests.datasets.frames import (
+    preference_pairs,
+    sft_examples,
+    write_preference_dataset,
+    write_sft_dataset,
+)
+
+pytestmark = pytest.mark.trainers
+
+QUICK = (
+    *("max_steps=2", "batch=2", "per_device_train_batch_size=2", "bf16=false", "use_cpu=true"),
+    *("gradient_checkpointing=false", "max_length=256"),
+)
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_two_steps_on_a_tiny_model(tmp_path, stage):
+    from transformers import AutoModelForCausalLM
+
+    from autoif_assets.recipes.tiny_model import make_tiny_model
+    from autoif_assets.resources.trainer import find_checkpoint, loss_curve
+    from autoif_assets.serving.checkpoint import Model
+
+    make_tiny_model(tmp_path / "tiny")
+    if stage == "sft":
+        write_sft_dataset(sft_examples(), tmp_path / "data", 0.3, 0)
+    else:
+        write_preference_dataset(preference_pairs(), tmp_path / "data", 0.3, 0)
+    places = {"DATASET": "data", "PREVIOUS": "tiny", "OUTPUT": "out"}
+    environment = {f"AUTOIF_TRAIN_{name}": str(tmp_path / at) for name, at in places.items()}
+    subprocess.run(
+        [sys.executable, "-m", "autoif_assets.recipes.trl_train", *QUICK],
+        env={**os.environ, **environment, "AUTOIF_TRAIN_STAGE": stage},
+        check=True,
+        timeout=300,
+    )
+    checkpoint = find_checkpoint(tmp_path / "out")
+    assert [step for step, _ in loss_curve(checkpoint)] == [1, 2]
+    before, after = (
+        AutoModelForCausalLM.from_pretrained(at) for at in (tmp_path / "tiny", checkpoint)
+    )
+    changed = [
+        not one.equal(other)
+        for one, other in zip(before.parameters(), after.parameters(), strict=True)
+    ]
+    assert any(changed)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "n": 2, "max_tokens": 8}
+    reply = Model(checkpoint).answer({**body, "temperature": 0.8, "seed": 1})
+    assert len(reply["choices"]) == 2
+    assert reply == {
+        **Model(checkpoint).answer({**body, "temperature": 0.8, "seed": 1}),
+        "id": reply["id"],
+        "created": reply["created"],
+    }
