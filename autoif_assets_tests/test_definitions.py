@@ -29,7 +29,7 @@ instruction_preference_pairs | training | batch | duckdb polars | verified_instr
 kto_dataset | exports | - | json parquet | kto_examples preference_pairs sft_examples
 kto_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 online_preference_dataset | online | policy | json parquet | online_preference_pairs
-online_preference_pairs | online | batch policy | duckdb polars | augmented_queries policy_responses policy_verdicts
+online_preference_pairs | online | batch policy | duckdb polars | augmented_queries filtered_queries policy_responses policy_verdicts sft_examples
 policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
 policy_responses | online | batch policy | duckdb openai polars | augmented_queries preference_pairs sft_examples
 policy_scorecard | online | batch policy | duckdb polars | policy_responses policy_verdicts verified_instructions
@@ -101,10 +101,10 @@ instruction_preference_pairs | - | training pairs lengths | seed chosen_pass_rat
 kto_dataset | - | - | seed eval_share
 kto_examples | - | training further | -
 online_preference_dataset | - | - | seed eval_share
-online_preference_pairs | - | gates online pairs lengths text | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical
+online_preference_pairs | - | gates online pairs lengths text selection training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical contrast_min_gap spin_pairs
 policy_checkpoint | - | - | -
 policy_responses | response | completions gates parsing responses | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
-policy_scorecard | - | online | seed policy_responses_per_prompt bootstrap_samples
+policy_scorecard | - | online selection | seed policy_responses_per_prompt bootstrap_samples
 policy_verdicts | - | gates responses | response_pass_rate
 preference_dataset | - | - | seed eval_share
 preference_pairs | - | gates pairs text | near_identical

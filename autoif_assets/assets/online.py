@@ -165,6 +165,16 @@ def policy_verdicts(
             )
         ),
         "texts": unread(accepted("policy_responses", "response_id", "response")),
+        "kept": _of_batch(unread(rows("filtered_queries", "prompt_id", "passing", "judged"))),
+        "examples": _of_batch(
+            unread(
+                accepted(
+                    "sft_examples",
+                    *("prompt_id", "instruction_id", "response_id", "response"),
+                    *("pass_rate", "score"),
+                )
+            )
+        ),
         "verdicts": unread(
             rows(
                 "policy_verdicts",
@@ -183,13 +193,15 @@ def online_preference_pairs(
     context: dg.AssetExecutionContext,
     prompts: Rows,
     texts: Rows,
+    kept: Rows,
+    examples: Rows,
     verdicts: Rows,
     recipe: Recipe,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
     numbers, keys = recipe.numbers(), keys_of(context.partition_key)
     parts = warehouse.open(context.log.info).read_parts(
-        prompts, texts, verdicts, on="instruction_id"
+        prompts, texts, verdicts, kept, examples, on="instruction_id"
     )
     pair = partial(online.online_pairs, profile=numbers, batch="/".join(keys.values()))
     return warehouse.store(context, (_stamped(pair(*part), keys) for part in parts))

@@ -135,11 +135,14 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
     },
     "policy_verdicts": {"rules": [gates, responses], "numbers": ["response_pass_rate"]},
     "online_preference_pairs": {
-        "rules": [gates, online, pairs, lengths, text],
-        "numbers": [*_PAIRS["numbers"], "near_identical"],
+        "rules": [gates, online, pairs, lengths, text, selection, training],
+        "numbers": [
+            *_PAIRS["numbers"],
+            *("near_identical", "contrast_min_gap", "spin_pairs"),
+        ],
     },
     "policy_scorecard": {
-        "rules": [online],
+        "rules": [online, selection],
         "numbers": ["seed", "policy_responses_per_prompt", "bootstrap_samples"],
     },
     "online_preference_dataset": _EXPORT,

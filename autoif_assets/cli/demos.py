@@ -38,6 +38,8 @@ _ALL_PAIRS = {
     "near_misses_per_prompt": 4,
     "further_responses_per_prompt": 8,
     "score_failing": True,
+    "likelihood_of": "kept",
+    "spin_pairs": True,
 }
 
 # A small batch: as much as a laptop's CPU does while a person waits.

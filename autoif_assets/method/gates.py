@@ -19,11 +19,12 @@ def decide(frame: pl.DataFrame, rules: dict[str, pl.Expr]) -> pl.DataFrame:
             pl.lit(None, dtype=pl.String),
         ]
     )
-    return frame.with_columns(reason=reason).with_columns(
-        status=pl.when(pl.col("reason").is_null())
-        .then(pl.lit(ACCEPTED))
-        .otherwise(pl.lit(REJECTED))
-    )
+    return frame.with_columns(reason=reason).with_columns(status=decided())
+
+
+def decided() -> pl.Expr:
+    """Return the ``status`` that follows from ``reason``."""
+    return pl.when(pl.col("reason").is_null()).then(pl.lit(ACCEPTED)).otherwise(pl.lit(REJECTED))
 
 
 def accepted(frame: pl.DataFrame) -> pl.DataFrame:

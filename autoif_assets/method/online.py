@@ -6,11 +6,14 @@ import numpy as np
 import polars as pl
 
 from autoif_assets.method.further import SAMPLED
+from autoif_assets.method.gates import decided
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.lengths import constrains_length
 from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers, tell_apart
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.responses import has_failed
+from autoif_assets.method.selection import contrast_queries, pass_at_k
+from autoif_assets.method.training import spin_pairs
 
 SCORE_COLUMNS = (
     *("category", "instructions", "prompts", "samples", "k"),
@@ -32,29 +35,35 @@ def online_pairs(
     prompts: pl.DataFrame,
     responses: pl.DataFrame,
     verdicts: pl.DataFrame,
+    filtered_queries: pl.DataFrame,
+    examples: pl.DataFrame,
     profile: Profile,
     batch: str,
 ) -> pl.DataFrame:
     """Pair a policy's own responses: chosen pass more than half, rejected pass none.
 
     The rule is that of the offline query level without its quality score, which the paper does
-    not ask for online.
+    not ask for online. If the profile says so, the policy's responses are also paired with the
+    ones to train on (``spin_pairs``), and prompts need a contrast (``contrast_queries``).
 
     Args:
         prompts: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``, ``prompt``.
         responses: Accepted ``policy_responses``.
         verdicts: All ``policy_verdicts``; only those of split ``train`` count.
-        profile: ``chosen_pass_rate``, how many are drawn on each side, ``near_identical``.
+        filtered_queries: As of ``contrast_queries``.
+        examples: As of ``spin_pairs``.
+        profile: ``chosen_pass_rate``, how many are drawn on each side, ``near_identical``,
+            ``spin_pairs``, ``contrast_min_gap``.
         batch: What the draw derives from beside the recipe's seed: batch and policy.
 
     Returns:
         ``online_preference_pairs`` without ``batch`` and ``policy``; reasons as of
-        ``tell_apart``.
+        ``tell_apart`` and ``contrast_queries``.
     """
     no_category = pl.lit(None, dtype=pl.String)
+    judged = verdicts.filter(pl.col("split") == "train")
     candidates = (
-        verdicts.filter(pl.col("split") == "train")
-        .with_columns(is_negative=has_failed())
+        judged.with_columns(is_negative=has_failed())
         .join(responses.select("response_id", text="response"), on="response_id")
         .join(prompts, on="prompt_id", maintain_order="left")
         .select(
@@ -67,12 +76,38 @@ def online_pairs(
             constrains_length=constrains_length(pl.col("instruction"), no_category),
         )
     )
-    pairs = (
-        draw_pairs(candidates, "prompt_id", profile, batch)
-        .join(prompts, on="prompt_id", maintain_order="left")
-        .select("pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS)
+    drawn = draw_pairs(candidates, "prompt_id", profile, batch)
+    if profile.spin_pairs:
+        constraints = prompts.select("instruction_id", "instruction", category=no_category).unique(
+            "instruction_id", maintain_order=True
+        )
+        own = candidates.select(
+            "prompt_id", "instruction_id", response_id="candidate_id", response="text"
+        )
+        spin = spin_pairs(constraints, examples, own, profile, batch)
+        # A policy may have answered word for word what is to be trained on.
+        spin = spin.join(drawn, on="pair_id", how="anti", maintain_order="left")
+        drawn = pl.concat([drawn, spin.select(drawn.columns)])
+    pairs = tell_apart(
+        drawn.join(prompts, on="prompt_id", maintain_order="left").select(
+            "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS
+        ),
+        profile,
     )
-    return tell_apart(pairs, profile)
+    if profile.contrast_min_gap is None:
+        return pairs
+    contrast = contrast_queries(filtered_queries, judged, profile.contrast_min_gap)
+    return (
+        pairs.join(
+            contrast.select("prompt_id", _contrast="reason"),
+            on="prompt_id",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(reason=pl.coalesce("reason", "_contrast"))
+        .with_columns(status=decided())
+        .drop("_contrast")
+    )
 
 
 def scorecard(
@@ -83,7 +118,7 @@ def scorecard(
     A truncated or empty completion is a sample that fails, and a repeated text counts as often as
     it was sampled. A refused call is no sample, and neither is a response without a verdict: it
     speaks for the verifiers. pass@k is the unbiased estimator of Chen et al. (2021,
-    arXiv 2107.03374), 1 - C(n-c, k) / C(n, k), over prompts with k samples or more, with k the
+    arXiv 2107.03374), over prompts with k samples or more, with k the
     samples asked for. Prompts weigh alike. Intervals are 95 % percentile bootstraps that draw
     whole instructions, as prompts of one instruction are not independent.
 
@@ -130,21 +165,6 @@ def scorecard(
         for name in SCORE_COLUMNS
     }
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def pass_at_k(samples: int, correct: int, k: int) -> float | None:
-    """Return the unbiased estimate that one of k samples is correct; None for n < k.
-
-    1 - C(n-c, k) / C(n, k), as a product so that nothing overflows (arXiv 2107.03374).
-    """
-    if samples < k:
-        return None
-    if samples - correct < k:
-        return 1.0
-    missed = 1.0
-    for number in range(samples - correct + 1, samples + 1):
-        missed *= 1.0 - k / number
-    return 1.0 - missed
 
 
 def _scored(responses: pl.DataFrame, verdicts: pl.DataFrame, k: int) -> pl.DataFrame:

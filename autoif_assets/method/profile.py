@@ -153,6 +153,17 @@ class Profile(BaseModel):
         description="Which responses are paired first: drawn ones that even out the lengths, or "
         "the most likely, whatever their lengths (2304.05302).",
     )
+    contrast_min_gap: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Online pairs need a prompt at which the supervision model's pass rate is "
+        "higher by this than the policy's (2310.02263); null: any prompt.",
+    )
+    spin_pairs: bool = Field(
+        False,
+        description="Also pair SFT responses with the policy's own to the prompt (2401.01335).",
+    )
 
     self_instruct_temperature: float = Field(1.0, ge=0, le=2)
     verifier_temperature: float = Field(0.8, ge=0, le=2)

@@ -8,7 +8,7 @@ from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_score
 from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import RESPONSE, SCORE
-from autoif_assets.method.selection import difficulty_rules, pass_at_k
+from autoif_assets.method.selection import difficulty, difficulty_rules
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
 
@@ -204,7 +204,7 @@ def filter_queries(
         )
     )
     return decide(
-        joined.with_columns(pass_at_k(joined["passing"], joined["judged"], profile.difficulty_k)),
+        joined.with_columns(difficulty(joined["passing"], joined["judged"], profile.difficulty_k)),
         {
             "no_response": pl.col("responses") == 0,
             "no_passing_response": pl.col("passing") == 0,

@@ -12,18 +12,26 @@ from autoif_assets.method.gates import decide
 from autoif_assets.method.profile import Profile
 
 
-def pass_at_k(passing: pl.Series, judged: pl.Series, k: int) -> pl.Series:
-    """Estimate the chance that at least one of k responses passes, without bias.
+def pass_at_k(samples: int, correct: int, k: int) -> float | None:
+    """Estimate the chance that at least one of k samples is correct, without bias.
 
-    It is ``1 - C(n - c, k) / C(n, k)`` for c of n judged responses that pass (arXiv 2107.03374);
-    with k = 1 the share that passes. Where fewer than k were judged, k is their number.
+    It is ``1 - C(n - c, k) / C(n, k)`` for c of n samples that are correct (arXiv 2107.03374);
+    with k = 1 the share of them.
+
+    Returns:
+        None for fewer than k samples.
+    """
+    return 1 - math.comb(samples - correct, k) / math.comb(samples, k) if samples >= k else None
+
+
+def difficulty(passing: pl.Series, judged: pl.Series, k: int) -> pl.Series:
+    """Return the ``pass_at_k`` of prompts; where fewer than k were judged, k is their number.
 
     Returns:
         One number a row; null where none was judged.
     """
     values = [
-        1 - math.comb(n - c, min(k, n)) / math.comb(n, min(k, n)) if n else None
-        for c, n in zip(passing, judged, strict=True)
+        pass_at_k(n, c, min(k, n)) if n else None for c, n in zip(passing, judged, strict=True)
     ]
     return pl.Series("pass_at_k", values, dtype=pl.Float64)
 

@@ -1,7 +1,7 @@
 """Every table: columns, types, keys and what they mean. DDL, frames and docs derive from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 SCHEMA = "autoif"
@@ -138,6 +138,20 @@ _PAIR = (
         "among them.",
         values=("test_case", "sampled", "near_miss", "further"),
     ),
+)
+
+# Nobody asks the verifiers for what SPIN rejects.
+_ONLINE_PAIR = tuple(
+    replace(column, nullable=True, description=f"{column.description} Null of spin.")
+    if column.name in ("rejected_pass_rate", "margin")
+    else replace(
+        column,
+        description="sampled: both the policy's own; spin: chosen is an SFT response.",
+        values=("sampled", "spin"),
+    )
+    if column.name == "origin"
+    else column
+    for column in _PAIR
 )
 
 _RESPONSE = (
@@ -895,7 +909,7 @@ _ALL = (
     ),
     Table(
         "online_preference_pairs",
-        "A pair of a policy's own responses: one passes, one passes no verifier.",
+        "A pair of responses: one passes, the policy's own passes no verifier, or is of SPIN.",
         "3.4",
         (
             BATCH,
@@ -905,14 +919,14 @@ _ALL = (
             INSTRUCTION_ID,
             QUERY_ID,
             Column("prompt", "VARCHAR", "Query and instruction joined."),
-            *_PAIR,
+            *_ONLINE_PAIR,
             *STATUS,
         ),
         key=("batch", "policy", "pair_id"),
         partitions=("batch", "policy"),
         foreign_keys=(
             _in_batch("augmented_queries", "prompt_id"),
-            _of_policy("policy_verdicts", "chosen_id", "response_id"),
+            _in_batch("policy_verdicts", "chosen_id", "response_id", "sft_examples"),
             _of_policy("policy_verdicts", "rejected_id", "response_id"),
         ),
     ),

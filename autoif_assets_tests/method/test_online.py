@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.method.online import on_sides, online_pairs, pass_at_k, scorecard
+from autoif_assets.method.online import on_sides, online_pairs, scorecard
 from autoif_assets.method.profile import make_profile
+from autoif_assets.method.selection import pass_at_k
 
 VERDICTS = {
     "response_id": pl.String,
@@ -117,7 +118,8 @@ def test_sides():
     assert on_sides(prompts, {"j"})["split"].to_list() == ["train", "eval"]
 
 
-def test_pairs_leave_out_the_held_out_side_and_silent_verifiers():
+def paired(**numbers):
+    """Return the online pairs of two prompts, of which the second is held out."""
     verdicts = pl.DataFrame(
         [
             ("good", "p", "train", 2, 1.0, "accepted", None),
@@ -144,7 +146,48 @@ def test_pairs_leave_out_the_held_out_side_and_silent_verifiers():
             "prompt": ["P", "Q"],
         }
     )
-    pairs = online_pairs(prompts, responses, verdicts, NUMBERS, "b/p")
+    supervised = pl.DataFrame({"prompt_id": ["p", "q"], "passing": [8, 8], "judged": [10, 10]})
+    examples = pl.DataFrame(
+        {
+            "prompt_id": ["p", "p", "q"],
+            "instruction_id": ["i", "i", "j"],
+            "response_id": ["good", "taught", "taught2"],
+            "response": ["good", "taught", "taught2"],
+            "pass_rate": [1.0, 1.0, 1.0],
+            "score": [9.0, 9.0, 9.0],
+        }
+    )
+    profile = make_profile("paper", numbers)
+    return online_pairs(prompts, responses, verdicts, supervised, examples, profile, "b/p")
+
+
+def test_pairs_leave_out_the_held_out_side_and_silent_verifiers():
+    pairs = paired()
     shown = ("prompt", "chosen", "rejected", "failed_verifiers", "origin", "status")
     assert pairs.select(shown).rows() == [("P", "good", "bad", ["v"], "sampled", "accepted")]
     assert not pairs["constrains_length"].any()
+
+
+def test_spin_adds_the_training_responses_as_chosen_once():
+    pairs = paired(spin_pairs=True, rejected_per_prompt=9, pairs_per_prompt=99)
+    assert pairs["pair_id"].is_unique().all()
+    found = set(pairs.select("chosen", "rejected", "rejected_pass_rate", "origin").rows())
+    assert found == {("good", "bad", 0.0, "sampled")} | {
+        (chosen, rejected, None, "spin")
+        for chosen in ("good", "taught")
+        for rejected in ("half", "bad", "silent")
+        if (chosen, rejected) != ("good", "bad")
+    }
+    assert set(pairs["prompt"]) == {"P"}
+    assert set(pairs["status"]) == {"accepted"}
+
+
+@pytest.mark.parametrize(
+    ("gap", "reason"),
+    # The supervision model passes 8 of 10, the policy 1 of 3 with a verdict.
+    [(None, None), (0.4, None), (0.5, "small_gap")],
+)
+def test_contrast_rejects_pairs_of_prompts_where_the_policy_does_nearly_as_well(gap, reason):
+    pairs = paired(contrast_min_gap=gap)
+    assert pairs["reason"].to_list() == [reason]
+    assert pairs["status"].to_list() == ["rejected" if reason else "accepted"]

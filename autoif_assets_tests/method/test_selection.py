@@ -6,7 +6,7 @@ import pytest
 from autoif_assets.method.further import judged_responses
 from autoif_assets.method.profile import make_profile
 from autoif_assets.method.responses import filter_queries
-from autoif_assets.method.selection import contrast_queries, pass_at_k
+from autoif_assets.method.selection import contrast_queries, difficulty
 
 from .frames import reasons
 
@@ -23,7 +23,7 @@ from .frames import reasons
     ],
 )
 def test_pass_at_k(passing, judged, k, expected):
-    found = pass_at_k(pl.Series([passing]), pl.Series([judged]), k)[0]
+    found = difficulty(pl.Series([passing]), pl.Series([judged]), k)[0]
     assert found is None if expected is None else found == pytest.approx(expected)
 
 
