@@ -25,14 +25,15 @@ from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
-_PROMPTS = unread(
-    rows("augmented_queries", "prompt_id", "instruction_id", "query_id", "instruction", "query")
-)
-
 
 @dg.asset(
     ins={
-        "prompts": _PROMPTS,
+        "prompts": unread(
+            rows(
+                "augmented_queries",
+                *("prompt_id", "instruction_id", "query_id", "instruction", "query"),
+            )
+        ),
         "verdicts": unread(
             rows("response_verdicts", "response_id", "prompt_id", "passed", "status", "reason")
         ),
@@ -117,7 +118,9 @@ def further_verdicts(
             rows("further_verdicts", "response_id", "passed", "status", "reason", "origin")
         ),
         "candidates": unread(accepted("further_responses", "response_id", "prompt_id", "response")),
-        "prompts": _PROMPTS,
+        "prompts": unread(
+            rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
+        ),
     },
     partitions_def=BATCHES,
     group_name="responses",

@@ -335,7 +335,9 @@ def policy_checkpoint(
     if not dataset.is_dir():
         raise dg.Failure(f"There is no dataset {dataset} yet: materialise the exports first.")
     # A folder a run: training again does not write over weights that are being served.
-    output = tables.data_dir.absolute() / "checkpoints" / config.next_policy / context.run_id[:8]
+    output = (
+        tables.data_dir.absolute() / "checkpoints" / config.next_policy / context.run.run_id[:8]
+    )
     output.mkdir(parents=True, exist_ok=True)
     places = {
         "stage": _STAGES[config.data],

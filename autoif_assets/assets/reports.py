@@ -16,8 +16,12 @@ _STAGES = [
 
 
 @dg.asset(
-    # After the exports: they divide the rows into the splits that the report counts.
-    deps=[*(stage.name for stage in _STAGES), "sft_dataset", "preference_dataset", "kto_dataset"],
+    # After the exports, which divide the rows into the splits that the report counts, and after
+    # the policies, whose calls are part of the cost.
+    deps=[
+        *(stage.name for stage in _STAGES),
+        *("sft_dataset", "preference_dataset", "kto_dataset", "policy_responses"),
+    ],
     group_name="exports",
     kinds={"html"},
     description="One HTML page for people: where the data went and why, categories, pass rates, "

@@ -22,7 +22,9 @@ EXPORTS_JOB = dg.define_asset_job(
 
 ONLINE_JOB = dg.define_asset_job(
     "online",
-    selection=_ONLINE - dg.AssetSelection.assets("online_preference_dataset", "policy_checkpoint"),
+    # The report tells what the policy's responses cost, too.
+    selection=_ONLINE - dg.AssetSelection.assets("online_preference_dataset", "policy_checkpoint")
+    | dg.AssetSelection.assets("report"),
     description="One policy on one batch: its responses, verdicts, pairs and scorecard.",
     executor_def=dg.in_process_executor,
 )

@@ -25,14 +25,15 @@ def inputs(asset: dg.AssetsDefinition) -> dict[str, tuple[str, list[str]]]:
     found = {}
     for name, key in asset.keys_by_input_name.items():
         declared = asset.op.ins[name]
-        if not declared.dagster_type.is_nothing:
+        # Likelihoods, and what is done with them, are there on demand only: test_likelihoods.
+        if not declared.dagster_type.is_nothing and key.path[-1] != "response_likelihoods":
             table = TABLES[key.path[-1]]
             every = polars_schema(table).names()
             found[name] = (table.name, (declared.metadata or {}).get("columns") or every)
     return found
 
 
-# Those of a batch; likelihoods are asked for, and their inputs read, on demand only.
+# Those of a batch.
 READERS = {
     asset.op.name: asset
     for asset in ASSETS
