@@ -334,6 +334,11 @@ def policy_checkpoint(
     ).absolute()
     if not dataset.is_dir():
         raise dg.Failure(f"There is no dataset {dataset} yet: materialise the exports first.")
+    if not any(file.stat().st_size for file in dataset.glob("*/train.jsonl")):
+        raise dg.Failure(
+            f"The dataset {dataset} has no rows to train on. Look at the reasons in the tables "
+            "behind it, add batches, or turn on spin_pairs for more online pairs."
+        )
     # A folder a run: training again does not write over weights that are being served.
     output = (
         tables.data_dir.absolute() / "checkpoints" / config.next_policy / context.run.run_id[:8]

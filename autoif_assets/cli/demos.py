@@ -95,6 +95,8 @@ _TINY = {
     "queries_per_instruction": 4,
     "responses_per_prompt": 4,
     "eval_share": 0.2,
+    # A model that learns next to nothing has next to no pairs of its own.
+    "spin_pairs": True,
     # Bytes, for the tiny model's tokens are bytes.
     "response_max_tokens": 160,
 }

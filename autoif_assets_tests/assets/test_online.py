@@ -158,6 +158,7 @@ def test_a_trainer_makes_the_next_policy(looped, tmp_path, made, how):
         ("no-such-program", "sft", "not on the PATH"),
         ("", "sft", "AUTOIF_TRAINER"),
         ("true", "sfft", "one of sft, preference, online"),
+        ("true", "online", "no rows to train on"),
     ],
 )
 def test_a_failed_training_registers_nothing(copied, made, trainer, data, words):

@@ -7,8 +7,10 @@ import sys
 import pytest
 
 from autoif_assets_tests.datasets.frames import (
+    kto_examples,
     preference_pairs,
     sft_examples,
+    write_kto_dataset,
     write_preference_dataset,
     write_sft_dataset,
 )
@@ -60,3 +62,31 @@ def test_two_steps_on_a_tiny_model(tmp_path, stage):
         "id": reply["id"],
         "created": reply["created"],
     }
+
+
+def test_two_steps_of_kto_on_the_exported_file(tmp_path):
+    from datasets import load_dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import KTOConfig, KTOTrainer
+
+    from autoif_assets.recipes.tiny_model import make_tiny_model
+
+    make_tiny_model(tmp_path / "tiny")
+    write_kto_dataset(kto_examples(), tmp_path / "data", 0.3, 0)
+    file = str(tmp_path / "data" / "trl" / "train.jsonl")
+    trainer = KTOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(tmp_path / "tiny"),
+        args=KTOConfig(
+            output_dir=str(tmp_path / "out"),
+            report_to="none",
+            max_steps=2,
+            per_device_train_batch_size=2,
+            max_length=256,
+            bf16=False,
+            use_cpu=True,
+            gradient_checkpointing=False,
+        ),
+        train_dataset=load_dataset("json", data_files=file, split="train"),
+        processing_class=AutoTokenizer.from_pretrained(tmp_path / "tiny"),
+    )
+    assert trainer.train().global_step == 2
