@@ -62,7 +62,7 @@ def autoif_dev(environment):
     port = free_port()
     server = subprocess.Popen(
         [*AUTOIF, "dev", "-h", "127.0.0.1", "-p", str(port)],
-        env=environment,
+        env={"AUTOIF_REPORT_PORT": str(free_port()), **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
-from autoif_assets_tests.daemon import AUTOIF, autoif_dev, clean_environment, wait_for
+from autoif_assets_tests.daemon import AUTOIF, autoif_dev, clean_environment, free_port, wait_for
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (pip install playwright)"
@@ -42,6 +42,7 @@ def environment(tmp_path_factory):
             AUTOIF_BASE_URL=simulator.base_url,
             AUTOIF_MODEL="autoif-simulator",
             AUTOIF_OVERRIDES=json.dumps(SMALL),
+            AUTOIF_REPORT_PORT=str(free_port()),
         )
         subprocess.run([*AUTOIF, "run", "--batch", "b1"], env=made, check=True)
         yield made
@@ -103,13 +104,17 @@ def test_the_sft_examples_show_the_funnel_and_where_columns_come_from(page):
 
 
 @pytest.mark.parametrize(("name", "width"), [("phone", 390), ("desktop", 1400)])
-def test_the_report_fits_the_screen_and_asks_for_nothing(page, environment, name, width):
-    report = page.context.browser.new_page(viewport={"width": width, "height": 844})
+def test_the_ui_links_a_report_that_fits_the_screen_and_asks_for_nothing(page, name, width):
+    page.goto("/assets/report")
+    with page.expect_popup() as opened:
+        page.locator("a[href$='/report.html']").first.click()
+    report = opened.value
+    report.set_viewport_size({"width": width, "height": 844})
     asked = []
     report.on("request", lambda request: asked.append(request.url))
-    url = (Path(environment["AUTOIF_DATA"]) / "exports" / "report.html").as_uri()
-    report.goto(url)
-    assert asked == [url]
+    report.reload()
+    assert report.get_by_role("heading").first.is_visible()
+    assert [url for url in asked if not url.endswith("/favicon.ico")] == [report.url]
     assert report.evaluate("document.documentElement.scrollWidth") <= width
     report.screenshot(path=SCREENSHOTS / f"report-{name}.png", full_page=True)
     report.close()

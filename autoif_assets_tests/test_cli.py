@@ -1,9 +1,11 @@
 import os
 from types import SimpleNamespace
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from autoif_assets.automation.killed import under_way
 from autoif_assets.cli import home, main
 from autoif_assets.cli.home import prepare_home
 from autoif_assets.cli.runs import parse_override
@@ -58,6 +60,24 @@ def test_batches_are_added_once_and_commas_refused(data):
         refused = CliRunner().invoke(main, command)
         assert refused.exit_code == 1
         assert "'a,b' cannot be a batch: it needs a name without commas" in refused.output
+
+
+def test_a_batch_that_a_run_is_making_is_left_to_it(data):
+    home = prepare_home()
+    tags = {"dagster/partition": "b1"}
+    run = dg.DagsterRun(job_name="batch", tags=tags, status=dg.DagsterRunStatus.STARTED)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.add_run(run)
+    result = CliRunner().invoke(main, ["run", "--batch", "b1"])
+    assert result.exit_code == 1
+    assert f"A run is making b1 already ({run.run_id})" in result.output
+    # One of another machine, whose processes cannot be seen from here, is in nobody's way.
+    away = run._replace(run_id=dg.DagsterRun(job_name="batch").run_id)
+    away = away.with_tags({**tags, "dagster/partition": "b2", "autoif/host": "elsewhere"})
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.add_run(away)
+        assert under_way(instance, "b1") == run.run_id
+        assert under_way(instance, "b2") is None
 
 
 def test_a_data_folder_that_cannot_be_written_is_told(data, monkeypatch):

@@ -1,8 +1,10 @@
 """`make dev`: a real webserver and daemon on the user's data."""
 
+from urllib.request import urlopen
+
 import pytest
 
-from autoif_assets_tests.daemon import autoif_dev, clean_environment, graphql
+from autoif_assets_tests.daemon import autoif_dev, clean_environment, free_port, graphql
 
 _REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
     jobs { name } assetGroups { groupName } schedules { name scheduleState { status } }
@@ -12,6 +14,7 @@ _REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
 @pytest.mark.slow
 def test_dev_serves_the_definitions_from_the_data_folder(tmp_path):
     environment = clean_environment(AUTOIF_DATA=str(tmp_path), AUTOIF_NIGHTLY_CRON="0 3 * * *")
+    environment["AUTOIF_REPORT_PORT"] = str(free_port())
     with autoif_dev(environment) as port:
         (repository,) = graphql(port, _REPOSITORIES)["repositoriesOrError"]["nodes"]
         assert {"batch", "exports"} <= {job["name"] for job in repository["jobs"]}
@@ -23,6 +26,7 @@ def test_dev_serves_the_definitions_from_the_data_folder(tmp_path):
             "responses",
             "training",
             "exports",
+            "online",
         }
         assert {s["name"]: s["scheduleState"]["status"] for s in repository["schedules"]} == {
             "nightly_batch": "RUNNING",
@@ -33,5 +37,8 @@ def test_dev_serves_the_definitions_from_the_data_folder(tmp_path):
             "killed_runs": "RUNNING",
         }
         assert (tmp_path / "dagster" / "dagster.yaml").exists()
+        (tmp_path / "exports" / "report.html").write_text("the report")
+        with urlopen(f"http://127.0.0.1:{environment['AUTOIF_REPORT_PORT']}/report.html") as page:
+            assert page.read() == b"the report"
         instance = graphql(port, "{ instance { runQueueConfig { maxConcurrentRuns } } }")
         assert instance["instance"]["runQueueConfig"]["maxConcurrentRuns"] == 4

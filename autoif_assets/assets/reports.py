@@ -5,6 +5,7 @@ import polars as pl
 
 from autoif_assets.assets.common import funnel
 from autoif_assets.reports import Stage, gather, page, write_page
+from autoif_assets.reports.address import report_url
 from autoif_assets.warehouse import TABLES
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -37,7 +38,7 @@ def report(warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(path)),
-            "url": dg.MetadataValue.url(path.as_uri()),
+            "url": dg.MetadataValue.url(report_url()),
             "bytes": path.stat().st_size,
             **funnel(tables, _STAGES[-1].name),
             "batches": data.totals["batches"].item(),

@@ -178,7 +178,7 @@ def _module(*command: str) -> Iterator[str]:
         [sys.executable, "-m", *command],
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
     )
     try:
         assert process.stdout is not None
@@ -196,7 +196,7 @@ def _module(*command: str) -> Iterator[str]:
             process.wait()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the kernel stop this process when its parent is gone, even by kill -9 (Linux)."""
     import ctypes
     import signal

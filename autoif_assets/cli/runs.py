@@ -118,10 +118,16 @@ def failures_of_job(
 ) -> list[str]:
     """Run a job and return what failed, in words."""
     from autoif_assets.automation.history import innermost_words
-    from autoif_assets.automation.killed import process_tags
+    from autoif_assets.automation.killed import process_tags, under_way
     from autoif_assets.definitions import defs
 
     definition = defs.resolve_job_def(job)
+    if partition is not None and (running := under_way(instance, partition)):
+        raise click.ClickException(
+            f"A run is making {partition} already ({running}); two would pay for the same "
+            "completions twice. Wait for it or stop it. If its process is gone, `autoif dev` finds "
+            "that out within a minute."
+        )
     # Configuration of a resource that no asset of the job uses is refused.
     used = {name: given for name, given in config.items() if name in definition.resource_defs}
     result = definition.execute_in_process(
