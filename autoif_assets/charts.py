@@ -114,6 +114,38 @@ def throughput_chart(points: Sequence[tuple[float, int, int]]) -> bytes:
     return _png(figure)
 
 
+def policies_chart(cards: Sequence[Mapping[str, Any]]) -> bytes:
+    """Draw pass@1 and pass@K of successive policies, with their intervals.
+
+    Args:
+        cards: Rows of ``policy_scorecard`` of one category, in the order of the policies.
+
+    Returns:
+        A transparent PNG of 600 by 300 pixels; empty where nothing is known.
+    """
+    known = [card for card in cards if card["pass_at_1"] is not None]
+    if not known:
+        return b""
+    figure, axes = _figure(3.0)
+    for name, label, colour, aside in (
+        ("pass_at_1", "pass@1", _CALLS, -0.05),
+        ("pass_at_k", f"pass@{known[0]['k']}", _TOKENS, 0.05),
+    ):
+        shown = [(place, card) for place, card in enumerate(known) if card[name] is not None]
+        values = [card[name] for _, card in shown]
+        # Rounding may put a bound on the wrong side of the value by 1e-16.
+        below = [max(0.0, card[name] - card[f"{name}_low"]) for _, card in shown]
+        above = [max(0.0, card[f"{name}_high"] - card[name]) for _, card in shown]
+        places = [place + aside for place, _ in shown]
+        bounds = [below, above]
+        axes.errorbar(places, values, bounds, color=colour, marker="o", capsize=3, label=label)
+    axes.set_xticks(range(len(known)), [str(card["policy"]) for card in known])
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("held-out instructions", color=_INK)
+    axes.legend(labelcolor=_INK, frameon=False, fontsize=8)
+    return _png(figure)
+
+
 def _figure(height_in: float, left: float = 0.1, right: float = 0.98) -> "tuple[Figure, Axes]":
     """Return a transparent figure; its margins are given, for finding them costs a second draw."""
     # Heavy, so only those who draw wait for it. A figure of its own needs no global backend.
@@ -154,46 +186,4 @@ def _png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     # Not savefig: it draws twice.
     FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
-    return buffer.getvalue()
-
-
-def policies_chart(cards: Sequence[Mapping[str, Any]]) -> bytes:
-    """Draw pass@1 and pass@K of successive policies, with their intervals.
-
-    Args:
-        cards: Rows of ``policy_scorecard`` of one category, in the order of the policies.
-
-    Returns:
-        A transparent PNG of 600 by 300 pixels; empty where nothing is known.
-    """
-    known = [card for card in cards if card["pass_at_1"] is not None]
-    if not known:
-        return b""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, label, colour, aside in (
-        ("pass_at_1", "pass@1", _CALLS, -0.05),
-        ("pass_at_k", f"pass@{known[0]['k']}", _TOKENS, 0.05),
-    ):
-        shown = [(place, card) for place, card in enumerate(known) if card[name] is not None]
-        values = [card[name] for _, card in shown]
-        # Rounding may put a bound on the wrong side of the value by 1e-16.
-        below = [max(0.0, card[name] - card[f"{name}_low"]) for _, card in shown]
-        above = [max(0.0, card[f"{name}_high"] - card[name]) for _, card in shown]
-        places = [place + aside for place, _ in shown]
-        bounds = [below, above]
-        axes.errorbar(places, values, bounds, color=colour, marker="o", capsize=3, label=label)
-    axes.set_xticks(range(len(known)), [str(card["policy"]) for card in known])
-    axes.set_ylim(0, 1)
-    axes.set_ylabel("held-out instructions", color=_INK)
-    axes.tick_params(colors=_INK, labelsize=8)
-    for spine in axes.spines.values():
-        spine.set_color(_INK)
-    axes.legend(frameon=False, labelcolor=_INK)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", transparent=True)
     return buffer.getvalue()

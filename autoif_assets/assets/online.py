@@ -1,6 +1,5 @@
 """The online loop: a policy's responses to a batch, their verdicts, pairs and scorecard."""
 
-import base64
 import warnings
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from pydantic import Field
 
 from autoif_assets.assets.common import ENDPOINT, about, accepted, rows, schema, unread
 from autoif_assets.automation.partitions import POLICIES, ROUNDS, check_policy_name
-from autoif_assets.charts import policies_chart
+from autoif_assets.charts import in_markdown, policies_chart
 from autoif_assets.datasets import (
     PREFERENCE,
     InstructionSplit,
@@ -242,10 +241,9 @@ def policy_scorecard(
     ).filter(pl.col("category") == online.OVERALL)
     order = {policy.policy: place for place, policy in enumerate(known_policies(tables))}
     points = sorted(cards.iter_rows(named=True), key=lambda row: order.get(row["policy"], 0))
-    chart = base64.b64encode(policies_chart(points)).decode()
-    if chart:
-        picture = dg.MetadataValue.md(f"![policies](data:image/png;base64,{chart})")
-        context.add_output_metadata({"policies": picture})
+    if png := policies_chart(points):
+        picture = dg.MetadataValue.md(in_markdown(png, "pass rates of the policies"))
+        context.add_output_metadata({"chart/policies": picture})
     return card
 
 

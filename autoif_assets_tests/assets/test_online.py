@@ -92,7 +92,8 @@ def test_the_scorecard_compares_policies_in_one_query(looped):
     assert (rows["pass_at_k"] >= rows["pass_at_1"]).all()
     assert set(rows["k"]) == {6}
     (event,) = result.asset_materializations_for_node("policy_scorecard")
-    assert event.metadata["policies"].value.startswith("![policies](data:image/png;base64,iVBOR")
+    chart = event.metadata["chart/policies"].value
+    assert chart.startswith("![pass rates of the policies](data:image/png;base64,iVBOR")
 
 
 def test_again_asks_for_nothing_and_changes_nothing(looped, made, monkeypatch):
