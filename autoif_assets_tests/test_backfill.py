@@ -37,7 +37,7 @@ _LAUNCH = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(
     backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId }
     ... on PythonError { message } } }"""
 _STATUS = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
-    ... on PartitionBackfill { status runs(limit: 100) { status } } } }"""
+    ... on PartitionBackfill { status runs(limit: 100) { status startTime endTime } } } }"""
 _DONE_S = 900
 
 
@@ -66,6 +66,14 @@ class Reader(threading.Thread):
                 self.reads += 1
             except duckdb.Error as error:
                 self.failures.append(str(error))
+
+
+def most_at_once(runs):
+    """How many runs were under way in the same moment."""
+    return max(
+        sum(other["startTime"] <= run["startTime"] < other["endTime"] for other in runs)
+        for run in runs
+    )
 
 
 @pytest.mark.slow
@@ -117,6 +125,7 @@ def test_a_backfill_beside_readers(tmp_path):
                 assert ended is not None, "the backfill did not end"
                 assert ended["status"] == "COMPLETED_SUCCESS", ended
                 assert [run["status"] for run in ended["runs"]] == ["SUCCESS"] * len(BATCHES)
+                assert most_at_once(ended["runs"]) == 4
                 # The shell still has the file it opened, and reads from it.
                 out, _ = shell.communicate(
                     "SELECT 'still', count(*) > 0 FROM autoif.llm_calls;\n", 60
