@@ -16,12 +16,14 @@ def test_every_stage_gets_through_the_synthetic_batch(tmp_path):
         "responses": 8 * prompts,
         "response_verdicts": 8 * prompts,
         "response_scores": 5 * prompts,
+        **dict.fromkeys(("further_responses", "further_verdicts", "further_scores"), 0),
         "filtered_queries": prompts,
         "sft_examples": 4 * prompts,
+        "kto_examples": 6 * prompts,  # four good ones, two that pass no verifier
         "instruction_preference_pairs": 4 * instructions,
         "query_preference_pairs": 4 * prompts,
         "preference_pairs": 4 * (prompts + instructions),
-        **dict.fromkeys(("sft_dataset", "preference_dataset", "report"), 0),
+        **dict.fromkeys(("sft_dataset", "preference_dataset", "kto_dataset", "report"), 0),
     }
 
 

@@ -19,7 +19,13 @@ ASSETS = {
     *("augmented_instructions", "verifier_generation", "back_translations"),
     *("responses", "response_scores"),
 }
-NUMBERS = {"instructions_per_batch": 2, "seeds_per_batch": 3, "verifiers_per_instruction": 3}
+NUMBERS = {
+    "instructions_per_batch": 2,
+    "seeds_per_batch": 3,
+    "verifiers_per_instruction": 3,
+    "near_misses_per_prompt": 0,
+    "further_responses_per_prompt": 0,
+}
 
 
 def journal(*arguments):

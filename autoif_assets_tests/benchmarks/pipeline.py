@@ -29,6 +29,10 @@ OVERRIDES = {
     "responses_per_prompt": SAMPLES,
     "queries_per_instruction": QUERIES,
     "verifiers_per_instruction": VERIFIERS,
+    # What the journals hold no answers to.
+    "near_misses_per_prompt": 0,
+    "further_responses_per_prompt": 0,
+    "score_failing": False,
 }
 STAGES = (
     "responses",

@@ -1,8 +1,6 @@
 """The asset: a page beside the exports, of what the database holds."""
 
 import threading
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 import dagster as dg
 import pytest
@@ -31,7 +29,7 @@ def test_the_page_is_written_beside_the_exports_and_linked(tmp_path, make):
     metadata = materialize(tmp_path)
     path = tmp_path / "exports" / "report.html"
     assert metadata["path"] == str(path)
-    assert url2pathname(urlparse(metadata["url"]).path) == str(path)
+    assert metadata["url"] == "http://127.0.0.1:3001/report.html"
     assert metadata["bytes"] == path.stat().st_size
     found = Page(path.read_text("utf-8"))
     assert ("All tables are empty" in found.text) == (metadata["sft_examples"] == 0)
@@ -57,7 +55,7 @@ def test_the_same_tables_make_the_same_bytes(tmp_path):
 def test_the_report_follows_every_stage_and_all_exports():
     stages = {table.name for table in TABLES.values() if table.is_stage}
     (spec,) = report.specs
-    wanted = stages | {"sft_dataset", "preference_dataset", "kto_dataset"}
+    wanted = stages | {"sft_dataset", "preference_dataset", "kto_dataset", "policy_responses"}
     assert {dep.asset_key.to_user_string() for dep in spec.deps} == wanted
     assert (spec.group_name, spec.partitions_def, spec.kinds) == ("exports", None, {"html"})
 
