@@ -52,7 +52,9 @@ def test_by_default_the_sandbox_is_strict():
     assert metadata["sandbox/confinement"] != "none"
     assert metadata["sandbox/units"] == 4
     assert metadata["sandbox/cpu_s"] > 0
-    assert metadata["sandbox/verdicts_per_s"] > 0
+    assert metadata["sandbox/units_per_s"] > 0
+    three_of_four = pytest.approx(metadata["sandbox/units_per_s"] * 3 / 4, rel=0.01)
+    assert metadata["sandbox/verdicts_per_s"] == three_of_four
     assert {key: value for key, value in metadata.items() if "/outcomes/" in key} == {
         "sandbox/outcomes/fail": 2,
         "sandbox/outcomes/load_error": 3,

@@ -1,5 +1,6 @@
 """The sandbox: verifiers run here and nowhere else."""
 
+import math
 import os
 import time
 from collections import Counter
@@ -110,11 +111,13 @@ class SandboxSession:
     def metadata(self) -> dict[str, Any]:
         """Return how the runs went, under names that stay the same across runs."""
         verdicts = self._outcomes[Outcome.PASS] + self._outcomes[Outcome.FAIL]
+        seconds = self._seconds or math.inf
         return {
             "sandbox/confinement": self._level,
             "sandbox/units": self._units,
             "sandbox/cpu_s": round(self._cpu_s, 3),
-            "sandbox/verdicts_per_s": round(verdicts / self._seconds, 1) if verdicts else 0.0,
+            "sandbox/units_per_s": round(self._units / seconds, 1),
+            "sandbox/verdicts_per_s": round(verdicts / seconds, 1),
             **{
                 f"sandbox/outcomes/{outcome}": count
                 for outcome, count in sorted(self._outcomes.items())

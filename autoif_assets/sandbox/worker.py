@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import mmap
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from autoif_assets.sandbox.inside import wire
 from autoif_assets.sandbox.types import SandboxUnavailable
 
 SLOTS = 2  # requests a worker holds: one running, one waiting
-_KEEP = 1 << 20  # a memory file is cut back to this size once a larger request is done
+_KEEP = 1 << 20  # a memory file with more inputs than this is emptied once they are done
 _START_S = 120.0
 
 # Stands for the package without running its __init__, which would load the parent's side.
@@ -46,7 +47,7 @@ class Worker:
         self.waiting: deque[tuple[Any, int, int, int]] = deque()
         self._free = list(range(SLOTS))
         self._files = [os.memfd_create(f"request-{slot}") for slot in range(SLOTS)]
-        self._sizes = [0] * SLOTS
+        self._held: list[bytes | None] = [None] * SLOTS  # the inputs in each file
         self.control, theirs = socket.socketpair()
         here = Path(__file__).parent
         boot = _BOOT.format(top=str(here.parent), here=str(here))
@@ -100,10 +101,15 @@ class Worker:
         """Queue a request; `token` comes back with its answer."""
         slot = self._free.pop()
         self.waiting.append((token, slot, len(sources), count))
-        parts = wire.encode_request(sources, count, inputs)
-        size = sum(map(len, parts))
-        _write(self._files[slot], parts, size)
-        self._sizes[slot] = size
+        file = self._files[slot]
+        head, tail = wire.encode_sources(sources, count, len(inputs))
+        _write(file, head, 0)
+        if self._held[slot] is not inputs:  # neighbours often have the same ones
+            _write(file, inputs, len(head))
+            self._held[slot] = inputs
+        size = len(head) + len(inputs) + len(tail)
+        # A child maps whole pages and must not find another request in the last one.
+        _write(file, tail + bytes(-size % mmap.PAGESIZE), len(head) + len(inputs))
         with contextlib.suppress(OSError):  # a dead zygote shows when its answer is read
             self.control.sendall(wire.REQUEST.pack(slot, size, len(sources), count))
 
@@ -116,8 +122,10 @@ class Worker:
         clean, cpu_us, length = wire.REPLY.unpack(self._receive(wire.REPLY.size))
         body = self._receive(length)
         token, slot, sources, count = self.waiting.popleft()
-        if self._sizes[slot] > _KEEP:
+        held = self._held[slot]
+        if held is not None and len(held) > _KEEP:
             os.ftruncate(self._files[slot], 0)
+            self._held[slot] = None
         self._free.append(slot)
         return token, clean, cpu_us / 1e6, wire.split(body, sources, count)
 
@@ -147,9 +155,8 @@ class Worker:
         self._files = []
 
 
-def _write(fd: int, parts: list[bytes], size: int) -> None:
-    done = os.pwritev(fd, parts, 0) if len(parts) <= 1000 else 0
-    if done < size:
-        rest = memoryview(b"".join(parts))
-        while done < size:
-            done += os.pwrite(fd, rest[done:], done)
+def _write(fd: int, data: bytes, at: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        done = os.pwrite(fd, rest, at)
+        rest, at = rest[done:], at + done

@@ -1,7 +1,7 @@
 """Runs the hostile corpus between honest verifiers and looks for what got out.
 
-`python -m autoif_assets_tests.sandbox.corpus` prints the problems as JSON, for runs under another
-user id.
+`python -m autoif_assets_tests.sandbox.corpus [share] [seccomp]` prints the problems as JSON, for
+runs under another user id.
 """
 
 import json
@@ -18,6 +18,7 @@ from autoif_assets.sandbox import Limits, Sandbox, Unit
 from autoif_assets_tests.sandbox.hostile import Attack, attacks
 
 LIMITS = Limits(call_cpu_s=0.1, call_wall_s=0.5, unit_wall_s=5.0, memory_mb=256)
+LAYERS = ("uid", "rlimits", "landlock")  # all that stands between a child and the world but seccomp
 HONEST = 'def evaluate(response):\n    "NEIGHBOUR-MARKER"\n    return "a" in response\n'
 
 
@@ -100,4 +101,5 @@ def _shared_memory() -> tuple[str, list[str]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(share="share" in sys.argv)))
+    without = LAYERS if "seccomp" in sys.argv else ()
+    print(json.dumps(run(share="share" in sys.argv, without=without)))

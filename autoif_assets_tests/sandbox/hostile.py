@@ -245,13 +245,22 @@ def _exits() -> dict[str, tuple[str, str]]:
 
 
 _MAPS = """
-def _maps():
+def _maps(name="area"):
     frame = S._getframe()
     while frame:
-        for value in list(frame.f_locals.values()):
-            if type(value).__name__ == "mmap":
-                yield value
+        if type(frame.f_locals.get(name)).__name__ == "mmap":
+            yield frame.f_locals[name]
         frame = frame.f_back
+"""
+
+# Makes the mapping of its request writable and turns every "a" in it into a "z".
+REWRITES_INPUTS = """
+for o in _maps("data"):
+    at = ctypes.c_void_p.from_address(id(o) + 16).value
+    kernel.syscall(kernel.number("mprotect"), at, len(o), 3)
+    new = ctypes.string_at(at, len(o)).replace(b"a", b"z")
+    ctypes.memmove(at, new, len(new))
+    return o[:] == new
 """
 
 
@@ -279,6 +288,7 @@ def _forging() -> dict[str, tuple[str, str]]:
         "writes nonsense statuses": (
             plain("for o in _maps():\n    o[:] = bytes([255]) * len(o)\nos._exit(0)") + _MAPS, "crash",
         ),
+        "rewrites its inputs": (plain(REWRITES_INPUTS) + _MAPS, ANYTHING),
         "replaces the caller": (
             plain('M["autoif_assets.sandbox.inside.runner"].attempt = lambda *a: (2, "")\nreturn False'), ANYTHING,
         ),

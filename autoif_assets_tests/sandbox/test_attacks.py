@@ -26,6 +26,16 @@ def test_corpus_is_large():
     assert min(Counter(one.family for one in found).values()) >= 8
 
 
+def test_a_verifier_cannot_change_the_inputs_of_the_next():
+    (attack,) = [one for one in attacks("/", 1, 1) if one.name == "rewrites its inputs"]
+    inputs = ["a", "b", ""]
+    sources = [corpus.HONEST, *[attack.source] * 2, *[corpus.HONEST] * 2]
+    with Sandbox(workers=1, repeats=0) as sandbox:
+        results = list(sandbox.evaluate(Unit("", source, inputs) for source in sources))
+    assert [result.outcomes[0] for result in results] == ["pass"] * 5, results
+    assert {result.outcomes for result in (results[0], *results[3:])} == {("pass", "fail", "fail")}
+
+
 @pytest.mark.parametrize("family", ["files", "network", "processes", "spying", "kernel"])
 def test_quick_families(family):
     assert corpus.run(families=[family]) == []
@@ -40,19 +50,19 @@ def test_all_layers(share):
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [False, True], ids=["strict", "share"])
 def test_seccomp_only(share):
-    assert corpus.run(share=share, without=["uid", "rlimits", "landlock"]) == []
+    assert corpus.run(share=share, without=corpus.LAYERS) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["strict", "share"])
-def test_unprivileged_user(mode):
+@pytest.mark.parametrize("options", ["", "seccomp", "share", "share seccomp"])
+def test_unprivileged_user(options):
     if os.geteuid() != 0:
         pytest.skip("not root: every other test here runs unprivileged already")
     python = _python_for_nobody()
     if python is None:
         pytest.skip("no Python >= 3.11 that user 65534 may execute")
     done = subprocess.run(
-        [python, "-m", "autoif_assets_tests.sandbox.corpus", mode],
+        [python, "-m", "autoif_assets_tests.sandbox.corpus", *options.split()],
         cwd=ROOT,
         env={"PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
         user=65534,

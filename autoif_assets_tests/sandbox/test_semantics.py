@@ -88,6 +88,16 @@ def test_ten_megabytes_survive_the_trip(sandbox):
     assert judge(sandbox, source, "é" * 10_000_000).outcomes == ("pass",)
 
 
+def test_inputs_that_do_not_fit_are_named_so():
+    small = Limits(memory_mb=32)
+    source = "def evaluate(response): return True"
+    units = [Unit("large", source, ["é" * 30_000_000]), Unit("small", source, ["x"])]
+    with Sandbox(workers=1, limits=small) as sandbox:
+        large, little = sandbox.evaluate(units)
+    assert (large.outcomes, large.details) == (("memory",), ("the inputs do not fit",))
+    assert little.outcomes == ("pass",)
+
+
 def test_no_inputs(sandbox):
     assert judge(sandbox, "def evaluate(r): return True").outcomes == ()
 

@@ -7,6 +7,8 @@ cost.
 
 import os
 import signal
+from collections.abc import Callable
+from functools import partial
 from mmap import mmap
 from typing import Any, NamedTuple, NoReturn
 
@@ -15,6 +17,7 @@ from autoif_assets.sandbox.inside.kernel import ChildLock
 from autoif_assets.sandbox.inside.modules import ForbiddenImport
 
 TICKS = 4  # the CPU clock interrupts this often per `call_cpu_s`
+_DECODED_AT_ONCE = 1 << 20  # bytes of a request whose verifiers share its decoded inputs
 _IDLE, _LOAD, _REPEAT = -1, -2, 1 << 40  # see Clock.call
 
 _PASS, _FAIL = (wire.PASS, ""), (wire.FAIL, "")
@@ -66,26 +69,36 @@ class Settings(NamedTuple):
     coerce_strings: bool
 
 
+class Request(NamedTuple):
+    """A mapped request, and where its sources and inputs lie in it."""
+
+    data: mmap
+    sources: tuple[int, ...]
+    inputs: tuple[int, ...]
+
+
 def run_child(
-    settings: Settings, fd: int, size: int, area: mmap, layout: wire.Layout, first: int, struck: int
+    settings: Settings, request: Request, area: mmap, layout: wire.Layout, first: int, struck: int
 ) -> NoReturn:
     """Run a request in this process, which ends here.
 
     Args:
         settings: As every child.
-        fd: Memory file with the request.
-        size: Its length.
+        request: The mapped request.
         area: Shared memory for the statuses.
         layout: What lies where in `area`.
         first: Input to begin with; those before it are done.
         struck: Timeouts and crashes so far.
     """
     try:
-        data = wire.read(fd, size)
         settings.lock.enter()
-        sources, bounds = wire.decode_request(data)
-        for index, source in enumerate(sources):
-            judge(settings, source, data, bounds, area, layout, index, first, struck)
+        data, sources, inputs = request
+        text: Callable[[int], str] = partial(wire.text, data, inputs)
+        if layout.sources > 1 and len(data) <= _DECODED_AT_ONCE:
+            text = [text(i) for i in range(layout.inputs)].__getitem__
+        for index in range(layout.sources):
+            source = wire.text(data, sources, index)
+            judge(settings, source, text, area, layout, index, first, struck)
         area[0] = wire.DONE
         os._exit(0)
     except MemoryError:
@@ -97,8 +110,7 @@ def run_child(
 def judge(
     settings: Settings,
     source: str,
-    data: bytes,
-    bounds: tuple[int, ...],
+    text: Callable[[int], str],
     area: mmap,
     layout: wire.Layout,
     index: int,
@@ -126,8 +138,7 @@ def judge(
     area[0] = wire.CALLING
     for i in range(first, count):
         area[status + i] = wire.RUNNING
-        text = data[bounds[i] : bounds[i + 1]].decode("utf-8", "surrogatepass")
-        code, detail = attempt(evaluate, text, call, status + i, coerce)
+        code, detail = attempt(evaluate, text(i), call, status + i, coerce)
         area[status + i] = code
         if detail:
             layout.put(area, index * count + i, code, detail)
@@ -145,8 +156,7 @@ def judge(
     step = -count // settings.repeats  # negative, rounded away from 0
     for i in (*range(count - 1, 0, step), 0):
         if area[status + i] in _REPEATABLE:
-            text = data[bounds[i] : bounds[i + 1]].decode("utf-8", "surrogatepass")
-            code, _ = attempt(evaluate, text, call, _REPEAT + status + i, coerce)
+            code, _ = attempt(evaluate, text(i), call, _REPEAT + status + i, coerce)
             if code != area[status + i]:
                 area[layout.flags + index] = 1
                 return

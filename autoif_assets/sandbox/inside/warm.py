@@ -8,6 +8,7 @@ allocate from untouched, contiguous memory instead of a few bytes on each of a h
 
 import ctypes
 import gc
+from functools import partial
 from mmap import mmap
 
 from autoif_assets.sandbox.inside import wire
@@ -41,12 +42,14 @@ _kept: list[object] = []
 def prepare(settings: Settings) -> None:
     """Fill caches and holes, then hide everything from the garbage collector."""
     inputs = wire.encode_inputs(["One two, three.", "été"] * 32)
-    data = b"".join(wire.encode_request([_SAMPLE], 64, inputs))
+    head, tail = wire.encode_sources([_SAMPLE], 64, len(inputs))
+    data = head + inputs + tail
     layout = wire.Layout(1, 64)
     for _ in range(4):
         with mmap(-1, layout.size) as area:
-            sources, bounds = wire.decode_request(data)
-            judge(settings, sources[0], data, bounds, area, layout, 0, 0, 0)
+            sources, places = wire.places(data)
+            text = partial(wire.text, data, places)
+            judge(settings, wire.text(data, sources, 0), text, area, layout, 0, 0, 0)
             wire.collect(area, layout)
     settings.lock.rehearse()
     gc.collect()

@@ -1,17 +1,16 @@
 """The two formats that cross the border: units on the way in, status bytes on the way out.
 
-In: a memory file that the confined child reads before it is confined,
+In: a memory file that the zygote maps for its child, which cannot change it,
 
     count of inputs · count of sources · begin of the first source         (8 bytes each)
     · begin of each input and end of the last · the inputs
-    · length of each source · the sources
+    · length of each source · the sources · zeros to the end of the page
 
 Out: an anonymous shared mapping, new for each request, which the zygote reads once the child is
 dead. Nothing in it is trusted: every byte value means something harmless.
 """
 
 import itertools
-import os
 import struct
 from array import array
 from collections.abc import Sequence
@@ -42,40 +41,24 @@ def encode_inputs(inputs: Sequence[str]) -> bytes:
     return b"".join((bounds.tobytes(), *texts))
 
 
-def encode_request(sources: Sequence[str], count: int, inputs: bytes) -> list[bytes]:
-    """The parts of one request in the order they are written to the memory file."""
+def encode_sources(sources: Sequence[str], count: int, size: int) -> tuple[bytes, bytes]:
+    """What comes before and after the inputs, which are `count` and take `size` bytes encoded."""
     codes = [source.encode("utf-8", "surrogatepass") for source in sources]
-    head = _HEAD.pack(count, len(codes), _HEAD.size + len(inputs))
-    return [head, inputs, array("Q", map(len, codes)).tobytes(), *codes]
+    head = _HEAD.pack(count, len(codes), _HEAD.size + size)
+    return head, b"".join((array("Q", map(len, codes)).tobytes(), *codes))
 
 
-def decode_request(data: bytes) -> tuple[list[str], tuple[int, ...]]:
-    """Sources, and the places in `data` between which the inputs lie (one more than inputs)."""
+def places(data: mmap | bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where the sources and the inputs of a request begin, and where the last of each ends."""
     count, codes, at = _HEAD.unpack_from(data)
-    bounds = struct.unpack_from(f"={count + 1}Q", data, _HEAD.size)
+    inputs = struct.unpack_from(f"={count + 1}Q", data, _HEAD.size)
     lengths = struct.unpack_from(f"={codes}Q", data, at)
-    at += 8 * codes
-    sources = []
-    for length in lengths:
-        sources.append(data[at : at + length].decode("utf-8", "surrogatepass"))
-        at += length
-    return sources, bounds
+    return tuple(itertools.accumulate(lengths, initial=at + 8 * codes)), inputs
 
 
-def read(fd: int, size: int) -> bytes:
-    """The whole of a request from its memory file."""
-    first = os.pread(fd, size, 0)
-    if len(first) == size:
-        return first
-    # One read returns at most 2 GiB.
-    parts, got = [first], len(first)
-    while got < size:
-        part = os.pread(fd, size - got, got)
-        if not part:
-            raise EOFError("the request is shorter than announced")
-        parts.append(part)
-        got += len(part)
-    return b"".join(parts)
+def text(data: mmap | bytes, places: tuple[int, ...], index: int) -> str:
+    """One of the sources or inputs of a request."""
+    return data[places[index] : places[index + 1]].decode("utf-8", "surrogatepass")
 
 
 class Layout:
@@ -99,6 +82,12 @@ class Layout:
         data = detail.encode("utf-8", "replace")[:DETAIL_BYTES]
         at = self.details + cell * DETAIL_BYTES
         area[at : at + DETAIL_BYTES] = data.ljust(DETAIL_BYTES, b"\0")
+
+    def fill(self, area: mmap, first: int, code: int, detail: str) -> int:
+        """Write all cells from `first` on; returns the number of cells."""
+        for cell in range(first, self.cells):
+            self.put(area, cell, code, detail)
+        return self.cells
 
 
 def collect(area: mmap, layout: Layout) -> bytes:

@@ -1,7 +1,7 @@
 """The zygote: one per worker, forks a confined child per request and watches it.
 
-It never parses or runs untrusted source and never reads a request's contents; its memory holds
-nothing that a child of another request could find.
+It never parses or runs untrusted source and reads only the lengths of what a request holds; its
+memory holds nothing that a child of another request could find.
 """
 
 import json
@@ -15,7 +15,7 @@ import time
 from typing import Any, NamedTuple, NoReturn
 
 from autoif_assets.sandbox.inside import kernel, modules, probes, warm, wire
-from autoif_assets.sandbox.inside.runner import TICKS, Clock, Settings, run_child
+from autoif_assets.sandbox.inside.runner import TICKS, Clock, Request, Settings, run_child
 
 LOOK_S = 0.05  # the watchdog looks this often
 _STARVED = 0.02  # a call that waits uses less than this share of the CPU
@@ -121,49 +121,54 @@ class Zygote:
     def _request(self, fd: int, size: int, sources: int, inputs: int) -> bytes:
         layout = wire.Layout(sources, inputs)
         with mmap.mmap(-1, layout.size) as area:
-            clean, cpu_s = True, 0.0
-            began, first, struck = time.monotonic(), 0, 0
-            while True:
-                pid = os.fork()
-                if pid == 0:
-                    run_child(self.settings, fd, size, area, layout, first, struck)
-                end = self._watch(pid, area, layout, began)
-                cpu_s += end.cpu_s
-                if end.clean:
-                    break
-                clean, struck = False, struck + 1
-                if sources > 1:
-                    break  # share mode: the parent runs each alone
-                first = self._unclean(area, layout, end, struck, began)
-                if first >= inputs:
-                    break
+            try:
+                # Private: what a child does to it reaches neither the file nor another child.
+                data = mmap.mmap(fd, size, mmap.MAP_PRIVATE, mmap.PROT_READ)
+            except OSError:
+                clean, cpu_s = False, 0.0
+                layout.fill(area, 0, wire.MEMORY, "the inputs do not fit")
+            else:
+                with data:
+                    clean, cpu_s = self._run(Request(data, *wire.places(data)), area, layout)
             body = wire.collect(area, layout)
         return wire.REPLY.pack(clean, round(cpu_s * 1e6), len(body)) + body
+
+    def _run(self, request: Request, area: mmap.mmap, layout: wire.Layout) -> tuple[bool, float]:
+        """Fork children until every cell is filled; returns clean end and CPU seconds."""
+        cpu_s, began, first, struck = 0.0, time.monotonic(), 0, 0
+        while True:
+            pid = os.fork()
+            if pid == 0:
+                run_child(self.settings, request, area, layout, first, struck)
+            end = self._watch(pid, area, layout, began)
+            cpu_s += end.cpu_s
+            if end.clean:
+                return not struck, cpu_s
+            struck += 1
+            if layout.sources > 1:
+                return False, cpu_s  # share mode: the parent runs each alone
+            first = self._unclean(area, layout, end, struck, began)
+            if first >= layout.inputs:
+                return False, cpu_s
 
     def _unclean(
         self, area: mmap.mmap, layout: wire.Layout, end: End, struck: int, began: float
     ) -> int:
         """Fill in what a dead child could not; returns the input to go on with."""
-
-        def fill(first: int, code: int, detail: str) -> int:
-            for cell in range(first, layout.cells):
-                layout.put(area, cell, code, detail)
-            return layout.cells
-
         phase = area[0]
         area[0] = wire.STARTING
         if phase == wire.REPEATING:
             area[layout.flags] = 1  # the first time it did return
             return layout.cells
         if phase == wire.LOADING:
-            return fill(0, wire.LOAD_ERROR, wire.LOAD_WORDS[end.code])
+            return layout.fill(area, 0, wire.LOAD_ERROR, wire.LOAD_WORDS[end.code])
         at = area.find(bytes([wire.RUNNING]), layout.status, layout.details)
         if phase != wire.CALLING or at < 0:
-            return fill(0, end.code, end.detail)
+            return layout.fill(area, 0, end.code, end.detail)
         cell = at - layout.status
         layout.put(area, cell, end.code, end.detail)
         if struck >= self.strikes or time.monotonic() - began > self.unit_wall_s:
-            return fill(cell + 1, wire.SKIPPED, wire.STRUCK)
+            return layout.fill(area, cell + 1, wire.SKIPPED, wire.STRUCK)
         return cell + 1
 
     # --- watchdog ------------------------------------------------------------------------
