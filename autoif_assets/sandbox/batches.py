@@ -10,6 +10,7 @@ from autoif_assets.sandbox.types import Limits, Unit
 INPUTS = 4096  # per request
 BYTES = 64 << 20  # of inputs per request, one longer input excepted
 CELLS = 16384  # sources times inputs, share mode
+SPREAD = 64  # units from the first to the last of a request, share mode
 
 
 @dataclass(slots=True)
@@ -49,34 +50,44 @@ class Batch:
 
 
 def batches(units: Iterable[Unit], limits: Limits, share: bool) -> Iterator[Batch]:
-    """Requests for a stream of units, in its order."""
+    """Requests for a stream of units, about in its order.
+
+    A group stays open past its neighbours that may not share, but not for long: results come in
+    the order of the units.
+    """
     held: Batch | None = None
     encode = _Encoder()
     for number, unit in enumerate(units):
         _check(unit)
-        open_group = share and unit.group is not None and may_share(unit.source)
-        if held is not None:
-            if open_group and _joins(held, unit):
-                held.numbers.append(number)
-                held.units.append(unit)
-                continue
+        if held is not None and not _goes_on(held, number, unit):
             yield held
             held = None
-        parts = _cut(number, unit, limits, encode)
-        if open_group and len(parts) == 1 and not parts[0].refused:
-            held = parts[0]
+        if not (share and unit.group is not None and may_share(unit.source)):
+            yield from _cut(number, unit, limits, encode)
+        elif held is not None and _joins(held, unit):
+            held.numbers.append(number)
+            held.units.append(unit)
         else:
-            yield from parts
+            if held is not None:
+                yield held
+                held = None
+            parts = _cut(number, unit, limits, encode)
+            if len(parts) == 1 and not parts[0].refused:
+                held = parts[0]
+            else:
+                yield from parts
     if held is not None:
         yield held
 
 
+def _goes_on(held: Batch, number: int, unit: Unit) -> bool:
+    return unit.group == held.units[0].group and number - held.numbers[0] < SPREAD
+
+
 def _joins(held: Batch, unit: Unit) -> bool:
     head = held.units[0]
-    return (
-        unit.group == head.group
-        and (len(held.units) + 1) * max(1, held.count) <= CELLS
-        and (unit.inputs is head.inputs or list(unit.inputs) == list(head.inputs))
+    return (len(held.units) + 1) * max(1, held.count) <= CELLS and (
+        unit.inputs is head.inputs or list(unit.inputs) == list(head.inputs)
     )
 
 

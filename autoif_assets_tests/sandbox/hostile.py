@@ -263,6 +263,15 @@ for o in _maps("data"):
     return o[:] == new
 """
 
+# The same with the bytecode of modules that are not imported yet.
+REWRITES_MODULES = """
+o = S.meta_path[-1]._data
+at = ctypes.c_void_p.from_address(id(o) + 16).value
+kernel.syscall(kernel.number("mprotect"), at, len(o), 3)
+ctypes.memset(at, 0, len(o))
+return not any(o[:])
+"""
+
 
 def _forging() -> dict[str, tuple[str, str]]:
     eq = "    def __eq__(self, other): return True\n    def __bool__(self): return True\n"
@@ -289,6 +298,7 @@ def _forging() -> dict[str, tuple[str, str]]:
             plain("for o in _maps():\n    o[:] = bytes([255]) * len(o)\nos._exit(0)") + _MAPS, "crash",
         ),
         "rewrites its inputs": (plain(REWRITES_INPUTS) + _MAPS, ANYTHING),
+        "rewrites the modules of others": (plain(REWRITES_MODULES), ANYTHING),
         "replaces the caller": (
             plain('M["autoif_assets.sandbox.inside.runner"].attempt = lambda *a: (2, "")\nreturn False'), ANYTHING,
         ),

@@ -36,6 +36,14 @@ def test_a_verifier_cannot_change_the_inputs_of_the_next():
     assert {result.outcomes for result in (results[0], *results[3:])} == {("pass", "fail", "fail")}
 
 
+def test_a_verifier_cannot_change_the_modules_of_the_next():
+    (attack,) = [one for one in attacks("/", 1, 1) if one.name == "rewrites the modules of others"]
+    honest = "import textwrap\ndef evaluate(r): return textwrap.dedent(' a') == r"
+    with Sandbox(workers=1, repeats=0) as sandbox:
+        units = [Unit("", source, ["a"]) for source in (attack.source, honest, attack.source)]
+        assert [result.outcomes for result in sandbox.evaluate(units)] == [("pass",)] * 3
+
+
 @pytest.mark.parametrize("family", ["files", "network", "processes", "spying", "kernel"])
 def test_quick_families(family):
     assert corpus.run(families=[family]) == []

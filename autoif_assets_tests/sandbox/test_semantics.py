@@ -1,11 +1,12 @@
 """What each kind of verifier yields."""
 
+import importlib
 import sys
 from itertools import chain
 
 import pytest
 
-from autoif_assets.sandbox import Limits, Outcome, Sandbox, Unit
+from autoif_assets.sandbox import STANDARD_MODULES, Limits, Outcome, Sandbox, Unit
 from autoif_assets.sandbox.batches import INPUTS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox runs on Linux")
@@ -198,6 +199,22 @@ def test_optional_modules(tmp_path, monkeypatch):
         assert judge(sandbox, source, "good", "bad").outcomes == ("pass", "fail")
     with Sandbox(workers=1) as sandbox:
         assert judge(sandbox, source, "good").details == ("forbidden_import:autoif_extra",)
+
+
+@pytest.mark.parametrize("module", STANDARD_MODULES)
+def test_every_allowed_module_is_there_whole(sandbox, module):
+    names = [name for name in dir(importlib.import_module(module)) if not name.startswith("_")]
+    source = f"import {module}\ndef evaluate(r): return set(r.split()) <= set(dir({module}))"
+    assert judge(sandbox, source, " ".join(names)).outcomes == ("pass",)
+
+
+def test_a_module_is_imported_once(sandbox):
+    source = (
+        "import dataclasses, textwrap\nfrom dataclasses import dataclass\ndef evaluate(r):\n"
+        "    import dataclasses as again\n"
+        "    return again is dataclasses and again.dataclass is dataclass"
+    )
+    assert judge(sandbox, source, "a").outcomes == ("pass",)
 
 
 def test_lazy_parts_of_the_standard_library(sandbox):

@@ -1,11 +1,12 @@
 """Share mode: the same verdicts as strict mode, and only harmless verifiers together."""
 
 import sys
+from itertools import chain
 
 import pytest
 
 from autoif_assets.sandbox import Limits, Sandbox, Unit
-from autoif_assets.sandbox.batches import batches
+from autoif_assets.sandbox.batches import SPREAD, batches
 from autoif_assets.sandbox.share import may_share
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox runs on Linux")
@@ -79,6 +80,23 @@ def test_neighbours_of_a_group_with_equal_inputs_join():
     assert [batch.numbers for batch in batches(units, LIMITS, share=False)] == [
         [n] for n in range(8)
     ]
+
+
+def test_a_group_goes_on_past_those_that_run_alone_but_not_for_long():
+    units = [Unit(str(n), GOOD if n % 50 == 0 else "import os", ["a"], "g") for n in range(101)]
+    found = [batch.numbers for batch in batches(units, LIMITS, share=True)]
+    assert [numbers for numbers in found if len(numbers) > 1] == [[0, 50]]
+    assert found.index([0, 50]) == SPREAD - 2
+    assert sorted(chain.from_iterable(found)) == list(range(101))
+
+
+@linux
+def test_many_that_run_alone_do_not_hold_up_a_group():
+    sources = [GOOD, *["import os"] * 1500, GOOD]
+    units = [Unit(str(n), source, ["a"], "g") for n, source in enumerate(sources)]
+    with Sandbox(1, LIMITS, share=True) as sandbox:
+        outcomes = [result.outcomes for result in sandbox.evaluate(units)]
+    assert outcomes == [("pass",), *[("load_error",)] * 1500, ("pass",)]
 
 
 @linux

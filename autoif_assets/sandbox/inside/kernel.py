@@ -12,11 +12,9 @@ Two steps, each layer tried on its own:
 
 import ctypes
 import os
-import platform
 import resource
 import signal
 import struct
-from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -52,7 +50,7 @@ _ALLOWED = (
     "restart_syscall",
 )  # fmt: skip
 
-_MACHINE = platform.machine()
+_MACHINE = os.uname().machine
 
 
 def supported() -> bool:
@@ -179,7 +177,8 @@ def _no_new_privileges() -> str:
 def _limit_resources(memory_mb: int) -> str:
     # 0: dumps and /proc/<pid> belong to root whatever the uid.
     _prctl(_PR_SET_DUMPABLE, 0)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    with open("/proc/self/statm") as file:  # noqa: PTH123  pathlib would make every fork dearer
+        used = int(file.read().split()[0]) * resource.getpagesize()
     for which, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+from autoif_assets.sandbox.inside.shelf import Shelf
+
 # The part of the standard library that text checks need and that only computes.
 STANDARD = (
     "__future__", "abc", "array", "ast", "base64", "binascii", "bisect", "calendar", "cmath",
@@ -20,8 +22,14 @@ STANDARD = (
     "unicodedata", "urllib.parse", "warnings",
 )  # fmt: skip
 
+# What many verifiers use, and `random`, which must be seeded once for all.
+_COMMON = (
+    "__future__", "collections", "collections.abc", "enum", "functools", "itertools", "json",
+    "math", "operator", "random", "re", "string", "typing",
+)  # fmt: skip
+
 # Imported by the above on first use, when files can no longer be opened.
-_LAZY = (
+_HIDDEN = (
     "_strptime", "encodings.aliases", "encodings.ascii", "encodings.cp1252", "encodings.idna",
     "encodings.latin_1", "encodings.punycode", "encodings.raw_unicode_escape",
     "encodings.unicode_escape", "encodings.utf_16", "encodings.utf_16_be",
@@ -41,7 +49,7 @@ class _Nothing(io.TextIOBase):
 
 
 def preload(optional: Sequence[str], path: Sequence[str]) -> None:
-    """Import all that verifiers may use, then cut the interpreter off from files.
+    """Have at hand all that verifiers may import, then cut the interpreter off from files.
 
     Args:
         optional: Further modules the user allows, imported from `path`.
@@ -52,7 +60,10 @@ def preload(optional: Sequence[str], path: Sequence[str]) -> None:
     register = os.register_at_fork
     os.register_at_fork = lambda **hooks: None
     try:
-        for name in (*STANDARD, *_LAZY):
+        for name in _COMMON:
+            importlib.import_module(name)
+        shelf = Shelf((*STANDARD, *_HIDDEN))
+        for name in shelf.extensions:
             importlib.import_module(name)
         if optional:
             sys.path.extend(entry for entry in path if entry not in sys.path)
@@ -66,6 +77,7 @@ def preload(optional: Sequence[str], path: Sequence[str]) -> None:
     os.environ.clear()
     sys.argv[:] = [""]
     sys.path.clear()
+    sys.meta_path.append(shelf)
     sys.path_importer_cache.clear()
     sys.stdin = io.StringIO()
     sys.stdout = sys.stderr = _Nothing()
