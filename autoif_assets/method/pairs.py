@@ -16,6 +16,7 @@ PAIR_COLUMNS = (
     *("chosen_score", "rejected_score", "chosen_length", "rejected_length", "failed_verifiers"),
     *("margin", "constrains_length", "origin"),
 )
+_AT_A_TIME = 4096  # rows whose texts are compared at once
 _SIDE = ("text", "id", "pass_rate", "score", "length", "origin")
 
 
@@ -236,12 +237,14 @@ def tell_apart(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     def folded(name: str) -> pl.Expr:
         return pl.col(name).str.replace_all(r"\s+", " ").str.strip_chars()
 
-    alike = similarity(pl.col("chosen"), pl.col("rejected"))
+    # Runs of words take many times the memory of the texts, so a few rows at a time.
+    alike = similarity(pl.col("chosen"), pl.col("rejected")).alias("_alike")
+    alikes = [part.select(alike) for part in pairs.iter_slices(_AT_A_TIME)] or [pairs.select(alike)]
     return decide(
-        pairs,
+        pairs.hstack(pl.concat(alikes)),
         {
             "empty": (folded("chosen") == "") | (folded("rejected") == ""),
             "identical": folded("chosen") == folded("rejected"),
-            "near_identical": profile.bound("near_identical").accepts(alike),
+            "near_identical": profile.bound("near_identical").accepts(pl.col("_alike")),
         },
-    )
+    ).drop("_alike")

@@ -75,22 +75,25 @@ def accepted_counts(table: Table) -> Query:
     )
 
 
-def in_both_splits(dataset: str) -> Query:
-    """One row: ``instructions`` and ``prompts`` that are in both splits, and an ``example``."""
-    both = "SELECT {0} FROM sides GROUP BY {0} HAVING count(DISTINCT split) > 1"
+def in_both_splits(dataset: str, table: Table) -> Query:
+    """One row: ``instructions`` and ``prompts`` that are in both splits, and an ``example``.
+
+    Args:
+        dataset: ``sft``, ``preference`` or ``kto``.
+        table: Where its rows come from.
+    """
+    # Not from autoif.dataset, which carries the texts along: too much for millions of rows.
+    both = "SELECT {0} FROM sides GROUP BY ALL HAVING count(DISTINCT split) > 1"
     return (
-        "WITH sides AS ("
-        + " UNION ALL ".join(
-            f"SELECT '{split}' AS split, instruction_id, prompt FROM {SCHEMA}.dataset('{split}') "
-            f"WHERE dataset = ?"
-            for split in ("train", "eval")
-        )
-        + f"), found AS ({both.format('instruction_id')}), prompts AS ({both.format('prompt')}) "
+        f"WITH sides AS (SELECT DISTINCT split, instruction_id, hash(prompt) AS prompt "
+        f"FROM {SCHEMA}.{table.name} JOIN {SCHEMA}.dataset_splits USING (instruction_id) "
+        f"WHERE dataset = ?{and_accepted(table)}), "
+        f"found AS ({both.format('instruction_id')}), prompts AS ({both.format('prompt')}) "
         "SELECT (SELECT count(*) FROM found) AS instructions, "
         "(SELECT count(*) FROM prompts) AS prompts, "
         "coalesce((SELECT min(instruction_id) FROM found), "
-        "(SELECT min(prompt) FROM prompts)) AS example",
-        [dataset, dataset],
+        "(SELECT min(instruction_id) FROM sides SEMI JOIN prompts USING (prompt))) AS example",
+        [dataset],
     )
 
 

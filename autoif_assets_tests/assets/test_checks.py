@@ -232,7 +232,7 @@ def test_what_is_in_both_splits_is_an_error(tmp_path, what):
     )
     found = check(tmp_path, "sft_dataset", "splits")
     assert (found.passed, found.severity) == (False, ERROR)
-    assert "in both splits, such as" in str(found.description)
+    assert "in both splits, such as of instruction 000" in str(found.description)
     assert check(tmp_path, "preference_dataset", "splits").passed
 
 
