@@ -75,15 +75,21 @@ def test_what_failed_is_completed_and_nothing_else_touched(tmp_path):
 
             assert wait_for(lambda: all_made(GOOD), _DONE_S, 1), statuses(instance, GOOD)
             before = made(instance, GOOD), journals(tmp_path / "journals", GOOD)
-            simulator.stop()
+            served = simulator.stats()["completions"]
             autoif(environment, "batch", "add", *LATE)
+            # The server dies when they have begun.
+            assert wait_for(lambda: simulator.stats()["completions"] > served + 5, _DONE_S)
+            simulator.stop()
             assert wait_for(
                 lambda: all(failure in runs for runs in statuses(instance, LATE).values()),
                 _DONE_S,
                 1,
             )
+            begun = made(instance, LATE)
+            assert any(asset == "augmented_instructions" for asset, _ in begun)
             simulator.start()
             assert wait_for(lambda: all_made(LATE), _DONE_S, 1), statuses(instance, LATE)
+            assert begun.items() <= made(instance, LATE).items()
             assert (made(instance, GOOD), journals(tmp_path / "journals", GOOD)) == before
             assert {len(runs) for runs in statuses(instance, GOOD).values()} == {1}
     assert autoif(environment, "batch", "list").splitlines() == [

@@ -1,5 +1,9 @@
-"""A model of random weights, small enough to be trained on a CPU in seconds."""
+"""A model of random weights, small enough to be trained on a CPU in seconds.
 
+``python tiny_model.py FOLDER`` makes it in any environment that has torch and transformers.
+"""
+
+import sys
 from pathlib import Path
 
 _TEMPLATE = (
@@ -33,9 +37,13 @@ def make_tiny_model(folder: Path) -> None:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=2048,
+        max_position_embeddings=4096,
         bos_token_id=None,
         eos_token_id=fast.eos_token_id,
         tie_word_embeddings=True,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    make_tiny_model(Path(sys.argv[1]))

