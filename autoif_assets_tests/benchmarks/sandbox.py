@@ -2,6 +2,9 @@
 
     python -m autoif_assets_tests.benchmarks.sandbox [--units 1000] [--inputs 16 128 1024]
 
+`--repeats 0` leaves out the sandbox's search for verifiers that contradict themselves, which no
+other design makes: how much of the difference it is.
+
 Every design runs the same verifiers on the same texts, in interleaved rounds; figures are medians
 per unit (one verifier with all its texts). Ratios are to design (a), the authors' loop: `exec` and
 `evaluate` in this process with SIGALRM set and cleared around each call. Slow designs run fewer
@@ -160,12 +163,14 @@ def drain(sandbox: Sandbox) -> Callable[[list[Unit]], None]:
 
 
 @contextmanager
-def designs(share_of: int) -> Iterator[dict[str, tuple[Callable[[list[Unit]], None], int]]]:
+def designs(
+    share_of: int, repeats: int
+) -> Iterator[dict[str, tuple[Callable[[list[Unit]], None], int]]]:
     """Design → (how to run units, one of how many units to run)."""
     with ExitStack() as stack:
         boxes = {
             f"sandbox {mode}, {workers} worker{'s' * (workers > 1)}": stack.enter_context(
-                Sandbox(workers=workers, share=mode == "share")
+                Sandbox(workers=workers, share=mode == "share", repeats=repeats)
             )
             for mode in ("strict", "share")
             for workers in (1, 2)
@@ -194,7 +199,7 @@ def cpu_seconds() -> float:
     return total
 
 
-def measure(count: int, inputs: int, rounds: int, slow: bool) -> None:
+def measure(count: int, inputs: int, rounds: int, slow: bool, repeats: int) -> None:
     sources, texts, _ = material()
     texts = (texts * (inputs // len(texts) + 1))[:inputs]
     units = [
@@ -202,7 +207,7 @@ def measure(count: int, inputs: int, rounds: int, slow: bool) -> None:
     ]
     walls: dict[str, list[float]] = {}
     cpus: dict[str, list[float]] = {}
-    with designs(count) as table:
+    with designs(count, repeats) as table:
         for round_number in range(rounds):
             for name, (run, one_of) in table.items():
                 if one_of > 1 and (not slow or round_number >= 3):
@@ -232,12 +237,13 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, nargs="+", default=[16, 128, 1024])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--fast", action="store_true", help="leave out designs (c), (d), (e)")
+    parser.add_argument("--repeats", type=int, default=8, help="of the sandbox, see there")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     print(f"{material()[2]}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for inputs in options.inputs:
         count = max(20, options.units * 128 // max(128, inputs))
-        measure(count, inputs, options.rounds, not options.fast)
+        measure(count, inputs, options.rounds, not options.fast, options.repeats)
 
 
 if __name__ == "__main__":
