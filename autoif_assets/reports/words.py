@@ -118,7 +118,7 @@ def explain(stage: str, reason: str) -> str:
 def title(name: str) -> str:
     """Return the name of a stage or reason as words."""
     words = name.replace("_", " ")
-    return (words[:1].upper() + words[1:]).replace("Sft", "SFT")
+    return (words[:1].upper() + words[1:]).replace("Sft", "SFT").replace("Kto", "KTO")
 
 
 def number(value: int | None) -> str:
