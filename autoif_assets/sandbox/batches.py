@@ -59,23 +59,21 @@ def batches(units: Iterable[Unit], limits: Limits, share: bool) -> Iterator[Batc
     encode = _Encoder()
     for number, unit in enumerate(units):
         _check(unit)
-        if held is not None and not _goes_on(held, number, unit):
+        alone = not (share and unit.group is not None and may_share(unit.source))
+        if held is not None and not (
+            _goes_on(held, number, unit) and (alone or _joins(held, unit))
+        ):
             yield held
             held = None
-        if not (share and unit.group is not None and may_share(unit.source)):
-            yield from _cut(number, unit, limits, encode)
-        elif held is not None and _joins(held, unit):
+        if held is not None and not alone:
             held.numbers.append(number)
             held.units.append(unit)
+            continue
+        parts = _cut(number, unit, limits, encode)
+        if alone or len(parts) > 1 or parts[0].refused:
+            yield from parts
         else:
-            if held is not None:
-                yield held
-                held = None
-            parts = _cut(number, unit, limits, encode)
-            if len(parts) == 1 and not parts[0].refused:
-                held = parts[0]
-            else:
-                yield from parts
+            held = parts[0]
     if held is not None:
         yield held
 
