@@ -20,7 +20,7 @@ dev: $(STAMP)
 	$(BIN)/autoif dev
 
 test: $(STAMP)-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff format --check .

@@ -18,3 +18,9 @@ def shared_data() -> Path:
     if not _SHARED.is_dir():
         pytest.skip("the recorded data folder ../shared/data is not beside this checkout")
     return _SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: run side by side, none is left for the end alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
