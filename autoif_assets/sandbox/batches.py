@@ -7,10 +7,8 @@ from autoif_assets.sandbox.inside import wire
 from autoif_assets.sandbox.share import may_share
 from autoif_assets.sandbox.types import Limits, Unit
 
-INPUTS = 4096  # per request
+INPUTS = 4096  # per request of one unit
 BYTES = 64 << 20  # of inputs per request, one longer input excepted
-CELLS = 16384  # sources times inputs, share mode
-SPREAD = 64  # units from the first to the last of a request, share mode
 
 
 @dataclass(slots=True)
@@ -79,12 +77,12 @@ def batches(units: Iterable[Unit], limits: Limits, share: bool) -> Iterator[Batc
 
 
 def _goes_on(held: Batch, number: int, unit: Unit) -> bool:
-    return unit.group == held.units[0].group and number - held.numbers[0] < SPREAD
+    return unit.group == held.units[0].group and number - held.numbers[0] < wire.SOURCES
 
 
 def _joins(held: Batch, unit: Unit) -> bool:
     head = held.units[0]
-    return (len(held.units) + 1) * max(1, held.count) <= CELLS and (
+    return (len(held.units) + 1) * max(1, held.count) <= wire.CELLS and (
         unit.inputs is head.inputs or list(unit.inputs) == list(head.inputs)
     )
 

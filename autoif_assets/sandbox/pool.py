@@ -1,5 +1,6 @@
 """The sandbox as its users see it: a pool of workers."""
 
+import os
 import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,7 +21,8 @@ class Sandbox:
     self-test (about 0.2 s).
 
     Args:
-        workers: Zygote processes; one per core is best.
+        workers: Zygote processes; one per core is best. With fewer, another core prepares each
+            next process.
         limits: What one verifier may use.
         modules: Third-party modules verifiers may import besides the standard allow-list
             (`autoif_assets.sandbox.STANDARD_MODULES`). They are imported once per worker, before
@@ -64,6 +66,7 @@ class Sandbox:
             "coerce_strings": coerce_strings,
             "repeats": repeats,
             "without": sorted(without),
+            "ahead": workers < len(os.sched_getaffinity(0)),
         }
         self._workers: list[Worker] = []
         self._busy = threading.Lock()

@@ -56,6 +56,12 @@ def test_all_layers(share):
 
 
 @pytest.mark.slow
+def test_no_core_to_spare(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    assert corpus.run() == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [False, True], ids=["strict", "share"])
 def test_seccomp_only(share):
     assert corpus.run(share=share, without=corpus.LAYERS) == []

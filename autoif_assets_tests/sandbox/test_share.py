@@ -6,7 +6,8 @@ from itertools import chain
 import pytest
 
 from autoif_assets.sandbox import Limits, Sandbox, Unit
-from autoif_assets.sandbox.batches import SPREAD, batches
+from autoif_assets.sandbox.batches import batches
+from autoif_assets.sandbox.inside import wire
 from autoif_assets.sandbox.share import may_share
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox runs on Linux")
@@ -86,7 +87,7 @@ def test_a_group_goes_on_past_those_that_run_alone_but_not_for_long():
     units = [Unit(str(n), GOOD if n % 50 == 0 else "import os", ["a"], "g") for n in range(101)]
     found = [batch.numbers for batch in batches(units, LIMITS, share=True)]
     assert [numbers for numbers in found if len(numbers) > 1] == [[0, 50]]
-    assert found.index([0, 50]) == SPREAD - 2
+    assert found.index([0, 50]) == wire.SOURCES - 2
     assert sorted(chain.from_iterable(found)) == list(range(101))
 
 

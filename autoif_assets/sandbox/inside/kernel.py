@@ -5,7 +5,7 @@ Two steps, each layer tried on its own:
 1. `lock_zygote`, once per worker: leave root, no new privileges, Landlock without a single
    rule (no path can be opened, no TCP, no signals to outside), no core dumps, no file writes,
    few descriptors, bounded memory. Children inherit all of it.
-2. `lock_child`, in every child before it sees a byte of untrusted source: die with the zygote,
+2. `ChildLock`, in every child before it sees a byte of untrusted source: die with the zygote,
    no descriptors at all, no processes, bounded CPU, and the seccomp allow-list: the child can
    compute, manage its own memory, read clocks and exit.
 """
@@ -246,25 +246,29 @@ class ChildLock:
         header = struct.pack("HP", len(program) // 8, self._at(program))
         return self._call("seccomp", 1, 0, self._at(header))
 
-    def enter(self) -> None:
-        """Confine this process for good; raises OSError if a step is refused."""
-        call = _libc.syscall
+    def begin(self) -> None:
+        """All of the step that leaves descriptors open; raises OSError if any of it is refused."""
         for args in self._calls:
-            if call(*args):
+            if _libc.syscall(*args):
                 raise OSError
         if os.getppid() != self.zygote:
-            raise OSError  # the zygote died before the first step
+            raise OSError  # the zygote died before the first call
+
+    def enter(self) -> None:
+        """The rest: confined for good; raises OSError if it is refused."""
+        call = _libc.syscall
         if call(*self._close):
             os.closerange(0, 1024)  # Linux before 5.9
         if self._filter is not None and call(*self._filter):
             raise OSError
 
     def rehearse(self) -> None:
-        """Go through `enter` in the zygote with calls that do nothing, to fill its caches."""
+        """Go through the step in the zygote with calls that do nothing, to fill its caches."""
         real = self._calls, self._close, self._filter, self.zygote
         nothing = self._call("sched_yield")
         self._calls, self._close, self._filter = [nothing] * len(self._calls), nothing, nothing
         self.zygote = os.getppid()
         for _ in range(16):
+            self.begin()
             self.enter()
         self._calls, self._close, self._filter, self.zygote = real

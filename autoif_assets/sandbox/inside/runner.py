@@ -7,15 +7,17 @@ cost.
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from mmap import mmap
+from mmap import MAP_PRIVATE, PROT_READ, mmap
 from typing import Any, NamedTuple, NoReturn
 
 from autoif_assets.sandbox.inside import wire
 from autoif_assets.sandbox.inside.kernel import ChildLock
 from autoif_assets.sandbox.inside.modules import ForbiddenImport
 
+START = signal.SIGUSR1  # tells a child that its orders are there
+_ORDERS = frozenset((int(START),))
 TICKS = 4  # the CPU clock interrupts this often per `call_cpu_s`
 _DECODED_AT_ONCE = 1 << 20  # bytes of a request whose verifiers share its decoded inputs
 _IDLE, _LOAD, _REPEAT = -1, -2, 1 << 40  # see Clock.call
@@ -58,6 +60,26 @@ class Clock:
             raise CallTimeout
 
 
+class Orders(NamedTuple):
+    """What a child is to do.
+
+    Attributes:
+        file: Number of the memory file that the request is in.
+        size: Its length.
+        sources: Verifiers in it.
+        inputs: Inputs in it.
+        first: Input to begin with; those before it are done.
+        struck: Timeouts and crashes so far.
+    """
+
+    file: int
+    size: int
+    sources: int
+    inputs: int
+    first: int
+    struck: int
+
+
 class Settings(NamedTuple):
     """What every child of a zygote shares."""
 
@@ -69,35 +91,42 @@ class Settings(NamedTuple):
     coerce_strings: bool
 
 
-class Request(NamedTuple):
-    """A mapped request, and where its sources and inputs lie in it."""
-
-    data: mmap
-    sources: tuple[int, ...]
-    inputs: tuple[int, ...]
-
-
 def run_child(
-    settings: Settings, request: Request, area: mmap, layout: wire.Layout, first: int, struck: int
+    settings: Settings,
+    files: Sequence[int],
+    area: mmap,
+    orders: Orders | None,
+    rehearse: Callable[[], None],
 ) -> NoReturn:
     """Run a request in this process, which ends here.
 
     Args:
         settings: As every child.
-        request: The mapped request.
-        area: Shared memory for the statuses.
-        layout: What lies where in `area`.
-        first: Input to begin with; those before it are done.
-        struck: Timeouts and crashes so far.
+        files: The memory files that requests come in.
+        area: Shared memory: the orders, if they come later, then the statuses.
+        orders: What to do; None to rehearse and then wait for it.
+        rehearse: What to do before the orders come.
     """
     try:
+        settings.lock.begin()
+        if orders is None:
+            rehearse()
+            signal.sigwaitinfo(_ORDERS)
+            orders = Orders(*wire.ORDERS.unpack_from(area, 1))
+        file, size, sources, inputs, first, struck = orders
+        layout = wire.Layout(sources, inputs)
+        try:
+            # Private: what this child does to it reaches neither the file nor another child.
+            data = mmap(files[file], size, MAP_PRIVATE, PROT_READ)
+        except OSError:
+            os._exit(4)
         settings.lock.enter()
-        data, sources, inputs = request
-        text: Callable[[int], str] = partial(wire.text, data, inputs)
+        codes, texts = wire.places(data)
+        text: Callable[[int], str] = partial(wire.text, data, texts)
         if layout.sources > 1 and len(data) <= _DECODED_AT_ONCE:
             text = [text(i) for i in range(layout.inputs)].__getitem__
         for index in range(layout.sources):
-            source = wire.text(data, sources, index)
+            source = wire.text(data, codes, index)
             judge(settings, source, text, area, layout, index, first, struck)
         area[0] = wire.DONE
         os._exit(0)
@@ -153,8 +182,7 @@ def judge(
     # A sample in the reverse order, the first input included: a function of its input agrees
     # with itself.
     area[0] = wire.REPEATING
-    step = -count // settings.repeats  # negative, rounded away from 0
-    for i in (*range(count - 1, 0, step), 0):
+    for i in reversed(range(0, count, -(-count // settings.repeats))):  # rounded up
         if area[status + i] in _REPEATABLE:
             code, _ = attempt(evaluate, text(i), call, _REPEAT + status + i, coerce)
             if code != area[status + i]:

@@ -4,10 +4,12 @@ A page that a child writes is first copied, at 1 to 4 microseconds each, and tho
 most of what a unit costs. So the zygote runs a verifier of its own first (children find the
 interpreter's caches filled instead of filling them) and uses up the holes in its heap (children
 allocate from untouched, contiguous memory instead of a few bytes on each of a hundred pages).
+A child that is forked ahead of its orders runs it too: its pages are copied by then.
 """
 
 import ctypes
 import gc
+from collections.abc import Callable
 from functools import partial
 from mmap import mmap
 
@@ -39,18 +41,28 @@ _MOST = 4000  # holes to fill per size
 _kept: list[object] = []
 
 
-def prepare(settings: Settings) -> None:
-    """Fill caches and holes, then hide everything from the garbage collector."""
-    inputs = wire.encode_inputs(["One two, three.", "été"] * 32)
-    head, tail = wire.encode_sources([_SAMPLE], 64, len(inputs))
-    data = head + inputs + tail
-    layout = wire.Layout(1, 64)
-    for _ in range(4):
+def rehearsal(settings: Settings, inputs: int) -> Callable[[], None]:
+    """Returns what runs the zygote's own verifier on so many inputs."""
+    texts = wire.encode_inputs(["One two, three.", "été"] * (inputs // 2))
+    head, tail = wire.encode_sources([_SAMPLE], inputs, len(texts))
+    data = head + texts + tail
+    layout = wire.Layout(1, inputs)
+
+    def rehearse() -> None:
         with mmap(-1, layout.size) as area:
             sources, places = wire.places(data)
             text = partial(wire.text, data, places)
             judge(settings, wire.text(data, sources, 0), text, area, layout, 0, 0, 0)
             wire.collect(area, layout)
+
+    return rehearse
+
+
+def prepare(settings: Settings) -> None:
+    """Fill caches and holes, then hide everything from the garbage collector."""
+    rehearse = rehearsal(settings, 64)
+    for _ in range(4):
+        rehearse()
     settings.lock.rehearse()
     gc.collect()
     _fill_small()

@@ -1,13 +1,14 @@
 """The two formats that cross the border: units on the way in, status bytes on the way out.
 
-In: a memory file that the zygote maps for its child, which cannot change it,
+In: a memory file that the child maps and cannot change,
 
     count of inputs · count of sources · begin of the first source         (8 bytes each)
     · begin of each input and end of the last · the inputs
     · length of each source · the sources · zeros to the end of the page
 
-Out: an anonymous shared mapping, new for each request, which the zygote reads once the child is
-dead. Nothing in it is trusted: every byte value means something harmless.
+Out: an anonymous shared mapping, new for each child, which begins with the child's orders and
+which the zygote reads once the child is dead. Nothing in it is trusted: every byte value means
+something harmless.
 """
 
 import itertools
@@ -24,8 +25,12 @@ LOAD_WORDS = {TIMEOUT: "timeout", CRASH: "crash", MEMORY: "memory"}  # ended whi
 # Phases of a child, in the first byte of the mapping.
 STARTING, LOADING, CALLING, REPEATING, DONE = range(5)
 
-# zygote's orders: memory file to read, its length, sources and inputs in it
+CELLS = 16384  # of a request at most, see Layout
+SOURCES = 64  # of a request at most
+# the parent's request: memory file to read, its length, sources and inputs in it
 REQUEST = struct.Struct("<BQII")
+# the zygote's orders to a child: the request, the input to begin with, strikes so far
+ORDERS = struct.Struct("<BQIIII")
 # zygote's answer: ended cleanly, CPU microseconds, length of what follows
 REPLY = struct.Struct("<?QI")
 DETAIL_BYTES = 120
@@ -71,8 +76,9 @@ class Layout:
         self.sources = sources
         self.inputs = inputs
         self.cells = sources * inputs
-        self.flags = 1  # one byte per source: 1 when a repeated call disagreed
-        self.status = 1 + sources  # one byte per cell
+        # The phase and the orders come first.
+        self.flags = 1 + ORDERS.size  # one byte per source: 1 when a repeated call disagreed
+        self.status = self.flags + sources  # one byte per cell
         self.details = self.status + self.cells  # DETAIL_BYTES per cell
         self.size = self.details + self.cells * DETAIL_BYTES
 
@@ -88,6 +94,9 @@ class Layout:
         for cell in range(first, self.cells):
             self.put(area, cell, code, detail)
         return self.cells
+
+
+AREA = Layout(SOURCES, CELLS // SOURCES).size  # bytes of the largest
 
 
 def collect(area: mmap, layout: Layout) -> bytes:

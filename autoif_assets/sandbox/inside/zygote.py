@@ -1,7 +1,8 @@
 """The zygote: one per worker, forks a confined child per request and watches it.
 
-It never parses or runs untrusted source and reads only the lengths of what a request holds; its
-memory holds nothing that a child of another request could find.
+Where the machine has a core to spare, each child is forked while the one before it runs, and
+waits for its orders. The zygote never opens a request; its memory holds nothing that a child of
+another request could find.
 """
 
 import json
@@ -15,9 +16,10 @@ import time
 from typing import Any, NamedTuple, NoReturn
 
 from autoif_assets.sandbox.inside import kernel, modules, probes, warm, wire
-from autoif_assets.sandbox.inside.runner import TICKS, Clock, Request, Settings, run_child
+from autoif_assets.sandbox.inside.runner import START, TICKS, Clock, Orders, Settings, run_child
 
 LOOK_S = 0.05  # the watchdog looks this often
+_REHEARSED = 2  # inputs of a child's rehearsal
 _STARVED = 0.02  # a call that waits uses less than this share of the CPU
 
 
@@ -28,6 +30,13 @@ class End(NamedTuple):
     code: int
     detail: str
     cpu_s: float
+
+
+class Child(NamedTuple):
+    """A forked process, and the memory it shares with the zygote."""
+
+    pid: int
+    area: mmap.mmap
 
 
 class Zygote:
@@ -41,7 +50,9 @@ class Zygote:
         self.call_wall_s = float(config["call_wall_s"])
         self.unit_wall_s = float(config["unit_wall_s"])
         self.strikes = int(config["strikes"])
-        signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGCHLD})
+        self.ahead = bool(config["ahead"])
+        self.spare: Child | None = None  # forked ahead
+        signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGCHLD, START})
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         modules.preload(config["modules"], config["path"])
@@ -58,6 +69,7 @@ class Zygote:
             repeats=config["repeats"],
             coerce_strings=config["coerce_strings"],
         )
+        self.rehearse = warm.rehearsal(self.settings, _REHEARSED)
 
     def _lock(self, seccomp: bool) -> kernel.ChildLock:
         cpu_s = math.ceil(self.unit_wall_s) + 1
@@ -70,6 +82,7 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             try:
+                lock.begin()
                 lock.enter()
             except OSError:
                 os._exit(1)
@@ -81,7 +94,7 @@ class Zygote:
     def self_test(self) -> dict[str, bool]:
         """Probe by name: True if a confined child could do it."""
         tests = probes.probes(self.parent)
-        with mmap.mmap(-1, len(tests) + 1) as area:
+        with mmap.mmap(-1, wire.AREA) as area:
             pid = os.fork()
             if pid == 0:
                 self._probe(area, list(tests.values()))
@@ -92,6 +105,7 @@ class Zygote:
 
     def _probe(self, area: mmap.mmap, tests: list[Any]) -> NoReturn:
         try:
+            self.settings.lock.begin()
             self.settings.lock.enter()
             for index, test in enumerate(tests):
                 area[index + 1] = 2 if test() else 1
@@ -105,9 +119,8 @@ class Zygote:
     def serve(self) -> None:
         """Answer requests in order until the parent is gone."""
         while True:
-            head = self._receive(wire.REQUEST.size)
-            slot, size, sources, inputs = wire.REQUEST.unpack(head)
-            self.control.sendall(self._request(self.files[slot], size, sources, inputs))
+            request = wire.REQUEST.unpack(self._receive(wire.REQUEST.size))
+            self.control.sendall(self._answer(*request))
 
     def _receive(self, size: int) -> bytes:
         data = b""
@@ -118,45 +131,49 @@ class Zygote:
             data += part
         return data
 
-    def _request(self, fd: int, size: int, sources: int, inputs: int) -> bytes:
+    def _answer(self, file: int, size: int, sources: int, inputs: int) -> bytes:
+        """Run children until every cell is filled."""
         layout = wire.Layout(sources, inputs)
-        with mmap.mmap(-1, layout.size) as area:
-            try:
-                # Private: what a child does to it reaches neither the file nor another child.
-                data = mmap.mmap(fd, size, mmap.MAP_PRIVATE, mmap.PROT_READ)
-            except OSError:
-                clean, cpu_s = False, 0.0
-                layout.fill(area, 0, wire.MEMORY, "the inputs do not fit")
-            else:
-                with data:
-                    clean, cpu_s = self._run(Request(data, *wire.places(data)), area, layout)
-            body = wire.collect(area, layout)
-        return wire.REPLY.pack(clean, round(cpu_s * 1e6), len(body)) + body
-
-    def _run(self, request: Request, area: mmap.mmap, layout: wire.Layout) -> tuple[bool, float]:
-        """Fork children until every cell is filled; returns clean end and CPU seconds."""
-        cpu_s, began, first, struck = 0.0, time.monotonic(), 0, 0
+        cpu_s, began, first, struck, results = 0.0, time.monotonic(), 0, 0, b""
         while True:
-            pid = os.fork()
-            if pid == 0:
-                run_child(self.settings, request, area, layout, first, struck)
-            end = self._watch(pid, area, layout, began)
-            cpu_s += end.cpu_s
-            if end.clean:
-                return not struck, cpu_s
-            struck += 1
-            if layout.sources > 1:
-                return False, cpu_s  # share mode: the parent runs each alone
-            first = self._unclean(area, layout, end, struck, began)
-            if first >= layout.inputs:
-                return False, cpu_s
+            orders = Orders(file, size, sources, inputs, first, struck)
+            pid, area = self.spare or (0, mmap.mmap(-1, wire.AREA))
+            with area:
+                area[layout.flags : layout.flags + len(results)] = results
+                if pid:
+                    wire.ORDERS.pack_into(area, 1, *orders)
+                    os.kill(pid, START)
+                else:
+                    pid = self._fork(area, orders)
+                if self.ahead:
+                    area.madvise(mmap.MADV_DONTFORK)
+                    after = mmap.mmap(-1, wire.AREA)
+                    self.spare = Child(self._fork(after, None), after)
+                end = self._watch(pid, area, layout, began)
+                cpu_s += end.cpu_s
+                struck += not end.clean
+                if end.clean or sources > 1:  # share mode: the parent runs each alone
+                    first = inputs
+                else:
+                    first = self._unclean(area, layout, end, first, struck, began)
+                if first >= inputs:
+                    body = wire.collect(area, layout)
+                    return wire.REPLY.pack(not struck, round(cpu_s * 1e6), len(body)) + body
+                results = area[layout.flags : layout.size]
+
+    def _fork(self, area: mmap.mmap, orders: Orders | None) -> int:
+        pid = os.fork()
+        if pid == 0:
+            run_child(self.settings, self.files, area, orders, self.rehearse)
+        return pid
 
     def _unclean(
-        self, area: mmap.mmap, layout: wire.Layout, end: End, struck: int, began: float
+        self, area: mmap.mmap, layout: wire.Layout, end: End, first: int, struck: int, began: float
     ) -> int:
         """Fill in what a dead child could not; returns the input to go on with."""
         phase = area[0]
-        area[0] = wire.STARTING
+        if phase == wire.STARTING and struck < self.strikes:
+            return first  # not the verifier's doing
         if phase == wire.REPEATING:
             area[layout.flags] = 1  # the first time it did return
             return layout.cells
