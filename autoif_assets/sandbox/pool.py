@@ -66,7 +66,6 @@ class Sandbox:
             "coerce_strings": coerce_strings,
             "repeats": repeats,
             "without": sorted(without),
-            "ahead": workers < len(os.sched_getaffinity(0)),
         }
         self._workers: list[Worker] = []
         self._busy = threading.Lock()
@@ -109,7 +108,8 @@ class Sandbox:
     def _start(self) -> Worker:
         if sys.platform != "linux":
             raise SandboxUnavailable(refusal(None))
-        worker = Worker(self._config)
+        ahead = self._count < len(os.sched_getaffinity(0))
+        worker = Worker({**self._config, "ahead": ahead})
         report = ConfinementReport(worker.report["layers"], worker.report["probes"])
         self._report = report
         if report.possible and not self.allow_unconfined:
