@@ -44,6 +44,38 @@ def test_a_verifier_cannot_change_the_modules_of_the_next():
         assert [result.outcomes for result in sandbox.evaluate(units)] == [("pass",)] * 3
 
 
+def test_a_verifier_cannot_find_the_results_of_another_that_was_stopped():
+    stopped = """
+def evaluate(r):
+    while r == "hang":
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+    raise ValueError("SECRET " + r)
+"""
+    spy = """
+def evaluate(r):
+    try:
+        raise ValueError
+    except ValueError as error:
+        frame = error.__traceback__.tb_frame
+    seen = 0
+    while frame is not None:
+        seen += 1
+        for value in frame.f_locals.values():
+            if type(value) is bytes and b"SECRET" in value:
+                return True
+        frame = frame.f_back
+    return "" if seen < 5 else False
+"""
+    with Sandbox(workers=1, limits=corpus.LIMITS) as sandbox:
+        units = [Unit("", stopped, ["a", "hang", "b"]), *[Unit("", spy, ["a"])] * 3]
+        outcomes = [result.outcomes for result in sandbox.evaluate(units)]
+    assert outcomes == [("error", "timeout", "error"), *[("fail",)] * 3]
+
+
 @pytest.mark.parametrize("family", ["files", "network", "processes", "spying", "kernel"])
 def test_quick_families(family):
     assert corpus.run(families=[family]) == []

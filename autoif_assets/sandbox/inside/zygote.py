@@ -140,6 +140,7 @@ class Zygote:
             pid, area = self.spare or (0, mmap.mmap(-1, wire.AREA))
             with area:
                 area[layout.flags : layout.flags + len(results)] = results
+                results = b""  # not to be found by the child that is forked ahead
                 if pid:
                     wire.ORDERS.pack_into(area, 1, *orders)
                     os.kill(pid, START)
