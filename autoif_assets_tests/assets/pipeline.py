@@ -97,6 +97,7 @@ def batch_job(
     inputs: Inputs | None = None,
     model: str = "autoif-simulator",
     checks: Sequence[dg.AssetChecksDefinition] = CHECKS,
+    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec] = ASSETS,
 ) -> dg.JobDefinition:
     """Return the job that makes a batch; arguments as for ``run_batch``."""
     warehouse = WarehouseResource.configure_at_launch(data_dir=str(data))
@@ -106,7 +107,7 @@ def batch_job(
     )
     role = RoleEndpoint.configure_at_launch(supervision=supervision)
     return dg.Definitions(
-        assets=ASSETS,
+        assets=assets,
         asset_checks=checks,
         jobs=[
             dg.define_asset_job(

@@ -149,8 +149,9 @@ def test_closing_leaves_no_process_and_no_descriptor():
 
 
 _SCRIPT = """
-    import sys
+    import signal, sys
     from autoif_assets.sandbox import Limits, Sandbox, SandboxUnavailable, Unit
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
     with Sandbox(workers=1, limits=Limits(call_cpu_s=60.0)) as sandbox:
         print(sandbox._workers[0].process.pid, flush=True)
         try:
