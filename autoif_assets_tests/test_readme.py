@@ -43,6 +43,8 @@ def demo(folder):
 
 @pytest.fixture(scope="module")
 def demo_folder(tmp_path_factory):
+    if made := os.environ.get("AUTOIF_TEST_DEMO"):  # by `make demo`, in CI
+        return Path(made)
     folder = tmp_path_factory.mktemp("demo")
     demo(folder)
     return folder
