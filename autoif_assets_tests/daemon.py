@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-READY_S = 240
+import dagster as dg
+
+READY_S = 600
 AUTOIF = [sys.executable, "-m", "autoif_assets.cli"]
 SELECTOR = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
     name location { name } } } } }"""
@@ -45,6 +47,21 @@ def wait_for(condition, seconds, every=0.05):
     while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(every)
     return value
+
+
+def statuses(instance, batches):
+    """The runs of batches that are over, by batch."""
+    found = {batch: [] for batch in batches}
+    for run in instance.get_runs():
+        if run.tags.get("dagster/partition") in found and run.is_finished:
+            found[run.tags["dagster/partition"]].append(run.status)
+    return found
+
+
+def all_made(instance, batches):
+    """Whether each of the batches has a run that went well."""
+    success = dg.DagsterRunStatus.SUCCESS
+    return all(success in runs for runs in statuses(instance, batches).values())
 
 
 def repository(port):

@@ -52,7 +52,7 @@ class Reader(threading.Thread):
 
     def run(self):
         while not self.over.is_set():
-            time.sleep(0.02)
+            time.sleep(0.2)
             if not self.path.exists():
                 continue
             try:

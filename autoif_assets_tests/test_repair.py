@@ -7,7 +7,14 @@ import dagster as dg
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
-from autoif_assets_tests.daemon import AUTOIF, autoif_dev, clean_environment, wait_for
+from autoif_assets_tests.daemon import (
+    AUTOIF,
+    all_made,
+    autoif_dev,
+    clean_environment,
+    statuses,
+    wait_for,
+)
 
 GOOD, LATE = ["b1", "b2", "b3", "b4"], ["b5", "b6"]
 SMALL = {
@@ -24,15 +31,6 @@ def autoif(environment, *arguments):
     done = subprocess.run([*AUTOIF, *arguments], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def statuses(instance, batches):
-    """The runs of batches that are over, by batch."""
-    found = {batch: [] for batch in batches}
-    for run in instance.get_runs():
-        if run.tags.get("dagster/partition") in found and run.is_finished:
-            found[run.tags["dagster/partition"]].append(run.status)
-    return found
 
 
 def made(instance, batches):
@@ -68,12 +66,7 @@ def test_what_failed_is_completed_and_nothing_else_touched(tmp_path):
             autoif_dev(environment),
             dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as instance,
         ):
-            success, failure = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
-
-            def all_made(batches):
-                return all(success in runs for runs in statuses(instance, batches).values())
-
-            assert wait_for(lambda: all_made(GOOD), _DONE_S, 1), statuses(instance, GOOD)
+            assert wait_for(lambda: all_made(instance, GOOD), _DONE_S, 1), statuses(instance, GOOD)
             before = made(instance, GOOD), journals(tmp_path / "journals", GOOD)
             served = simulator.stats()["completions"]
             autoif(environment, "batch", "add", *LATE)
@@ -81,14 +74,17 @@ def test_what_failed_is_completed_and_nothing_else_touched(tmp_path):
             assert wait_for(lambda: simulator.stats()["completions"] > served + 5, _DONE_S)
             simulator.stop()
             assert wait_for(
-                lambda: all(failure in runs for runs in statuses(instance, LATE).values()),
+                lambda: all(
+                    dg.DagsterRunStatus.FAILURE in runs
+                    for runs in statuses(instance, LATE).values()
+                ),
                 _DONE_S,
                 1,
             )
             begun = made(instance, LATE)
             assert any(asset == "augmented_instructions" for asset, _ in begun)
             simulator.start()
-            assert wait_for(lambda: all_made(LATE), _DONE_S, 1), statuses(instance, LATE)
+            assert wait_for(lambda: all_made(instance, LATE), _DONE_S, 1), statuses(instance, LATE)
             assert begun.items() <= made(instance, LATE).items()
             assert (made(instance, GOOD), journals(tmp_path / "journals", GOOD)) == before
             assert {len(runs) for runs in statuses(instance, GOOD).values()} == {1}
