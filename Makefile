@@ -19,9 +19,8 @@ run: $(STAMP)
 dev: $(STAMP)
 	$(BIN)/autoif dev
 
-# Three at once, on two cores too: the tests that start servers mostly wait for them.
 test: $(STAMP)-dev
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff format --check .
