@@ -40,7 +40,7 @@ SMALL = {
     "queries_per_instruction": 2,
     "responses_per_prompt": 4,
 }
-_PATIENCE_MS = 120_000
+_PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_after_the_batch_a_backfill_of_three_is_made_from_the_ui(page, environme
 def wait_for_complete(environment, batches):
     home = str(Path(environment["AUTOIF_DATA"]) / "dagster")
     with dg.DagsterInstance.from_config(home) as instance:
-        assert wait_for(lambda: all_made(instance, batches), 900, 1), statuses(instance, batches)
+        assert wait_for(lambda: all_made(instance, batches), 400, 1), statuses(instance, batches)
     told = subprocess.run(
         [*AUTOIF, "batch", "list"], env=environment, capture_output=True, text=True, check=True
     )
