@@ -20,21 +20,7 @@ def shared_data() -> Path:
     return _SHARED
 
 
-# Run side by side, none of these may be left for the end, where it would be alone.
-_LONGEST = (
-    *("test_backfill", "test_browser", "test_repair", "test_kill", "test_reruns", "test_attacks"),
-    *("test_bad_models", "test_secrets", "test_readme", "test_end_to_end", "test_columns"),
-    *("test_journal_commands", "test_budget", "test_likelihoods"),
-)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, then the others with slow tests."""
+    """Files with slow tests first: run side by side, none is left for the end alone."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-
-    def turn(item: pytest.Item) -> tuple[int, bool]:
-        name = item.path.stem
-        place = _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
-        return place, item.path not in slow
-
-    items.sort(key=turn)
+    items.sort(key=lambda item: item.path not in slow)

@@ -71,6 +71,7 @@ def page(environment):
         opened.set_default_timeout(_PATIENCE_MS)
         make_missing(opened, "launch-batch")
         wait_for_complete(environment, ["b1"])
+        wait_for_exports(environment)
         yield opened
         browser.close()
 
@@ -160,3 +161,11 @@ def wait_for_complete(environment, batches):
         [*AUTOIF, "batch", "list"], env=environment, capture_output=True, text=True, check=True
     )
     assert told.stdout.splitlines() == [f"{batch}: complete" for batch in batches]
+
+
+def wait_for_exports(environment):
+    """Wait for what the daemon makes after the first batch, the report included."""
+    home = str(Path(environment["AUTOIF_DATA"]) / "dagster")
+    made = dg.RunsFilter(job_name="exports", statuses=[dg.DagsterRunStatus.SUCCESS])
+    with dg.DagsterInstance.from_config(home) as instance:
+        assert wait_for(lambda: instance.get_runs(made), 400, 1)
