@@ -71,7 +71,7 @@ def page(environment):
         opened.set_default_timeout(_PATIENCE_MS)
         make_missing(opened, "launch-batch")
         wait_for_complete(environment, ["b1"])
-        wait_for_exports(environment)
+        wait_for_report(environment)
         yield opened
         browser.close()
 
@@ -163,9 +163,9 @@ def wait_for_complete(environment, batches):
     assert told.stdout.splitlines() == [f"{batch}: complete" for batch in batches]
 
 
-def wait_for_exports(environment):
-    """Wait for what the daemon makes after the first batch, the report included."""
+def wait_for_report(environment):
+    """Wait for what the daemon makes after the first batch."""
     home = str(Path(environment["AUTOIF_DATA"]) / "dagster")
-    made = dg.RunsFilter(job_name="exports", statuses=[dg.DagsterRunStatus.SUCCESS])
+    report = dg.AssetKey("report")
     with dg.DagsterInstance.from_config(home) as instance:
-        assert wait_for(lambda: instance.get_runs(made), 400, 1)
+        assert wait_for(lambda: instance.get_latest_materialization_event(report), 400, 1)
