@@ -1,5 +1,6 @@
 """The hostile corpus, between honest neighbours, on one worker, at several levels."""
 
+import mmap
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -24,6 +26,21 @@ def test_corpus_is_large():
     assert len(found) >= 80
     assert len({(one.family, one.name) for one in found}) == len(found)
     assert min(Counter(one.family for one in found).values()) >= 8
+
+
+def test_memory_that_stays_is_seen_and_that_of_neighbours_is_not():
+    before = corpus.shared_memory()
+    with (
+        NamedTemporaryFile(dir="/dev/shm") as stays,
+        NamedTemporaryFile(dir="/dev/shm") as used,
+    ):
+        used.write(b"x")
+        used.flush()
+        with mmap.mmap(used.fileno(), 1):
+            names = {Path(file.name).name for file in (stays, used)}
+            left = corpus.left_behind(before, os.geteuid())
+            assert names & set(left) == {Path(stays.name).name}
+            assert not names & set(corpus.left_behind(before, os.geteuid() + 1))
 
 
 def test_a_verifier_cannot_change_the_inputs_of_the_next():
