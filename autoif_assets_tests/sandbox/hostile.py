@@ -292,7 +292,7 @@ def _forging() -> dict[str, tuple[str, str]]:
         "coroutine": ("async def evaluate(r): return True", "not_bool"),
         "generator": ("def evaluate(r): yield True", "not_bool"),
         "writes all statuses": (
-            plain("for o in _maps():\n    o[1:] = bytes([2]) * (len(o) - 1)\nos._exit(0)") + _MAPS, ANYTHING,
+            plain("for o in _maps():\n    o[1:] = bytes([1]) * (len(o) - 1)\nos._exit(0)") + _MAPS, ANYTHING,
         ),
         "writes nonsense statuses": (
             plain("for o in _maps():\n    o[:] = bytes([255]) * len(o)\nos._exit(0)") + _MAPS, "crash",
@@ -300,7 +300,7 @@ def _forging() -> dict[str, tuple[str, str]]:
         "rewrites its inputs": (plain(REWRITES_INPUTS) + _MAPS, ANYTHING),
         "rewrites the modules of others": (plain(REWRITES_MODULES), ANYTHING),
         "replaces the caller": (
-            plain('M["autoif_assets.sandbox.inside.runner"].attempt = lambda *a: (2, "")\nreturn False'), ANYTHING,
+            plain('M["autoif_assets.sandbox.inside.runner"].no_verdict = lambda *a: (1, "")\nreturn 2'), ANYTHING,
         ),
         "random verdict": ("import random\ndef evaluate(r): return random.random() < 0.5", ANYTHING),
     }  # fmt: skip

@@ -22,7 +22,6 @@ TICKS = 4  # the CPU clock interrupts this often per `call_cpu_s`
 _DECODED_AT_ONCE = 1 << 20  # bytes of a request whose verifiers share its decoded inputs
 _IDLE, _LOAD, _REPEAT = -1, -2, 1 << 40  # see Clock.call
 
-_PASS, _FAIL = (wire.PASS, ""), (wire.FAIL, "")
 _REPEATABLE = frozenset((wire.PASS, wire.FAIL, wire.NOT_BOOL, wire.ERROR))
 
 
@@ -164,30 +163,49 @@ def judge(
         for cell in range(index * count, (index + 1) * count):
             layout.put(area, cell, wire.LOAD_ERROR, detail)
         return
-    area[0] = wire.CALLING
-    for i in range(first, count):
-        area[status + i] = wire.RUNNING
-        code, detail = attempt(evaluate, text(i), call, status + i, coerce)
-        area[status + i] = code
-        if detail:
-            layout.put(area, index * count + i, code, detail)
-        if code == wire.TIMEOUT:
-            struck += 1
-            if struck >= settings.strikes:
-                for cell in range(index * count + i + 1, (index + 1) * count):
-                    layout.put(area, cell, wire.SKIPPED, wire.STRUCK)
-                return
-    if not settings.repeats or not count:
-        return
     # A sample in the reverse order, the first input included: a function of its input agrees
     # with itself.
-    area[0] = wire.REPEATING
-    for i in reversed(range(0, count, -(-count // settings.repeats))):  # rounded up
-        if area[status + i] in _REPEATABLE:
-            code, _ = attempt(evaluate, text(i), call, _REPEAT + status + i, coerce)
-            if code != area[status + i]:
-                area[layout.flags + index] = 1
-                return
+    step = -(-count // settings.repeats) if settings.repeats else 0  # rounded up
+    sample = reversed(range(0, count, step)) if step else ()
+    for phase, base, order in (
+        (wire.CALLING, status, range(first, count)),
+        (wire.REPEATING, status + _REPEAT, sample),
+    ):
+        area[0] = phase
+        again = phase == wire.REPEATING
+        for i in order:
+            if again and area[status + i] not in _REPEATABLE:
+                continue
+            detail = ""
+            try:
+                call[0] = base + i
+                answer = evaluate(text(i))
+                call[0] = _IDLE
+            except BaseException as error:
+                call[0] = _IDLE
+                code, detail = call_failure(error)
+            else:
+                # `is`: an object that equals everything is not a verdict.
+                if answer is True:
+                    code = wire.PASS
+                elif answer is False:
+                    code = wire.FAIL
+                else:
+                    code, detail = no_verdict(answer, coerce)
+            if again:
+                if code != area[status + i]:
+                    area[layout.flags + index] = 1
+                    return
+                continue
+            area[status + i] = code
+            if detail:
+                layout.put(area, index * count + i, code, detail)
+                if code == wire.TIMEOUT:
+                    struck += 1
+                    if struck >= settings.strikes:
+                        for cell in range(index * count + i + 1, (index + 1) * count):
+                            layout.put(area, cell, wire.SKIPPED, wire.STRUCK)
+                        return
 
 
 def load(source: str, builtins: dict[str, Any]) -> Any:
@@ -200,28 +218,14 @@ def load(source: str, builtins: dict[str, Any]) -> Any:
     return evaluate
 
 
-def attempt(
-    evaluate: Any, text: str, call: list[int], number: int, coerce_strings: bool
-) -> tuple[int, str]:
-    """One call: its status byte and detail."""
-    try:
-        call[0] = number
-        answer = evaluate(text)
-        call[0] = _IDLE
-    except BaseException as error:
-        call[0] = _IDLE
-        return call_failure(error)
-    # `is`: an object that equals everything is not a verdict.
-    if answer is True:
-        return _PASS
-    if answer is False:
-        return _FAIL
+def no_verdict(answer: object, coerce_strings: bool) -> tuple[int, str]:
+    """Status and detail of an answer that is neither True nor False."""
     if coerce_strings and type(answer) is str:
         word = answer.strip().lower()
         if word == "true":
-            return _PASS
+            return wire.PASS, ""
         if word == "false":
-            return _FAIL
+            return wire.FAIL, ""
     return wire.NOT_BOOL, type_name(answer)
 
 

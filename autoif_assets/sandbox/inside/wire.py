@@ -17,8 +17,9 @@ from array import array
 from collections.abc import Sequence
 from mmap import mmap
 
-# Status bytes. 0 is "not reached".
-RUNNING, PASS, FAIL, ERROR, TIMEOUT, CRASH, MEMORY, NOT_BOOL, LOAD_ERROR, SKIPPED = range(1, 11)
+# Status bytes. The first that is not reached is that of the call under way.
+NOT_REACHED = b"\0"
+PASS, FAIL, ERROR, TIMEOUT, CRASH, MEMORY, NOT_BOOL, LOAD_ERROR, SKIPPED = range(1, 10)
 
 LOAD_WORDS = {TIMEOUT: "timeout", CRASH: "crash", MEMORY: "memory"}  # ended while loading
 

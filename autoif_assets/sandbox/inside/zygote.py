@@ -180,7 +180,7 @@ class Zygote:
             return layout.cells
         if phase == wire.LOADING:
             return layout.fill(area, 0, wire.LOAD_ERROR, wire.LOAD_WORDS[end.code])
-        at = area.find(bytes([wire.RUNNING]), layout.status, layout.details)
+        at = area.find(wire.NOT_REACHED, layout.status, layout.details)  # the call that runs
         if phase != wire.CALLING or at < 0:
             return layout.fill(area, 0, end.code, end.detail)
         cell = at - layout.status
@@ -205,7 +205,7 @@ class Zygote:
                 os.kill(pid, signal.SIGKILL)
                 os._exit(0)
             now, cpu, phase = time.monotonic(), time.clock_gettime(clock), area[0]
-            running = (phase, area.rfind(bytes([wire.RUNNING]), layout.status, layout.details))
+            running = (phase, area.find(wire.NOT_REACHED, layout.status, layout.details))
             if running != call:
                 call, call_began, call_cpu = running, now, cpu
             used, waited = cpu - call_cpu, now - call_began
