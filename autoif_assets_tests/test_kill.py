@@ -102,7 +102,7 @@ def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
             # Past its imports, this run writes the seeds.
             wait_for_change(process, killed / "pipeline.duckdb")
             while process.poll() is None and lines(killed) < after:
-                time.sleep(0.01)
+                time.sleep(0.05)
             if number >= KILLS - late // 2:
                 wait_for_change(process, killed / "exports")
             else:

@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Sequence
+from functools import cache
 from types import ModuleType
 
 from autoif_assets.method.profile import Profile
@@ -40,6 +41,7 @@ def code_version(
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
+@cache
 def _meaning(module: ModuleType) -> str:
     tree = ast.parse(inspect.getsource(module))
     for node in ast.walk(tree):

@@ -17,23 +17,10 @@ def key(monkeypatch, made):
     monkeypatch.setenv("AUTOIF_API_KEY", made.simulator.settings.api_key)
 
 
-def test_a_second_run_asks_nothing_and_changes_nothing(copied):
-    before = tables(copied.data, cost=True), exports(copied.data)
-    asked = copied.requested()
-    result = run_batch(copied.data, copied.simulator.base_url)
-    assert result.success
-    assert copied.requested() == asked
-    after = tables(copied.data, cost=True), exports(copied.data)
-    assert differing(before[0], after[0]) == []
-    assert after[1] == before[1]
-    (event,) = result.asset_materializations_for_node("responses")
-    assert event.metadata["model/reused"].value == event.metadata["model/total"].value > 0
-
-
-def test_two_batches_share_no_instruction_and_leave_each_other_alone(copied, tmp_path):
+def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copied, tmp_path):
     url = copied.simulator.base_url
     first = tables(copied.data)
-    assert run_batch(copied.data, url, ODD, others=["b1"]).success
+    assert run_batch(copied.data, url, ODD, others=["b1"], checks=()).success
     both = tables(copied.data)
     for name, frame in both.items():
         if "batch" in frame.columns:
@@ -50,12 +37,16 @@ def test_two_batches_share_no_instruction_and_leave_each_other_alone(copied, tmp
     sides = sft.select("instruction_id", "split").unique()
     assert not sides["instruction_id"].is_duplicated().any()
 
-    # The first batch made again, with the second there, is what it was.
+    # The first batch made again, with the second there, asks nothing and is what it was.
+    both = tables(copied.data, cost=True)
     asked, files = copied.requested(), exports(copied.data)
-    assert run_batch(copied.data, url, "b1", others=[ODD]).success
-    assert differing(tables(copied.data), both) == []
+    result = run_batch(copied.data, url, "b1", others=[ODD], checks=())
+    assert result.success
     assert copied.requested() == asked
+    assert differing(tables(copied.data, cost=True), both) == []
     assert exports(copied.data) == files
+    (event,) = result.asset_materializations_for_node("responses")
+    assert event.metadata["model/reused"].value == event.metadata["model/total"].value > 0
 
     rows = Warehouse(copied.data).export_parquet(tmp_path / "files", [ODD])
     assert rows["responses"] == both["responses"].filter(batch=ODD).height > 0
@@ -64,7 +55,7 @@ def test_two_batches_share_no_instruction_and_leave_each_other_alone(copied, tmp
 def test_stricter_bounds_need_no_model_call(copied):
     before, asked = tables(copied.data), copied.requested()
     stricter = {"min_score": "> 9", "response_pass_rate": ">= 1", "chosen_pass_rate": ">= 1"}
-    assert run_batch(copied.data, copied.simulator.base_url, overrides=stricter).success
+    assert run_batch(copied.data, copied.simulator.base_url, overrides=stricter, checks=()).success
     assert copied.requested() == asked
     after = tables(copied.data)
     assert 0 < after["sft_examples"].height < before["sft_examples"].height
@@ -79,6 +70,7 @@ def test_the_authors_code_profile(copied):
         copied.simulator.base_url,
         profile="authors_code",
         overrides={"min_verifiers": 5},
+        checks=(),
     )
     assert result.success
     after = tables(copied.data)
@@ -99,10 +91,10 @@ def test_prompts_whose_responses_all_fail_get_further_ones(monkeypatch, tmp_path
     monkeypatch.delenv("AUTOIF_API_KEY")
     numbers = {"instructions_per_batch": 0, "responses_per_prompt": 2, "seeds_per_batch": 12}
     with Simulator(SimulatorSettings(violation_rate=0.75)) as simulator:
-        assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
+        assert run_batch(tmp_path, simulator.base_url, overrides=numbers, checks=()).success
         t, files = tables(tmp_path), exports(tmp_path)
         asked = simulator.stats()["received"]
-        assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
+        assert run_batch(tmp_path, simulator.base_url, overrides=numbers, checks=()).success
         assert simulator.stats()["received"] == asked
         assert exports(tmp_path) == files
     further = t["further_responses"].filter(origin="further")
