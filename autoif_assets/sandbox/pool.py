@@ -76,8 +76,11 @@ class Sandbox:
     def __enter__(self) -> Self:
         """Start the workers."""
         try:
+            # All at once: they take turns only where there are fewer cores.
             for _ in range(self._count):
-                self._workers.append(self._start())
+                self._workers.append(self._launch())
+            for worker in self._workers:
+                self._check(worker)
         except BaseException:
             self.close()
             raise
@@ -106,16 +109,26 @@ class Sandbox:
         return self._report
 
     def _start(self) -> Worker:
+        worker = self._launch()
+        try:
+            self._check(worker)
+        except BaseException:
+            worker.kill()
+            raise
+        return worker
+
+    def _launch(self) -> Worker:
         if sys.platform != "linux":
             raise SandboxUnavailable(refusal(None))
         ahead = self._count < len(os.sched_getaffinity(0))
-        worker = Worker({**self._config, "ahead": ahead})
-        report = ConfinementReport(worker.report["layers"], worker.report["probes"])
+        return Worker({**self._config, "ahead": ahead})
+
+    def _check(self, worker: Worker) -> None:
+        said = worker.ready()
+        report = ConfinementReport(said["layers"], said["probes"])
         self._report = report
         if report.possible and not self.allow_unconfined:
-            worker.kill()
             raise SandboxUnavailable(refusal(report))
-        return worker
 
     # --- work ----------------------------------------------------------------------------
 

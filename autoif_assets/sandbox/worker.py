@@ -36,10 +36,9 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One zygote process.
+    """One zygote process, which serves once `ready` has returned.
 
     Attributes:
-        report: What the zygote said of its confinement: `layers` and `probes`.
         waiting: What was sent and not yet answered, oldest first.
     """
 
@@ -70,13 +69,13 @@ class Worker:
                 pass_fds=[theirs.fileno(), *self._files],
                 start_new_session=True,  # Ctrl-C reaches the parent only
             )
-        try:
-            self.report = self._read_report()
-        except BaseException:
-            self.kill()
-            raise
 
-    def _read_report(self) -> dict[str, Any]:
+    def ready(self) -> dict[str, Any]:
+        """Wait for what the zygote says of its confinement: `layers` and `probes`.
+
+        Raises:
+            SandboxUnavailable: The zygote did not start.
+        """
         self.control.settimeout(_START_S)
         try:
             line = self._receive(int.from_bytes(self._receive(4), "little"))
