@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
-# Compiling all of what is installed would take longer than compiling what is used.
+# Compiling all of what is installed would take longer than compiling what is used, once: a machine
+# that forbids Python to keep the bytecode would compile it again in every process.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMP := .venv/.installed
 
