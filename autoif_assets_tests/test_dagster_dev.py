@@ -1,10 +1,21 @@
 """`make dev`: a real webserver and daemon on the user's data."""
 
+import os
+import signal
+import socket
+import subprocess
 from urllib.request import urlopen
 
 import pytest
 
-from autoif_assets_tests.daemon import autoif_dev, clean_environment, free_port, graphql
+from autoif_assets_tests.daemon import (
+    AUTOIF,
+    autoif_dev,
+    clean_environment,
+    free_port,
+    graphql,
+    wait_for,
+)
 
 _REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
     jobs { name } assetGroups { groupName } schedules { name scheduleState { status } }
@@ -42,3 +53,29 @@ def test_dev_serves_the_definitions_from_the_data_folder(tmp_path):
             assert page.read() == b"the report"
         instance = graphql(port, "{ instance { runQueueConfig { maxConcurrentRuns } } }")
         assert instance["instance"]["runQueueConfig"]["maxConcurrentRuns"] == 4
+
+
+def listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.slow
+def test_the_server_of_the_report_ends_with_dev(tmp_path):
+    report = free_port()
+    dev = subprocess.Popen(
+        [*AUTOIF, "dev", "-h", "127.0.0.1", "-p", str(free_port())],
+        env=clean_environment(AUTOIF_DATA=str(tmp_path), AUTOIF_REPORT_PORT=str(report)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        # As under a supervisor that ignores it: what it starts does so too.
+        preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    )
+    try:
+        assert wait_for(lambda: listening(report), 60)
+        dev.kill()
+        assert wait_for(lambda: not listening(report), 10)
+    finally:
+        os.killpg(dev.pid, signal.SIGKILL)
+        dev.wait()
