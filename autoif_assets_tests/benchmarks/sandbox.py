@@ -5,9 +5,8 @@
 `--repeats 0` leaves out the sandbox's search for verifiers that contradict themselves, which no
 other design makes: how much of the difference it is.
 
-Every design runs the same verifiers on the same texts, in interleaved rounds of a fifth of them at
-a time, so that all see the same moods of the machine; figures are medians per unit (one verifier
-with all its texts). Ratios are to design (a), the authors' loop: `exec` and
+Every design runs the same verifiers on the same texts, in interleaved rounds, so that all see the
+same moods of the machine; figures are medians per unit (one verifier with all its texts). Ratios are to design (a), the authors' loop: `exec` and
 `evaluate` in this process with SIGALRM set and cleared around each call. Slow designs run fewer
 units. CPU counts this process, the workers and their children.
 """
@@ -207,17 +206,14 @@ def measure(count: int, inputs: int, rounds: int, slow: bool, repeats: int) -> N
     units = [
         Unit(str(n), sources[n % len(sources)], texts, group=str(n // _GROUP)) for n in range(count)
     ]
-    # Whole groups, so that share mode has its neighbours.
-    size = _GROUP * max(1, round(count / 5 / _GROUP))
-    turns = [units[at : at + size] for at in range(0, count, size)] * rounds
     walls: dict[str, list[float]] = {}
     cpus: dict[str, list[float]] = {}
     with designs(repeats) as table:
-        for number, turn in enumerate(turns):
+        for number in range(rounds):
             for name, (run, one_of) in table.items():
-                if one_of > 1 and (not slow or number >= len(turns) * 3 / 5):
+                if one_of > 1 and (not slow or number >= rounds * 3 / 5):
                     continue
-                part = turn[::one_of]
+                part = units[::one_of]
                 began, cpu = time.perf_counter(), cpu_seconds()
                 run(part)
                 walls.setdefault(name, []).append((time.perf_counter() - began) / len(part))
@@ -228,7 +224,7 @@ def measure(count: int, inputs: int, rounds: int, slow: bool, repeats: int) -> N
     print(f"{'design':42} {'wall us':>10} {'cpu us':>10} {'wall ratio':>10} {'cpu ratio':>10}")
     for name, found in walls.items():
         wall, cpu = statistics.median(found), statistics.median(cpus[name])
-        # Ratio of each turn to the loop of the same turn: load of others cancels.
+        # Ratio of each round to the loop of the same round: load of others cancels.
         ratio = statistics.median(a / b for a, b in zip(base, found, strict=False))
         print(
             f"{name:42} {wall * 1e6:10.0f} {cpu * 1e6:10.0f} {ratio:10.3f}"
