@@ -6,9 +6,10 @@
 other design makes: how much of the difference it is.
 
 Every design runs the same verifiers on the same texts, in interleaved rounds, so that all see the
-same moods of the machine; figures are medians per unit (one verifier with all its texts). Ratios are to design (a), the authors' loop: `exec` and
-`evaluate` in this process with SIGALRM set and cleared around each call. Slow designs run fewer
-units. CPU counts this process, the workers and their children.
+same moods of the machine; figures are medians per unit (one verifier with all its texts). Ratios
+are to design (a), the authors' loop: `exec` and `evaluate` in this process with SIGALRM set and
+cleared around each call. Slow designs run fewer units. CPU counts this process, the workers and
+their children.
 """
 
 import argparse
