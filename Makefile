@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
-# Compiling all of what is installed would take longer than compiling what is used, once: a machine
-# that forbids Python to keep the bytecode would compile it again in every process.
+# Only what is used is compiled, when it is first used. So Python must keep the bytecode, whatever
+# the environment says, or every process would compile it again.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMP := .venv/.installed

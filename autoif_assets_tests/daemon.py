@@ -73,17 +73,23 @@ def repository(port):
     }
 
 
-@contextmanager
-def autoif_dev(environment):
-    """Run the webserver and the daemon; yields the port once they answer."""
-    port = free_port()
-    server = subprocess.Popen(
+def start_dev(environment, port, **options):
+    """Start `autoif dev` in a session of its own."""
+    return subprocess.Popen(
         [*AUTOIF, "dev", "-h", "127.0.0.1", "-p", str(port)],
         env={"AUTOIF_REPORT_PORT": str(free_port()), **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        **options,
     )
+
+
+@contextmanager
+def autoif_dev(environment):
+    """Run the webserver and the daemon; yields the port once they answer."""
+    port = free_port()
+    server = start_dev(environment, port)
 
     def ready():
         assert server.poll() is None

@@ -3,17 +3,16 @@
 import os
 import signal
 import socket
-import subprocess
 from urllib.request import urlopen
 
 import pytest
 
 from autoif_assets_tests.daemon import (
-    AUTOIF,
     autoif_dev,
     clean_environment,
     free_port,
     graphql,
+    start_dev,
     wait_for,
 )
 
@@ -63,12 +62,9 @@ def listening(port):
 @pytest.mark.slow
 def test_the_server_of_the_report_ends_with_dev(tmp_path):
     report = free_port()
-    dev = subprocess.Popen(
-        [*AUTOIF, "dev", "-h", "127.0.0.1", "-p", str(free_port())],
-        env=clean_environment(AUTOIF_DATA=str(tmp_path), AUTOIF_REPORT_PORT=str(report)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+    dev = start_dev(
+        clean_environment(AUTOIF_DATA=str(tmp_path), AUTOIF_REPORT_PORT=str(report)),
+        free_port(),
         # As under a supervisor that ignores it: what it starts does so too.
         preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
     )
