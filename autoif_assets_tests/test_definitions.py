@@ -12,7 +12,7 @@ import pytest
 from autoif_assets.assets.versions import DEPENDS_ON
 from autoif_assets.automation.code_versions import code_version
 from autoif_assets.definitions import defs
-from autoif_assets.method.profile import PAPER
+from autoif_assets.method.recipe import PAPER
 from autoif_assets.resources import EndpointSettings, from_environment
 from autoif_assets.warehouse import TABLES
 
@@ -93,13 +93,13 @@ VERSIONS = """
 augmented_instructions | self_instruct | completions gates parsing instructions text | seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
 augmented_queries | - | augmentation | seed queries_per_instruction
 back_translations | back_translation nli | completions gates parsing back_translation | seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
-filtered_queries | - | gates responses further selection | difficulty difficulty_k difficulty_min difficulty_max
-further_responses | near_miss response | completions gates parsing responses further selection | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
+filtered_queries | - | gates responses resampling selection | difficulty difficulty_k difficulty_min difficulty_max
+further_responses | near_miss response | completions gates parsing responses resampling selection | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
 further_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
-further_verdicts | - | gates responses further | response_pass_rate
+further_verdicts | - | gates responses resampling | response_pass_rate
 instruction_preference_pairs | - | training pairs lengths | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
 kto_dataset | - | - | seed eval_share
-kto_examples | - | training further | -
+kto_examples | - | training resampling | -
 online_preference_dataset | - | - | seed eval_share
 online_preference_pairs | - | gates online pairs lengths text selection training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical contrast_min_gap spin_pairs
 policy_checkpoint | - | - | -
@@ -108,16 +108,16 @@ policy_scorecard | - | online selection | seed policy_responses_per_prompt boots
 policy_verdicts | - | gates responses | response_pass_rate
 preference_dataset | - | - | seed eval_share
 preference_pairs | - | gates pairs text | near_identical
-query_preference_pairs | - | training pairs lengths further selection | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
+query_preference_pairs | - | training pairs lengths resampling selection | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
 report | - | - | -
-response_likelihoods | - | gates further likelihoods | likelihood_of
+response_likelihoods | - | gates resampling likelihoods | likelihood_of
 response_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
 response_verdicts | - | gates responses | response_pass_rate
 responses | response | completions gates parsing responses | seed responses_per_prompt response_temperature response_max_tokens
 seed_instructions | - | - | -
 seed_queries | - | - | query_min_chars query_max_chars
 sft_dataset | - | - | seed eval_share
-sft_examples | - | gates training further selection | ifd_min_quantile ifd_max_quantile ifd_below
+sft_examples | - | gates training resampling selection | ifd_min_quantile ifd_max_quantile ifd_below
 test_cases | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verified_instructions | - | gates back_translation | -
 verifier_candidates | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
@@ -152,7 +152,7 @@ VARIABLES = (
     "AUTOIF_QUERIES_COLUMN",
     "AUTOIF_MAX_CONCURRENCY",
     "AUTOIF_MAX_OUTAGE",
-    "AUTOIF_PROFILE",
+    "AUTOIF_RECIPE",
     "AUTOIF_OVERRIDES",
     "AUTOIF_NLI",
 )
@@ -304,7 +304,7 @@ def test_with_nights_the_exports_have_a_deadline():
 def test_overrides_come_from_their_variable(monkeypatch):
     monkeypatch.setenv("AUTOIF_OVERRIDES", '{"responses_per_prompt": 3}')
     with dg.build_resources(from_environment()) as resources:
-        assert resources.recipe.numbers().responses_per_prompt == 3
+        assert resources.recipe.load().responses_per_prompt == 3
     monkeypatch.setenv("AUTOIF_OVERRIDES", "responses_per_prompt=3")
     with pytest.raises(ValueError, match=r"AUTOIF_OVERRIDES .* JSON object"):
         from_environment()
@@ -316,7 +316,7 @@ SETTINGS = [
     ("inputs", "seeds", "AUTOIF_SEEDS", "s.txt", "s.txt"),
     ("inputs", "queries", "AUTOIF_QUERIES", "q/*.jsonl", "q/*.jsonl"),
     ("inputs", "queries_column", "AUTOIF_QUERIES_COLUMN", "ask", "ask"),
-    ("recipe", "profile", "AUTOIF_PROFILE", "authors_code", "authors_code"),
+    ("recipe", "name", "AUTOIF_RECIPE", "authors_code", "authors_code"),
     ("nli", "by", "AUTOIF_NLI", "transformers", "transformers"),
     ("nli", "model", "AUTOIF_NLI_MODEL", "some/model", "some/model"),
     ("supervision", "base_url", "AUTOIF_BASE_URL", "http://h:1/v1", "http://h:1/v1"),
@@ -350,7 +350,7 @@ def test_an_empty_variable_is_no_setting(monkeypatch):
     with dg.build_resources(from_environment()) as resources:
         assert resources.warehouse.data_dir == "data"
         assert resources.inputs.queries is None
-        assert resources.recipe.numbers().response_pass_rate == "> 0.5"
+        assert resources.recipe.load().response_pass_rate == "> 0.5"
         assert resources.supervision.settings() == EndpointSettings()
         assert resources.judge.settings() == EndpointSettings()
         assert resources.budget.max_cost is None

@@ -16,8 +16,8 @@ from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.pairs import draw_pairs
-from autoif_assets.method.profile import make_profile
-from autoif_assets.method.responses import judge_responses, parse_responses, parse_scores
+from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.responses import parse_responses, parse_scores, verify_responses
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
     cross_validate,
@@ -26,8 +26,8 @@ from autoif_assets.method.verifiers import (
 )
 from autoif_assets.sandbox import Sandbox, Unit, canonical_source, static_check
 
-PAPER = make_profile("paper")
-AUTHORS = make_profile("authors_code")
+PAPER = make_recipe("paper")
+AUTHORS = make_recipe("authors_code")
 
 
 def read(folder, name):
@@ -61,11 +61,11 @@ def execute(runs):
     return pl.DataFrame(rows, schema=dict(OUTCOME_SCHEMA), orient="row")
 
 
-def cross_validated(completions, profile):
+def cross_validated(completions, recipe):
     candidates, cases = parse_candidates(completions, static_check, canonical_source)
     candidates, cases = accepted(candidates), accepted(cases)
     runs = verifier_runs(candidates, cases.rename({"case_id": "input_id"}))
-    return cross_validate(candidates, cases, execute(runs), profile)
+    return cross_validate(candidates, cases, execute(runs), recipe)
 
 
 def survivors(verifiers, cases):
@@ -137,8 +137,8 @@ def test_on_what_the_authors_can_read_their_profile_gives_their_answer(verifier_
     }
 
 
-@pytest.mark.parametrize("profile", [PAPER, AUTHORS], ids=["paper", "authors_code"])
-def test_verification_of_recorded_responses(shared_data, profile):
+@pytest.mark.parametrize("recipe", [PAPER, AUTHORS], ids=["paper", "authors_code"])
+def test_verification_of_recorded_responses(shared_data, recipe):
     rows = read(shared_data, "query_rft.jsonl")
     completions = as_completions(
         [
@@ -166,13 +166,13 @@ def test_verification_of_recorded_responses(shared_data, profile):
     # Every one of these is a verdict. In the authors' step 7 half of them are NameErrors: it
     # executes a verifier with separate locals, where its helper functions are not found.
     assert Counter(outcomes["outcome"]) == {"fail": 298}
-    verdicts = judge_responses(responses, outcomes, profile)
+    verdicts = verify_responses(responses, outcomes, recipe)
     assert Counter(verdicts["reason"]) == {"low_pass_rate": 149}
     assert set(verdicts["pass_rate"]) == {0.0}
 
 
 @pytest.mark.parametrize(
-    ("profile", "kept"),
+    ("recipe", "kept"),
     [
         (PAPER, 10),
         # As the authors' step 8, which also keeps the 8 that are above 8.
@@ -180,7 +180,7 @@ def test_verification_of_recorded_responses(shared_data, profile):
     ],
     ids=["paper", "authors_code"],
 )
-def test_scoring_of_recorded_judgements(shared_data, profile, kept):
+def test_scoring_of_recorded_judgements(shared_data, recipe, kept):
     rows = read(shared_data, "query_rft_score.jsonl")
     completions = as_completions(
         [
@@ -191,13 +191,13 @@ def test_scoring_of_recorded_judgements(shared_data, profile, kept):
         prompt_id=pl.String,
         instruction_id=pl.String,
     )
-    scores = parse_scores(completions, profile)
+    scores = parse_scores(completions, recipe)
     assert scores["score"].to_list() == [8, 10, 10, 10, 10, 10, 10, 9, 8, 10]
     assert accepted(scores).height == kept
 
 
-@pytest.mark.parametrize("profile", [PAPER, AUTHORS], ids=["paper", "authors_code"])
-def test_pairs_from_recorded_pass_rates(shared_data, profile):
+@pytest.mark.parametrize("recipe", [PAPER, AUTHORS], ids=["paper", "authors_code"])
+def test_pairs_from_recorded_pass_rates(shared_data, recipe):
     rows = read(shared_data, "dpo_query_eval_score_results.jsonl")
     candidates = pl.DataFrame(
         [
@@ -215,14 +215,14 @@ def test_pairs_from_recorded_pass_rates(shared_data, profile):
         origin=pl.lit("sampled"),
         constrains_length=False,
     )
-    pairs = draw_pairs(candidates, "query", profile, "recorded")
+    pairs = draw_pairs(candidates, "query", recipe, "recorded")
     by_query = dict(pairs.group_by("query").len().iter_rows())
     # One query has both kinds: one that passes, seven that do not. As many pairs as the authors'
     # script draws, from a draw that comes out the same every time.
     assert list(by_query.values()) == [2]
     texts = {row["query"]: dict(row["response"]) for row in rows}
     for query, chosen, rejected in pairs.select("query", "chosen", "rejected").iter_rows():
-        assert profile.bound("chosen_pass_rate").value <= texts[query][chosen]
+        assert recipe.bound("chosen_pass_rate").value <= texts[query][chosen]
         assert texts[query][rejected] == 0
 
 

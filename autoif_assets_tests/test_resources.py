@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from autoif_assets.endpoint import Prices, Progress
-from autoif_assets.method.back_translation import judge_back_translations
-from autoif_assets.method.profile import PAPER
+from autoif_assets.method.back_translation import check_back_translations
+from autoif_assets.method.recipe import PAPER
 from autoif_assets.nli import NLIVerdict
 from autoif_assets.resources import (
     NLI,
@@ -59,8 +59,8 @@ def test_a_local_model_labels_as_the_supervision_model_would(monkeypatch):
     assert json.loads(labels["nli_raw"][0])["contradiction"] == 0.7
     assert labels["nli_call_id"].to_list() == [None, None]
     assert labels.columns == ["pair_id", "nli_label", "nli_by", "nli_raw", "nli_call_id"]
-    assert judge_back_translations.__doc__ is not None
-    assert all(f"``{name}``" in judge_back_translations.__doc__ for name in labels.columns)
+    assert check_back_translations.__doc__ is not None
+    assert all(f"``{name}``" in check_back_translations.__doc__ for name in labels.columns)
 
 
 def test_nothing_to_label(monkeypatch):

@@ -7,12 +7,12 @@ from autoif_assets.assets.common import ENDPOINT, about, accepted, in_batch, row
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.back_translation import (
     back_translation_prompts,
-    judge_back_translations,
+    check_back_translations,
     nli_pairs,
     parse_back_translations,
     verify_instructions,
 )
-from autoif_assets.resources import NLI, Recipe, Supervision
+from autoif_assets.resources import NLI, RecipeResource, Supervision
 
 
 @dg.asset(
@@ -33,14 +33,14 @@ def back_translations(
     verifiers: pl.DataFrame,
     supervision: Supervision,
     nli: NLI,
-    recipe: Recipe,
+    recipe: RecipeResource,
 ) -> pl.DataFrame:
-    numbers = recipe.numbers()
+    numbers = recipe.load()
     with supervision.session(context) as model:
         prompts = back_translation_prompts(verifiers, numbers)
         parsed = parse_back_translations(model.generate("back_translation", prompts, numbers))
     labels = nli.label(context, nli_pairs(parsed, instructions), numbers)
-    return in_batch(judge_back_translations(parsed, labels), context.partition_key)
+    return in_batch(check_back_translations(parsed, labels), context.partition_key)
 
 
 @dg.asset(

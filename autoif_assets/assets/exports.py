@@ -18,7 +18,7 @@ from autoif_assets.datasets import (
     split_instructions,
     write_dataset,
 )
-from autoif_assets.resources import Recipe
+from autoif_assets.resources import RecipeResource
 from autoif_assets.warehouse import Rows, Warehouse
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -56,7 +56,7 @@ _LABELLED = unread(
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
 )
 def sft_dataset(
-    examples: Rows, pairs: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
+    examples: Rows, pairs: pl.DataFrame, warehouse: WarehouseResource, recipe: RecipeResource
 ) -> dg.MaterializeResult[None]:
     tables = warehouse.open()
     split = _split(_instructions(tables, replace(examples, status=None)), pairs, recipe)
@@ -70,7 +70,7 @@ def sft_dataset(
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
 )
 def preference_dataset(
-    pairs: Rows, examples: pl.DataFrame, warehouse: WarehouseResource, recipe: Recipe
+    pairs: Rows, examples: pl.DataFrame, warehouse: WarehouseResource, recipe: RecipeResource
 ) -> dg.MaterializeResult[None]:
     tables = warehouse.open()
     split = _split(examples, _instructions(tables, pairs), recipe)
@@ -92,7 +92,7 @@ def kto_dataset(
     examples: pl.DataFrame,
     pairs: pl.DataFrame,
     warehouse: WarehouseResource,
-    recipe: Recipe,
+    recipe: RecipeResource,
 ) -> dg.MaterializeResult[None]:
     return _export(KTO, labelled, _split(examples, pairs, recipe), warehouse.open())
 
@@ -106,8 +106,8 @@ def _instructions(tables: Warehouse, wanted: Rows) -> pl.DataFrame:
     )
 
 
-def _split(examples: pl.DataFrame, pairs: pl.DataFrame, recipe: Recipe) -> InstructionSplit:
-    numbers = recipe.numbers()
+def _split(examples: pl.DataFrame, pairs: pl.DataFrame, recipe: RecipeResource) -> InstructionSplit:
+    numbers = recipe.load()
     return split_instructions(
         examples["instruction_id"].unique(),
         numbers.eval_share,

@@ -14,14 +14,14 @@ from autoif_assets.assets.common import (
 )
 from autoif_assets.assets.judging import store_scores, store_verdicts
 from autoif_assets.automation.partitions import BATCHES
-from autoif_assets.method.further import (
+from autoif_assets.method.resampling import (
     further_prompts,
-    judge_further,
-    judged_responses,
     near_miss_prompts,
     parse_further,
+    verdicts_with_scores,
+    verify_further,
 )
-from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource
+from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -52,10 +52,10 @@ def further_responses(
     verdicts: Rows,
     scores: Rows,
     responder: RoleEndpoint,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers, batch = recipe.numbers(), context.partition_key
+    numbers, batch = recipe.load(), context.partition_key
     near, further = numbers.near_misses_per_prompt, numbers.further_responses_per_prompt
     if not near and not further:
         return warehouse.store(context, [])
@@ -67,7 +67,7 @@ def further_responses(
         def ask(
             prompts: pl.DataFrame, verdicts: pl.DataFrame, scores: pl.DataFrame
         ) -> pl.DataFrame:
-            judged = judged_responses(verdicts, scores)
+            judged = verdicts_with_scores(verdicts, scores)
             misses = model.generate(
                 "near_miss",
                 near_miss_prompts(prompts, judged, numbers),
@@ -106,10 +106,12 @@ def further_verdicts(
     candidates: Rows,
     verifiers: Rows,
     sandbox: SandboxResource,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    return store_verdicts(context, candidates, verifiers, sandbox, recipe, warehouse, judge_further)
+    return store_verdicts(
+        context, candidates, verifiers, sandbox, recipe, warehouse, verify_further
+    )
 
 
 @dg.asset(
@@ -135,7 +137,7 @@ def further_scores(
     candidates: Rows,
     prompts: Rows,
     judge: RoleEndpoint,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
     return store_scores(context, verdicts, candidates, prompts, judge, recipe, warehouse)

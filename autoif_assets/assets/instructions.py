@@ -6,7 +6,7 @@ import polars as pl
 from autoif_assets.assets.common import ENDPOINT, about, accepted, in_batch, schema
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
-from autoif_assets.resources import Recipe, Supervision
+from autoif_assets.resources import RecipeResource, Supervision
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
 
@@ -26,9 +26,9 @@ def augmented_instructions(
     seeds: pl.DataFrame,
     supervision: Supervision,
     warehouse: WarehouseResource,
-    recipe: Recipe,
+    recipe: RecipeResource,
 ) -> pl.DataFrame:
-    batch, numbers = context.partition_key, recipe.numbers()
+    batch, numbers = context.partition_key, recipe.load()
     with supervision.session(context) as model:
         completions = model.generate(
             "self_instruct", self_instruct_prompts(seeds, numbers, batch), numbers

@@ -6,10 +6,10 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.assets.common import in_batch
-from autoif_assets.method.profile import Profile
+from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.responses import parse_scores, score_prompts, to_score
 from autoif_assets.method.verifiers import verifier_runs
-from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource
+from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -19,9 +19,9 @@ def store_verdicts(
     candidates: Rows,
     verifiers: Rows,
     sandbox: SandboxResource,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
-    judge: Callable[[pl.DataFrame, pl.DataFrame, Profile], pl.DataFrame],
+    judge: Callable[[pl.DataFrame, pl.DataFrame, Recipe], pl.DataFrame],
 ) -> dg.MaterializeResult[None]:
     """Execute the verifiers on responses, part by part, and store what ``judge`` makes of it.
 
@@ -34,7 +34,7 @@ def store_verdicts(
         warehouse: What is read and written.
         judge: From responses, outcomes and numbers to the rows of the table, without ``batch``.
     """
-    numbers, batch = recipe.numbers(), context.partition_key
+    numbers, batch = recipe.load(), context.partition_key
     parts = warehouse.open(context.log.info).read_parts(candidates, verifiers, on="instruction_id")
     with sandbox.session(context) as session:
 
@@ -52,7 +52,7 @@ def store_scores(
     candidates: Rows,
     prompts: Rows,
     judge: RoleEndpoint,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
     """Have the judge score responses, part by part, and store its scores.
@@ -66,7 +66,7 @@ def store_scores(
         recipe: The numbers.
         warehouse: What is read and written.
     """
-    numbers, batch = recipe.numbers(), context.partition_key
+    numbers, batch = recipe.load(), context.partition_key
     parts = warehouse.open(context.log.info).read_parts(
         verdicts, candidates, prompts, on="instruction_id"
     )

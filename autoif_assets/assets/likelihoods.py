@@ -13,9 +13,9 @@ from autoif_assets.assets.common import (
     unread,
 )
 from autoif_assets.automation.partitions import BATCHES
-from autoif_assets.method.further import judged_responses
 from autoif_assets.method.likelihoods import likelihood_texts, parse_likelihoods
-from autoif_assets.resources import Recipe, Supervision
+from autoif_assets.method.resampling import verdicts_with_scores
+from autoif_assets.resources import RecipeResource, Supervision
 from autoif_assets.warehouse import TABLES, Rows, empty_frame
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -52,10 +52,10 @@ def response_likelihoods(
     further_verdicts: Rows,
     further_scores: Rows,
     supervision: Supervision,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers, batch = recipe.numbers(), context.partition_key
+    numbers, batch = recipe.load(), context.partition_key
     if numbers.likelihood_of == "none":
         return warehouse.store(context, [empty_frame(TABLES["response_likelihoods"])])
     parts = warehouse.open(context.log.info).read_parts(
@@ -72,7 +72,7 @@ def response_likelihoods(
             *judged: pl.DataFrame,
         ) -> pl.DataFrame:
             wanted = likelihood_texts(
-                pl.concat([texts, further_texts]), judged_responses(*judged), prompts, numbers
+                pl.concat([texts, further_texts]), verdicts_with_scores(*judged), prompts, numbers
             )
             return in_batch(parse_likelihoods(model.likelihoods(wanted)), batch)
 

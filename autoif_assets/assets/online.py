@@ -19,10 +19,10 @@ from autoif_assets.datasets import (
 )
 from autoif_assets.method import online
 from autoif_assets.method.gates import ACCEPTED
-from autoif_assets.method.profile import Profile
-from autoif_assets.method.responses import judge_responses, parse_responses, response_prompts
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.responses import parse_responses, response_prompts, verify_responses
 from autoif_assets.method.verifiers import verifier_runs
-from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource, Trainer, keys_of
+from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource, Trainer, keys_of
 from autoif_assets.resources.trainer import loss_curve
 from autoif_assets.warehouse import (
     Policy,
@@ -51,7 +51,7 @@ def _stamped(frame: pl.DataFrame, keys: dict[str, str]) -> pl.DataFrame:
     return frame.with_columns(pl.lit(value).alias(name) for name, value in keys.items())
 
 
-def _held_out(tables: Warehouse, numbers: Profile) -> frozenset[str]:
+def _held_out(tables: Warehouse, numbers: Recipe) -> frozenset[str]:
     """Return the instructions the scorecard keeps: the exports' eval side.
 
     Instructions that no export holds yet are divided by the same hash.
@@ -87,10 +87,10 @@ def policy_responses(
     context: dg.AssetExecutionContext,
     prompts: Rows,
     policy: RoleEndpoint,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers, keys = recipe.numbers(), keys_of(context.partition_key)
+    numbers, keys = recipe.load(), keys_of(context.partition_key)
     tables = warehouse.open(context.log.info)
     try:
         served = find_policy(tables, keys["policy"])
@@ -136,17 +136,17 @@ def policy_verdicts(
     candidates: Rows,
     verifiers: Rows,
     sandbox: SandboxResource,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers, keys = recipe.numbers(), keys_of(context.partition_key)
+    numbers, keys = recipe.load(), keys_of(context.partition_key)
     parts = warehouse.open(context.log.info).read_parts(candidates, verifiers, on="instruction_id")
     with sandbox.session(context) as session:
 
         def judge(candidates: pl.DataFrame, verifiers: pl.DataFrame) -> pl.DataFrame:
             inputs = candidates.select("instruction_id", input_id="response_id", input="response")
             outcomes = session.run(verifier_runs(verifiers, inputs))
-            judged = judge_responses(candidates, outcomes, numbers)
+            judged = verify_responses(candidates, outcomes, numbers)
             sides = candidates.select("response_id", "split")
             return _stamped(judged.join(sides, on="response_id", maintain_order="left"), keys)
 
@@ -195,14 +195,14 @@ def online_preference_pairs(
     kept: Rows,
     examples: Rows,
     verdicts: Rows,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers, keys = recipe.numbers(), keys_of(context.partition_key)
+    numbers, keys = recipe.load(), keys_of(context.partition_key)
     parts = warehouse.open(context.log.info).read_parts(
         prompts, texts, verdicts, kept, examples, on="instruction_id"
     )
-    pair = partial(online.online_pairs, profile=numbers, batch="/".join(keys.values()))
+    pair = partial(online.online_pairs, recipe=numbers, batch="/".join(keys.values()))
     return warehouse.store(context, (_stamped(pair(*part), keys) for part in parts))
 
 
@@ -225,13 +225,13 @@ def policy_scorecard(
     responses: pl.DataFrame,
     verdicts: pl.DataFrame,
     instructions: pl.DataFrame,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> pl.DataFrame:
     keys = keys_of(context.partition_key)
     held_out = pl.col("split") == "eval"
     scores = online.scorecard(
-        responses.filter(held_out), verdicts.filter(held_out), instructions, recipe.numbers()
+        responses.filter(held_out), verdicts.filter(held_out), instructions, recipe.load()
     )
     card = _stamped(scores, keys)
     tables = warehouse.open(context.log.info)
@@ -256,9 +256,9 @@ def policy_scorecard(
     "Parquet; all of it is for training.",
 )
 def online_preference_dataset(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, recipe: Recipe
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, recipe: RecipeResource
 ) -> dg.MaterializeResult[None]:
-    tables, numbers = warehouse.open(context.log.info), recipe.numbers()
+    tables, numbers = warehouse.open(context.log.info), recipe.load()
     wanted = Rows("online_preference_pairs", None, ACCEPTED, [{"policy": context.partition_key}])
     ids = tables.read(
         wanted.table,

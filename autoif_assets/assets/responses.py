@@ -15,14 +15,14 @@ from autoif_assets.assets.common import (
 from autoif_assets.assets.judging import store_scores, store_verdicts
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.augmentation import augment_queries
-from autoif_assets.method.further import judged_responses
+from autoif_assets.method.resampling import verdicts_with_scores
 from autoif_assets.method.responses import (
     filter_queries,
-    judge_responses,
     parse_responses,
     response_prompts,
+    verify_responses,
 )
-from autoif_assets.resources import Recipe, RoleEndpoint, SandboxResource
+from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -45,10 +45,10 @@ def augmented_queries(
     context: dg.AssetExecutionContext,
     instructions: pl.DataFrame,
     queries: pl.DataFrame,
-    recipe: Recipe,
+    recipe: RecipeResource,
 ) -> pl.DataFrame:
     batch = context.partition_key
-    return in_batch(augment_queries(instructions, queries, recipe.numbers(), batch), batch)
+    return in_batch(augment_queries(instructions, queries, recipe.load(), batch), batch)
 
 
 @dg.asset(
@@ -68,10 +68,10 @@ def responses(
     context: dg.AssetExecutionContext,
     prompts: Rows,
     responder: RoleEndpoint,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers, batch = recipe.numbers(), context.partition_key
+    numbers, batch = recipe.load(), context.partition_key
     parts = warehouse.open(context.log.info).read_parts(
         prompts, on="instruction_id", rows=_PROMPTS_AT_ONCE
     )
@@ -104,11 +104,11 @@ def response_verdicts(
     candidates: Rows,
     verifiers: Rows,
     sandbox: SandboxResource,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
     return store_verdicts(
-        context, candidates, verifiers, sandbox, recipe, warehouse, judge_responses
+        context, candidates, verifiers, sandbox, recipe, warehouse, verify_responses
     )
 
 
@@ -133,7 +133,7 @@ def response_scores(
     candidates: Rows,
     prompts: Rows,
     judge: RoleEndpoint,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
     return store_scores(context, verdicts, candidates, prompts, judge, recipe, warehouse)
@@ -163,8 +163,8 @@ def filtered_queries(
     scores: pl.DataFrame,
     further_verdicts: pl.DataFrame,
     further_scores: pl.DataFrame,
-    recipe: Recipe,
+    recipe: RecipeResource,
 ) -> pl.DataFrame:
-    judged = judged_responses(verdicts, scores, further_verdicts, further_scores)
-    kept = filter_queries(prompts, judged, recipe.numbers())
+    judged = verdicts_with_scores(verdicts, scores, further_verdicts, further_scores)
+    kept = filter_queries(prompts, judged, recipe.load())
     return in_batch(kept, context.partition_key)

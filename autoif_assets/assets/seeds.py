@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.assets.common import about, schema
-from autoif_assets.resources import Inputs, Recipe
+from autoif_assets.resources import Inputs, RecipeResource
 
 
 @dg.asset(
@@ -25,8 +25,8 @@ def seed_instructions(inputs: Inputs) -> dg.MaterializeResult[pl.DataFrame]:
     description=about("seed_queries"),
     metadata=schema("seed_queries"),
 )
-def seed_queries(inputs: Inputs, recipe: Recipe) -> dg.MaterializeResult[pl.DataFrame]:
-    return _versioned(inputs.seed_queries(recipe.numbers()))
+def seed_queries(inputs: Inputs, recipe: RecipeResource) -> dg.MaterializeResult[pl.DataFrame]:
+    return _versioned(inputs.seed_queries(recipe.load()))
 
 
 def _versioned(frame: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:

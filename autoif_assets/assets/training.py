@@ -9,9 +9,9 @@ import polars as pl
 from autoif_assets.assets.common import about, accepted, funnel, in_batch, rows, schema, unread
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method import training
-from autoif_assets.method.further import judged_responses
 from autoif_assets.method.pairs import PAIR_COLUMNS, gather_pairs, mean_bias, tally_bias
-from autoif_assets.resources import Recipe
+from autoif_assets.method.resampling import verdicts_with_scores
+from autoif_assets.resources import RecipeResource
 from autoif_assets.warehouse import Rows
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -42,7 +42,7 @@ def _joined(
     *judged: pl.DataFrame,
 ) -> tuple[pl.DataFrame, ...]:
     """Return what ``method.training`` makes rows of, from frames in the order they are read."""
-    return kept, prompts, pl.concat([texts, further_texts]), judged_responses(*judged)
+    return kept, prompts, pl.concat([texts, further_texts]), verdicts_with_scores(*judged)
 
 
 @dg.asset(
@@ -57,11 +57,11 @@ def _joined(
 def sft_examples(
     context: dg.AssetExecutionContext,
     likelihoods: pl.DataFrame,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
     **read: Rows,
 ) -> dg.MaterializeResult[None]:
-    make = partial(training.sft_examples, likelihoods=likelihoods, profile=recipe.numbers())
+    make = partial(training.sft_examples, likelihoods=likelihoods, recipe=recipe.load())
     result = _store(context, warehouse, read, make)
     context.add_output_metadata(funnel(warehouse.open(), "sft_examples", context.partition_key))
     return result
@@ -122,10 +122,10 @@ def instruction_preference_pairs(
     instructions: pl.DataFrame,
     verifiers: pl.DataFrame,
     cases: pl.DataFrame,
-    recipe: Recipe,
+    recipe: RecipeResource,
 ) -> pl.DataFrame:
     batch, bias = context.partition_key, _Bias()
-    make = partial(training.instruction_pairs, profile=recipe.numbers(), batch=batch)
+    make = partial(training.instruction_pairs, recipe=recipe.load(), batch=batch)
     pairs = bias.of(make, instructions, verifiers, cases)
     context.add_output_metadata(bias.metadata())
     return in_batch(pairs, batch)
@@ -149,12 +149,12 @@ def query_preference_pairs(
     context: dg.AssetExecutionContext,
     instructions: Rows,
     likelihoods: Rows,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
     **read: Rows,
 ) -> dg.MaterializeResult[None]:
     batch, bias = context.partition_key, _Bias()
-    make = partial(training.query_pairs, profile=recipe.numbers(), batch=batch)
+    make = partial(training.query_pairs, recipe=recipe.load(), batch=batch)
     pairs = (
         in_batch(bias.of(make, texts, *_joined(*part), likely), batch)
         for *part, texts, likely in _parts(context, warehouse, read, instructions, likelihoods)
@@ -203,10 +203,10 @@ def preference_pairs(
     context: dg.AssetExecutionContext,
     instruction_level: Rows,
     query_level: Rows,
-    recipe: Recipe,
+    recipe: RecipeResource,
     warehouse: WarehouseResource,
 ) -> dg.MaterializeResult[None]:
-    numbers = recipe.numbers()
+    numbers = recipe.load()
     parts = warehouse.open(context.log.info).read_parts(
         instruction_level, query_level, on="instruction_id"
     )

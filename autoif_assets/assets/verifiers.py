@@ -11,7 +11,7 @@ from autoif_assets.method.verifiers import (
     verifier_prompts,
     verifier_runs,
 )
-from autoif_assets.resources import Recipe, SandboxResource, Supervision
+from autoif_assets.resources import RecipeResource, SandboxResource, Supervision
 from autoif_assets.sandbox import canonical_source
 
 
@@ -32,9 +32,9 @@ def verifier_generation(
     instructions: pl.DataFrame,
     supervision: Supervision,
     sandbox: SandboxResource,
-    recipe: Recipe,
+    recipe: RecipeResource,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    numbers = recipe.numbers()
+    numbers = recipe.load()
     with supervision.session(context) as model:
         completions = model.generate(
             "verifier",
@@ -65,11 +65,11 @@ def cross_validation(
     candidates: pl.DataFrame,
     cases: pl.DataFrame,
     sandbox: SandboxResource,
-    recipe: Recipe,
+    recipe: RecipeResource,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     inputs = cases.rename({"case_id": "input_id"})
     outcomes = sandbox.run(context, verifier_runs(candidates, inputs))
-    verifiers, verifier_cases = cross_validate(candidates, cases, outcomes, recipe.numbers())
+    verifiers, verifier_cases = cross_validate(candidates, cases, outcomes, recipe.load())
     return (
         in_batch(verifiers, context.partition_key),
         in_batch(verifier_cases, context.partition_key),

@@ -12,7 +12,6 @@ from autoif_assets.method import (
     augmentation,
     back_translation,
     completions,
-    further,
     gates,
     instructions,
     lengths,
@@ -20,13 +19,14 @@ from autoif_assets.method import (
     online,
     pairs,
     parsing,
+    resampling,
     responses,
     selection,
     text,
     training,
     verifiers,
 )
-from autoif_assets.resources import profile_from_environment
+from autoif_assets.resources import recipe_from_environment
 
 _MODEL = (completions, gates, parsing)
 _VERIFIERS: Mapping[str, Any] = {
@@ -90,7 +90,7 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
     },
     "further_responses": {
         "prompts": ["near_miss", "response"],
-        "rules": [*_MODEL, responses, further, selection],
+        "rules": [*_MODEL, responses, resampling, selection],
         "numbers": [
             *("seed", "near_misses_per_prompt", "near_miss_temperature", "near_miss_max_tokens"),
             *("further_responses_per_prompt", "response_temperature", "response_max_tokens"),
@@ -98,7 +98,7 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
         ],
     },
     "further_verdicts": {
-        "rules": [gates, responses, further],
+        "rules": [gates, responses, resampling],
         "numbers": ["response_pass_rate"],
     },
     "further_scores": {
@@ -107,21 +107,21 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
         "numbers": _SCORES,
     },
     "filtered_queries": {
-        "rules": [gates, responses, further, selection],
+        "rules": [gates, responses, resampling, selection],
         "numbers": _DIFFICULTY,
     },
     "response_likelihoods": {
-        "rules": [gates, further, likelihoods],
+        "rules": [gates, resampling, likelihoods],
         "numbers": ["likelihood_of"],
     },
     "sft_examples": {
-        "rules": [gates, training, further, selection],
+        "rules": [gates, training, resampling, selection],
         "numbers": ["ifd_min_quantile", "ifd_max_quantile", "ifd_below"],
     },
-    "kto_examples": {"rules": [training, further]},
+    "kto_examples": {"rules": [training, resampling]},
     "instruction_preference_pairs": _PAIRS,
     "query_preference_pairs": {
-        "rules": [*_PAIRS["rules"], further, selection],
+        "rules": [*_PAIRS["rules"], resampling, selection],
         "numbers": [*_PAIRS["numbers"], "pair_order"],
     },
     "preference_pairs": {"rules": [gates, pairs, text], "numbers": ["near_identical"]},
@@ -153,5 +153,5 @@ DEPENDS_ON: Mapping[str, Mapping[str, Any]] = {
     "report": {},
 }
 
-_PROFILE = profile_from_environment()
-CODE_VERSIONS = {name: code_version(_PROFILE, **parts) for name, parts in DEPENDS_ON.items()}
+_RECIPE = recipe_from_environment()
+CODE_VERSIONS = {name: code_version(_RECIPE, **parts) for name, parts in DEPENDS_ON.items()}

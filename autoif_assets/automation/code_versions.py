@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 
-from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.method.recipe import Recipe
 
 
 def code_version(
-    profile: Profile,
+    recipe: Recipe,
     *,
     prompts: Sequence[str] = (),
     rules: Sequence[ModuleType] = (),
@@ -24,10 +24,10 @@ def code_version(
     Comments, docstrings and layout of the rules do not count.
 
     Args:
-        profile: The recipe that runs use unless they say otherwise.
+        recipe: The recipe that runs use unless they say otherwise.
         prompts: Roles whose templates and schemas it uses.
         rules: Modules of the method it uses.
-        numbers: Fields of the profile it reads.
+        numbers: Fields of the recipe it reads.
 
     Returns:
         12 hex digits.
@@ -35,7 +35,7 @@ def code_version(
     parts = [
         {role: [PROMPTS[role].source, PROMPTS[role].schema] for role in prompts},
         {module.__name__: _meaning(module) for module in rules},
-        {name: getattr(profile, name) for name in numbers},
+        {name: getattr(recipe, name) for name in numbers},
     ]
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -113,8 +113,8 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     elsewhere, held = _known(batch)
     with dg.build_resources(from_environment(), resource_config=dict(config)) as resources:
         endpoints = {role: getattr(resources, name).settings() for role, name in _ENDPOINTS.items()}
-        numbers = resources.recipe.numbers()
-        numbers = numbers.model_copy(
+        recipe = resources.recipe.load()
+        recipe = recipe.model_copy(
             update={
                 f"{role}_max_tokens": settings.max_tokens
                 for role, settings in endpoints.items()
@@ -122,10 +122,10 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
             }
         )
         seeds = resources.inputs.seed_instructions().filter(status="accepted")
-        queries = resources.inputs.seed_queries(numbers).filter(status="accepted")
+        queries = resources.inputs.seed_queries(recipe).filter(status="accepted")
         local_nli = resources.nli.by == "transformers"
     fresh = seeds.filter(~pl.col("instruction_id").is_in(elsewhere.implode())).height
-    table = estimate(numbers, seeds, fresh, queries, yields, nli=not local_nli)
+    table = estimate(recipe, seeds, fresh, queries, yields, nli=not local_nli)
 
     click.echo(
         f"{'':<18}{'model':<24}{'requests':>10}{'completions':>13}{'prompt tokens':>15}"

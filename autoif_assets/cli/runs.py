@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--batch", default="batch-1", help="Key of the batch; made if it is new.")
-@click.option("--profile", default=None, help="paper or authors_code.")
+@click.option("--recipe", default=None, help="paper or authors_code.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Replace a number; repeatable."
 )
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Estimate requests, tokens and cost; send nothing.")
 def run(
     batch: str,
-    profile: str | None,
+    recipe: str | None,
     overrides: tuple[str, ...],
     refresh: bool,
     max_requests: int | None,
@@ -43,8 +43,7 @@ def run(
 ) -> None:
     """Materialise one batch, from the seeds to the exports, against AUTOIF_BASE_URL."""
     caps = {"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost}
-    numbers = dict(map(parse_override, overrides))
-    config = resource_config(profile, numbers, refresh, caps, serve)
+    config = resource_config(recipe, dict(map(parse_override, overrides)), refresh, caps, serve)
     if dry_run:
         from autoif_assets.cli.dry_run import print_estimate
 
@@ -54,7 +53,7 @@ def run(
 
 
 def resource_config(
-    profile: str | None = None,
+    recipe: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     refresh: bool = False,
     caps: Mapping[str, float | None] | None = None,
@@ -64,9 +63,9 @@ def resource_config(
     from autoif_assets.resources import overrides_from_environment
 
     # What a run's configuration says replaces the environment's overrides as a whole.
-    numbers = {**overrides_from_environment(), **overrides} if overrides else None
+    replaced = {**overrides_from_environment(), **overrides} if overrides else None
     given: dict[str, dict[str, Any]] = {
-        "recipe": {"profile": profile, "overrides": numbers},
+        "recipe": {"name": recipe, "overrides": replaced},
         "supervision": {"refresh": refresh or None, "managed": managed},
         "budget": dict(caps or {}),
     }

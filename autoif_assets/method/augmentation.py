@@ -6,21 +6,21 @@ import unicodedata
 import polars as pl
 
 from autoif_assets.method.ids import content_id, derived_seed
-from autoif_assets.method.profile import Profile
+from autoif_assets.method.recipe import Recipe
 
 _TERMINAL = set(".!?…:;。！？：；")
 _CLOSING = set("\"'”’)]}»」』）`*_")
 
 
 def augment_queries(
-    instructions: pl.DataFrame, queries: pl.DataFrame, profile: Profile, batch: str
+    instructions: pl.DataFrame, queries: pl.DataFrame, recipe: Recipe, batch: str
 ) -> pl.DataFrame:
     """Join each verified instruction to ``queries_per_instruction`` sampled user queries.
 
     Args:
         instructions: Accepted ``verified_instructions``.
         queries: Accepted ``seed_queries``.
-        profile: ``queries_per_instruction`` and ``seed``.
+        recipe: ``queries_per_instruction`` and ``seed``.
         batch: Key of the batch; the sample derives from it and from the instruction.
 
     Returns:
@@ -28,12 +28,12 @@ def augment_queries(
         a prompt's prefix. Fewer rows where there are fewer queries than asked for.
     """
     pool = queries.sort("query_id").select("query_id", "query").rows()
-    count = min(profile.queries_per_instruction, len(pool))
+    count = min(recipe.queries_per_instruction, len(pool))
     rows = []
     for instruction_id, instruction in (
         instructions.sort("instruction_id").select("instruction_id", "instruction").iter_rows()
     ):
-        draw = random.Random(derived_seed(batch, str(profile.seed), "queries", instruction_id))
+        draw = random.Random(derived_seed(batch, str(recipe.seed), "queries", instruction_id))
         for query_id, query in draw.sample(pool, count):
             prompt_id = content_id("prompt", instruction_id, query_id)
             prompt = join_prompt(query, instruction)

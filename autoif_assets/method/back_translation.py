@@ -6,20 +6,20 @@ from autoif_assets.method.completions import unusable, usable
 from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_back_translation, parse_nli_label
-from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import BACK_TRANSLATION, NLI
+from autoif_assets.method.recipe import Recipe
 
 
-def back_translation_prompts(verifiers: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+def back_translation_prompts(verifiers: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     """Return ``verifier_id``, ``instruction_id``, ``prompt``.
 
     Args:
         verifiers: Accepted ``verifiers``.
-        profile: ``back_translations_per_instruction`` best verifiers of each instruction are
+        recipe: ``back_translations_per_instruction`` best verifiers of each instruction are
             taken: by accuracy, then by id, so that the choice is reproducible.
     """
     ranked = verifiers.sort("accuracy", "verifier_id", descending=[True, False])
-    limit = profile.back_translations_per_instruction
+    limit = recipe.back_translations_per_instruction
     if limit is not None:
         ranked = ranked.group_by("instruction_id", maintain_order=True).head(limit)
     ordered = ranked.sort("instruction_id", "verifier_id")
@@ -80,7 +80,7 @@ def parse_nli(completions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def judge_back_translations(parsed: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+def check_back_translations(parsed: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
     """Join labels to back-translations.
 
     Args:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from autoif_assets.method.profile import Threshold
+from autoif_assets.method.recipe import Threshold
 
 # Other batches that it takes to know what is usual.
 EARLIER_BATCHES = 5

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.method.recipe import Recipe
 
 # Mean tokens of a completion, by role; for self_instruct those of one line. Assumed: what
 # instruction-tuned models of 7 to 70 billion parameters tend to write for these prompts.
@@ -65,7 +65,7 @@ ESTIMATE_SCHEMA = {
 
 
 def estimate(
-    profile: Profile,
+    recipe: Recipe,
     seeds: pl.DataFrame,
     fresh_seeds: int,
     queries: pl.DataFrame,
@@ -76,7 +76,7 @@ def estimate(
     """Estimate the requests and tokens of one batch, stage by stage.
 
     Args:
-        profile: Numbers of the method.
+        recipe: Numbers of the method.
         seeds: ``instruction`` of the accepted ``seed_instructions``.
         fresh_seeds: How many of them no other batch carries.
         queries: ``query`` of the accepted ``seed_queries``.
@@ -92,23 +92,23 @@ def estimate(
     query = _mean_chars(queries["query"])
     tokens, chars = yields.completion_tokens, yields.chars_per_token
 
-    wanted = profile.instructions_per_batch
-    calls = math.ceil(wanted / profile.instructions_per_call)
-    shown = min(seeds.height, profile.seed_examples_per_call)
-    limit = profile.seeds_per_batch
+    wanted = recipe.instructions_per_batch
+    calls = math.ceil(wanted / recipe.instructions_per_call)
+    shown = min(seeds.height, recipe.seed_examples_per_call)
+    limit = recipe.seeds_per_batch
     carried = fresh_seeds if limit is None else min(limit, fresh_seeds)
     instructions = carried + wanted * yields.rewrites
 
-    survivors = profile.verifiers_per_instruction * yields.verifiers
-    translated = profile.back_translations_per_instruction or survivors
+    survivors = recipe.verifiers_per_instruction * yields.verifiers
+    translated = recipe.back_translations_per_instruction or survivors
     translations = instructions * min(translated, survivors)
 
-    prompts = instructions * yields.verified * min(profile.queries_per_instruction, queries.height)
-    near, further = profile.near_misses_per_prompt, profile.further_responses_per_prompt
+    prompts = instructions * yields.verified * min(recipe.queries_per_instruction, queries.height)
+    near, further = recipe.near_misses_per_prompt, recipe.further_responses_per_prompt
     missed = prompts * yields.all_good if near else 0.0
     resampled = prompts * yields.all_failing if further else 0.0
-    responses = prompts * profile.responses_per_prompt
-    scored = responses * (yields.passing + (yields.failing if profile.score_failing else 0))
+    responses = prompts * recipe.responses_per_prompt
+    scored = responses * (yields.passing + (yields.failing if recipe.score_failing else 0))
     scored += (missed * near + resampled * further) * yields.useful
     # Most that reach the judge are good; near misses are read only where negatives are.
     told = {
@@ -117,7 +117,7 @@ def estimate(
         "judged": responses * (yields.passing + yields.failing)
         + missed * near * yields.useful
         + resampled * further,
-    }[profile.likelihood_of]
+    }[recipe.likelihood_of]
 
     # Role, requests, completions a request, tokens a completion, characters of the variables.
     stages = [
@@ -125,13 +125,13 @@ def estimate(
             "self_instruct",
             calls,
             1,
-            tokens["self_instruct"] * min(wanted, profile.instructions_per_call),
+            tokens["self_instruct"] * min(wanted, recipe.instructions_per_call),
             shown * (instruction + len("- \n")),
         ),
         (
             "verifier",
             instructions,
-            profile.verifiers_per_instruction,
+            recipe.verifiers_per_instruction,
             tokens["verifier"],
             instruction,
         ),
@@ -163,7 +163,7 @@ def estimate(
     rows: list[tuple[str | int, ...]] = []
     for role, expected, samples, mean_tokens, variables in stages:
         requests = round(expected)
-        most = getattr(profile, f"{role}_max_tokens")
+        most = getattr(recipe, f"{role}_max_tokens")
         prompt_tokens = (len(PROMPTS[role].source) + variables) / chars
         completions = round(requests * samples)
         rows.append(
@@ -177,7 +177,7 @@ def estimate(
             )
         )
     # Each response is read twice, once after its prompt and once alone; a server writes one token.
-    read = min(tokens["response"], profile.response_max_tokens) + (instruction + query) / chars / 2
+    read = min(tokens["response"], recipe.response_max_tokens) + (instruction + query) / chars / 2
     requests = 2 * round(told)
     rows.append(("likelihood", requests, requests, round(requests * read), requests, requests))
     return pl.DataFrame(rows, schema=ESTIMATE_SCHEMA, orient="row")

@@ -9,8 +9,8 @@ from autoif_assets.method.completions import unusable
 from autoif_assets.method.gates import ACCEPTED, REJECTED, decide
 from autoif_assets.method.ids import content_id, derived_seed, id_series, normalise
 from autoif_assets.method.parsing import parse_instruction_lines
-from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import SELF_INSTRUCT
+from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.text import near_duplicates
 
 MAX_INSTRUCTION_CHARS = 500
@@ -25,25 +25,25 @@ _CANDIDATE_SCHEMA = {
 }
 
 
-def self_instruct_prompts(seeds: pl.DataFrame, profile: Profile, batch: str) -> pl.DataFrame:
+def self_instruct_prompts(seeds: pl.DataFrame, recipe: Recipe, batch: str) -> pl.DataFrame:
     """Return the prompts that ask for ``instructions_per_batch`` new instructions.
 
     Args:
         seeds: Accepted ``seed_instructions``.
-        profile: Numbers of the method.
+        recipe: Numbers of the method.
         batch: Key of the batch; which seeds a prompt shows derives from it.
 
     Returns:
         Columns ``prompt`` and ``seed``, one row a call.
     """
-    wanted = profile.instructions_per_batch
-    calls = math.ceil(wanted / profile.instructions_per_call)
+    wanted = recipe.instructions_per_batch
+    calls = math.ceil(wanted / recipe.instructions_per_call)
     texts = sorted(seeds["instruction"])
     rows = []
     for call in range(calls):
-        seed = derived_seed(batch, str(profile.seed), "self_instruct", str(call))
-        shown = random.Random(seed).sample(texts, min(len(texts), profile.seed_examples_per_call))
-        count = min(profile.instructions_per_call, wanted - call * profile.instructions_per_call)
+        seed = derived_seed(batch, str(recipe.seed), "self_instruct", str(call))
+        shown = random.Random(seed).sample(texts, min(len(texts), recipe.seed_examples_per_call))
+        count = min(recipe.instructions_per_call, wanted - call * recipe.instructions_per_call)
         examples = "\n".join(f"- {text}" for text in shown)
         rows.append((SELF_INSTRUCT.render(count=count, examples=examples), seed))
     return pl.DataFrame(rows, schema={"prompt": pl.String, "seed": pl.Int64}, orient="row")
@@ -53,7 +53,7 @@ def augment_instructions(
     completions: pl.DataFrame,
     seeds: pl.DataFrame,
     elsewhere: pl.DataFrame,
-    profile: Profile,
+    recipe: Recipe,
     batch: str,
 ) -> pl.DataFrame:
     """Gather a batch's instructions: seeds no other batch carries, then the parsed rewrites.
@@ -65,7 +65,7 @@ def augment_instructions(
         completions: Completion frame of the self-instruct calls.
         seeds: Accepted ``seed_instructions``.
         elsewhere: ``instruction`` of the accepted instructions of all other batches.
-        profile: Numbers of the method.
+        recipe: Numbers of the method.
         batch: Key of the batch.
 
     Returns:
@@ -75,7 +75,7 @@ def augment_instructions(
         wrote more than was asked for).
     """
     elsewhere_ids = {content_id("instruction", normalise(t)) for t in elsewhere["instruction"]}
-    fresh_seeds = _seeds_of_batch(seeds, elsewhere_ids, profile, batch)
+    fresh_seeds = _seeds_of_batch(seeds, elsewhere_ids, recipe, batch)
     rewrites = _parse(completions)
     candidates = pl.concat([fresh_seeds, rewrites])
     texts = pl.Series([normalise(text) for text in candidates["instruction"]], dtype=pl.String)
@@ -104,7 +104,7 @@ def augment_instructions(
     )
     # A model that writes more lines than asked for would make the batch cost more than was chosen.
     is_rewrite = is_seed.not_() & (pl.col("status") == ACCEPTED)
-    over = is_rewrite & (is_rewrite.cum_sum() > profile.instructions_per_batch)
+    over = is_rewrite & (is_rewrite.cum_sum() > recipe.instructions_per_batch)
     gated = gated.with_columns(
         status=pl.when(over).then(pl.lit(REJECTED)).otherwise("status"),
         reason=pl.when(over).then(pl.lit("over_limit")).otherwise("reason"),
@@ -123,15 +123,15 @@ def augment_instructions(
 
 
 def _seeds_of_batch(
-    seeds: pl.DataFrame, elsewhere_ids: set[str], profile: Profile, batch: str
+    seeds: pl.DataFrame, elsewhere_ids: set[str], recipe: Recipe, batch: str
 ) -> pl.DataFrame:
     free = seeds.filter(~pl.col("instruction_id").is_in(sorted(elsewhere_ids)))
-    if profile.seeds_per_batch is not None and free.height > profile.seeds_per_batch:
+    if recipe.seeds_per_batch is not None and free.height > recipe.seeds_per_batch:
         # By rank, not by sampling: with seeds taken by a later batch, a rerun draws the same ones.
         order = {
-            key: content_id("draw", batch, str(profile.seed), key) for key in free["instruction_id"]
+            key: content_id("draw", batch, str(recipe.seed), key) for key in free["instruction_id"]
         }
-        chosen = sorted(order, key=order.__getitem__)[: profile.seeds_per_batch]
+        chosen = sorted(order, key=order.__getitem__)[: recipe.seeds_per_batch]
         free = free.filter(pl.col("instruction_id").is_in(chosen))
     return free.select(
         "instruction",

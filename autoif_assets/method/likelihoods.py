@@ -11,7 +11,7 @@ import json
 import polars as pl
 
 from autoif_assets.method.gates import decide
-from autoif_assets.method.profile import Profile
+from autoif_assets.method.recipe import Recipe
 
 ROLE = "likelihood"
 
@@ -20,15 +20,15 @@ def likelihood_texts(
     responses: pl.DataFrame,
     judged: pl.DataFrame,
     augmented_queries: pl.DataFrame,
-    profile: Profile,
+    recipe: Recipe,
 ) -> pl.DataFrame:
     """Return what to put to the model: every response twice, given its prompt and alone.
 
     Args:
         responses: ``response_id``, ``response`` of all accepted responses.
-        judged: What ``further.judged_responses`` says of them, with ``instruction_id``.
+        judged: What ``resampling.verdicts_with_scores`` says of them, with ``instruction_id``.
         augmented_queries: ``prompt_id``, ``prompt``.
-        profile: ``likelihood_of``: ``kept`` are the responses that passed and scored well,
+        recipe: ``likelihood_of``: ``kept`` are the responses that passed and scored well,
             ``judged`` those and the ones that may be negatives.
 
     Returns:
@@ -38,7 +38,7 @@ def likelihood_texts(
     kept = pl.col("is_positive")
     wanted = {"none": pl.lit(False), "kept": kept, "judged": kept | pl.col("is_negative")}
     rows = (
-        judged.filter(wanted[profile.likelihood_of])
+        judged.filter(wanted[recipe.likelihood_of])
         .select("response_id", "prompt_id", "instruction_id", kept=kept)
         .join(
             responses.select("response_id", scored="response"),

@@ -5,12 +5,12 @@ from collections.abc import Collection
 import numpy as np
 import polars as pl
 
-from autoif_assets.method.further import SAMPLED
 from autoif_assets.method.gates import decided
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.lengths import constrains_length
 from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers, tell_apart
-from autoif_assets.method.profile import Profile
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.resampling import SAMPLED
 from autoif_assets.method.responses import has_failed
 from autoif_assets.method.selection import contrast_queries, pass_at_k
 from autoif_assets.method.training import spin_pairs
@@ -37,13 +37,13 @@ def online_pairs(
     verdicts: pl.DataFrame,
     filtered_queries: pl.DataFrame,
     examples: pl.DataFrame,
-    profile: Profile,
+    recipe: Recipe,
     batch: str,
 ) -> pl.DataFrame:
     """Pair a policy's own responses: chosen pass more than half, rejected pass none.
 
     The rule is that of the offline query level without its quality score, which the paper does
-    not ask for online. If the profile says so, the policy's responses are also paired with the
+    not ask for online. If the recipe says so, the policy's responses are also paired with the
     ones to train on (``spin_pairs``), and prompts need a contrast (``contrast_queries``).
 
     Args:
@@ -52,7 +52,7 @@ def online_pairs(
         verdicts: All ``policy_verdicts``; only those of split ``train`` count.
         filtered_queries: As of ``contrast_queries``.
         examples: As of ``spin_pairs``.
-        profile: ``chosen_pass_rate``, how many are drawn on each side, ``near_identical``,
+        recipe: ``chosen_pass_rate``, how many are drawn on each side, ``near_identical``,
             ``spin_pairs``, ``contrast_min_gap``.
         batch: What the draw derives from beside the recipe's seed: batch and policy.
 
@@ -76,15 +76,15 @@ def online_pairs(
             constrains_length=constrains_length(pl.col("instruction"), no_category),
         )
     )
-    drawn = draw_pairs(candidates, "prompt_id", profile, batch)
-    if profile.spin_pairs:
+    drawn = draw_pairs(candidates, "prompt_id", recipe, batch)
+    if recipe.spin_pairs:
         constraints = prompts.select("instruction_id", "instruction", category=no_category).unique(
             "instruction_id", maintain_order=True
         )
         own = candidates.select(
             "prompt_id", "instruction_id", response_id="candidate_id", response="text"
         )
-        spin = spin_pairs(constraints, examples, own, profile, batch)
+        spin = spin_pairs(constraints, examples, own, recipe, batch)
         # A policy may have answered word for word what is to be trained on.
         spin = spin.join(drawn, on="pair_id", how="anti", maintain_order="left")
         drawn = pl.concat([drawn, spin.select(drawn.columns)])
@@ -92,11 +92,11 @@ def online_pairs(
         drawn.join(prompts, on="prompt_id", maintain_order="left").select(
             "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS
         ),
-        profile,
+        recipe,
     )
-    if profile.contrast_min_gap is None:
+    if recipe.contrast_min_gap is None:
         return pairs
-    contrast = contrast_queries(filtered_queries, judged, profile.contrast_min_gap)
+    contrast = contrast_queries(filtered_queries, judged, recipe.contrast_min_gap)
     return (
         pairs.join(
             contrast.select("prompt_id", _contrast="reason"),
@@ -111,7 +111,7 @@ def online_pairs(
 
 
 def scorecard(
-    responses: pl.DataFrame, verdicts: pl.DataFrame, categories: pl.DataFrame, profile: Profile
+    responses: pl.DataFrame, verdicts: pl.DataFrame, categories: pl.DataFrame, recipe: Recipe
 ) -> pl.DataFrame:
     """Estimate how often a policy follows held-out instructions, overall and by category.
 
@@ -126,13 +126,13 @@ def scorecard(
         responses: ``policy_responses`` of the split ``eval``.
         verdicts: ``policy_verdicts`` of these.
         categories: ``instruction_id``, ``category``.
-        profile: ``policy_responses_per_prompt``, ``bootstrap_samples``, ``seed``.
+        recipe: ``policy_responses_per_prompt``, ``bootstrap_samples``, ``seed``.
 
     Returns:
         ``policy_scorecard`` without ``batch`` and ``policy``: the row ``all`` first; none where
         nothing was sampled. Values are null where no prompt has enough samples.
     """
-    k = profile.policy_responses_per_prompt
+    k = recipe.policy_responses_per_prompt
     scored = _scored(responses, verdicts, k).join(
         categories.select("instruction_id", pl.col("category").fill_null("none")),
         on="instruction_id",
@@ -147,13 +147,13 @@ def scorecard(
     for name, group in groups:
         if group.is_empty():
             continue
-        seed = derived_seed("bootstrap", str(profile.seed), name)
+        seed = derived_seed("bootstrap", str(recipe.seed), name)
         rows.append(
             (
                 *(name, group["instruction_id"].n_unique(), group.height),
                 *(int(group["samples"].sum()), k),
-                *_mean_with_interval(group, "pass_at_1", profile.bootstrap_samples, seed),
-                *_mean_with_interval(group, "pass_at_k", profile.bootstrap_samples, seed),
+                *_mean_with_interval(group, "pass_at_1", recipe.bootstrap_samples, seed),
+                *_mean_with_interval(group, "pass_at_k", recipe.bootstrap_samples, seed),
             )
         )
     schema = {

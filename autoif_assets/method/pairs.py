@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from autoif_assets.method.further import FURTHER, NEAR
 from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import content_id, id_series
 from autoif_assets.method.lengths import balanced
-from autoif_assets.method.profile import Profile
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.resampling import FURTHER, NEAR
 from autoif_assets.method.text import similarity
 
 PAIR_COLUMNS = (
@@ -30,7 +30,7 @@ def failed_verifiers() -> pl.Expr:
 def draw_pairs(
     candidates: pl.DataFrame,
     group: str,
-    profile: Profile,
+    recipe: Recipe,
     batch: str,
     *,
     even_lengths: bool = True,
@@ -50,7 +50,7 @@ def draw_pairs(
             ``rank``: lower ones are drawn first, those without one last.
         group: Name of the column within which pairs are made; all of a group are of one
             instruction.
-        profile: The bounds and counts.
+        recipe: The bounds and counts.
         batch: Key of the batch. The random order is that of a hash of batch, recipe seed and id:
             reproducible, and independent of the order of the rows.
         even_lengths: False draws as if every instruction constrained length, to compare with.
@@ -59,7 +59,7 @@ def draw_pairs(
         ``group``, ``pair_id`` and ``PAIR_COLUMNS``.
     """
     order = pl.Series(
-        [content_id("draw", batch, str(profile.seed), key) for key in candidates["candidate_id"]],
+        [content_id("draw", batch, str(recipe.seed), key) for key in candidates["candidate_id"]],
         dtype=pl.String,
     )
     ranked = "rank" in candidates.columns
@@ -68,10 +68,10 @@ def draw_pairs(
     drawn = drawn.rename({"candidate_id": "id"}).with_columns(
         length=pl.col("text").str.len_chars().cast(pl.Int64)
     )
-    enough = profile.bound("chosen_pass_rate").accepts(pl.col("pass_rate"))
+    enough = recipe.bound("chosen_pass_rate").accepts(pl.col("pass_rate"))
     positives = drawn.filter(pl.col("is_positive") & enough & ~pl.col("is_negative"))
     negatives = drawn.filter("is_negative")
-    places = _places(positives, negatives, group, profile, even_lengths and not ranked)
+    places = _places(positives, negatives, group, recipe, even_lengths and not ranked)
 
     def side(name: str, rows: pl.DataFrame, *more: str) -> pl.DataFrame:
         place = pl.int_range(pl.len(), dtype=pl.Int64).over(group)
@@ -112,7 +112,7 @@ def _places(
     positives: pl.DataFrame,
     negatives: pl.DataFrame,
     group: str,
-    profile: Profile,
+    recipe: Recipe,
     even_lengths: bool,
 ) -> pl.DataFrame:
     """Return ``group`` and the places of the ones taken on each side, ``chosen``, ``rejected``."""
@@ -132,7 +132,7 @@ def _places(
     taken: list[tuple[str, Sequence[int], Sequence[int]]] = []
     to_balance: dict[str, list[tuple[str, list[int], list[int], tuple[int, int]]]] = {}
     for key, chosen, rejected, instruction, is_free in groups.iter_rows():
-        sizes = _sizes(len(chosen), len(rejected), profile)
+        sizes = _sizes(len(chosen), len(rejected), recipe)
         if is_free:
             to_balance.setdefault(instruction, []).append((key, chosen, rejected, sizes))
         else:
@@ -146,10 +146,10 @@ def _places(
     )
 
 
-def _sizes(chosen: int, rejected: int, profile: Profile) -> tuple[int, int]:
-    chosen = min(chosen, profile.chosen_per_prompt)
-    rejected = min(rejected, profile.rejected_per_prompt)
-    while chosen * rejected > profile.pairs_per_prompt:
+def _sizes(chosen: int, rejected: int, recipe: Recipe) -> tuple[int, int]:
+    chosen = min(chosen, recipe.chosen_per_prompt)
+    rejected = min(rejected, recipe.rejected_per_prompt)
+    while chosen * rejected > recipe.pairs_per_prompt:
         if chosen > rejected:
             chosen -= 1
         else:
@@ -197,12 +197,12 @@ def mean_bias(tallies: Iterable[pl.DataFrame]) -> dict[str, float]:
     }
 
 
-def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], profile: Profile) -> pl.DataFrame:
+def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], recipe: Recipe) -> pl.DataFrame:
     """Put the pairs of all levels into one table.
 
     Args:
         levels: ``("instruction", frame)`` and ``("query", frame)``.
-        profile: ``near_identical``.
+        recipe: ``near_identical``.
 
     Returns:
         ``preference_pairs`` without ``batch``; reasons as of ``tell_apart``.
@@ -217,15 +217,15 @@ def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], profile: Profile) -
         for level, frame in levels
     ]
 
-    return tell_apart(pl.concat(frames), profile)
+    return tell_apart(pl.concat(frames), recipe)
 
 
-def tell_apart(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+def tell_apart(pairs: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     """Reject pairs whose texts are too much alike to teach anything.
 
     Args:
         pairs: ``chosen``, ``rejected`` and other columns.
-        profile: ``near_identical``.
+        recipe: ``near_identical``.
 
     Returns:
         ``pairs`` with ``status`` and ``reason``: ``identical`` (both texts are the same but for
@@ -245,6 +245,6 @@ def tell_apart(pairs: pl.DataFrame, profile: Profile) -> pl.DataFrame:
         {
             "empty": (folded("chosen") == "") | (folded("rejected") == ""),
             "identical": folded("chosen") == folded("rejected"),
-            "near_identical": profile.bound("near_identical").accepts(pl.col("_alike")),
+            "near_identical": recipe.bound("near_identical").accepts(pl.col("_alike")),
         },
     ).drop("_alike")

@@ -6,8 +6,8 @@ from autoif_assets.method.completions import unusable, usable
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_score
-from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import RESPONSE, SCORE
+from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.selection import difficulty, difficulty_rules
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
@@ -55,8 +55,8 @@ def parse_responses(completions: pl.DataFrame, known: pl.Series | None = None) -
     )
 
 
-def judge_responses(
-    responses: pl.DataFrame, outcomes: pl.DataFrame, profile: Profile
+def verify_responses(
+    responses: pl.DataFrame, outcomes: pl.DataFrame, recipe: Recipe
 ) -> pl.DataFrame:
     """Count verdicts and keep the responses that pass enough verifiers.
 
@@ -66,7 +66,7 @@ def judge_responses(
     Args:
         responses: Accepted ``responses``.
         outcomes: ``OUTCOME_SCHEMA`` with the response id as ``input_id``.
-        profile: ``response_pass_rate``.
+        recipe: ``response_pass_rate``.
 
     Returns:
         ``response_verdicts`` without ``batch``. Reasons: ``no_verifier``, ``no_verdict``,
@@ -96,7 +96,7 @@ def judge_responses(
             "no_verifier": pl.col("verifiers") == 0,
             "no_verdict": verdicts == 0,
             "few_verdicts": verdicts * 2 <= pl.col("verifiers"),
-            "low_pass_rate": ~profile.bound("response_pass_rate").accepts(pl.col("pass_rate")),
+            "low_pass_rate": ~recipe.bound("response_pass_rate").accepts(pl.col("pass_rate")),
         },
     )
 
@@ -116,18 +116,18 @@ def score_prompts(responses: pl.DataFrame, augmented_queries: pl.DataFrame) -> p
     return rows.select("response_id", "prompt_id", "instruction_id", SCORE.render_rows(rows))
 
 
-def to_score(responses: pl.DataFrame, verdicts: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+def to_score(responses: pl.DataFrame, verdicts: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     """Return the ``responses`` whose quality is to be known, with ``failing``.
 
     Args:
         responses: Accepted ``responses``.
         verdicts: ``response_id``, ``passed``, ``status``, ``reason`` of their verdicts.
-        profile: ``score_failing``: whether those that pass no verifier are scored, too.
+        recipe: ``score_failing``: whether those that pass no verifier are scored, too.
     """
     wanted = verdicts.select(
         "response_id",
         _accepted=pl.col("status") == ACCEPTED,
-        failing=has_failed() & profile.score_failing,
+        failing=has_failed() & recipe.score_failing,
     ).filter(pl.col("_accepted") | pl.col("failing"))
     return responses.join(
         wanted.drop("_accepted"), on="response_id", how="inner", maintain_order="left"
@@ -135,7 +135,7 @@ def to_score(responses: pl.DataFrame, verdicts: pl.DataFrame, profile: Profile) 
 
 
 def parse_scores(
-    completions: pl.DataFrame, profile: Profile, failing: pl.Series | None = None
+    completions: pl.DataFrame, recipe: Recipe, failing: pl.Series | None = None
 ) -> pl.DataFrame:
     """Turn completions into ``response_scores`` without ``batch``.
 
@@ -145,7 +145,7 @@ def parse_scores(
     Args:
         completions: ``response_id``, ``prompt_id``, ``instruction_id`` beside
             ``COMPLETION_SCHEMA``.
-        profile: ``min_score``.
+        recipe: ``min_score``.
         failing: Ids of the responses that are scored though they pass no verifier.
     """
     fails = pl.lit(False) if failing is None else pl.col("response_id").is_in(failing.implode())
@@ -159,7 +159,7 @@ def parse_scores(
             **unusable(),
             "unparsed": pl.col("score").is_null(),
             "failing": fails,
-            "low_score": ~profile.bound("min_score").accepts(pl.col("score")),
+            "low_score": ~recipe.bound("min_score").accepts(pl.col("score")),
         },
     ).select(
         "response_id",
@@ -175,14 +175,14 @@ def parse_scores(
 
 
 def filter_queries(
-    augmented_queries: pl.DataFrame, judged: pl.DataFrame, profile: Profile
+    augmented_queries: pl.DataFrame, judged: pl.DataFrame, recipe: Recipe
 ) -> pl.DataFrame:
     """Keep the augmented queries that have a response worth training on.
 
     Args:
         augmented_queries: All ``augmented_queries``.
-        judged: Their responses as ``further.judged_responses`` tells of them.
-        profile: ``difficulty`` and its numbers.
+        judged: Their responses as ``resampling.verdicts_with_scores`` tells of them.
+        recipe: ``difficulty`` and its numbers.
 
     Returns:
         ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
@@ -204,12 +204,12 @@ def filter_queries(
         )
     )
     return decide(
-        joined.with_columns(difficulty(joined["passing"], joined["judged"], profile.difficulty_k)),
+        joined.with_columns(difficulty(joined["passing"], joined["judged"], recipe.difficulty_k)),
         {
             "no_response": pl.col("responses") == 0,
             "no_passing_response": pl.col("passing") == 0,
             "no_good_response": pl.col("kept") == 0,
-            **difficulty_rules(profile),
+            **difficulty_rules(recipe),
         },
     )
 

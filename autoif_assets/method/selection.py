@@ -9,7 +9,7 @@ import math
 import polars as pl
 
 from autoif_assets.method.gates import decide
-from autoif_assets.method.profile import Profile
+from autoif_assets.method.recipe import Recipe
 
 
 def pass_at_k(samples: int, correct: int, k: int) -> float | None:
@@ -36,22 +36,22 @@ def difficulty(passing: pl.Series, judged: pl.Series, k: int) -> pl.Series:
     return pl.Series("pass_at_k", values, dtype=pl.Float64)
 
 
-def difficulty_rules(profile: Profile) -> dict[str, pl.Expr]:
+def difficulty_rules(recipe: Recipe) -> dict[str, pl.Expr]:
     """Return the rules that reject prompts by ``pass_at_k``: ``too_hard`` and ``too_easy``."""
     rate = pl.col("pass_at_k")
-    match profile.difficulty:
+    match recipe.difficulty:
         case "drop_0_and_1":
             return {"too_hard": rate <= 0, "too_easy": rate >= 1}
         case "band":
             return {
-                "too_hard": rate < profile.difficulty_min,
-                "too_easy": rate > profile.difficulty_max,
+                "too_hard": rate < recipe.difficulty_min,
+                "too_easy": rate > recipe.difficulty_max,
             }
         case _:
             return {}
 
 
-def ifd_rules(likelihoods: pl.DataFrame, profile: Profile) -> dict[str, pl.Expr]:
+def ifd_rules(likelihoods: pl.DataFrame, recipe: Recipe) -> dict[str, pl.Expr]:
     """Return the rules that reject SFT examples by their ``ifd``.
 
     Quantiles are those of the batch's candidates, over all instructions, so that the parts an
@@ -59,31 +59,31 @@ def ifd_rules(likelihoods: pl.DataFrame, profile: Profile) -> dict[str, pl.Expr]
 
     Args:
         likelihoods: ``kept``, ``ifd`` of all ``response_likelihoods`` of the batch.
-        profile: ``ifd_min_quantile``, ``ifd_max_quantile`` and ``ifd_below``.
+        recipe: ``ifd_min_quantile``, ``ifd_max_quantile`` and ``ifd_below``.
 
     Returns:
         Rules over a column ``ifd``: ``no_ifd``, ``ifd_not_below`` (the prompt misleads the model
         more than it helps), ``low_ifd``, ``high_ifd``; none where nothing is selected.
     """
-    if not selects_by_ifd(profile):
+    if not selects_by_ifd(recipe):
         return {}
     candidates = likelihoods.filter("kept")["ifd"].drop_nulls()
-    if profile.ifd_below is not None:
-        candidates = candidates.filter(candidates < profile.ifd_below)
-    low = candidates.quantile(profile.ifd_min_quantile, "linear")
-    high = candidates.quantile(profile.ifd_max_quantile, "linear")
+    if recipe.ifd_below is not None:
+        candidates = candidates.filter(candidates < recipe.ifd_below)
+    low = candidates.quantile(recipe.ifd_min_quantile, "linear")
+    high = candidates.quantile(recipe.ifd_max_quantile, "linear")
     ifd = pl.col("ifd")
     return {
         "no_ifd": ifd.is_null(),
-        "ifd_not_below": ifd >= pl.lit(profile.ifd_below, dtype=pl.Float64),
+        "ifd_not_below": ifd >= pl.lit(recipe.ifd_below, dtype=pl.Float64),
         "low_ifd": ifd < pl.lit(low, dtype=pl.Float64),
         "high_ifd": ifd > pl.lit(high, dtype=pl.Float64),
     }
 
 
-def selects_by_ifd(profile: Profile) -> bool:
-    """Whether the profile keeps SFT examples by their IFD."""
-    bounds = (profile.ifd_min_quantile, profile.ifd_max_quantile, profile.ifd_below)
+def selects_by_ifd(recipe: Recipe) -> bool:
+    """Whether the recipe keeps SFT examples by their IFD."""
+    bounds = (recipe.ifd_min_quantile, recipe.ifd_max_quantile, recipe.ifd_below)
     return bounds != (0, 1, None)
 
 

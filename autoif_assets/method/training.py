@@ -6,7 +6,7 @@ from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.lengths import constrains_length
 from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers
-from autoif_assets.method.profile import Profile
+from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.selection import ifd_rules, likelihood_rank
 
 
@@ -16,7 +16,7 @@ def sft_examples(
     responses: pl.DataFrame,
     judged: pl.DataFrame,
     likelihoods: pl.DataFrame,
-    profile: Profile,
+    recipe: Recipe,
 ) -> pl.DataFrame:
     """Join every response that passed and scored well to its prompt.
 
@@ -24,10 +24,10 @@ def sft_examples(
         filtered_queries: Accepted ``filtered_queries``.
         augmented_queries: ``prompt_id``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
-        judged: What ``further.judged_responses`` says of them.
+        judged: What ``resampling.verdicts_with_scores`` says of them.
         likelihoods: ``response_id``, ``kept``, ``ifd`` of the batch's ``response_likelihoods``;
             all of them, for the quantiles.
-        profile: The numbers of the selection by IFD.
+        recipe: The numbers of the selection by IFD.
 
     Returns:
         ``sft_examples`` without ``batch``. Reasons: those of `ifd_rules`.
@@ -39,7 +39,7 @@ def sft_examples(
         maintain_order="left",
     )
     rows = _with_texts(positives, filtered_queries, augmented_queries, responses)
-    return decide(rows, ifd_rules(likelihoods, profile)).select(
+    return decide(rows, ifd_rules(likelihoods, recipe)).select(
         id_series("sft", rows["response_id"]).alias("example_id"),
         "prompt_id",
         "response_id",
@@ -70,7 +70,7 @@ def kto_examples(
         filtered_queries: Accepted ``filtered_queries``.
         augmented_queries: ``prompt_id``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
-        judged: What ``further.judged_responses`` says of them.
+        judged: What ``resampling.verdicts_with_scores`` says of them.
 
     Returns:
         ``kto_examples`` without ``batch``.
@@ -96,7 +96,7 @@ def instruction_pairs(
     instructions: pl.DataFrame,
     verifiers: pl.DataFrame,
     cases: pl.DataFrame,
-    profile: Profile,
+    recipe: Recipe,
     batch: str,
     *,
     even_lengths: bool = True,
@@ -108,7 +108,7 @@ def instruction_pairs(
             ``verified_instructions``.
         verifiers: Accepted ``verifiers``; only their outcomes count.
         cases: Accepted ``verifier_cases`` with ``outcomes``.
-        profile: ``chosen_pass_rate`` and how many are drawn on each side.
+        recipe: ``chosen_pass_rate`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
         even_lengths: As of ``draw_pairs``.
 
@@ -149,7 +149,7 @@ def instruction_pairs(
         )
     )
     return (
-        draw_pairs(candidates, "instruction_id", profile, batch, even_lengths=even_lengths)
+        draw_pairs(candidates, "instruction_id", recipe, batch, even_lengths=even_lengths)
         .join(
             instructions.select("instruction_id", prompt="instruction"),
             on="instruction_id",
@@ -166,7 +166,7 @@ def query_pairs(
     responses: pl.DataFrame,
     judged: pl.DataFrame,
     likelihoods: pl.DataFrame,
-    profile: Profile,
+    recipe: Recipe,
     batch: str,
     *,
     even_lengths: bool = True,
@@ -181,9 +181,9 @@ def query_pairs(
         filtered_queries: Accepted ``filtered_queries``.
         augmented_queries: ``prompt_id``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
-        judged: What ``further.judged_responses`` says of them, with ``outcomes``.
+        judged: What ``resampling.verdicts_with_scores`` says of them, with ``outcomes``.
         likelihoods: ``response_id``, ``mean_logprob``.
-        profile: ``chosen_pass_rate``, ``pair_order`` and how many are drawn on each side.
+        recipe: ``chosen_pass_rate``, ``pair_order`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
         even_lengths: As of ``draw_pairs``.
 
@@ -201,9 +201,9 @@ def query_pairs(
         text="response",
         failed_verifiers=failed_verifiers(),
     )
-    if profile.pair_order == "likelihood":
+    if recipe.pair_order == "likelihood":
         candidates = likelihood_rank(candidates, likelihoods)
-    pairs = draw_pairs(candidates, "prompt_id", profile, batch, even_lengths=even_lengths)
+    pairs = draw_pairs(candidates, "prompt_id", recipe, batch, even_lengths=even_lengths)
     return _with_prompts(pairs, filtered_queries, augmented_queries).select(
         "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS
     )
@@ -213,7 +213,7 @@ def spin_pairs(
     instructions: pl.DataFrame,
     examples: pl.DataFrame,
     policy_responses: pl.DataFrame,
-    profile: Profile,
+    recipe: Recipe,
     batch: str,
 ) -> pl.DataFrame:
     """Prefer the response to train on to what the policy itself answers (SPIN, arXiv 2401.01335).
@@ -227,7 +227,7 @@ def spin_pairs(
             ``response``, ``pass_rate``, ``score``.
         policy_responses: Accepted ``policy_responses`` of one policy: ``prompt_id``,
             ``instruction_id``, ``response_id``, ``response``.
-        profile: ``chosen_pass_rate`` and how many are drawn on each side.
+        recipe: ``chosen_pass_rate`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
 
     Returns:
@@ -250,7 +250,7 @@ def spin_pairs(
         )
         for side, negative in ((examples, False), (own, True))
     ).join(_lengths(instructions), on="instruction_id", how="left", maintain_order="left")
-    pairs = draw_pairs(candidates, "prompt_id", profile, batch)
+    pairs = draw_pairs(candidates, "prompt_id", recipe, batch)
     return pairs.select("prompt_id", "pair_id", *PAIR_COLUMNS)
 
 

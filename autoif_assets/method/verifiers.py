@@ -8,8 +8,8 @@ from autoif_assets.method.completions import unusable
 from autoif_assets.method.gates import ACCEPTED, accepted, decide
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.parsing import ParsedVerifier, parse_verifier
-from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import VERIFIER
+from autoif_assets.method.recipe import Recipe
 
 OUTCOME_STRUCT = pl.List(pl.Struct({"verifier_id": pl.String, "outcome": pl.String}))
 
@@ -145,7 +145,7 @@ def verifier_runs(verifiers: pl.DataFrame, inputs: pl.DataFrame) -> pl.DataFrame
 
 
 def cross_validate(
-    candidates: pl.DataFrame, cases: pl.DataFrame, outcomes: pl.DataFrame, profile: Profile
+    candidates: pl.DataFrame, cases: pl.DataFrame, outcomes: pl.DataFrame, recipe: Recipe
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Keep the cases most functions agree with, then the functions that agree with most of these.
 
@@ -156,7 +156,7 @@ def cross_validate(
         candidates: Accepted ``verifier_candidates``.
         cases: Accepted ``test_cases``.
         outcomes: ``OUTCOME_SCHEMA`` with the case id as ``input_id``.
-        profile: ``min_verifiers``, ``min_cases``, ``case_agreement``, ``verifier_agreement``.
+        recipe: ``min_verifiers``, ``min_cases``, ``case_agreement``, ``verifier_agreement``.
 
     Returns:
         ``verifiers`` and ``verifier_cases``, both without ``batch``. Reasons of a verifier:
@@ -185,8 +185,8 @@ def cross_validate(
         .with_columns(agrees=pl.col("outcome") == _expected_outcome())
     )
     short = {
-        "too_few_verifiers": pl.col("functions") < profile.min_verifiers,
-        "too_few_cases": pl.col("all_cases") < profile.min_cases,
+        "too_few_verifiers": pl.col("functions") < recipe.min_verifiers,
+        "too_few_cases": pl.col("all_cases") < recipe.min_cases,
     }
     tallies = votes.group_by("input_id").agg(
         agreed=pl.col("agrees").sum().cast(pl.Int64),
@@ -205,7 +205,7 @@ def cross_validate(
         {
             "no_verifier": pl.col("functions") == 0,
             **short,
-            "low_agreement": ~profile.bound("case_agreement").accepts(pl.col("agreement")),
+            "low_agreement": ~recipe.bound("case_agreement").accepts(pl.col("agreement")),
         },
     ).drop("all_cases")
     surviving = accepted(verifier_cases).select("case_id")
@@ -223,7 +223,7 @@ def cross_validate(
             **{reason: pl.col("barred") == reason for reason in _NO_VOTE},
             **short,
             "no_surviving_case": pl.col("cases") == 0,
-            "low_agreement": ~profile.bound("verifier_agreement").accepts(pl.col("accuracy")),
+            "low_agreement": ~recipe.bound("verifier_agreement").accepts(pl.col("accuracy")),
         },
     ).drop("first_detail", "barred", "functions", "all_cases")
     return verifiers, verifier_cases

@@ -4,9 +4,9 @@ from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.environment import (
     from_environment,
     overrides_from_environment,
-    profile_from_environment,
+    recipe_from_environment,
 )
-from autoif_assets.resources.inputs import Inputs, Recipe
+from autoif_assets.resources.inputs import Inputs, RecipeResource
 from autoif_assets.resources.metadata import keys_of
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
@@ -20,7 +20,7 @@ __all__ = [
     "BudgetResource",
     "EndpointSettings",
     "Inputs",
-    "Recipe",
+    "RecipeResource",
     "RoleEndpoint",
     "SandboxResource",
     "Session",
@@ -29,5 +29,5 @@ __all__ = [
     "from_environment",
     "keys_of",
     "overrides_from_environment",
-    "profile_from_environment",
+    "recipe_from_environment",
 ]

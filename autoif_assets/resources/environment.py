@@ -6,9 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from autoif_assets.method.profile import Profile, make_profile
+from autoif_assets.method.recipe import Recipe, make_recipe
 from autoif_assets.resources.budget import BudgetResource
-from autoif_assets.resources.inputs import Inputs, Recipe
+from autoif_assets.resources.inputs import Inputs, RecipeResource
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.sandbox import SandboxResource
@@ -42,8 +42,8 @@ def from_environment() -> dict[str, Any]:
                 queries_column="AUTOIF_QUERIES_COLUMN",
             )
         ),
-        "recipe": Recipe(
-            **_settings(profile="AUTOIF_PROFILE"), overrides=overrides_from_environment()
+        "recipe": RecipeResource(
+            **_settings(name="AUTOIF_RECIPE"), overrides=overrides_from_environment()
         ),
         "sandbox": SandboxResource(),
         "trainer": Trainer(
@@ -64,7 +64,7 @@ def from_environment() -> dict[str, Any]:
 
 
 def overrides_from_environment() -> dict[str, Any]:
-    """Return the numbers that AUTOIF_OVERRIDES replaces in the profile, by name.
+    """Return the numbers that AUTOIF_OVERRIDES replaces in the recipe, by name.
 
     Raises:
         ValueError: It is no JSON object.
@@ -82,13 +82,16 @@ def overrides_from_environment() -> dict[str, Any]:
     return overrides
 
 
-def profile_from_environment() -> Profile:
-    """Return the numbers of runs whose configuration says nothing of the recipe.
+def recipe_from_environment() -> Recipe:
+    """Return the recipe of runs whose configuration says nothing of it.
 
     Raises:
-        ValueError: AUTOIF_PROFILE or AUTOIF_OVERRIDES does not fit; the message says how.
+        ValueError: AUTOIF_RECIPE or AUTOIF_OVERRIDES does not fit; the message says how.
     """
-    return make_profile(os.environ.get("AUTOIF_PROFILE") or "paper", overrides_from_environment())
+    # Ignored in silence, it would have people pay for batches of another recipe.
+    if os.environ.get("AUTOIF_PROFILE"):
+        raise ValueError("AUTOIF_PROFILE is called AUTOIF_RECIPE now: rename the variable.")
+    return make_recipe(os.environ.get("AUTOIF_RECIPE") or "paper", overrides_from_environment())
 
 
 def _endpoint(prefix: str) -> dict[str, Any]:

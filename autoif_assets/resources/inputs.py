@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import Field
 
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
-from autoif_assets.method.profile import Profile, make_profile
+from autoif_assets.method.recipe import Recipe, make_recipe
 
 
 class Inputs(dg.ConfigurableResource[Any]):
@@ -21,24 +21,24 @@ class Inputs(dg.ConfigurableResource[Any]):
         """Read the seed instructions."""
         return read_seed_instructions(self.seeds or None)
 
-    def seed_queries(self, profile: Profile) -> pl.DataFrame:
-        """Read the user queries within the profile's bounds of length."""
+    def seed_queries(self, recipe: Recipe) -> pl.DataFrame:
+        """Read the user queries within the recipe's bounds of length."""
         return read_seed_queries(
             self.queries or None,
             self.queries_column or None,
-            profile.query_min_chars,
-            profile.query_max_chars,
+            recipe.query_min_chars,
+            recipe.query_max_chars,
         )
 
 
-class Recipe(dg.ConfigurableResource[Any]):
-    """The numbers of the method."""
+class RecipeResource(dg.ConfigurableResource[Any]):
+    """The recipe: the numbers of the method."""
 
-    profile: str = Field(default="paper", description="paper or authors_code.")
+    name: str = Field(default="paper", description="paper or authors_code.")
     overrides: dict[str, Any] = Field(
-        default_factory=dict, description="Numbers that replace the profile's, by name."
+        default_factory=dict, description="Numbers that replace the recipe's, by name."
     )
 
-    def numbers(self) -> Profile:
-        """Return the profile with the overrides of this run."""
-        return make_profile(self.profile, self.overrides)
+    def load(self) -> Recipe:
+        """Return the recipe with the overrides of this run."""
+        return make_recipe(self.name, self.overrides)

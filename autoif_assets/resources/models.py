@@ -31,10 +31,10 @@ class Endpoint(dg.ConfigurableResource[Any]):
         "no setting.",
     )
     temperature: float | None = Field(
-        default=None, ge=0, le=2, description="Sampling temperature; the profile's for each role."
+        default=None, ge=0, le=2, description="Sampling temperature; the recipe's for each role."
     )
     max_tokens: int | None = Field(
-        default=None, ge=1, description="Tokens of a completion; the profile's for each role."
+        default=None, ge=1, description="Tokens of a completion; the recipe's for each role."
     )
     # What a variable sets has no bound here: while loading, its stand-in 0 would be held to it.
     max_concurrency: int | None = Field(

@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import Field
 
 from autoif_assets.method.back_translation import nli_prompts, parse_nli
-from autoif_assets.method.profile import Profile
+from autoif_assets.method.recipe import Recipe
 from autoif_assets.nli import DEFAULT_MODEL, NLIModel
 from autoif_assets.resources.models import RoleEndpoint
 
@@ -22,7 +22,7 @@ class NLI(RoleEndpoint):
     )
 
     def label(
-        self, context: dg.AssetExecutionContext, pairs: pl.DataFrame, numbers: Profile
+        self, context: dg.AssetExecutionContext, pairs: pl.DataFrame, recipe: Recipe
     ) -> pl.DataFrame:
         """Label ``pair_id``, ``premise``, ``hypothesis``.
 
@@ -37,7 +37,7 @@ class NLI(RoleEndpoint):
         if self.by != "supervision":
             raise ValueError(f"AUTOIF_NLI is {self.by!r}; it may be supervision or transformers.")
         with self.session(context, "nli") as model:
-            return parse_nli(model.generate("nli", nli_prompts(pairs), numbers))
+            return parse_nli(model.generate("nli", nli_prompts(pairs), recipe))
 
     def _label_locally(self, pairs: pl.DataFrame) -> pl.DataFrame:
         name = self.model or DEFAULT_MODEL

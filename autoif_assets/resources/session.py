@@ -22,8 +22,8 @@ from autoif_assets.endpoint import (
 from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
-from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.metadata import add_metadata, keys_of
 from autoif_assets.resources.settings import EndpointSettings
@@ -121,15 +121,15 @@ class Session:
         self._accounts: list[Progress] = []
 
     def generate(
-        self, role: str, prompts: pl.DataFrame, numbers: Profile, samples: int = 1
+        self, role: str, prompts: pl.DataFrame, recipe: Recipe, samples: int = 1
     ) -> pl.DataFrame:
         """Ask for ``samples`` completions of every prompt.
 
         Args:
-            role: Name of the prompt template; sampling numbers are the profile's for this role
+            role: Name of the prompt template; sampling numbers are the recipe's for this role
                 where the endpoint has none of its own.
             prompts: ``prompt``, perhaps ``seed``, and the ids the completions are to carry.
-            numbers: The profile; its seed and the batch give every request its own seed.
+            recipe: Its numbers; its seed and the batch give every request its own seed.
             samples: Completions per prompt.
 
         Returns:
@@ -139,9 +139,9 @@ class Session:
         schema = PROMPTS[role].schema
         temperature, max_tokens = self._settings.temperature, self._settings.max_tokens
         if temperature is None:
-            temperature = getattr(numbers, f"{role}_temperature")
+            temperature = getattr(recipe, f"{role}_temperature")
         if max_tokens is None:
-            max_tokens = getattr(numbers, f"{role}_max_tokens")
+            max_tokens = getattr(recipe, f"{role}_max_tokens")
         seeds = prompts["seed"] if "seed" in prompts.columns else [None] * prompts.height
         requests = [
             Request(
@@ -150,7 +150,7 @@ class Session:
                 n=samples,
                 temperature=temperature,
                 max_tokens=max_tokens,
-                seed=derived_seed(batch, str(numbers.seed), role, prompt) if seed is None else seed,
+                seed=derived_seed(batch, str(recipe.seed), role, prompt) if seed is None else seed,
                 schema=schema,
             )
             for prompt, seed in zip(prompts["prompt"], seeds, strict=True)

@@ -14,7 +14,7 @@ from autoif_assets.resources import (
     NLI,
     BudgetResource,
     Inputs,
-    Recipe,
+    RecipeResource,
     RoleEndpoint,
     SandboxResource,
     Supervision,
@@ -54,7 +54,7 @@ def run_batch(
     base_url: str,
     batch: str = "b1",
     *,
-    profile: str = "paper",
+    recipe: str = "paper",
     overrides: dict[str, Any] | None = None,
     others: Iterable[str] = (),
     inputs: Inputs | None = None,
@@ -69,8 +69,8 @@ def run_batch(
         data: The data folder.
         base_url: URL of the simulator.
         batch: Key of the batch.
-        profile: Name of the profile.
-        overrides: Numbers that replace the profile's, on top of ``SMALL``.
+        recipe: Name of the recipe.
+        overrides: Numbers that replace the recipe's, on top of ``SMALL``.
         others: Batches that Dagster knows besides, as if it had made them before.
         inputs: The user's files.
         model: Name of the served model.
@@ -78,7 +78,7 @@ def run_batch(
         resources: What the run's configuration says of resources, by their names.
         checks: The checks to run; a quarter of a small batch's time.
     """
-    job = batch_job(data, base_url, profile, overrides, inputs, model, checks)
+    job = batch_job(data, base_url, recipe, overrides, inputs, model, checks)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("batch", [*others, batch])
         return job.execute_in_process(
@@ -94,7 +94,7 @@ def run_batch(
 def batch_job(
     data: Path,
     base_url: str,
-    profile: str = "paper",
+    recipe: str = "paper",
     overrides: dict[str, Any] | None = None,
     inputs: Inputs | None = None,
     model: str = "autoif-simulator",
@@ -120,7 +120,7 @@ def batch_job(
             "warehouse": warehouse,
             "io_manager": WarehouseIOManager.configure_at_launch(warehouse=warehouse),
             "inputs": inputs or Inputs(),
-            "recipe": Recipe(profile=profile, overrides=SMALL | (overrides or {})),
+            "recipe": RecipeResource(name=recipe, overrides=SMALL | (overrides or {})),
             "sandbox": SandboxResource(),
             "budget": budget,
             "supervision": supervision,

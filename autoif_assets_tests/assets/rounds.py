@@ -12,7 +12,7 @@ from autoif_assets.assets.checks import CHECKS
 from autoif_assets.automation.jobs import ONLINE_JOB, TRAINING_JOB
 from autoif_assets.resources import (
     BudgetResource,
-    Recipe,
+    RecipeResource,
     RoleEndpoint,
     SandboxResource,
     Supervision,
@@ -54,7 +54,7 @@ def run_job(
         resources={
             "warehouse": warehouse,
             "io_manager": WarehouseIOManager(warehouse=warehouse),
-            "recipe": Recipe(overrides=SMALL | (overrides or {})),
+            "recipe": RecipeResource(overrides=SMALL | (overrides or {})),
             "sandbox": SandboxResource(),
             "supervision": supervision,
             "policy": RoleEndpoint(supervision=supervision),

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from autoif_assets.assets.checks import CHECKS
-from autoif_assets.resources import Recipe, SandboxResource
+from autoif_assets.resources import RecipeResource, SandboxResource
 from autoif_assets.warehouse import TABLES, Warehouse, WarehouseResource
 from autoif_assets_tests.warehouse.samples import sample
 
@@ -27,7 +27,7 @@ def evaluate(data, *keys: dg.AssetCheckKey) -> dg.ExecuteInProcessResult:
         resources={
             "warehouse": WarehouseResource(data_dir=str(data)),
             "sandbox": SandboxResource(workers=1),
-            "recipe": Recipe(),
+            "recipe": RecipeResource(),
         },
         jobs=[dg.define_asset_job("checks", selection=dg.AssetSelection.checks(*keys))],
     )

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from autoif_assets.assets.online import _held_out
-from autoif_assets.resources import Recipe
+from autoif_assets.resources import RecipeResource
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
 
@@ -70,7 +70,7 @@ def test_pairs_are_the_policys_own_and_of_the_train_side(looped):
 
 
 def test_what_the_scorecard_holds_out_the_exports_hold_out(made):
-    held_out = _held_out(Warehouse(made.data), Recipe().numbers())
+    held_out = _held_out(Warehouse(made.data), RecipeResource().load())
     for kind in ("sft", "preference"):
         for side, instruction in exported(made.data, kind).select("split", "instruction_id").rows():
             assert (side == "eval") == (instruction in held_out)

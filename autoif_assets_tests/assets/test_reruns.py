@@ -68,7 +68,7 @@ def test_the_authors_code_profile(copied):
     result = run_batch(
         copied.data,
         copied.simulator.base_url,
-        profile="authors_code",
+        recipe="authors_code",
         overrides={"min_verifiers": 5},
         checks=(),
     )

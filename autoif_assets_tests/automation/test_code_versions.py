@@ -5,8 +5,8 @@ import pytest
 
 from autoif_assets.assets.versions import CODE_VERSIONS, DEPENDS_ON
 from autoif_assets.automation.code_versions import code_version
-from autoif_assets.method.profile import AUTHORS_CODE, PAPER, Profile
 from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.method.recipe import AUTHORS_CODE, PAPER, Recipe
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_function_of_a_docstring_only(version):
 
 def test_every_number_and_every_prompt_concerns_some_asset():
     numbers = {name for parts in DEPENDS_ON.values() for name in parts.get("numbers", ())}
-    assert numbers == set(Profile.model_fields)
+    assert numbers == set(Recipe.model_fields)
     assert {role for parts in DEPENDS_ON.values() for role in parts.get("prompts", ())} == set(
         PROMPTS
     )

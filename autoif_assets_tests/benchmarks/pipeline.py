@@ -211,11 +211,11 @@ def _template(role):
     """What the client writes of a call of this role: a line made by asking the simulator."""
     from autoif_assets.endpoint import Client, Journal, Request
     from autoif_assets.endpoint.files import read_journals
-    from autoif_assets.method.profile import make_profile
     from autoif_assets.method.prompts import PROMPTS
+    from autoif_assets.method.recipe import make_recipe
     from autoif_assets.simulator import Simulator
 
-    numbers = make_profile("paper", OVERRIDES)
+    numbers = make_recipe("paper", OVERRIDES)
     request = Request(
         prompt=PROMPTS[role].render(**dict.fromkeys(PROMPTS[role].variables, "Say yes.")),
         role=role,

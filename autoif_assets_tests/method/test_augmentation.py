@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.augmentation import augment_queries, join_prompt
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
 
-PAPER = make_profile("paper")
+PAPER = make_recipe("paper")
 INSTRUCTIONS = pl.DataFrame({"instruction_id": ["i", "j"], "instruction": ["Use a.", "Use b."]})
 QUERIES = pl.DataFrame({"query_id": [f"q{n:02}" for n in range(40)], "query": "why"})
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.checks import contradicted, yields
-from autoif_assets.method.profile import Threshold
+from autoif_assets.method.recipe import Threshold
 
 
 def counts(accepted: list[int], rows: int = 100) -> pl.DataFrame:

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.estimate import ESTIMATE_SCHEMA, Yields, estimate
-from autoif_assets.method.profile import PAPER, make_profile
 from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.method.recipe import PAPER, make_recipe
 
 SEEDS = pl.DataFrame({"instruction": ["x" * 50] * 10})
 QUERIES = pl.DataFrame({"query": ["q" * 100] * 40})
-NUMBERS = make_profile(
+NUMBERS = make_recipe(
     "paper",
     {
         "instructions_per_batch": 30,
@@ -86,7 +86,7 @@ def test_a_batch_worked_out_by_hand():
 
 
 def test_asking_again_is_counted_where_it_is_wanted():
-    numbers = make_profile(
+    numbers = make_recipe(
         "paper",
         {
             **NUMBERS.model_dump(),
@@ -110,7 +110,7 @@ def test_asking_again_is_counted_where_it_is_wanted():
     [("none", 0), ("kept", 15 + 18), ("judged", 15 + 24 + 36 + 4)],
 )
 def test_likelihoods_take_two_requests_a_response(read, responses):
-    numbers = make_profile(
+    numbers = make_recipe(
         "paper",
         {
             **NUMBERS.model_dump(),

@@ -3,10 +3,10 @@ import pytest
 
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
 from autoif_assets_tests.method.frames import completions, reasons
 
-PAPER = make_profile("paper")
+PAPER = make_recipe("paper")
 
 
 def seeds(*texts):
@@ -27,23 +27,23 @@ def elsewhere(*texts):
 SEEDS = seeds("Use no commas.", "Write three lines.")
 
 
-def augment(*rows, seeds=SEEDS, others=(), profile=PAPER):
-    return augment_instructions(completions(*rows), seeds, elsewhere(*others), profile, "b")
+def augment(*rows, seeds=SEEDS, others=(), recipe=PAPER):
+    return augment_instructions(completions(*rows), seeds, elsewhere(*others), recipe, "b")
 
 
 def test_prompts_ask_for_all_instructions_and_show_seeds():
-    profile = make_profile("paper", {"instructions_per_batch": 120, "seed_examples_per_call": 1})
-    prompts = self_instruct_prompts(SEEDS, profile, "b")
+    recipe = make_recipe("paper", {"instructions_per_batch": 120, "seed_examples_per_call": 1})
+    prompts = self_instruct_prompts(SEEDS, recipe, "b")
     assert [text in prompts["prompt"][0] for text in SEEDS["instruction"]].count(True) == 1
     assert [f"write {n} new" in p for n, p in zip((50, 50, 20), prompts["prompt"], strict=True)]
     assert prompts["seed"].n_unique() == 3
-    assert prompts.equals(self_instruct_prompts(SEEDS.reverse(), profile, "b"))
-    assert prompts["seed"].to_list() != self_instruct_prompts(SEEDS, profile, "c")["seed"].to_list()
+    assert prompts.equals(self_instruct_prompts(SEEDS.reverse(), recipe, "b"))
+    assert prompts["seed"].to_list() != self_instruct_prompts(SEEDS, recipe, "c")["seed"].to_list()
 
 
 def test_none_wanted_is_no_prompt():
-    profile = make_profile("paper", {"instructions_per_batch": 0})
-    assert self_instruct_prompts(SEEDS, profile, "b").is_empty()
+    recipe = make_recipe("paper", {"instructions_per_batch": 0})
+    assert self_instruct_prompts(SEEDS, recipe, "b").is_empty()
 
 
 def test_seeds_come_first_and_keep_their_category():
@@ -103,13 +103,13 @@ def test_an_instruction_stays_in_the_batch_that_has_it():
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 9])
 def test_a_batch_carries_as_many_seeds_as_it_may(limit):
-    frame = augment({"raw": "- A."}, profile=make_profile("paper", {"seeds_per_batch": limit}))
+    frame = augment({"raw": "- A."}, recipe=make_recipe("paper", {"seeds_per_batch": limit}))
     assert frame.filter(origin="seed").height == min(limit, 2)
 
 
 def test_more_lines_than_asked_for_are_kept_aside():
-    profile = make_profile("paper", {"instructions_per_batch": 2})
-    frame = augment({"raw": "- Use no commas.\n- Aa.\n- Bb.\n- Cc."}, profile=profile)
+    recipe = make_recipe("paper", {"instructions_per_batch": 2})
+    frame = augment({"raw": "- Use no commas.\n- Aa.\n- Bb.\n- Cc."}, recipe=recipe)
     assert frame.filter(origin="self_instruct")["reason"].to_list() == [
         "duplicate",
         None,

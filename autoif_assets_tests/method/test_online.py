@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.online import on_sides, online_pairs, scorecard
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.selection import pass_at_k
 
 VERDICTS = {
@@ -61,7 +61,7 @@ def sampled(*samples):
     return responses, verdicts
 
 
-NUMBERS = make_profile("paper", {"policy_responses_per_prompt": 4, "bootstrap_samples": 500})
+NUMBERS = make_recipe("paper", {"policy_responses_per_prompt": 4, "bootstrap_samples": 500})
 CATEGORIES = pl.DataFrame(
     {"instruction_id": ["i", "j"], "category": ["length", None]},
     schema={"instruction_id": pl.String, "category": pl.String},
@@ -157,8 +157,8 @@ def paired(**numbers):
             "score": [9.0, 9.0, 9.0],
         }
     )
-    profile = make_profile("paper", numbers)
-    return online_pairs(prompts, responses, verdicts, supervised, examples, profile, "b/p")
+    recipe = make_recipe("paper", numbers)
+    return online_pairs(prompts, responses, verdicts, supervised, examples, recipe, "b/p")
 
 
 def test_pairs_leave_out_the_held_out_side_and_silent_verifiers():

@@ -12,10 +12,10 @@ from autoif_assets.method.pairs import (
     mean_bias,
     tally_bias,
 )
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
 from autoif_assets_tests.method.frames import reasons
 
-PAPER = make_profile("paper")
+PAPER = make_recipe("paper")
 CANDIDATE = {
     "g": pl.String,
     "instruction_id": pl.String,
@@ -61,7 +61,7 @@ def candidate_frame(rows):
 @settings(deadline=None)
 @given(CANDIDATES, st.randoms(), st.integers(1, 3), st.integers(1, 3), st.integers(1, 5))
 def test_pair_invariants(rows, random, of_chosen, of_rejected, most):
-    profile = make_profile(
+    recipe = make_recipe(
         "paper",
         {
             "chosen_per_prompt": of_chosen,
@@ -70,10 +70,10 @@ def test_pair_invariants(rows, random, of_chosen, of_rejected, most):
         },
     )
     candidates = candidate_frame(rows)
-    pairs = draw_pairs(candidates, "g", profile, "b")
+    pairs = draw_pairs(candidates, "g", recipe, "b")
     shuffled = list(range(candidates.height))
     random.shuffle(shuffled)
-    assert pairs.equals(draw_pairs(candidates[shuffled], "g", profile, "b"))
+    assert pairs.equals(draw_pairs(candidates[shuffled], "g", recipe, "b"))
     assert pairs["pair_id"].n_unique() == pairs.height
     assert (pairs["chosen_pass_rate"] > 0.5).all()
     assert (pairs["rejected_pass_rate"] == 0).all()
@@ -110,9 +110,9 @@ def test_parts_by_instruction_give_the_pairs_of_the_whole(rows):
 @given(CANDIDATES, st.integers(1, 3), st.integers(1, 3))
 def test_lengths_of_a_prompt_are_as_even_as_can_be(rows, of_chosen, of_rejected):
     numbers = {"chosen_per_prompt": of_chosen, "rejected_per_prompt": of_rejected}
-    profile = make_profile("paper", numbers | {"pairs_per_prompt": 9})
+    recipe = make_recipe("paper", numbers | {"pairs_per_prompt": 9})
     candidates = candidate_frame([row for row in rows if row[0] == "g"])
-    pairs = draw_pairs(candidates, "g", profile, "b")
+    pairs = draw_pairs(candidates, "g", recipe, "b")
     if pairs.is_empty():
         return
     usable = candidates.with_columns(length=pl.col("text").str.len_chars())
@@ -145,7 +145,7 @@ def group(name, chosen, rejected):
     ]
 
 
-ONE = make_profile("paper", {"chosen_per_prompt": 1, "rejected_per_prompt": 1})
+ONE = make_recipe("paper", {"chosen_per_prompt": 1, "rejected_per_prompt": 1})
 
 
 def differences(rows, **options):
@@ -172,7 +172,7 @@ def test_where_the_instruction_is_about_length_the_draw_is_left_alone():
 def test_the_authors_choose_at_half():
     rows = [("g", 0.5, True, 5, "sampled"), ("g", 0.0, False, 5, "sampled")]
     assert draw_pairs(candidate_frame(rows), "g", PAPER, "b").is_empty()
-    authors = make_profile("authors_code")
+    authors = make_recipe("authors_code")
     assert draw_pairs(candidate_frame(rows), "g", authors, "b").height == 1
 
 

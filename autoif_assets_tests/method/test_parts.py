@@ -5,22 +5,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.method.completions import COMPLETION_SCHEMA
-from autoif_assets.method.further import judged_responses
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.pairs import gather_pairs
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.resampling import verdicts_with_scores
 from autoif_assets.method.responses import (
     filter_queries,
-    judge_responses,
     parse_responses,
     parse_scores,
     response_prompts,
     score_prompts,
+    verify_responses,
 )
 from autoif_assets.method.training import kto_examples, query_pairs, sft_examples
 from autoif_assets_tests.method.frames import outcomes
 
-PAPER = make_profile("paper")
+PAPER = make_recipe("paper")
 PROMPTS = pl.DataFrame(
     [
         (f"p{n}", f"i{n % 3}", f"q{n}", f"Rule {n % 3}.", f"Why {n}?", f"Why {n}? Rule {n % 3}.")
@@ -82,7 +82,7 @@ def test_parts_give_the_result_of_the_whole(drawn):
     said = outcomes(
         {f"v{n}": {id: said[n] for id, (said, _) in by_response.items()} for n in range(2)}
     ).join(responses.select("instruction_id", input_id="response_id"), on="input_id")
-    verdicts = same(lambda r, o: judge_responses(r, o, PAPER), "response_id", responses, said)
+    verdicts = same(lambda r, o: verify_responses(r, o, PAPER), "response_id", responses, said)
     passed = responses.join(accepted(verdicts), on="response_id", how="semi")
     prompts = same(score_prompts, "response_id", passed, PROMPTS)
     judged = prompts.drop("prompt").with_columns(
@@ -96,7 +96,7 @@ def test_parts_give_the_result_of_the_whole(drawn):
         error=pl.lit(None, pl.String),
     )
     scores = same(lambda s: parse_scores(s, PAPER), "response_id", judged)
-    judged = same(judged_responses, "response_id", verdicts, scores)
+    judged = same(verdicts_with_scores, "response_id", verdicts, scores)
     kept = accepted(same(lambda *f: filter_queries(*f, PAPER), "prompt_id", PROMPTS, judged))
     # Of every response, though an asset works in parts: quantiles are those of the batch.
     likelihoods = responses.select("response_id", "instruction_id").with_columns(
@@ -104,8 +104,8 @@ def test_parts_give_the_result_of_the_whole(drawn):
         ifd=pl.int_range(pl.len()) / 10,
         mean_logprob=-pl.int_range(pl.len()) / 10,
     )
-    by_ifd = make_profile("paper", {"likelihood_of": "judged", "ifd_min_quantile": 0.5})
-    by_rank = make_profile("paper", {"likelihood_of": "judged", "pair_order": "likelihood"})
+    by_ifd = make_recipe("paper", {"likelihood_of": "judged", "ifd_min_quantile": 0.5})
+    by_rank = make_recipe("paper", {"likelihood_of": "judged", "pair_order": "likelihood"})
     material = (kept, PROMPTS, responses, judged)
     examples = same(
         lambda *frames: sft_examples(*frames, likelihoods, by_ifd), "example_id", *material

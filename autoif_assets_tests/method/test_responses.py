@@ -1,21 +1,21 @@
 import polars as pl
 import pytest
 
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.responses import (
     filter_queries,
     has_failed,
-    judge_responses,
     parse_responses,
     parse_scores,
     response_prompts,
     score_prompts,
     to_score,
+    verify_responses,
 )
 from autoif_assets_tests.method.frames import completions, outcomes, reasons
 
-PAPER = make_profile("paper")
-AUTHORS = make_profile("authors_code")
+PAPER = make_recipe("paper")
+AUTHORS = make_recipe("authors_code")
 PROMPTS = pl.DataFrame(
     {
         "prompt_id": ["p", "q"],
@@ -83,7 +83,7 @@ RESPONSES = pl.DataFrame(
 )
 def test_only_pass_and_fail_are_verdicts(said, reason, pass_rate, negative):
     table = {f"v{n}": {"r": outcome} for n, outcome in enumerate(said)}
-    verdicts = judge_responses(RESPONSES, outcomes(table), PAPER)
+    verdicts = verify_responses(RESPONSES, outcomes(table), PAPER)
     assert reasons(verdicts, "response_id") == {"r": reason}
     assert verdicts["pass_rate"].to_list() == [pass_rate]
     assert verdicts["verifiers"].to_list() == [len(said)]
@@ -92,13 +92,13 @@ def test_only_pass_and_fail_are_verdicts(said, reason, pass_rate, negative):
 
 def test_the_authors_accept_any_pass():
     table = {"v": {"r": "pass"}, "w": {"r": "fail"}, "x": {"r": "fail"}}
-    assert reasons(judge_responses(RESPONSES, outcomes(table), AUTHORS), "response_id") == {
+    assert reasons(verify_responses(RESPONSES, outcomes(table), AUTHORS), "response_id") == {
         "r": None
     }
 
 
-@pytest.mark.parametrize(("profile", "kept"), [(PAPER, {8, 9}), (AUTHORS, {9})])
-def test_scores(profile, kept):
+@pytest.mark.parametrize(("recipe", "kept"), [(PAPER, {8, 9}), (AUTHORS, {9})])
+def test_scores(recipe, kept):
     texts = {0: '{"score": 7}', 1: '{"score": 8}', 2: "Score: 9", 3: "no idea", 4: '{"score": 8'}
     frame = completions(
         *(
@@ -109,7 +109,7 @@ def test_scores(profile, kept):
         prompt_id=pl.String,
         instruction_id=pl.String,
     ).with_columns(response_id=pl.col("sample").cast(pl.String))
-    scores = parse_scores(frame, profile)
+    scores = parse_scores(frame, recipe)
     by_id = reasons(scores, "response_id")
     assert by_id["0"] == "low_score"
     assert by_id["3"] == "unparsed"
@@ -128,7 +128,7 @@ def test_failing_responses_are_scored_if_wanted_and_never_kept():
     )
     responses = verdicts.select("response_id", prompt_id=pl.lit("p"), response="response_id")
     assert to_score(responses, verdicts, PAPER)["response_id"].to_list() == ["good"]
-    both = to_score(responses, verdicts, make_profile("paper", {"score_failing": True}))
+    both = to_score(responses, verdicts, make_recipe("paper", {"score_failing": True}))
     assert both.select("response_id", "failing").rows() == [("good", False), ("fails", True)]
     frame = completions(
         *({"response_id": key, "raw": '{"score": 9}'} for key in both["response_id"]),

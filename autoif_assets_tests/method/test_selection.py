@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from autoif_assets.method.further import judged_responses
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.resampling import verdicts_with_scores
 from autoif_assets.method.responses import filter_queries
 from autoif_assets.method.selection import contrast_queries, difficulty
 
@@ -54,8 +54,8 @@ def test_difficulty_keeps_what_it_drops(numbers, rejected):
         instruction_id=pl.lit("i"), query_id=pl.lit("q")
     )
     scores = verdicts.filter(status="accepted").select("response_id", "status", score=pl.lit(9.0))
-    judged = judged_responses(verdicts, scores)
-    queries = filter_queries(prompts, judged, make_profile("paper", numbers))
+    judged = verdicts_with_scores(verdicts, scores)
+    queries = filter_queries(prompts, judged, make_recipe("paper", numbers))
     assert queries["judged"].to_list() == [4] * 5
     expected = {str(n): None for n in range(5)} | {"0": "no_passing_response"} | rejected
     assert reasons(queries, "prompt_id") == expected
@@ -91,4 +91,4 @@ def test_contrast_keeps_prompts_with_a_large_gap():
 )
 def test_numbers_that_do_not_fit_together_are_refused(numbers, words):
     with pytest.raises(ValueError, match=words):
-        make_profile("paper", numbers)
+        make_recipe("paper", numbers)

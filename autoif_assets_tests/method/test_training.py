@@ -1,7 +1,7 @@
 import polars as pl
 
 from autoif_assets.method.pairs import PAIR_COLUMNS
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.training import (
     instruction_pairs,
     kto_examples,
@@ -11,7 +11,7 @@ from autoif_assets.method.training import (
 )
 from autoif_assets_tests.method.frames import reasons
 
-PAPER = make_profile("paper")
+PAPER = make_recipe("paper")
 INSTRUCTIONS = pl.DataFrame(
     {"instruction_id": ["i"], "instruction": ["Be kind."], "category": ["tone"]}
 )
@@ -124,7 +124,7 @@ def test_ifd_selects_sft_examples_by_the_quantiles_of_the_batch():
     }
     examples = sft_examples(
         *(KEPT, PROMPTS, *judged_as(dict.fromkeys(ids, True)), likelihoods),
-        make_profile("paper", numbers),
+        make_recipe("paper", numbers),
     )
     # Of 0.2, 0.4, 0.6 and 0.8 the quantiles are 0.38 and 0.62.
     assert reasons(examples, "response_id") == {
@@ -148,11 +148,11 @@ def test_pairs_in_order_of_likelihood():
     likelihoods = pl.DataFrame(
         {"response_id": list(sides)[:4], "mean_logprob": [-0.9, -0.2, -0.5, -0.4]}
     )
-    pairs = query_pairs(*material, likelihoods, make_profile("paper", numbers), "b")
+    pairs = query_pairs(*material, likelihoods, make_recipe("paper", numbers), "b")
     # Those that even out the lengths are others.
     assert pairs.select("chosen", "rejected").rows() == [("better", "worse"), ("better", "bad")]
     numbers["pair_order"] = "random"
-    pairs = query_pairs(*material, likelihoods, make_profile("paper", numbers), "b")
+    pairs = query_pairs(*material, likelihoods, make_recipe("paper", numbers), "b")
     assert set(pairs["chosen"]) == {"good"}
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.gates import accepted
-from autoif_assets.method.profile import make_profile
+from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
     cross_validate,
@@ -15,7 +15,7 @@ from autoif_assets.method.verifiers import (
 )
 from autoif_assets_tests.method.frames import completions, outcomes, reasons
 
-PAPER = make_profile("paper")
+PAPER = make_recipe("paper")
 
 
 def answer(source, *cases):
@@ -163,10 +163,10 @@ def test_half_is_not_more_than_half():
 
 
 def test_the_authors_profile_wants_numbers_first():
-    profile = make_profile("authors_code")
+    recipe = make_recipe("authors_code")
     candidates, cases = frames(["v", "w"], {"a": True})
     votes = outcomes({"v": {"a": "pass"}, "w": {"a": "pass"}})
-    verifiers, checked = cross_validate(candidates, cases, votes, profile)
+    verifiers, checked = cross_validate(candidates, cases, votes, recipe)
     assert set(verifiers["reason"]) == {"too_few_verifiers"}
     assert set(checked["reason"]) == {"too_few_verifiers"}
 

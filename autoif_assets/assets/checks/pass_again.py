@@ -6,9 +6,9 @@ import dagster as dg
 
 from autoif_assets.assets.checks.common import Found, Look, look, result
 from autoif_assets.method.checks import contradicted
-from autoif_assets.method.profile import Threshold
+from autoif_assets.method.recipe import Threshold
 from autoif_assets.method.verifiers import verifier_runs
-from autoif_assets.resources import Recipe, SandboxResource
+from autoif_assets.resources import RecipeResource, SandboxResource
 from autoif_assets.warehouse.io_manager import WarehouseResource
 from autoif_assets.warehouse.quality import sampled_texts, verifiers_of
 from autoif_assets.warehouse.tables import TABLES, Table
@@ -37,10 +37,10 @@ def _pass_again(table: Table, passes: Mapping[str, str], bound: str) -> dg.Asset
         context: dg.AssetCheckExecutionContext,
         warehouse: WarehouseResource,
         sandbox: SandboxResource,
-        recipe: Recipe,
+        recipe: RecipeResource,
     ) -> dg.AssetCheckResult:
         rows = look(context, warehouse)
-        found = _find(table, passes, recipe.numbers().bound(bound), rows, sandbox)
+        found = _find(table, passes, recipe.load().bound(bound), rows, sandbox)
         return result(found, blocking=True)
 
     return pass_again

@@ -1,4 +1,4 @@
-"""The numbers of the method: the paper's profile, the authors' code's, and a user's overrides."""
+"""Recipes, the numbers of the method: the paper's, the authors' code's, a user's overrides."""
 
 import operator
 import re
@@ -47,7 +47,7 @@ class Threshold:
         return f"{self.symbol} {self.value:g}"
 
 
-class Profile(BaseModel):
+class Recipe(BaseModel):
     """Every number the method uses; the defaults are the paper's (arXiv 2406.13542)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -194,7 +194,7 @@ class Profile(BaseModel):
         return str(Threshold.parse(text))
 
     @model_validator(mode="after")
-    def _selections_fit(self) -> "Profile":
+    def _selections_fit(self) -> "Recipe":
         for what in ("difficulty_{}", "ifd_{}_quantile"):
             least, most = (what.format(side) for side in ("min", "max"))
             if getattr(self, least) > getattr(self, most):
@@ -211,8 +211,8 @@ class Profile(BaseModel):
         return Threshold.parse(getattr(self, name))
 
 
-PAPER = Profile()  # type: ignore[call-arg]
-AUTHORS_CODE = Profile.model_validate(
+PAPER = Recipe()  # type: ignore[call-arg]
+AUTHORS_CODE = Recipe.model_validate(
     {
         "min_verifiers": 3,
         "min_cases": 10,
@@ -224,23 +224,23 @@ AUTHORS_CODE = Profile.model_validate(
         "chosen_pass_rate": ">= 0.5",
     }
 )
-PROFILES = {"paper": PAPER, "authors_code": AUTHORS_CODE}
+RECIPES = {"paper": PAPER, "authors_code": AUTHORS_CODE}
 
 
-def make_profile(name: str = "paper", overrides: Mapping[str, Any] | None = None) -> Profile:
-    """Return a named profile with some numbers replaced.
+def make_recipe(name: str = "paper", overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Return a named recipe with some numbers replaced.
 
     Raises:
-        ValueError: The profile or a number's name is unknown, or a value is out of range; the
+        ValueError: The recipe or a number's name is unknown, or a value is out of range; the
             message lists what exists.
     """
-    if name not in PROFILES:
-        raise ValueError(f"there is no profile {name!r}; the profiles are {', '.join(PROFILES)}")
+    if name not in RECIPES:
+        raise ValueError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
     try:
-        return Profile.model_validate({**PROFILES[name].model_dump(), **(overrides or {})})
+        return Recipe.model_validate({**RECIPES[name].model_dump(), **(overrides or {})})
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ValueError(
-            f"the overrides of profile {name!r} do not fit: {problems}. "
-            f"The numbers are {', '.join(Profile.model_fields)}"
+            f"the overrides of recipe {name!r} do not fit: {problems}. "
+            f"The numbers are {', '.join(Recipe.model_fields)}"
         ) from None

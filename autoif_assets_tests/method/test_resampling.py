@@ -3,18 +3,18 @@
 import polars as pl
 import pytest
 
-from autoif_assets.method.further import (
+from autoif_assets.method.ids import content_id, derived_seed
+from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.resampling import (
     further_prompts,
-    judge_further,
-    judged_responses,
     near_miss_prompts,
     parse_further,
+    verdicts_with_scores,
+    verify_further,
 )
-from autoif_assets.method.ids import content_id, derived_seed
-from autoif_assets.method.profile import make_profile
 from autoif_assets_tests.method.frames import completions, outcomes, reasons
 
-ASKING = make_profile("paper", {"near_misses_per_prompt": 2, "further_responses_per_prompt": 4})
+ASKING = make_recipe("paper", {"near_misses_per_prompt": 2, "further_responses_per_prompt": 4})
 VERDICT = {
     "response_id": pl.String,
     "prompt_id": pl.String,
@@ -48,7 +48,7 @@ def judged(by_prompt, score=9.0):
         score=pl.lit(score),
         status=pl.lit("accepted" if score >= 8 else "rejected"),
     )
-    return judged_responses(verdicts, scores)
+    return verdicts_with_scores(verdicts, scores)
 
 
 STARVED = {
@@ -75,19 +75,19 @@ def test_those_are_asked_again_that_make_no_pair():
 
 def test_no_near_misses_of_prompts_that_difficulty_drops():
     numbers = {**ASKING.model_dump(), "difficulty": "drop_0_and_1"}
-    profile = make_profile("paper", numbers)
+    recipe = make_recipe("paper", numbers)
     rows, found = prompts(*STARVED), judged(STARVED)
-    assert near_miss_prompts(rows, found, profile)["prompt_id"].to_list() == ["half"]
+    assert near_miss_prompts(rows, found, recipe)["prompt_id"].to_list() == ["half"]
     # A further sample may pass, and then the prompt is no longer too hard.
-    further = further_prompts(rows, found, profile, "b")
+    further = further_prompts(rows, found, recipe, "b")
     assert further["prompt_id"].to_list() == ["bad", "bad or silent"]
 
 
 def test_by_default_nobody_is_asked():
     rows, found = prompts(*STARVED), judged(STARVED)
-    for profile in (make_profile("paper"), make_profile("authors_code")):
-        assert near_miss_prompts(rows, found, profile).is_empty()
-        assert further_prompts(rows, found, profile, "b").is_empty()
+    for recipe in (make_recipe("paper"), make_recipe("authors_code")):
+        assert near_miss_prompts(rows, found, recipe).is_empty()
+        assert further_prompts(rows, found, recipe, "b").is_empty()
 
 
 def test_further_samples_have_seeds_of_their_own():
@@ -141,7 +141,7 @@ def test_a_near_miss_is_to_pass_nothing_and_a_further_sample_to_pass(origin, sai
         {"response_id": ["r"], "prompt_id": "p", "instruction_id": "i", "origin": origin}
     )
     table = {f"v{n}": {"r": outcome} for n, outcome in enumerate(said)}
-    found = judge_further(responses, outcomes(table), ASKING)
+    found = verify_further(responses, outcomes(table), ASKING)
     assert reasons(found, "response_id") == {"r": reason}
     assert found["origin"].to_list() == [origin]
 
@@ -165,7 +165,7 @@ def test_what_a_further_response_serves_as(origin, verdict, score, serves):
     status, reason, passed = verdict
     rows = [("r", "p", passed, status, reason, origin)]
     scores = [] if score is None else [("r", score, "accepted" if score >= 8 else "rejected")]
-    found = judged_responses(
+    found = verdicts_with_scores(
         pl.DataFrame(schema=VERDICT),
         pl.DataFrame(schema=SCORE),
         pl.DataFrame(rows, schema={**VERDICT, "origin": pl.String}, orient="row"),

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from autoif_assets.method.profile import AUTHORS_CODE, PAPER, PROFILES, Threshold, make_profile
+from autoif_assets.method.recipe import AUTHORS_CODE, PAPER, RECIPES, Threshold, make_recipe
 
 
 def test_the_paper_numbers():
@@ -33,16 +33,16 @@ def test_bounds_are_strict_or_not(bound, expected):
 
 
 def test_overrides_replace_single_numbers():
-    profile = make_profile("authors_code", {"responses_per_prompt": 2, "min_score": ">=7"})
-    assert profile.responses_per_prompt == 2
-    assert profile.min_score == ">= 7"
-    assert profile.min_cases == 10
+    recipe = make_recipe("authors_code", {"responses_per_prompt": 2, "min_score": ">=7"})
+    assert recipe.responses_per_prompt == 2
+    assert recipe.min_score == ">= 7"
+    assert recipe.min_cases == 10
 
 
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("papre", {}, "the profiles are paper, authors_code"),
+        ("papre", {}, "the recipes are paper, authors_code"),
         ("paper", {"respones": 2}, "respones: Extra inputs are not permitted.*The numbers are"),
         ("paper", {"responses_per_prompt": 0}, "responses_per_prompt: Input should be greater"),
         ("paper", {"min_score": "8"}, 'write it as "> 0.5" or ">= 8"'),
@@ -50,9 +50,9 @@ def test_overrides_replace_single_numbers():
 )
 def test_a_wrong_number_is_named(name, overrides, message):
     with pytest.raises(ValueError, match=message):
-        make_profile(name, overrides)
+        make_recipe(name, overrides)
 
 
 def test_every_profile_keeps_its_name_in_overridable_form():
-    for name, profile in PROFILES.items():
-        assert make_profile(name) == profile
+    for name, recipe in RECIPES.items():
+        assert make_recipe(name) == recipe

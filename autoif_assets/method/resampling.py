@@ -10,21 +10,21 @@ import polars as pl
 
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import derived_seed
-from autoif_assets.method.profile import Profile
 from autoif_assets.method.prompts import NEAR_MISS
+from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.responses import (
     filter_queries,
     has_failed,
-    judge_responses,
     parse_responses,
     response_prompts,
+    verify_responses,
 )
 from autoif_assets.method.selection import has_evidence
 
 SAMPLED, NEAR, FURTHER = "sampled", "near_miss", "further"
 
 
-def judged_responses(
+def verdicts_with_scores(
     verdicts: pl.DataFrame,
     scores: pl.DataFrame,
     further_verdicts: pl.DataFrame | None = None,
@@ -67,55 +67,54 @@ def judged_responses(
 
 
 def near_miss_prompts(
-    augmented_queries: pl.DataFrame, judged: pl.DataFrame, profile: Profile
+    augmented_queries: pl.DataFrame, judged: pl.DataFrame, recipe: Recipe
 ) -> pl.DataFrame:
     """Return the calls that ask for near misses: of prompts with good responses and no failing.
 
     Args:
         augmented_queries: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``,
             ``query``.
-        judged: ``judged_responses`` of the first samples.
-        profile: ``near_misses_per_prompt``; with 0 nothing is asked. Nor is for prompts that
+        judged: ``verdicts_with_scores`` of the first samples.
+        recipe: ``near_misses_per_prompt``; with 0 nothing is asked. Nor is for prompts that
             ``difficulty`` drops, which more responses to reject would not bring back.
 
     Returns:
         ``prompt_id``, ``instruction_id``, ``prompt``.
     """
-    starved = filter_queries(augmented_queries, judged, profile).filter(
+    starved = filter_queries(augmented_queries, judged, recipe).filter(
         (pl.col("status") == ACCEPTED)
         & (pl.col("failing") == 0)
-        & (profile.near_misses_per_prompt > 0)
+        & (recipe.near_misses_per_prompt > 0)
     )
     rows = augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left")
     return rows.select("prompt_id", "instruction_id", NEAR_MISS.render_rows(rows))
 
 
 def further_prompts(
-    augmented_queries: pl.DataFrame, judged: pl.DataFrame, profile: Profile, batch: str
+    augmented_queries: pl.DataFrame, judged: pl.DataFrame, recipe: Recipe, batch: str
 ) -> pl.DataFrame:
     """Return the calls that ask for further samples: of prompts where some fail and none passes.
 
     Args:
         augmented_queries: As for ``near_miss_prompts``.
-        judged: ``judged_responses`` of the first samples.
-        profile: ``further_responses_per_prompt``; with 0 nothing is asked.
+        judged: ``verdicts_with_scores`` of the first samples.
+        recipe: ``further_responses_per_prompt``; with 0 nothing is asked.
         batch: Key of the batch. The seeds derive from it, and are not those of the first samples:
             a server would answer the same again.
 
     Returns:
         ``prompt_id``, ``instruction_id``, ``prompt``, ``seed``.
     """
-    starved = filter_queries(augmented_queries, judged, profile).filter(
+    starved = filter_queries(augmented_queries, judged, recipe).filter(
         (pl.col("passing") == 0)
         & (pl.col("failing") > 0)
-        & (profile.further_responses_per_prompt > 0)
+        & (recipe.further_responses_per_prompt > 0)
     )
     rows = response_prompts(
         augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left")
     )
     seeds = [
-        derived_seed(batch, str(profile.seed), FURTHER, prompt_id)
-        for prompt_id in rows["prompt_id"]
+        derived_seed(batch, str(recipe.seed), FURTHER, prompt_id) for prompt_id in rows["prompt_id"]
     ]
     return rows.with_columns(pl.Series("seed", seeds, dtype=pl.Int64))
 
@@ -136,21 +135,19 @@ def parse_further(
     )
 
 
-def judge_further(
-    responses: pl.DataFrame, outcomes: pl.DataFrame, profile: Profile
-) -> pl.DataFrame:
+def verify_further(responses: pl.DataFrame, outcomes: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     """Count verdicts and keep the responses that are what they were asked to be.
 
     Args:
         responses: Accepted ``further_responses``.
         outcomes: ``OUTCOME_SCHEMA`` with the response id as ``input_id``.
-        profile: ``response_pass_rate``.
+        recipe: ``response_pass_rate``.
 
     Returns:
         ``further_verdicts`` without ``batch``. Reasons as of ``response_verdicts``; a near miss is
         accepted if it passes no verifier, and rejected as ``not_missed`` if it passes any.
     """
-    judged = judge_responses(responses, outcomes, profile).join(
+    judged = verify_responses(responses, outcomes, recipe).join(
         responses.select("response_id", "origin"), on="response_id", maintain_order="left"
     )
     is_near = pl.col("origin") == NEAR
