@@ -16,11 +16,11 @@ from autoif_assets.resources import (
     NLI,
     BudgetResource,
     Supervision,
+    WarehouseResource,
     from_environment,
     nli,
 )
 from autoif_assets.resources.session import summary
-from autoif_assets.warehouse import WarehouseResource
 
 
 def local(by="transformers", **settings):

@@ -5,8 +5,8 @@ import polars as pl
 
 from autoif_assets.charts import Bar, funnel_chart, in_markdown
 from autoif_assets.method.gates import ACCEPTED
+from autoif_assets.resources.warehouse import table_schema
 from autoif_assets.warehouse import Warehouse
-from autoif_assets.warehouse.io_manager import table_schema
 from autoif_assets.warehouse.tables import TABLES
 
 # Pool of every asset that asks a model; its limit is in dagster.yaml. They have no retry policy:

@@ -19,8 +19,8 @@ from autoif_assets.datasets import (
     write_dataset,
 )
 from autoif_assets.resources import RecipeResource
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import Rows, Warehouse
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 _EXAMPLES = unread(
     accepted(

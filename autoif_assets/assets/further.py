@@ -22,8 +22,8 @@ from autoif_assets.method.resampling import (
     verify_further,
 )
 from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import Rows
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 
 @dg.asset(

@@ -7,7 +7,7 @@ from autoif_assets.assets.common import ENDPOINT, about, accepted, in_batch, sch
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
 from autoif_assets.resources import RecipeResource, Supervision
-from autoif_assets.warehouse.io_manager import WarehouseResource
+from autoif_assets.resources.warehouse import WarehouseResource
 
 
 @dg.asset(

@@ -10,8 +10,8 @@ from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.responses import parse_scores, score_prompts, to_score
 from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import Rows
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 
 def store_verdicts(

@@ -16,8 +16,8 @@ from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.likelihoods import likelihood_texts, parse_likelihoods
 from autoif_assets.method.resampling import verdicts_with_scores
 from autoif_assets.resources import RecipeResource, Supervision
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import TABLES, Rows, empty_frame
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 # A model stands idle while the last calls of a part end.
 _PROMPTS_AT_ONCE = 10_000

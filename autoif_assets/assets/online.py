@@ -24,6 +24,7 @@ from autoif_assets.method.responses import parse_responses, response_prompts, ve
 from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource, Trainer, keys_of
 from autoif_assets.resources.trainer import loss_curve
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import (
     Policy,
     Rows,
@@ -32,7 +33,6 @@ from autoif_assets.warehouse import (
     known_policies,
     register_policy,
 )
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 _PROMPTS_AT_ONCE = 10_000
 # A warning that they are in beta would greet everybody who loads the definitions.

@@ -6,8 +6,8 @@ import polars as pl
 from autoif_assets.assets.common import funnel
 from autoif_assets.reports import Stage, gather, page, write_page
 from autoif_assets.reports.address import report_url
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import TABLES
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 _STAGES = [
     Stage(table.name, table.description, table.section, table.is_gate)

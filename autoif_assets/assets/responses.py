@@ -23,8 +23,8 @@ from autoif_assets.method.responses import (
     verify_responses,
 )
 from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import Rows
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 # A model stands idle while the last calls of a part end; 10,000 prompts keep it busy for long.
 _PROMPTS_AT_ONCE = 10_000

@@ -12,8 +12,8 @@ from autoif_assets.method import training
 from autoif_assets.method.pairs import PAIR_COLUMNS, gather_pairs, mean_bias, tally_bias
 from autoif_assets.method.resampling import verdicts_with_scores
 from autoif_assets.resources import RecipeResource
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import Rows
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 _SCORE = ("response_id", "score", "status")
 _LIKELIHOOD = ("response_id", "kept", "ifd")

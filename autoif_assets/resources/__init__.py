@@ -14,6 +14,11 @@ from autoif_assets.resources.sandbox import SandboxResource
 from autoif_assets.resources.session import Session
 from autoif_assets.resources.settings import EndpointSettings
 from autoif_assets.resources.trainer import Trainer
+from autoif_assets.resources.warehouse import (
+    WarehouseIOManager,
+    WarehouseResource,
+    table_schema,
+)
 
 __all__ = [
     "NLI",
@@ -26,8 +31,11 @@ __all__ = [
     "Session",
     "Supervision",
     "Trainer",
+    "WarehouseIOManager",
+    "WarehouseResource",
     "from_environment",
     "keys_of",
     "overrides_from_environment",
     "recipe_from_environment",
+    "table_schema",
 ]

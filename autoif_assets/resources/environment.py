@@ -13,7 +13,7 @@ from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.sandbox import SandboxResource
 from autoif_assets.resources.trainer import Trainer
-from autoif_assets.warehouse.io_manager import WarehouseIOManager, WarehouseResource
+from autoif_assets.resources.warehouse import WarehouseIOManager, WarehouseResource
 
 
 def from_environment() -> dict[str, Any]:

@@ -13,9 +13,9 @@ from pydantic import Field, PrivateAttr
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.session import Session, open_session
 from autoif_assets.resources.settings import EndpointSettings
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.serving import ServingError, running, served_name
 from autoif_assets.warehouse import Policy
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 
 class Endpoint(dg.ConfigurableResource[Any]):

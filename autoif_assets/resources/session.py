@@ -27,8 +27,8 @@ from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.metadata import add_metadata, keys_of
 from autoif_assets.resources.settings import EndpointSettings
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import Rows, Warehouse
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 
 @contextmanager

@@ -19,15 +19,11 @@ from autoif_assets.resources import (
     SandboxResource,
     Supervision,
     Trainer,
-)
-from autoif_assets.simulator import Simulator
-from autoif_assets.warehouse import (
-    TABLES,
-    Warehouse,
     WarehouseIOManager,
     WarehouseResource,
-    polars_schema,
 )
+from autoif_assets.simulator import Simulator
+from autoif_assets.warehouse import TABLES, Warehouse, polars_schema
 
 SMALL: dict[str, Any] = {
     "instructions_per_batch": 8,

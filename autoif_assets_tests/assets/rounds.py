@@ -17,8 +17,9 @@ from autoif_assets.resources import (
     SandboxResource,
     Supervision,
     Trainer,
+    WarehouseIOManager,
+    WarehouseResource,
 )
-from autoif_assets.warehouse import WarehouseIOManager, WarehouseResource
 
 from .pipeline import SMALL
 

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from autoif_assets.assets.checks import CHECKS
-from autoif_assets.resources import RecipeResource, SandboxResource
-from autoif_assets.warehouse import TABLES, Warehouse, WarehouseResource
+from autoif_assets.resources import RecipeResource, SandboxResource, WarehouseResource
+from autoif_assets.warehouse import TABLES, Warehouse
 from autoif_assets_tests.warehouse.samples import sample
 
 RESPONSES = TABLES["responses"]

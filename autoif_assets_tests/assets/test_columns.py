@@ -14,7 +14,8 @@ import pytest
 
 from autoif_assets.assets import ASSETS
 from autoif_assets.automation.partitions import BATCHES
-from autoif_assets.warehouse import TABLES, Rows, Warehouse, WarehouseIOManager, polars_schema
+from autoif_assets.resources import WarehouseIOManager
+from autoif_assets.warehouse import TABLES, Rows, Warehouse, polars_schema
 
 from .pipeline import QUIET, batch_job, exports
 

@@ -7,7 +7,8 @@ import pytest
 
 from autoif_assets.assets.reports import report
 from autoif_assets.reports import write_page
-from autoif_assets.warehouse import TABLES, WarehouseResource
+from autoif_assets.resources import WarehouseResource
+from autoif_assets.warehouse import TABLES
 
 from .warehouses import Page, filled
 

@@ -92,3 +92,17 @@ def test_foreign_keys_lead_to_columns_that_are_there(table: Table):
 @EVERY
 def test_closed_vocabularies_are_of_text(table: Table):
     assert all(column.type == "VARCHAR" for column in table.columns if column.values)
+
+
+def test_charts_and_origins_name_columns_that_are_there():
+    for table in TABLES.values():
+        columns = {column.name: column for column in table.columns}
+        for column, what in table.charts:
+            text = columns[column].type == "VARCHAR"
+            assert what in (("length",) if text else ("share", "score")), (table.name, column)
+        names = list(TABLES)
+        for column, origin in table.origins:
+            assert column in columns, (table.name, column)
+            parent, _, theirs = origin.partition(".")
+            assert theirs in {one.name for one in TABLES[parent].columns}, (table.name, origin)
+            assert names.index(parent) < names.index(table.name), (table.name, origin)

@@ -116,7 +116,8 @@ def test_a_killed_migration_leaves_a_whole_version(tmp_path, monkeypatch, attemp
 MATERIALIZE = """
 import sys
 import dagster as dg
-from autoif_assets.warehouse import TABLES, WarehouseIOManager, WarehouseResource
+from autoif_assets.resources import WarehouseIOManager, WarehouseResource
+from autoif_assets.warehouse import TABLES
 from autoif_assets_tests.warehouse.worker import ROWS, TABLE, sample
 
 batches = dg.DynamicPartitionsDefinition(name="batch")

@@ -7,8 +7,8 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.resources import keys_of
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import Partition, Warehouse
-from autoif_assets.warehouse.io_manager import WarehouseResource
 
 AGAIN = "materialize this asset again, and what comes before it."
 

@@ -9,7 +9,7 @@ from autoif_assets.method.checks import contradicted
 from autoif_assets.method.recipe import Threshold
 from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.resources import RecipeResource, SandboxResource
-from autoif_assets.warehouse.io_manager import WarehouseResource
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse.quality import sampled_texts, verifiers_of
 from autoif_assets.warehouse.tables import TABLES, Table
 

@@ -4,8 +4,8 @@ import dagster as dg
 
 from autoif_assets.assets.checks.common import Found, Look, look, result
 from autoif_assets.datasets import KTO, PREFERENCE, SFT, DatasetKind
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import TABLES, Table
-from autoif_assets.warehouse.io_manager import WarehouseResource
 from autoif_assets.warehouse.quality import in_both_splits
 
 

@@ -12,7 +12,7 @@ from autoif_assets.assets.checks.shares import (
     no_verdict_share,
     yield_bounds,
 )
-from autoif_assets.warehouse.io_manager import WarehouseResource
+from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse.references import gated_keys
 from autoif_assets.warehouse.tables import TABLES, Table
 

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from autoif_assets.warehouse.describing import Tally
+from autoif_assets.resources.describing import Tally
 from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.selection import Rows
 from autoif_assets.warehouse.slices import Partition

@@ -7,17 +7,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from autoif_assets.warehouse import (
-    TABLES,
-    Rows,
-    Warehouse,
-    WarehouseIOManager,
-    WarehouseResource,
-    publishing,
-    table_schema,
-)
-
-from .samples import sample
+from autoif_assets.resources import WarehouseIOManager, WarehouseResource, table_schema
+from autoif_assets.warehouse import TABLES, Rows, Warehouse, publishing
+from autoif_assets_tests.warehouse.samples import sample
 
 GATE = TABLES["response_scores"]
 NASTY = 'it\'s ü "b" ' + "x" * 300
