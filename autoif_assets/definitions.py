@@ -3,7 +3,6 @@
 import dagster as dg
 
 from autoif_assets.assets import ASSETS
-from autoif_assets.assets.checks import CHECKS
 from autoif_assets.automation.jobs import BATCH_JOB, EXPORTS_JOB, ONLINE_JOB, TRAINING_JOB
 from autoif_assets.automation.schedules import SCHEDULES
 from autoif_assets.automation.sensors import SENSORS
@@ -11,7 +10,6 @@ from autoif_assets.resources import from_environment
 
 defs = dg.Definitions(
     assets=ASSETS,
-    asset_checks=CHECKS,
     jobs=[BATCH_JOB, EXPORTS_JOB, ONLINE_JOB, TRAINING_JOB],
     schedules=SCHEDULES,
     sensors=SENSORS,

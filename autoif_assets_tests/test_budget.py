@@ -23,7 +23,6 @@ def run(data, simulator, **caps):
         simulator.base_url,
         overrides=NUMBERS,
         resources={"budget": caps, "supervision": PRICES},
-        checks=(),
     )
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from autoif_assets.assets.versions import DEPENDS_ON
-from autoif_assets.automation.code_versions import code_version
 from autoif_assets.definitions import defs
 from autoif_assets.method.recipe import PAPER
 from autoif_assets.resources import EndpointSettings, from_environment
 from autoif_assets.warehouse import TABLES
+
+from .depends_on import depends_on
 
 # asset | group | partitions | kinds | reads
 ASSETS = """
@@ -88,41 +88,41 @@ verifier_candidates | accepted_parents! foreign_keys keys! yield_bounds
 verifier_cases | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 verifiers | accepted_parents! foreign_keys keys! yield_bounds
 """
-# asset | what its code version is a hash of: prompts | modules of rules | numbers of the recipe
+# asset | what its code version is a hash of beside its rules: prompts | numbers of the recipe
 VERSIONS = """
-augmented_instructions | self_instruct | completions gates parsing instructions text | seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
-augmented_queries | - | augmentation | seed queries_per_instruction
-back_translations | back_translation nli | completions gates parsing back_translation | seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
-filtered_queries | - | gates responses resampling selection | difficulty difficulty_k difficulty_min difficulty_max
-further_responses | near_miss response | completions gates parsing responses resampling selection | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
-further_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
-further_verdicts | - | gates responses resampling | response_pass_rate
-instruction_preference_pairs | - | training pairs lengths | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
-kto_dataset | - | - | seed eval_share
-kto_examples | - | training resampling | -
-online_preference_dataset | - | - | seed eval_share
-online_preference_pairs | - | gates online pairs lengths text selection training | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical contrast_min_gap spin_pairs
-policy_checkpoint | - | - | -
-policy_responses | response | completions gates parsing responses | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
-policy_scorecard | - | online selection | seed policy_responses_per_prompt bootstrap_samples
-policy_verdicts | - | gates responses | response_pass_rate
-preference_dataset | - | - | seed eval_share
-preference_pairs | - | gates pairs text | near_identical
-query_preference_pairs | - | training pairs lengths resampling selection | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
-report | - | - | -
-response_likelihoods | - | gates resampling likelihoods | likelihood_of
-response_scores | score | completions gates parsing responses | seed min_score score_failing score_temperature score_max_tokens
-response_verdicts | - | gates responses | response_pass_rate
-responses | response | completions gates parsing responses | seed responses_per_prompt response_temperature response_max_tokens
-seed_instructions | - | - | -
-seed_queries | - | - | query_min_chars query_max_chars
-sft_dataset | - | - | seed eval_share
-sft_examples | - | gates training resampling selection | ifd_min_quantile ifd_max_quantile ifd_below
-test_cases | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
-verified_instructions | - | gates back_translation | -
-verifier_candidates | verifier | completions gates parsing verifiers | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
-verifier_cases | - | gates verifiers | min_verifiers min_cases case_agreement verifier_agreement
-verifiers | - | gates verifiers | min_verifiers min_cases case_agreement verifier_agreement
+augmented_instructions | self_instruct | seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
+augmented_queries | - | seed queries_per_instruction
+back_translations | back_translation nli | seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
+filtered_queries | - | difficulty difficulty_k difficulty_min difficulty_max
+further_responses | near_miss response | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
+further_scores | score | seed min_score score_failing score_temperature score_max_tokens
+further_verdicts | - | response_pass_rate
+instruction_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
+kto_dataset | - | seed eval_share
+kto_examples | - | -
+online_preference_dataset | - | seed eval_share
+online_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical contrast_min_gap spin_pairs
+policy_checkpoint | - | -
+policy_responses | response | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
+policy_scorecard | - | seed policy_responses_per_prompt bootstrap_samples
+policy_verdicts | - | response_pass_rate
+preference_dataset | - | seed eval_share
+preference_pairs | - | near_identical
+query_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
+report | - | -
+response_likelihoods | - | seed likelihood_of
+response_scores | score | seed min_score score_failing score_temperature score_max_tokens
+response_verdicts | - | response_pass_rate
+responses | response | seed responses_per_prompt response_temperature response_max_tokens
+seed_instructions | - | -
+seed_queries | - | query_min_chars query_max_chars
+sft_dataset | - | seed eval_share
+sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below
+test_cases | verifier | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
+verified_instructions | - | -
+verifier_candidates | verifier | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
+verifier_cases | - | min_verifiers min_cases case_agreement verifier_agreement
+verifiers | - | min_verifiers min_cases case_agreement verifier_agreement
 """  # noqa: E501
 EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "report"}
 ONLINE = {
@@ -132,6 +132,7 @@ ONLINE = {
 NO_TABLE = EXPORTS | {"online_preference_dataset", "policy_checkpoint"}
 
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+DEPENDS_ON = depends_on()
 
 ROLES = ("RESPONDER", "JUDGE", "NLI", "POLICY")
 VARIABLES = (
@@ -241,14 +242,17 @@ def test_the_exports_follow():
 
 def test_the_code_versions_are_of_what_the_design_says():
     def row(name: str) -> str:
-        parts = DEPENDS_ON[name]
-        modules = (module.__name__.rpartition(".")[2] for module in parts.get("rules", ()))
-        lists = parts.get("prompts", ()), modules, parts.get("numbers", ())
+        depends_on = DEPENDS_ON[name]
+        lists = sorted(depends_on.prompts), sorted(depends_on.numbers)
         return " | ".join((name, *(" ".join(names) or "-" for names in lists)))
 
-    assert [row(name) for name in sorted(SPECS)] == VERSIONS.strip().splitlines()
+    def ordered(line: str) -> str:
+        return " | ".join(" ".join(sorted(part.split())) for part in line.split(" | "))
+
+    wanted = [ordered(line) for line in VERSIONS.strip().splitlines()]
+    assert [row(name) for name in sorted(SPECS)] == wanted
     for name, spec in SPECS.items():
-        assert spec.code_version == code_version(PAPER, **DEPENDS_ON[name])
+        assert spec.code_version == DEPENDS_ON[name].code_version(PAPER)
 
 
 def test_what_asks_a_model_is_in_the_pool_and_only_the_client_retries():
@@ -263,7 +267,7 @@ def test_what_asks_a_model_is_in_the_pool_and_only_the_client_retries():
         assert ops[name].pool == ("endpoint" if asks else None), name
         assert ops[name].retry_policy is None, name
         # The prompts it sends are shown, and linked to; likelihoods are of texts as they are.
-        roles = DEPENDS_ON[name].get("prompts", ())
+        roles = sorted(DEPENDS_ON[name].prompts)
         assert bool(roles) is (asks and name != "response_likelihoods")
         links = spec.metadata["dagster/code_references"].code_references
         assert [link.label for link in links if link.label] == [f"prompt {role}" for role in roles]

@@ -68,7 +68,7 @@ def test_money_is_at_the_prices_of_each_endpoint(simulator, monkeypatch):
 
 @pytest.mark.slow
 def test_what_an_earlier_batch_measured_is_used(simulator, tmp_path):
-    assert run_batch(tmp_path, simulator.base_url, "b1", checks=()).success
+    assert run_batch(tmp_path, simulator.base_url, "b1").success
     asked = simulator.stats()["received"]
     calls = Warehouse(tmp_path).read("llm_calls")
     output = dry_run("--batch", "b2")

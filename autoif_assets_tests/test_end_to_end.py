@@ -130,14 +130,12 @@ def test_any_text_may_name_a_batch(simulator, tmp_path):
     assert t["llm_calls"]["batch"].unique().to_list() == [quoted]
 
     asked, files = simulator.stats()["received"], exports(tmp_path)
-    assert run_batch(tmp_path, simulator.base_url, quoted, overrides=TINY, checks=()).success
+    assert run_batch(tmp_path, simulator.base_url, quoted, overrides=TINY).success
     assert simulator.stats()["received"] == asked
     assert differing(tables(tmp_path), t) == []
     assert exports(tmp_path) == files
 
-    assert run_batch(
-        tmp_path, simulator.base_url, foreign, overrides=TINY, others=[quoted], checks=()
-    ).success
+    assert run_batch(tmp_path, simulator.base_url, foreign, overrides=TINY, others=[quoted]).success
     both = tables(tmp_path)
     for name in ("augmented_instructions", "llm_calls", "sft_examples"):
         assert set(both[name]["batch"]) == {quoted, foreign}, name

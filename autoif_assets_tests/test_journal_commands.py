@@ -51,7 +51,7 @@ def simulator(tmp_path, monkeypatch):
 
 
 def run(data, simulator, **numbers):
-    assert run_batch(data, simulator.base_url, overrides=NUMBERS | numbers, checks=()).success
+    assert run_batch(data, simulator.base_url, overrides=NUMBERS | numbers).success
 
 
 def test_pruning_takes_what_is_old_and_in_the_table(simulator, tmp_path):

@@ -3,8 +3,6 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import ENDPOINT, about, accepted, in_batch, rows, schema
-from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.back_translation import (
     back_translation_prompts,
     check_back_translations,
@@ -12,20 +10,18 @@ from autoif_assets.method.back_translation import (
     parse_back_translations,
     verify_instructions,
 )
-from autoif_assets.resources import NLI, RecipeResource, Supervision
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.resources import NLI, Supervision
+from autoif_assets.stage import accepted, rows, stage
 
 
-@dg.asset(
-    ins={
+@stage(
+    "back_translations",
+    group="verifiers",
+    reads={
         "instructions": accepted("augmented_instructions", "instruction_id", "instruction"),
         "verifiers": accepted("verifiers", "verifier_id", "instruction_id", "source", "accuracy"),
     },
-    partitions_def=BATCHES,
-    group_name="verifiers",
-    kinds={"duckdb", "polars", "openai"},
-    description=about("back_translations"),
-    metadata=schema("back_translations"),
-    pool=ENDPOINT,
 )
 def back_translations(
     context: dg.AssetExecutionContext,
@@ -33,18 +29,19 @@ def back_translations(
     verifiers: pl.DataFrame,
     supervision: Supervision,
     nli: NLI,
-    recipe: RecipeResource,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    numbers = recipe.load()
     with supervision.session(context) as model:
-        prompts = back_translation_prompts(verifiers, numbers)
-        parsed = parse_back_translations(model.generate("back_translation", prompts, numbers))
-    labels = nli.label(context, nli_pairs(parsed, instructions), numbers)
-    return in_batch(check_back_translations(parsed, labels), context.partition_key)
+        prompts = back_translation_prompts(verifiers, recipe)
+        parsed = parse_back_translations(model.generate("back_translation", prompts, recipe))
+    labels = nli.label(context, nli_pairs(parsed, instructions), recipe)
+    return check_back_translations(parsed, labels)
 
 
-@dg.asset(
-    ins={
+@stage(
+    "verified_instructions",
+    group="verifiers",
+    reads={
         "instructions": accepted(
             "augmented_instructions", "instruction_id", "instruction", "category"
         ),
@@ -52,18 +49,11 @@ def back_translations(
         "cases": accepted("verifier_cases", "instruction_id"),
         "translations": rows("back_translations", "instruction_id", "nli_label"),
     },
-    partitions_def=BATCHES,
-    group_name="verifiers",
-    kinds={"duckdb", "polars"},
-    description=about("verified_instructions"),
-    metadata=schema("verified_instructions"),
 )
 def verified_instructions(
-    context: dg.AssetExecutionContext,
     instructions: pl.DataFrame,
     verifiers: pl.DataFrame,
     cases: pl.DataFrame,
     translations: pl.DataFrame,
 ) -> pl.DataFrame:
-    verified = verify_instructions(instructions, verifiers, cases, translations)
-    return in_batch(verified, context.partition_key)
+    return verify_instructions(instructions, verifiers, cases, translations)

@@ -1,12 +1,12 @@
 """Exports: the training data of all batches as files that trainers load."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import accepted, rows, unread
+from autoif_assets.automation.sensors import FOLLOW_BATCHES
+from autoif_assets.checks import splits
 from autoif_assets.datasets import (
     KTO,
     PREFERENCE,
@@ -18,113 +18,113 @@ from autoif_assets.datasets import (
     split_instructions,
     write_dataset,
 )
-from autoif_assets.resources import RecipeResource
-from autoif_assets.resources.warehouse import WarehouseResource
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.stage import Parts, accepted, rows, stage
 from autoif_assets.warehouse import Rows, Warehouse
-
-_EXAMPLES = unread(
-    accepted(
-        "sft_examples",
-        *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
-    )
-)
-_PAIRS = unread(
-    accepted(
-        "preference_pairs",
-        *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
-        *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
-        *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
-        *("constrains_length", "origin"),
-    )
-)
-_LABELLED = unread(
-    rows(
-        "kto_examples",
-        *("example_id", "instruction_id", "prompt", "completion", "label"),
-        *("pass_rate", "score", "origin"),
-    )
-)
-
 
 # Every export splits the instructions of SFT examples and preference pairs, so that one is on the
 # same side everywhere. Those of KTO examples are among them: a prompt with a label has a good
 # response, which makes an SFT example; so those that a selection rejects are split, too.
-@dg.asset(
-    ins={"examples": _EXAMPLES, "pairs": accepted("preference_pairs", "instruction_id")},
-    group_name="exports",
+_EXAMPLES = rows("sft_examples", "instruction_id")
+_PAIRS = accepted("preference_pairs", "instruction_id")
+
+
+@stage(
+    group="exports",
     kinds={"json", "parquet"},
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
+    reads={"pairs": _PAIRS},
+    parts={
+        "exported": accepted(
+            "sft_examples",
+            *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
+        )
+    },
+    parts_on=SFT.id,
+    checks=[splits(SFT.name, "sft_examples")],
+    follows=FOLLOW_BATCHES,
 )
 def sft_dataset(
-    examples: Rows, pairs: pl.DataFrame, warehouse: WarehouseResource, recipe: RecipeResource
+    parts: Parts, pairs: pl.DataFrame, warehouse: Warehouse, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    tables = warehouse.open()
-    split = _split(_instructions(tables, replace(examples, status=None)), pairs, recipe)
-    return _export(SFT, examples, split, tables)
+    examples = _instructions(parts, _EXAMPLES)
+    return _export(SFT, parts, _split(examples, pairs, recipe), warehouse)
 
 
-@dg.asset(
-    ins={"pairs": _PAIRS, "examples": rows("sft_examples", "instruction_id")},
-    group_name="exports",
+@stage(
+    group="exports",
     kinds={"json", "parquet"},
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
+    reads={"examples": _EXAMPLES},
+    parts={
+        "exported": accepted(
+            "preference_pairs",
+            *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
+            *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
+            *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
+            *("constrains_length", "origin"),
+        )
+    },
+    parts_on=PREFERENCE.id,
+    checks=[splits(PREFERENCE.name, "preference_pairs")],
+    follows=FOLLOW_BATCHES,
 )
 def preference_dataset(
-    pairs: Rows, examples: pl.DataFrame, warehouse: WarehouseResource, recipe: RecipeResource
+    parts: Parts, examples: pl.DataFrame, warehouse: Warehouse, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    tables = warehouse.open()
-    split = _split(examples, _instructions(tables, pairs), recipe)
-    return _export(PREFERENCE, pairs, split, tables)
+    pairs = _instructions(parts, _PAIRS)
+    return _export(PREFERENCE, parts, _split(examples, pairs, recipe), warehouse)
 
 
-@dg.asset(
-    ins={
-        "labelled": _LABELLED,
-        "examples": rows("sft_examples", "instruction_id"),
-        "pairs": accepted("preference_pairs", "instruction_id"),
-    },
-    group_name="exports",
+@stage(
+    group="exports",
     kinds={"json", "parquet"},
     description="KTO examples of all batches as TRL JSONL, labelled Alpaca JSON and Parquet.",
+    reads={"examples": _EXAMPLES, "pairs": _PAIRS},
+    parts={
+        "exported": rows(
+            "kto_examples",
+            *("example_id", "instruction_id", "prompt", "completion", "label"),
+            *("pass_rate", "score", "origin"),
+        )
+    },
+    parts_on=KTO.id,
+    checks=[splits(KTO.name, "kto_examples")],
+    follows=FOLLOW_BATCHES,
 )
 def kto_dataset(
-    labelled: Rows,
-    examples: pl.DataFrame,
-    pairs: pl.DataFrame,
-    warehouse: WarehouseResource,
-    recipe: RecipeResource,
+    parts: Parts, examples: pl.DataFrame, pairs: pl.DataFrame, warehouse: Warehouse, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    return _export(KTO, labelled, _split(examples, pairs, recipe), warehouse.open())
+    return _export(KTO, parts, _split(examples, pairs, recipe), warehouse)
 
 
-def _instructions(tables: Warehouse, wanted: Rows) -> pl.DataFrame:
-    return tables.read(
+def _instructions(parts: Parts, wanted: Rows) -> pl.DataFrame:
+    """Read the instructions of the table that is exported, of the batches that it is read of."""
+    return parts.warehouse.read(
         wanted.table,
-        partitions=wanted.partitions,
-        columns=["instruction_id"],
+        partitions=parts.rows[0].partitions,
+        columns=wanted.columns,
         where_status=wanted.status,
     )
 
 
-def _split(examples: pl.DataFrame, pairs: pl.DataFrame, recipe: RecipeResource) -> InstructionSplit:
-    numbers = recipe.load()
+def _split(examples: pl.DataFrame, pairs: pl.DataFrame, recipe: Recipe) -> InstructionSplit:
     return split_instructions(
         examples["instruction_id"].unique(),
-        numbers.eval_share,
-        numbers.seed,
+        recipe.eval_share,
+        recipe.seed,
         pairs["instruction_id"].unique(),
     )
 
 
 def _export(
-    kind: DatasetKind, exported: Rows, split: InstructionSplit, tables: Warehouse
+    kind: DatasetKind, parts: Parts, split: InstructionSplit, warehouse: Warehouse
 ) -> dg.MaterializeResult[None]:
-    folder = tables.data_dir / "exports" / kind.name
-    parts = (part for (part,) in tables.read_parts(exported, on=kind.id))
-    files = write_dataset(kind, parts, folder, split)
+    folder = warehouse.data_dir / "exports" / kind.name
+    files = write_dataset(kind, (part for (part,) in parts), folder, split)
     # For autoif.dataset, which gives the rows of the files.
-    tables.write("dataset_splits", _sides(kind, split), {"dataset": kind.name})
-    return dg.MaterializeResult(metadata=_describe(folder, files))
+    warehouse.write("dataset_splits", _sides(kind, split), {"dataset": kind.name})
+    return dg.MaterializeResult(metadata=_described(folder, files))
 
 
 def _sides(kind: DatasetKind, split: InstructionSplit) -> pl.DataFrame:
@@ -136,7 +136,7 @@ def _sides(kind: DatasetKind, split: InstructionSplit) -> pl.DataFrame:
     )
 
 
-def _describe(folder: Path, files: list[ExportedFile]) -> dict[str, dg.MetadataValue]:
+def _described(folder: Path, files: list[ExportedFile]) -> dict[str, dg.MetadataValue]:
     lines = ["| file | format | split | rows | bytes | sha256 |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {file.path} | {file.format} | {file.split} | {file.rows} | {file.bytes} "

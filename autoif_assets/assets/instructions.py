@@ -3,39 +3,36 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import ENDPOINT, about, accepted, in_batch, schema
-from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
-from autoif_assets.resources import RecipeResource, Supervision
-from autoif_assets.resources.warehouse import WarehouseResource
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.resources import Supervision
+from autoif_assets.stage import accepted, stage
+from autoif_assets.warehouse import Warehouse
 
 
-@dg.asset(
-    ins={"seeds": accepted("seed_instructions", "instruction_id", "instruction", "category")},
+@stage(
+    "augmented_instructions",
+    group="instructions",
+    reads={"seeds": accepted("seed_instructions", "instruction_id", "instruction", "category")},
     # A batch whose queries cannot be read must not pay for instructions first.
-    deps=["seed_queries"],
-    partitions_def=BATCHES,
-    group_name="instructions",
-    kinds={"duckdb", "polars", "openai"},
-    description=about("augmented_instructions"),
-    metadata=schema("augmented_instructions"),
-    pool=ENDPOINT,
+    after=["seed_queries"],
 )
 def augmented_instructions(
     context: dg.AssetExecutionContext,
     seeds: pl.DataFrame,
     supervision: Supervision,
-    warehouse: WarehouseResource,
-    recipe: RecipeResource,
+    warehouse: Warehouse,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    batch, numbers = context.partition_key, recipe.load()
+    batch = context.partition_key
     with supervision.session(context) as model:
         completions = model.generate(
-            "self_instruct", self_instruct_prompts(seeds, numbers, batch), numbers
+            "self_instruct", self_instruct_prompts(seeds, recipe, batch), recipe
         )
-    elsewhere = warehouse.open().query(
+    # What another batch has is a duplicate here; looked up late, for others run at the same time.
+    elsewhere = warehouse.query(
         "SELECT instruction FROM autoif.augmented_instructions"
         " WHERE status = 'accepted' AND batch <> ? ORDER BY instruction",
         [batch],
     )
-    return in_batch(augment_instructions(completions, seeds, elsewhere, numbers, batch), batch)
+    return augment_instructions(completions, seeds, elsewhere, recipe, batch)

@@ -3,11 +3,12 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import funnel
+from autoif_assets.automation.sensors import FOLLOW_EXPORTS
+from autoif_assets.charts import Bar, funnel_chart, in_markdown
 from autoif_assets.reports import Stage, gather, page, write_page
 from autoif_assets.reports.address import report_url
-from autoif_assets.resources.warehouse import WarehouseResource
-from autoif_assets.warehouse import TABLES
+from autoif_assets.stage import stage
+from autoif_assets.warehouse import TABLES, Warehouse
 
 _STAGES = [
     Stage(table.name, table.description, table.section, table.is_gate)
@@ -16,23 +17,23 @@ _STAGES = [
 ]
 
 
-@dg.asset(
+@stage(
+    group="exports",
     # After the exports, which divide the rows into the splits that the report counts, and after
     # the policies, whose calls are part of the cost.
-    deps=[
+    after=[
         *(stage.name for stage in _STAGES),
         *("sft_dataset", "preference_dataset", "kto_dataset", "policy_responses"),
     ],
-    group_name="exports",
     kinds={"html"},
     description="One HTML page for people: where the data went and why, categories, pass rates, "
     "examples kept and dropped at each gate, verifiers, cost and time.",
+    follows=FOLLOW_EXPORTS,
 )
-def report(warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
-    tables = warehouse.open()
-    tables.migrate()  # an empty folder has a report too
-    data = gather(tables.query, _STAGES)
-    path = (tables.data_dir / "exports" / "report.html").absolute()
+def report(warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    warehouse.migrate()  # an empty folder has a report too
+    data = gather(warehouse.query, _STAGES)
+    path = (warehouse.data_dir / "exports" / "report.html").absolute()
     write_page(page(data), path)
     rows = dict(data.datasets.group_by("dataset").agg(pl.sum("rows")).iter_rows())
     return dg.MaterializeResult(
@@ -40,10 +41,25 @@ def report(warehouse: WarehouseResource) -> dg.MaterializeResult[None]:
             "path": dg.MetadataValue.path(str(path)),
             "url": dg.MetadataValue.url(report_url()),
             "bytes": path.stat().st_size,
-            **funnel(tables, _STAGES[-1].name),
+            **funnel(warehouse, _STAGES[-1].name),
             "batches": data.totals["batches"].item(),
             "sft_examples": rows.get("sft", 0),
             "preference_pairs": rows.get("preference", 0),
             "kto_examples": rows.get("kto", 0),
         }
     )
+
+
+def funnel(tables: Warehouse, last: str, batch: str | None = None) -> dict[str, dg.MetadataValue]:
+    """Draw what the stages kept and dropped, up to one and of all batches if none is named."""
+    rows = tables.query(
+        "SELECT stage, coalesce(sum(rows) FILTER (status = 'accepted'), 0)::BIGINT AS kept,"
+        " coalesce(sum(rows) FILTER (status = 'rejected'), 0)::BIGINT AS dropped"
+        " FROM autoif.funnel WHERE (? IS NULL OR batch IS NULL OR batch = ?)"
+        " GROUP BY stage, position ORDER BY position",
+        [batch, batch],
+    )
+    stages = list(TABLES)[: list(TABLES).index(last) + 1]
+    bars = [Bar(*row) for row in rows.iter_rows() if row[0] in stages]
+    png = funnel_chart(bars)
+    return {"chart/funnel": dg.MetadataValue.md(in_markdown(png, "yield funnel"))} if png else {}

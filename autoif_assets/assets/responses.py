@@ -1,170 +1,223 @@
-"""Augmented queries, the responses to them, and which of these are worth training on."""
+"""Responses: sampled, verified by execution, scored; and more of them where these make no pair."""
+
+from collections.abc import Callable
 
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import (
-    ENDPOINT,
-    about,
-    accepted,
-    in_batch,
-    rows,
-    schema,
-    unread,
-)
-from autoif_assets.assets.judging import store_scores, store_verdicts
-from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.method.augmentation import augment_queries
-from autoif_assets.method.resampling import verdicts_with_scores
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.resampling import (
+    further_prompts,
+    near_miss_prompts,
+    parse_further,
+    verdicts_with_scores,
+    verify_further,
+)
 from autoif_assets.method.responses import (
     filter_queries,
     parse_responses,
+    parse_scores,
     response_prompts,
+    score_prompts,
+    to_score,
     verify_responses,
 )
-from autoif_assets.resources import RecipeResource, RoleEndpoint, SandboxResource
-from autoif_assets.resources.warehouse import WarehouseResource
-from autoif_assets.warehouse import Rows
+from autoif_assets.method.verifiers import verifier_runs
+from autoif_assets.resources import RoleEndpoint, SandboxResource
+from autoif_assets.stage import Frames, Parts, accepted, rows, stage
 
 # A model stands idle while the last calls of a part end; 10,000 prompts keep it busy for long.
-_PROMPTS_AT_ONCE = 10_000
+PROMPTS_AT_ONCE = 10_000
+
+PROMPTS = rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
+VERIFIERS = accepted("verifiers", "verifier_id", "instruction_id", "source")
+_VERDICT = ("response_id", "prompt_id", "passed", "status", "reason")
+_SCORE = ("response_id", "score", "status")
 
 
-@dg.asset(
-    ins={
+@stage(
+    "augmented_queries",
+    group="queries",
+    reads={
         "instructions": accepted("verified_instructions", "instruction_id", "instruction"),
         "queries": accepted("seed_queries", "query_id", "query"),
     },
-    partitions_def=BATCHES,
-    group_name="queries",
-    kinds={"duckdb", "polars"},
-    description=about("augmented_queries"),
-    metadata=schema("augmented_queries"),
 )
 def augmented_queries(
     context: dg.AssetExecutionContext,
     instructions: pl.DataFrame,
     queries: pl.DataFrame,
-    recipe: RecipeResource,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    batch = context.partition_key
-    return in_batch(augment_queries(instructions, queries, recipe.load(), batch), batch)
+    return augment_queries(instructions, queries, recipe, context.partition_key)
 
 
-@dg.asset(
-    ins={
-        "prompts": unread(
-            rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
-        )
-    },
-    partitions_def=BATCHES,
-    group_name="responses",
-    kinds={"duckdb", "polars", "openai"},
-    description=about("responses"),
-    metadata=schema("responses"),
-    pool=ENDPOINT,
-)
+@stage("responses", group="responses", parts={"prompts": PROMPTS}, part_rows=PROMPTS_AT_ONCE)
 def responses(
-    context: dg.AssetExecutionContext,
-    prompts: Rows,
-    responder: RoleEndpoint,
-    recipe: RecipeResource,
-    warehouse: WarehouseResource,
-) -> dg.MaterializeResult[None]:
-    numbers, batch = recipe.load(), context.partition_key
-    parts = warehouse.open(context.log.info).read_parts(
-        prompts, on="instruction_id", rows=_PROMPTS_AT_ONCE
-    )
+    context: dg.AssetExecutionContext, parts: Parts, responder: RoleEndpoint, recipe: Recipe
+) -> Frames:
     with responder.session(context) as model:
-
-        def answer(prompts: pl.DataFrame) -> pl.DataFrame:
+        for (prompts,) in parts:
             completions = model.generate(
-                "response", response_prompts(prompts), numbers, samples=numbers.responses_per_prompt
+                "response", response_prompts(prompts), recipe, samples=recipe.responses_per_prompt
             )
-            return in_batch(parse_responses(completions), batch)
-
-        return warehouse.store(context, (answer(*part) for part in parts))
+            yield parse_responses(completions)
 
 
-@dg.asset(
-    ins={
-        "candidates": unread(
-            accepted("responses", "response_id", "prompt_id", "instruction_id", "response")
+@stage(
+    "response_verdicts",
+    group="responses",
+    parts={
+        "candidates": accepted(
+            "responses", "response_id", "prompt_id", "instruction_id", "response"
         ),
-        "verifiers": unread(accepted("verifiers", "verifier_id", "instruction_id", "source")),
+        "verifiers": VERIFIERS,
     },
-    partitions_def=BATCHES,
-    group_name="responses",
-    kinds={"duckdb", "polars", "python"},
-    description=about("response_verdicts"),
-    metadata=schema("response_verdicts"),
 )
 def response_verdicts(
-    context: dg.AssetExecutionContext,
-    candidates: Rows,
-    verifiers: Rows,
-    sandbox: SandboxResource,
-    recipe: RecipeResource,
-    warehouse: WarehouseResource,
-) -> dg.MaterializeResult[None]:
-    return store_verdicts(
-        context, candidates, verifiers, sandbox, recipe, warehouse, verify_responses
-    )
+    context: dg.AssetExecutionContext, parts: Parts, sandbox: SandboxResource, recipe: Recipe
+) -> Frames:
+    yield from executed(context, parts, sandbox, recipe, verify_responses)
 
 
-@dg.asset(
-    ins={
-        "verdicts": unread(rows("response_verdicts", "response_id", "passed", "status", "reason")),
-        "candidates": unread(accepted("responses", "response_id", "prompt_id", "response")),
-        "prompts": unread(
-            rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
-        ),
+@stage(
+    "response_scores",
+    group="responses",
+    parts={
+        "verdicts": rows("response_verdicts", "response_id", "passed", "status", "reason"),
+        "candidates": accepted("responses", "response_id", "prompt_id", "response"),
+        "prompts": PROMPTS,
     },
-    partitions_def=BATCHES,
-    group_name="responses",
-    kinds={"duckdb", "polars", "openai"},
-    description=about("response_scores"),
-    metadata=schema("response_scores"),
-    pool=ENDPOINT,
 )
 def response_scores(
-    context: dg.AssetExecutionContext,
-    verdicts: Rows,
-    candidates: Rows,
-    prompts: Rows,
-    judge: RoleEndpoint,
-    recipe: RecipeResource,
-    warehouse: WarehouseResource,
-) -> dg.MaterializeResult[None]:
-    return store_scores(context, verdicts, candidates, prompts, judge, recipe, warehouse)
+    context: dg.AssetExecutionContext, parts: Parts, judge: RoleEndpoint, recipe: Recipe
+) -> Frames:
+    yield from _scored(context, parts, judge, recipe)
 
 
-_JUDGED = ("response_id", "prompt_id", "passed", "status", "reason")
-
-
-@dg.asset(
-    ins={
-        "prompts": rows("augmented_queries", "prompt_id", "instruction_id", "query_id"),
-        "verdicts": rows("response_verdicts", *_JUDGED),
-        "scores": rows("response_scores", "response_id", "score", "status"),
-        "further_verdicts": rows("further_verdicts", *_JUDGED, "origin"),
-        "further_scores": rows("further_scores", "response_id", "score", "status"),
+@stage(
+    "further_responses",
+    group="responses",
+    parts={
+        "prompts": rows(
+            "augmented_queries",
+            *("prompt_id", "instruction_id", "query_id", "instruction", "query"),
+        ),
+        "verdicts": rows("response_verdicts", *_VERDICT),
+        "scores": rows("response_scores", *_SCORE),
     },
-    partitions_def=BATCHES,
-    group_name="queries",
-    kinds={"duckdb", "polars"},
-    description=about("filtered_queries"),
-    metadata=schema("filtered_queries"),
+)
+def further_responses(
+    context: dg.AssetExecutionContext, parts: Parts, responder: RoleEndpoint, recipe: Recipe
+) -> Frames:
+    if not recipe.near_misses_per_prompt and not recipe.further_responses_per_prompt:
+        return
+    with responder.session(context) as model:
+        for prompts, verdicts, scores in parts:
+            known = verdicts_with_scores(verdicts, scores)
+            misses = model.generate(
+                "near_miss",
+                near_miss_prompts(prompts, known, recipe),
+                recipe,
+                samples=max(recipe.near_misses_per_prompt, 1),
+            )
+            samples = model.generate(
+                "response",
+                further_prompts(prompts, known, recipe, context.partition_key),
+                recipe,
+                samples=max(recipe.further_responses_per_prompt, 1),
+            )
+            yield parse_further(misses, samples, verdicts["response_id"])
+
+
+@stage(
+    "further_verdicts",
+    group="responses",
+    parts={
+        "candidates": accepted(
+            "further_responses",
+            *("response_id", "prompt_id", "instruction_id", "response", "origin"),
+        ),
+        "verifiers": VERIFIERS,
+    },
+)
+def further_verdicts(
+    context: dg.AssetExecutionContext, parts: Parts, sandbox: SandboxResource, recipe: Recipe
+) -> Frames:
+    yield from executed(context, parts, sandbox, recipe, verify_further)
+
+
+@stage(
+    "further_scores",
+    group="responses",
+    parts={
+        "verdicts": rows("further_verdicts", "response_id", "passed", "status", "reason", "origin"),
+        "candidates": accepted("further_responses", "response_id", "prompt_id", "response"),
+        "prompts": PROMPTS,
+    },
+)
+def further_scores(
+    context: dg.AssetExecutionContext, parts: Parts, judge: RoleEndpoint, recipe: Recipe
+) -> Frames:
+    yield from _scored(context, parts, judge, recipe)
+
+
+@stage(
+    "filtered_queries",
+    group="queries",
+    reads={
+        "prompts": rows("augmented_queries", "prompt_id", "instruction_id", "query_id"),
+        "verdicts": rows("response_verdicts", *_VERDICT),
+        "scores": rows("response_scores", *_SCORE),
+        "further_verdicts": rows("further_verdicts", *_VERDICT, "origin"),
+        "further_scores": rows("further_scores", *_SCORE),
+    },
 )
 def filtered_queries(
-    context: dg.AssetExecutionContext,
     prompts: pl.DataFrame,
     verdicts: pl.DataFrame,
     scores: pl.DataFrame,
     further_verdicts: pl.DataFrame,
     further_scores: pl.DataFrame,
-    recipe: RecipeResource,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    judged = verdicts_with_scores(verdicts, scores, further_verdicts, further_scores)
-    kept = filter_queries(prompts, judged, recipe.load())
-    return in_batch(kept, context.partition_key)
+    known = verdicts_with_scores(verdicts, scores, further_verdicts, further_scores)
+    return filter_queries(prompts, known, recipe)
+
+
+def executed(
+    context: dg.AssetExecutionContext,
+    parts: Parts,
+    sandbox: SandboxResource,
+    recipe: Recipe,
+    verify: Callable[[pl.DataFrame, pl.DataFrame, Recipe], pl.DataFrame],
+) -> Frames:
+    """Execute the verifiers on responses, part by part.
+
+    Args:
+        context: The asset that runs.
+        parts: Responses (``response_id``, ``instruction_id``, ``response``, …) and verifiers.
+        sandbox: Where these are executed.
+        recipe: The numbers.
+        verify: From responses, outcomes and recipe to the rows of the table.
+    """
+    with sandbox.session(context) as session:
+        for candidates, verifiers in parts:
+            inputs = candidates.select("instruction_id", input_id="response_id", input="response")
+            yield verify(candidates, session.run(verifier_runs(verifiers, inputs)), recipe)
+
+
+def _scored(
+    context: dg.AssetExecutionContext, parts: Parts, judge: RoleEndpoint, recipe: Recipe
+) -> Frames:
+    """Have the judge score responses, part by part: verdicts, responses and prompts."""
+    with judge.session(context) as model:
+        for verdicts, candidates, prompts in parts:
+            wanted = to_score(candidates, verdicts, recipe)
+            completions = model.generate("score", score_prompts(wanted, prompts), recipe)
+            scores = parse_scores(completions, recipe, wanted.filter("failing")["response_id"])
+            if "origin" in verdicts.columns:
+                origins = verdicts.select("response_id", "origin")
+                scores = scores.join(origins, on="response_id", maintain_order="left")
+            yield scores

@@ -5,28 +5,24 @@ import hashlib
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, schema
-from autoif_assets.resources import Inputs, RecipeResource
+from autoif_assets.inputs import read_seed_instructions, read_seed_queries
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.resources import Inputs
+from autoif_assets.stage import stage
 
 
-@dg.asset(
-    group_name="seeds",
-    kinds={"duckdb", "polars"},
-    description=about("seed_instructions"),
-    metadata=schema("seed_instructions"),
-)
+@stage("seed_instructions", group="seeds")
 def seed_instructions(inputs: Inputs) -> dg.MaterializeResult[pl.DataFrame]:
-    return _versioned(inputs.seed_instructions())
+    return _versioned(read_seed_instructions(inputs.seeds))
 
 
-@dg.asset(
-    group_name="seeds",
-    kinds={"duckdb", "polars"},
-    description=about("seed_queries"),
-    metadata=schema("seed_queries"),
-)
-def seed_queries(inputs: Inputs, recipe: RecipeResource) -> dg.MaterializeResult[pl.DataFrame]:
-    return _versioned(inputs.seed_queries(recipe.load()))
+@stage("seed_queries", group="seeds")
+def seed_queries(inputs: Inputs, recipe: Recipe) -> dg.MaterializeResult[pl.DataFrame]:
+    return _versioned(
+        read_seed_queries(
+            inputs.queries, inputs.queries_column, recipe.query_min_chars, recipe.query_max_chars
+        )
+    )
 
 
 def _versioned(frame: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:

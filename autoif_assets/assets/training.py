@@ -1,36 +1,41 @@
 """Training data: SFT and KTO examples, and preference pairs at both levels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import dagster as dg
 import polars as pl
 
-from autoif_assets.assets.common import about, accepted, funnel, in_batch, rows, schema, unread
-from autoif_assets.automation.partitions import BATCHES
+from autoif_assets.assets.reports import funnel
+from autoif_assets.checks import dominance, even_lengths, pass_again
 from autoif_assets.method import training
 from autoif_assets.method.pairs import PAIR_COLUMNS, gather_pairs, mean_bias, tally_bias
+from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import verdicts_with_scores
-from autoif_assets.resources import RecipeResource
-from autoif_assets.resources.warehouse import WarehouseResource
+from autoif_assets.resources import add_metadata
+from autoif_assets.stage import Frames, Parts, accepted, rows, stage
 from autoif_assets.warehouse import Rows
 
 _SCORE = ("response_id", "score", "status")
-_LIKELIHOOD = ("response_id", "kept", "ifd")
+# What is chosen passes, what is rejected passes nothing.
+_PAIR_PASSES = {"chosen": "true", "rejected": "false"}
 
 
-def _of_responses(*more: str) -> dict[str, dg.AssetIn]:
-    """Read all that training data is made of, and of the verdicts some columns more."""
+def _of_responses(*more: str) -> dict[str, Rows]:
+    """Read all that training data is made of, and of the verdicts some columns more.
+
+    `_joined` takes the frames in this order.
+    """
     verdict = ("response_id", "prompt_id", "passed", "pass_rate", "status", "reason", *more)
     return {
-        "kept": unread(accepted("filtered_queries", "prompt_id", "instruction_id", "query_id")),
-        "prompts": unread(rows("augmented_queries", "prompt_id", "prompt")),
-        "texts": unread(accepted("responses", "response_id", "response")),
-        "further_texts": unread(accepted("further_responses", "response_id", "response")),
-        "verdicts": unread(rows("response_verdicts", *verdict)),
-        "scores": unread(rows("response_scores", *_SCORE)),
-        "further_verdicts": unread(rows("further_verdicts", *verdict, "origin")),
-        "further_scores": unread(rows("further_scores", *_SCORE)),
+        "kept": accepted("filtered_queries", "prompt_id", "instruction_id", "query_id"),
+        "prompts": rows("augmented_queries", "prompt_id", "prompt"),
+        "texts": accepted("responses", "response_id", "response"),
+        "further_texts": accepted("further_responses", "response_id", "response"),
+        "verdicts": rows("response_verdicts", *verdict),
+        "scores": rows("response_scores", *_SCORE),
+        "further_verdicts": rows("further_verdicts", *verdict, "origin"),
+        "further_scores": rows("further_scores", *_SCORE),
     }
 
 
@@ -39,128 +44,85 @@ def _joined(
     prompts: pl.DataFrame,
     texts: pl.DataFrame,
     further_texts: pl.DataFrame,
-    *judged: pl.DataFrame,
+    *verdicts_and_scores: pl.DataFrame,
 ) -> tuple[pl.DataFrame, ...]:
     """Return what ``method.training`` makes rows of, from frames in the order they are read."""
-    return kept, prompts, pl.concat([texts, further_texts]), verdicts_with_scores(*judged)
+    known = verdicts_with_scores(*verdicts_and_scores)
+    return kept, prompts, pl.concat([texts, further_texts]), known
 
 
-@dg.asset(
+@stage(
+    "sft_examples",
+    group="training",
     # Likelihoods are read all at once: quantiles are those of the batch.
-    ins={**_of_responses(), "likelihoods": rows("response_likelihoods", *_LIKELIHOOD)},
-    partitions_def=BATCHES,
-    group_name="training",
-    kinds={"duckdb", "polars"},
-    description=about("sft_examples"),
-    metadata=schema("sft_examples"),
+    reads={"likelihoods": rows("response_likelihoods", "response_id", "kept", "ifd")},
+    parts=_of_responses(),
+    checks=[dominance, pass_again({"response": "true"}, "response_pass_rate")],
+    shows=lambda warehouse, keys: funnel(warehouse, "sft_examples", keys["batch"]),
 )
-def sft_examples(
-    context: dg.AssetExecutionContext,
-    likelihoods: pl.DataFrame,
-    recipe: RecipeResource,
-    warehouse: WarehouseResource,
-    **read: Rows,
-) -> dg.MaterializeResult[None]:
-    make = partial(training.sft_examples, likelihoods=likelihoods, recipe=recipe.load())
-    result = _store(context, warehouse, read, make)
-    context.add_output_metadata(funnel(warehouse.open(), "sft_examples", context.partition_key))
-    return result
+def sft_examples(parts: Parts, likelihoods: pl.DataFrame, recipe: Recipe) -> Frames:
+    make = partial(training.sft_examples, likelihoods=likelihoods, recipe=recipe)
+    for part in parts:
+        yield make(*_joined(*part))
 
 
-@dg.asset(
-    ins=_of_responses(),
-    partitions_def=BATCHES,
-    group_name="training",
-    kinds={"duckdb", "polars"},
-    description=about("kto_examples"),
-    metadata=schema("kto_examples"),
+@stage(
+    "kto_examples",
+    group="training",
+    parts=_of_responses(),
+    checks=[dominance, pass_again({"completion": "label"}, "response_pass_rate")],
 )
-def kto_examples(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, **read: Rows
-) -> dg.MaterializeResult[None]:
-    return _store(context, warehouse, read, training.kto_examples)
+def kto_examples(parts: Parts) -> Frames:
+    for part in parts:
+        yield training.kto_examples(*_joined(*part))
 
 
-def _store(
-    context: dg.AssetExecutionContext,
-    warehouse: WarehouseResource,
-    read: dict[str, Rows],
-    make: Callable[..., pl.DataFrame],
-) -> dg.MaterializeResult[None]:
-    batch = context.partition_key
-    parts = _parts(context, warehouse, read)
-    return warehouse.store(context, (in_batch(make(*_joined(*part)), batch) for part in parts))
-
-
-def _parts(
-    context: dg.AssetExecutionContext,
-    warehouse: WarehouseResource,
-    read: dict[str, Rows],
-    *more: Rows,
-) -> Iterator[tuple[pl.DataFrame, ...]]:
-    tables = warehouse.open(context.log.info)
-    # In the order in which `_joined` takes them, whatever that of the arguments.
-    return tables.read_parts(*(read[name] for name in _of_responses()), *more, on="instruction_id")
-
-
-@dg.asset(
-    ins={
+@stage(
+    "instruction_preference_pairs",
+    group="training",
+    reads={
         "instructions": accepted(
             "verified_instructions", "instruction_id", "instruction", "category"
         ),
         "verifiers": accepted("verifiers", "verifier_id"),
         "cases": accepted("verifier_cases", "case_id", "instruction_id", "input", "outcomes"),
     },
-    partitions_def=BATCHES,
-    group_name="training",
-    kinds={"duckdb", "polars"},
-    description=about("instruction_preference_pairs"),
-    metadata=schema("instruction_preference_pairs"),
+    checks=[pass_again(_PAIR_PASSES, "chosen_pass_rate")],
 )
 def instruction_preference_pairs(
     context: dg.AssetExecutionContext,
     instructions: pl.DataFrame,
     verifiers: pl.DataFrame,
     cases: pl.DataFrame,
-    recipe: RecipeResource,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    batch, bias = context.partition_key, _Bias()
-    make = partial(training.instruction_pairs, recipe=recipe.load(), batch=batch)
+    bias = _Bias()
+    make = partial(training.instruction_pairs, recipe=recipe, batch=context.partition_key)
     pairs = bias.of(make, instructions, verifiers, cases)
-    context.add_output_metadata(bias.metadata())
-    return in_batch(pairs, batch)
+    add_metadata(context, bias.metadata())
+    return pairs
 
 
-@dg.asset(
-    ins={
+@stage(
+    "query_preference_pairs",
+    group="training",
+    parts={
         **_of_responses("outcomes"),
-        "instructions": unread(
-            accepted("verified_instructions", "instruction_id", "instruction", "category")
+        "instructions": accepted(
+            "verified_instructions", "instruction_id", "instruction", "category"
         ),
-        "likelihoods": unread(rows("response_likelihoods", "response_id", "mean_logprob")),
+        "likelihoods": rows("response_likelihoods", "response_id", "mean_logprob"),
     },
-    partitions_def=BATCHES,
-    group_name="training",
-    kinds={"duckdb", "polars"},
-    description=about("query_preference_pairs"),
-    metadata=schema("query_preference_pairs"),
+    checks=[pass_again(_PAIR_PASSES, "chosen_pass_rate")],
 )
 def query_preference_pairs(
-    context: dg.AssetExecutionContext,
-    instructions: Rows,
-    likelihoods: Rows,
-    recipe: RecipeResource,
-    warehouse: WarehouseResource,
-    **read: Rows,
-) -> dg.MaterializeResult[None]:
-    batch, bias = context.partition_key, _Bias()
-    make = partial(training.query_pairs, recipe=recipe.load(), batch=batch)
-    pairs = (
-        in_batch(bias.of(make, texts, *_joined(*part), likely), batch)
-        for *part, texts, likely in _parts(context, warehouse, read, instructions, likelihoods)
-    )
-    result = warehouse.store(context, pairs)
-    return result._replace(metadata={**(result.metadata or {}), **bias.metadata()})
+    context: dg.AssetExecutionContext, parts: Parts, recipe: Recipe
+) -> Frames:
+    bias = _Bias()
+    make = partial(training.query_pairs, recipe=recipe, batch=context.partition_key)
+    for *part, instructions, likelihoods in parts:
+        yield bias.of(make, instructions, *_joined(*part), likelihoods)
+    add_metadata(context, bias.metadata())
 
 
 class _Bias:
@@ -188,30 +150,15 @@ class _Bias:
 _PAIR = ("pair_id", "instruction_id", "prompt", *PAIR_COLUMNS)
 
 
-@dg.asset(
-    ins={
-        "instruction_level": unread(rows("instruction_preference_pairs", *_PAIR)),
-        "query_level": unread(rows("query_preference_pairs", "prompt_id", *_PAIR)),
+@stage(
+    "preference_pairs",
+    group="training",
+    parts={
+        "instruction_level": rows("instruction_preference_pairs", *_PAIR),
+        "query_level": rows("query_preference_pairs", "prompt_id", *_PAIR),
     },
-    partitions_def=BATCHES,
-    group_name="training",
-    kinds={"duckdb", "polars"},
-    description=about("preference_pairs"),
-    metadata=schema("preference_pairs"),
+    checks=[dominance, even_lengths],
 )
-def preference_pairs(
-    context: dg.AssetExecutionContext,
-    instruction_level: Rows,
-    query_level: Rows,
-    recipe: RecipeResource,
-    warehouse: WarehouseResource,
-) -> dg.MaterializeResult[None]:
-    numbers = recipe.load()
-    parts = warehouse.open(context.log.info).read_parts(
-        instruction_level, query_level, on="instruction_id"
-    )
-    pairs = (
-        gather_pairs([("instruction", instructions), ("query", queries)], numbers)
-        for instructions, queries in parts
-    )
-    return warehouse.store(context, (in_batch(part, context.partition_key) for part in pairs))
+def preference_pairs(parts: Parts, recipe: Recipe) -> Frames:
+    for instructions, queries in parts:
+        yield gather_pairs([("instruction", instructions), ("query", queries)], recipe)

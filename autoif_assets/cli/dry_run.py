@@ -8,6 +8,7 @@ import click
 import polars as pl
 
 from autoif_assets.cli.home import data_dir
+from autoif_assets.inputs import read_seed_instructions, read_seed_queries
 from autoif_assets.method.estimate import Yields, estimate
 from autoif_assets.method.prompts import PROMPTS
 
@@ -121,8 +122,11 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
                 if settings.max_tokens is not None and role in PROMPTS
             }
         )
-        seeds = resources.inputs.seed_instructions().filter(status="accepted")
-        queries = resources.inputs.seed_queries(recipe).filter(status="accepted")
+        inputs = resources.inputs
+        seeds = read_seed_instructions(inputs.seeds).filter(status="accepted")
+        queries = read_seed_queries(
+            inputs.queries, inputs.queries_column, recipe.query_min_chars, recipe.query_max_chars
+        ).filter(status="accepted")
         local_nli = resources.nli.by == "transformers"
     fresh = seeds.filter(~pl.col("instruction_id").is_in(elsewhere.implode())).height
     table = estimate(recipe, seeds, fresh, queries, yields, nli=not local_nli)

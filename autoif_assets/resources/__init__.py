@@ -7,7 +7,7 @@ from autoif_assets.resources.environment import (
     recipe_from_environment,
 )
 from autoif_assets.resources.inputs import Inputs, RecipeResource
-from autoif_assets.resources.metadata import keys_of
+from autoif_assets.resources.metadata import add_metadata, keys_of
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.sandbox import SandboxResource
@@ -33,6 +33,7 @@ __all__ = [
     "Trainer",
     "WarehouseIOManager",
     "WarehouseResource",
+    "add_metadata",
     "from_environment",
     "keys_of",
     "overrides_from_environment",

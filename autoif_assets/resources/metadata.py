@@ -7,7 +7,7 @@ import dagster as dg
 
 def add_metadata(context: dg.AssetExecutionContext, metadata: dict[str, Any]) -> None:
     """Add metadata to every table the running asset writes."""
-    for name in context.op_execution_context.selected_output_names:
+    for name in context.assets_def.keys_by_output_name:
         context.add_output_metadata(metadata, output_name=name)
 
 

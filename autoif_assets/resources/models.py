@@ -142,26 +142,25 @@ class RoleEndpoint(Endpoint):
         )
 
     def session_of(
-        self, context: dg.AssetExecutionContext, policy: Policy, temperature: float, max_tokens: int
+        self, context: dg.AssetExecutionContext, policy: Policy
     ) -> AbstractContextManager[Session]:
         """Open a session that asks a registered policy; what it does not say is as here.
 
         Its answers are journaled apart from those of every other policy, and of other weights
-        under the same name.
+        under the same name. It is sampled as this endpoint says or else as the recipe does, never
+        as supervision.
 
         Args:
             context: The asset that asks.
             policy: Whom to ask.
-            temperature: Unless this endpoint has one.
-            max_tokens: Unless this endpoint has some.
         """
         own, ours = self.own(), self.settings()
         settings = replace(
             ours,
             base_url=policy.base_url or ours.base_url,
             model=policy.model,
-            temperature=own.get("temperature", temperature),
-            max_tokens=own.get("max_tokens", max_tokens),
+            temperature=own.get("temperature"),
+            max_tokens=own.get("max_tokens"),
         )
         if policy.api_key_variable or _host(settings) != _host(ours):
             settings = replace(settings, api_key_variable=policy.api_key_variable or "")

@@ -121,7 +121,12 @@ class Session:
         self._accounts: list[Progress] = []
 
     def generate(
-        self, role: str, prompts: pl.DataFrame, recipe: Recipe, samples: int = 1
+        self,
+        role: str,
+        prompts: pl.DataFrame,
+        recipe: Recipe,
+        samples: int = 1,
+        temperature: float | None = None,
     ) -> pl.DataFrame:
         """Ask for ``samples`` completions of every prompt.
 
@@ -131,14 +136,17 @@ class Session:
             prompts: ``prompt``, perhaps ``seed``, and the ids the completions are to carry.
             recipe: Its numbers; its seed and the batch give every request its own seed.
             samples: Completions per prompt.
+            temperature: In the place of the recipe's for this role.
 
         Returns:
             The ids beside ``COMPLETION_SCHEMA``, one row a completion, in order.
         """
         batch = keys_of(self._context.partition_key)["batch"]
         schema = PROMPTS[role].schema
-        temperature, max_tokens = self._settings.temperature, self._settings.max_tokens
-        if temperature is None:
+        max_tokens = self._settings.max_tokens
+        if self._settings.temperature is not None:
+            temperature = self._settings.temperature
+        elif temperature is None:
             temperature = getattr(recipe, f"{role}_temperature")
         if max_tokens is None:
             max_tokens = getattr(recipe, f"{role}_max_tokens")

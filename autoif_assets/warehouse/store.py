@@ -1,5 +1,6 @@
 """The warehouse: slices replaced in one transaction, read back, and published."""
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -212,6 +213,16 @@ class Warehouse:
             )
         return frame
 
+    @contextmanager
+    def reading(self) -> Iterator[Callable[..., pl.DataFrame]]:
+        """Hold the database for several queries that follow each other at once.
+
+        Yields:
+            What `query` is, in one transaction that reads. A database that is not there is made.
+        """
+        with self._database.connection("several queries") as con, transaction(con, "READ ONLY"):
+            yield functools.partial(_rows, con)
+
     def migrate(self) -> None:
         """Make the database, or bring it to this version's tables and views."""
         with self._database.connection("migrating"):
@@ -314,9 +325,17 @@ class Warehouse:
         if not self.path.exists():
             return None
         with self._database.connection(purpose) as con, transaction(con, "READ ONLY"):
-            relation = con.sql(sql, params=params)
-            if relation is None:
-                raise ValueError(f"Not a query that returns rows: {sql}")
-            # By way of pyarrow: handing over the relation itself works too, but then DuckDB 2.0
-            # prints forty lines about leaked references when the process ends.
-            return pl.DataFrame(relation.to_arrow_table())
+            return _rows(con, sql, params)
+
+
+def _rows(
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    params: Sequence[object] | Mapping[str, object] | None = None,
+) -> pl.DataFrame:
+    relation = con.sql(sql, params=params)
+    if relation is None:
+        raise ValueError(f"Not a query that returns rows: {sql}")
+    # By way of pyarrow: handing over the relation itself works too, but then DuckDB 2.0 prints
+    # forty lines about leaked references when the process ends.
+    return pl.DataFrame(relation.to_arrow_table())

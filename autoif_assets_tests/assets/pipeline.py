@@ -9,7 +9,6 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.assets import ASSETS
-from autoif_assets.assets.checks import CHECKS
 from autoif_assets.resources import (
     NLI,
     BudgetResource,
@@ -57,7 +56,6 @@ def run_batch(
     model: str = "autoif-simulator",
     only: str | None = None,
     resources: dict[str, dict[str, Any]] | None = None,
-    checks: Sequence[dg.AssetChecksDefinition] = CHECKS,
 ) -> dg.ExecuteInProcessResult:
     """Materialise one batch.
 
@@ -72,9 +70,8 @@ def run_batch(
         model: Name of the served model.
         only: The one asset to materialise; all if None.
         resources: What the run's configuration says of resources, by their names.
-        checks: The checks to run; a quarter of a small batch's time.
     """
-    job = batch_job(data, base_url, recipe, overrides, inputs, model, checks)
+    job = batch_job(data, base_url, recipe, overrides, inputs, model)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("batch", [*others, batch])
         return job.execute_in_process(
@@ -94,7 +91,6 @@ def batch_job(
     overrides: dict[str, Any] | None = None,
     inputs: Inputs | None = None,
     model: str = "autoif-simulator",
-    checks: Sequence[dg.AssetChecksDefinition] = CHECKS,
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec] = ASSETS,
 ) -> dg.JobDefinition:
     """Return the job that makes a batch; arguments as for ``run_batch``."""
@@ -106,7 +102,6 @@ def batch_job(
     role = RoleEndpoint.configure_at_launch(supervision=supervision)
     return dg.Definitions(
         assets=assets,
-        asset_checks=checks,
         jobs=[
             dg.define_asset_job(
                 "batch", dg.AssetSelection.all() - dg.AssetSelection.groups("online")

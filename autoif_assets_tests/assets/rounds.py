@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 
 from autoif_assets.assets import ASSETS
-from autoif_assets.assets.checks import CHECKS
 from autoif_assets.automation.jobs import ONLINE_JOB, TRAINING_JOB
 from autoif_assets.resources import (
     BudgetResource,
@@ -50,7 +49,6 @@ def run_job(
     )
     defs = dg.Definitions(
         assets=ASSETS,
-        asset_checks=CHECKS,
         jobs=[ONLINE_JOB, TRAINING_JOB],
         resources={
             "warehouse": warehouse,

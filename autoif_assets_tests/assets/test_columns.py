@@ -54,7 +54,7 @@ def without(made, tmp_path, monkeypatch) -> Iterator[Callable[..., object]]:
     @cache
     def job(asset: dg.AssetsDefinition) -> dg.JobDefinition:
         others = [spec for other in ASSETS if other is not asset for spec in other.specs]
-        return batch_job(data, made.simulator.base_url, checks=(), assets=[asset, *others])
+        return batch_job(data, made.simulator.base_url, assets=[asset, *others])
 
     load, read_parts = WarehouseIOManager.load_input, Warehouse.read_parts
     taken, unread = ("", ""), []

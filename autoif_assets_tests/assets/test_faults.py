@@ -25,7 +25,7 @@ def test_30_percent_of_every_fault_leave_no_trace_in_the_tables(tmp_path, monkey
         monkeypatch.setattr(f"autoif_assets.endpoint.outage.{pause}", 0.2)
     whole, faulty = tmp_path / "whole", tmp_path / "faulty"
     with Simulator(SimulatorSettings()) as server:
-        assert run_batch(whole, server.base_url, overrides=NUMBERS, checks=()).success
+        assert run_batch(whole, server.base_url, overrides=NUMBERS).success
         ideal = server.stats()["completions"]
     rates = {f"fault_{kind}": 0.3 for kind in KINDS}
     settings = SimulatorSettings(latency=0.01, slow_seconds=60, retry_after=0.1, **rates)

@@ -27,7 +27,7 @@ def test_switched_on_they_select_by_what_is_true(copied):
         "pair_order": "likelihood",
         "difficulty": "drop_0_and_1",
     }
-    assert run_batch(copied.data, copied.simulator.base_url, overrides=numbers, checks=()).success
+    assert run_batch(copied.data, copied.simulator.base_url, overrides=numbers).success
     t = tables(copied.data)
     told = t["response_likelihoods"]
     assert copied.requested() - before == 2 * told.height > 0
@@ -63,5 +63,5 @@ def test_switched_on_they_select_by_what_is_true(copied):
     assert set(sides["id"]) == set(accepted(examples)["example_id"])
 
     asked = copied.requested()
-    assert run_batch(copied.data, copied.simulator.base_url, overrides=numbers, checks=()).success
+    assert run_batch(copied.data, copied.simulator.base_url, overrides=numbers).success
     assert copied.requested() == asked

@@ -21,7 +21,7 @@ def test_small_parts_make_the_same_batch(copied, monkeypatch):
 
     monkeypatch.setattr(Warehouse, "read_parts", small)
     asked = copied.requested()
-    result = run_batch(copied.data, copied.simulator.base_url, checks=())
+    result = run_batch(copied.data, copied.simulator.base_url)
     assert result.success
     assert copied.requested() == asked
     assert differing(before, tables(copied.data, cost=True)) == []

@@ -20,7 +20,7 @@ def key(monkeypatch, made):
 def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copied, tmp_path):
     url = copied.simulator.base_url
     first = tables(copied.data)
-    assert run_batch(copied.data, url, ODD, others=["b1"], checks=()).success
+    assert run_batch(copied.data, url, ODD, others=["b1"]).success
     both = tables(copied.data)
     for name, frame in both.items():
         if "batch" in frame.columns:
@@ -40,7 +40,7 @@ def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copie
     # The first batch made again, with the second there, asks nothing and is what it was.
     both = tables(copied.data, cost=True)
     asked, files = copied.requested(), exports(copied.data)
-    result = run_batch(copied.data, url, "b1", others=[ODD], checks=())
+    result = run_batch(copied.data, url, "b1", others=[ODD])
     assert result.success
     assert copied.requested() == asked
     assert differing(tables(copied.data, cost=True), both) == []
@@ -55,7 +55,7 @@ def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copie
 def test_stricter_bounds_need_no_model_call(copied):
     before, asked = tables(copied.data), copied.requested()
     stricter = {"min_score": "> 9", "response_pass_rate": ">= 1", "chosen_pass_rate": ">= 1"}
-    assert run_batch(copied.data, copied.simulator.base_url, overrides=stricter, checks=()).success
+    assert run_batch(copied.data, copied.simulator.base_url, overrides=stricter).success
     assert copied.requested() == asked
     after = tables(copied.data)
     assert 0 < after["sft_examples"].height < before["sft_examples"].height
@@ -70,7 +70,6 @@ def test_the_authors_code_profile(copied):
         copied.simulator.base_url,
         recipe="authors_code",
         overrides={"min_verifiers": 5},
-        checks=(),
     )
     assert result.success
     after = tables(copied.data)
@@ -91,10 +90,10 @@ def test_prompts_whose_responses_all_fail_get_further_ones(monkeypatch, tmp_path
     monkeypatch.delenv("AUTOIF_API_KEY")
     numbers = {"instructions_per_batch": 0, "responses_per_prompt": 2, "seeds_per_batch": 12}
     with Simulator(SimulatorSettings(violation_rate=0.75)) as simulator:
-        assert run_batch(tmp_path, simulator.base_url, overrides=numbers, checks=()).success
+        assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
         t, files = tables(tmp_path), exports(tmp_path)
         asked = simulator.stats()["received"]
-        assert run_batch(tmp_path, simulator.base_url, overrides=numbers, checks=()).success
+        assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
         assert simulator.stats()["received"] == asked
         assert exports(tmp_path) == files
     further = t["further_responses"].filter(origin="further")

@@ -1,0 +1,439 @@
+"""A stage: one asset with all that is said of it in one place, where it is defined.
+
+What a stage reads, the tables it fills and its group are stated; the rest follows from that, from
+the declarations of the tables, and from the stage's own function::
+
+    @stage(
+        "response_verdicts",
+        group="responses",
+        parts={
+            "candidates": accepted("responses", "response_id", "instruction_id", "response"),
+            "verifiers": accepted("verifiers", "verifier_id", "instruction_id", "source"),
+        },
+    )
+    def response_verdicts(
+        context: dg.AssetExecutionContext, parts: Parts, sandbox: SandboxResource, recipe: Recipe
+    ) -> Frames:
+        with sandbox.session(context) as session:
+            for candidates, verifiers in parts:
+                yield verify_responses(candidates, session.run(...), recipe)
+
+==================  ============================================================================
+description         the table's, with the section of the paper
+columns, lineage    the table's
+partitions          the table's; an upstream table with fewer is read by those it has
+checks              those of the table's declaration (`checks.checks_of`), and the stage's own
+kinds, pool         from the resources that the function takes
+code version        from the rules, prompts and numbers that the function reaches
+                    (`code_versions`)
+owners, tags        the same for all
+==================  ============================================================================
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, get_type_hints
+
+import dagster as dg
+import polars as pl
+
+from autoif_assets.automation.partitions import BATCHES, POLICIES, ROUNDS
+from autoif_assets.automation.schedules import MADE_NIGHTLY
+from autoif_assets.checks import Check, CheckContext, Finding, checks_of
+from autoif_assets.code_versions import dependencies
+from autoif_assets.method import prompts
+from autoif_assets.method.gates import ACCEPTED
+from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.method.recipe import Recipe
+from autoif_assets.resources import (
+    RecipeResource,
+    RoleEndpoint,
+    SandboxResource,
+    Supervision,
+    WarehouseResource,
+    keys_of,
+    recipe_from_environment,
+    table_schema,
+)
+from autoif_assets.warehouse import TABLES, Partition, Rows, Table, Warehouse
+
+Frames = Generator[pl.DataFrame]
+"""The rows a stage makes part by part, without the columns of its partition."""
+
+# Pool of every asset that asks a model; its limit is in dagster.yaml. They have no retry policy:
+# the client retries what may pass, and Dagster would try again what a person has cancelled.
+_ENDPOINT_POOL = "endpoint"
+_PARTITIONS: Mapping[tuple[str, ...], dg.PartitionsDefinition[str] | None] = {
+    (): None,
+    ("batch",): BATCHES,
+    ("batch", "policy"): ROUNDS,
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The rows a stage reads part by part.
+
+    Iterating yields tuples: one frame for each of the stage's ``parts``, in their order.
+    """
+
+    warehouse: Warehouse
+    rows: Sequence[Rows]
+    on: str
+    size: int
+
+    def __iter__(self) -> Iterator[tuple[pl.DataFrame, ...]]:
+        """Read, part by part."""
+        return self.warehouse.read_parts(*self.rows, on=self.on, rows=self.size)
+
+
+def accepted(table: str, *columns: str) -> Rows:
+    """Read columns of the accepted rows of a table; only these leave the database."""
+    return Rows(table, columns, ACCEPTED)
+
+
+def rows(table: str, *columns: str) -> Rows:
+    """Read columns of all rows of a table."""
+    return Rows(table, columns)
+
+
+def stage(
+    *tables: str,
+    group: str,
+    reads: Mapping[str, Rows] | None = None,
+    parts: Mapping[str, Rows] | None = None,
+    parts_on: str = "instruction_id",
+    part_rows: int = 50_000,
+    after: Iterable[str] = (),
+    checks: Iterable[Callable[[Table], Check] | Check] = (),
+    shows: Callable[[Warehouse, Partition], Mapping[str, Any]] | None = None,
+    description: str = "",
+    kinds: Iterable[str] = (),
+    partitions: dg.PartitionsDefinition[str] | None = None,
+    follows: dg.AutomationCondition[Any] | None = None,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Make an asset of a function, or one for each table that it fills at once.
+
+    The function takes its ``reads`` by name, as frames; ``parts``, an iterator; ``context``;
+    ``config``; and resources by name, of which `Recipe` and `Warehouse` come as the core objects.
+    It returns a frame, a tuple with a frame for each table, or a ``MaterializeResult``, or it is
+    a generator of frames, for more rows than fit into memory. The columns of the partition are
+    added to frames.
+
+    Args:
+        tables: The tables it fills; none for an asset that has no table, which needs a
+            ``description`` and ``kinds``.
+        group: Where Dagster shows it.
+        reads: Parameter → rows that are read as a whole.
+        parts: Name → rows that are read part by part, in the order of the iterator's tuples.
+        parts_on: Column whose ranges of values the parts are.
+        part_rows: Rows of the largest table in a part, on average.
+        after: Assets that it comes after without being given their rows.
+        checks: Checks beside those that follow from the tables' declarations.
+        shows: Metadata that is told from what was stored, of a stage that makes its rows in parts.
+        description: What an asset without a table is.
+        kinds: What an asset without a table makes.
+        partitions: Those of an asset without a table.
+        follows: When Dagster makes it by itself.
+    """
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        declared = [TABLES[name] for name in tables]
+        own = [check if isinstance(check, Check) else check(declared[0]) for check in checks]
+        checks_by_asset = {table.name: [*checks_of(table), *own] for table in declared}
+        one = _Stage(
+            function,
+            declared,
+            dict(reads or {}),
+            dict(parts or {}),
+            parts_on,
+            part_rows,
+            checks_by_asset or {function.__name__: own},
+            shows,
+        )
+        partitioned = _PARTITIONS[declared[0].partitions] if declared else partitions
+        facts: dict[str, Any] = {
+            "code_version": one.depends_on.code_version(recipe_from_environment()),
+            "owners": ["team:autoif"],
+            "automation_condition": follows,
+            "freshness_policy": MADE_NIGHTLY if follows else None,
+        }
+        common: dict[str, Any] = {
+            "ins": one.inputs(partitioned),
+            "deps": [
+                dg.AssetDep(name, partition_mapping=_mapping(name, partitioned)) for name in after
+            ],
+            "partitions_def": partitioned,
+            "group_name": group,
+            "pool": _ENDPOINT_POOL if one.asks else None,
+            "check_specs": one.check_specs(),
+        }
+        made: dg.AssetsDefinition
+        if len(declared) > 1:
+            outs = {table.name: dg.AssetOut(**facts, **one.shown(table)) for table in declared}
+            made = dg.multi_asset(name=function.__name__, outs=outs, **common)(one.compute())
+        elif declared:
+            facts |= one.shown(declared[0])
+            made = dg.asset(name=declared[0].name, **facts, **common)(one.compute())
+        else:
+            facts |= {"description": description, "kinds": set(kinds)}
+            facts |= {"metadata": one.shown_source()}
+            made = dg.asset(name=function.__name__, **facts, **common)(one.compute())
+        # One run a batch: in Dagster's runs of several, an asset is one step for all of them.
+        # Where one batch fails, none of these is made, and none can be repaired alone.
+        policy = dg.BackfillPolicy.multi_run(1) if partitioned else None
+        return made.with_attributes(backfill_policy=policy)
+
+    return decorate
+
+
+class _Stage:
+    """What is stated of a stage, and what follows from it; see `stage`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        tables: Sequence[Table],
+        reads: Mapping[str, Rows],
+        parts: Mapping[str, Rows],
+        parts_on: str,
+        part_rows: int,
+        checks: Mapping[str, Sequence[Check]],
+        shows: Callable[[Warehouse, Partition], Mapping[str, Any]] | None,
+    ):
+        self.depends_on = dependencies(function)
+        self._function = function
+        self._tables = tables
+        self._reads = reads
+        self._parts = parts
+        self._parts_on = parts_on
+        self._part_rows = part_rows
+        self._checks = [(asset, check) for asset, found in checks.items() for check in found]
+        self._shows = shows
+        hints = get_type_hints(function)
+        self._takes = {name: hints[name] for name in inspect.signature(function).parameters}
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks a model."""
+        return any(
+            isinstance(taken, type) and issubclass(taken, Supervision | RoleEndpoint)
+            for taken in self._takes.values()
+        )
+
+    def inputs(self, partitions: dg.PartitionsDefinition[str] | None) -> dict[str, dg.AssetIn]:
+        """Return what the IO manager reads."""
+        return {
+            name: dg.AssetIn(
+                rows.table,
+                metadata={
+                    "columns": None if rows.columns is None else list(rows.columns),
+                    "status": rows.status,
+                    "unread": name in self._parts,
+                },
+                partition_mapping=_mapping(rows.table, partitions),
+            )
+            for name, rows in {**self._reads, **self._parts}.items()
+        }
+
+    def check_specs(self) -> list[dg.AssetCheckSpec]:
+        """Return what Dagster shows of the checks."""
+        return [
+            dg.AssetCheckSpec(
+                check.name, asset=asset, description=check.description, blocking=check.blocking
+            )
+            for asset, check in self._checks
+        ]
+
+    def shown(self, table: Table) -> dict[str, Any]:
+        """Return what people see in the catalogue of the asset that fills a table."""
+        made_by = {"openai"} if self.asks else {"python"} if "sandbox" in self._takes else set()
+        where = f" (AutoIF, section {table.section})" if table.section else ""
+        section = table.section.partition(",")[0]
+        return {
+            "description": f"{table.description}{where}",
+            "kinds": {"duckdb", "polars"} | made_by,
+            "tags": {"autoif/paper_section": section} if section else {},
+            "metadata": {**self.shown_source(), "dagster/column_schema": table_schema(table)},
+        }
+
+    def shown_source(self) -> dict[str, Any]:
+        """Return the prompts an asset sends, with links to their files and to its own source."""
+        roles = sorted(self.depends_on.prompts)
+        code = self._function.__code__
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # of links to code
+            links: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = [
+                _link(code.co_filename, code.co_firstlineno),
+                *(
+                    _link(str(files(prompts) / f"{role}.jinja"), 1, f"prompt {role}")
+                    for role in roles
+                ),
+            ]
+            references = dg.CodeReferencesMetadataValue(code_references=links)
+        return {
+            "dagster/code_references": references,
+            **{
+                f"prompt/{role}": dg.MetadataValue.md(f"````jinja\n{PROMPTS[role].source}\n````")
+                for role in roles
+            },
+        }
+
+    def compute(self) -> Callable[..., Iterator[Any]]:
+        """Return what Dagster executes: a function whose signature names all that is needed."""
+
+        def compute(context: dg.AssetExecutionContext, **given: Any) -> Iterator[Any]:
+            yield from self._run(context, given)
+
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        given = {"context": dg.AssetExecutionContext, **self._needs()}
+        parameters = [inspect.Parameter(name, kind, annotation=a) for name, a in given.items()]
+        compute.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        compute.__name__ = compute.__qualname__ = self._function.__name__
+        compute.__module__ = self._function.__module__
+        compute.__wrapped__ = self._function  # type: ignore[attr-defined]
+        return compute
+
+    def _needs(self) -> dict[str, Any]:
+        """Return the inputs, configuration and resources that Dagster is to give, by name.
+
+        The function takes core objects; Dagster has the resources that make them. Storing and
+        checking need resources that the function may not.
+        """
+        core = {Recipe: RecipeResource, Warehouse: WarehouseResource}
+        taken = {
+            name: core.get(annotation, annotation)
+            for name, annotation in self._takes.items()
+            if name not in ("context", "parts", *self._reads)
+        }
+        if self._tables or self._parts or self._checks:
+            taken["warehouse"] = WarehouseResource
+        if any(check.executes for _, check in self._checks):
+            taken |= {"sandbox": SandboxResource, "recipe": RecipeResource}
+        return dict.fromkeys(self._reads, pl.DataFrame) | dict.fromkeys(self._parts, Rows) | taken
+
+    def _run(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Iterator[Any]:
+        """Make the rows, have them stored, and check what was stored."""
+        made: Any = self._function(**self._arguments(context, given))
+        keys = keys_of(context.partition_key) if context.has_partition_key else {}
+        if inspect.isgenerator(made):
+            yield self._stored(context, given["warehouse"], made, keys)
+        elif isinstance(made, pl.DataFrame):
+            yield dg.Output(_stamped(made, self._tables[0], keys))
+        elif len(self._tables) > 1:
+            for table, frame in zip(self._tables, made, strict=True):
+                yield dg.Output(_stamped(frame, table, keys), output_name=table.name)
+        else:
+            yield made
+        # Dagster goes on here once the IO manager has stored what was yielded.
+        yield from self._checked(context, given, keys)
+
+    def _arguments(
+        self, context: dg.AssetExecutionContext, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the function takes: core objects for resources, parts for rows."""
+        arguments: dict[str, Any] = {}
+        for name, annotation in self._takes.items():
+            if name == "context":
+                arguments[name] = context
+            elif name == "parts":
+                warehouse: Warehouse = given["warehouse"].open(context.log.info)
+                wanted = [given[part] for part in self._parts]
+                arguments[name] = Parts(warehouse, wanted, self._parts_on, self._part_rows)
+            elif annotation is Recipe:
+                arguments[name] = given[name].load()
+            elif annotation is Warehouse:
+                arguments[name] = given[name].open(context.log.info)
+            else:
+                arguments[name] = given[name]
+        return arguments
+
+    def _stored(
+        self,
+        context: dg.AssetExecutionContext,
+        warehouse: WarehouseResource,
+        frames: Generator[Any, Any, Any],
+        keys: Partition,
+    ) -> dg.MaterializeResult[None]:
+        """Store frames as they come, and return the metadata of what was stored."""
+        (table,) = self._tables
+        # Closed at once where storing fails: the function may hold a server or the sandbox.
+        with closing(frames):
+            result = warehouse.store(context, (_stamped(frame, table, keys) for frame in frames))
+        if self._shows is None:
+            return result
+        shown = self._shows(warehouse.open(context.log.info), keys)
+        return result._replace(metadata={**(result.metadata or {}), **shown})
+
+    def _checked(
+        self, context: dg.AssetExecutionContext, given: Mapping[str, Any], keys: Partition
+    ) -> Iterator[dg.AssetCheckResult]:
+        """Look at what was stored: most checks in one go, then those that run verifiers."""
+        if not self._checks:
+            return
+        warehouse: Warehouse = given["warehouse"].open(context.log.info)
+        with warehouse.reading() as query:
+            found = [
+                _result(asset, check, check.find(CheckContext(query, _slices(asset, keys))))
+                for asset, check in self._checks
+                if not check.executes
+            ]
+        yield from found
+        for asset, check in self._checks:
+            if check.executes:
+                with given["sandbox"].session(None) as session:
+                    seen = CheckContext(
+                        warehouse.query, _slices(asset, keys), given["recipe"].load(), session.run
+                    )
+                    yield _result(asset, check, check.find(seen))
+
+
+def _link(path: str, line: int, label: str | None = None) -> dg.LocalFileCodeReference:
+    return dg.LocalFileCodeReference(file_path=path, line_number=line, label=label)
+
+
+def _stamped(frame: pl.DataFrame, table: Table, keys: Partition) -> pl.DataFrame:
+    """Add the columns that name the slice a run writes."""
+    return frame.with_columns(pl.lit(keys[name]).alias(name) for name in table.partitions)
+
+
+def _slices(asset: str, keys: Partition) -> list[Partition] | None:
+    """Return the slice of a table that a run wrote; all of what no run writes in slices."""
+    of = TABLES[asset].partitions if asset in TABLES else ()
+    return [{name: keys[name] for name in of}] if of else None
+
+
+def _result(asset: str, check: Check, found: Finding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(asset),
+        check_name=check.name,
+        passed=not found.wrong,
+        severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+        description=" ".join(found.wrong) or None,
+        metadata=dict(found.numbers),
+    )
+
+
+def _mapping(
+    upstream: str, partitions: dg.PartitionsDefinition[str] | None
+) -> dg.PartitionMapping | None:
+    """Return how a run of one partition finds those of an upstream asset that it reads.
+
+    A round reads the rows of its batch, which all policies share; and what is made of a policy
+    comes after the rounds of that policy. All else is Dagster's own rule.
+    """
+    of = TABLES[upstream].partitions if upstream in TABLES else ()
+    if of == ("batch",) and partitions is ROUNDS:
+        dimension = "batch"
+    elif of == ("batch", "policy") and partitions is POLICIES:
+        dimension = "policy"
+    else:
+        return None
+    # A warning that they are in beta would greet everybody who loads the definitions.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.MultiToSingleDimensionPartitionMapping(dimension)
