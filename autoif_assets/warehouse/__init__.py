@@ -1,6 +1,5 @@
 """The database: declared tables, writing slices, publishing a copy for readers."""
 
-from autoif_assets.warehouse.columns import empty_frame, polars_schema
 from autoif_assets.warehouse.errors import (
     SchemaMismatch,
     WarehouseError,
@@ -14,10 +13,18 @@ from autoif_assets.warehouse.policies import (
     register_policy,
 )
 from autoif_assets.warehouse.reference import reference
+from autoif_assets.warehouse.schema import (
+    SCHEMA,
+    Column,
+    ForeignKey,
+    Table,
+    empty_frame,
+    polars_schema,
+)
 from autoif_assets.warehouse.selection import Rows
 from autoif_assets.warehouse.slices import Partition
 from autoif_assets.warehouse.store import Warehouse
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, Column, ForeignKey, Table
+from autoif_assets.warehouse.tables import TABLES
 
 __all__ = [
     "SCHEMA",

@@ -13,10 +13,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import literal
 from autoif_assets.warehouse.errors import WarehouseError, WarehouseLocked
 from autoif_assets.warehouse.lock import file_lock
 from autoif_assets.warehouse.migrations import migrate
+from autoif_assets.warehouse.schema import literal
 from autoif_assets.warehouse.statements import execute
 from autoif_assets.warehouse.undo import Undo
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import polars as pl
 from polars.datatypes import DataTypeClass
 
-from autoif_assets.warehouse.columns import as_declared, polars_schema, polars_type
 from autoif_assets.warehouse.errors import SchemaMismatch
+from autoif_assets.warehouse.schema import Column, Table, as_declared, polars_schema, polars_type
 from autoif_assets.warehouse.slices import Partition
-from autoif_assets.warehouse.tables import Column, Table
 
 
 def conform(table: Table, frame: pl.DataFrame, partitions: Sequence[Partition]) -> pl.DataFrame:

@@ -6,11 +6,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import literal
 from autoif_assets.warehouse.errors import SchemaMismatch
+from autoif_assets.warehouse.schema import SCHEMA, Table, literal
 from autoif_assets.warehouse.slices import Partition, condition
 from autoif_assets.warehouse.statements import execute
-from autoif_assets.warehouse.tables import SCHEMA, Table
 
 
 def insert_frame(con: duckdb.DuckDBPyConnection, table: Table, frame: pl.DataFrame) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import duckdb
 
-from autoif_assets.warehouse.columns import literal
 from autoif_assets.warehouse.errors import WarehouseError
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
+from autoif_assets.warehouse.schema import SCHEMA, Table, literal
+from autoif_assets.warehouse.tables import TABLES
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

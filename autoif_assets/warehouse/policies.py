@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from autoif_assets.warehouse.columns import polars_schema
+from autoif_assets.warehouse.schema import polars_schema
 from autoif_assets.warehouse.store import Warehouse
 from autoif_assets.warehouse.tables import TABLES
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from autoif_assets.warehouse.references import and_accepted
+from autoif_assets.warehouse.schema import SCHEMA, Table
 from autoif_assets.warehouse.slices import Partition, condition
-from autoif_assets.warehouse.tables import SCHEMA, Table
 
 Query = tuple[str, list[object]]
 

@@ -1,6 +1,7 @@
 """The table reference of the documentation, made from the declarations."""
 
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, ForeignKey, Table
+from autoif_assets.warehouse.schema import SCHEMA, ForeignKey, Table
+from autoif_assets.warehouse.tables import TABLES
 from autoif_assets.warehouse.views import describe, views
 
 _HEAD = f"""\

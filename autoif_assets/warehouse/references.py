@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autoif_assets.warehouse.schema import SCHEMA, ForeignKey, Table
 from autoif_assets.warehouse.slices import Partition, condition
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, ForeignKey, Table
+from autoif_assets.warehouse.tables import TABLES
 
 # A response that the verifiers do not accept is there to be rejected, or labelled as bad.
 _REJECTED_BY_DESIGN = {

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from autoif_assets.warehouse.columns import polars_schema
+from autoif_assets.warehouse.schema import SCHEMA, Table, polars_schema
 from autoif_assets.warehouse.slices import Partition, condition
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
+from autoif_assets.warehouse.tables import TABLES
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from autoif_assets.warehouse.tables import Table
+from autoif_assets.warehouse.schema import Table
 
 Partition = Mapping[str, str]
 """The value of each partition column of one slice, such as ``{"batch": "b1"}``."""

@@ -9,13 +9,13 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import as_declared, polars_schema
 from autoif_assets.warehouse.database import Database
 from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.frames import conform
 from autoif_assets.warehouse.inserting import insert_files, insert_frame
 from autoif_assets.warehouse.parquet import export_parquet
 from autoif_assets.warehouse.publishing import copy_database, is_current, keep, pause_s
+from autoif_assets.warehouse.schema import SCHEMA, Table, as_declared, polars_schema
 from autoif_assets.warehouse.selection import Rows, declared_table, select, selected
 from autoif_assets.warehouse.slices import (
     Partition,
@@ -26,7 +26,6 @@ from autoif_assets.warehouse.slices import (
 )
 from autoif_assets.warehouse.statements import execute, transaction
 from autoif_assets.warehouse.streams import bounds, deal, dealt, spool
-from autoif_assets.warehouse.tables import SCHEMA, Table
 
 _LOG = logging.getLogger(__name__)
 

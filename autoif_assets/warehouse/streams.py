@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import literal
+from autoif_assets.warehouse.schema import literal
 from autoif_assets.warehouse.statements import execute
 
 _PREFIX = ".stream-"

@@ -12,7 +12,7 @@ from autoif_assets.warehouse.references import (
     count_unaccepted,
     gated_keys,
 )
-from autoif_assets.warehouse.tables import ForeignKey, Table
+from autoif_assets.warehouse.schema import ForeignKey, Table
 
 
 def keys(table: Table) -> Check:

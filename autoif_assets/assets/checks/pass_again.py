@@ -11,7 +11,8 @@ from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.resources import RecipeResource, SandboxResource
 from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse.quality import sampled_texts, verifiers_of
-from autoif_assets.warehouse.tables import TABLES, Table
+from autoif_assets.warehouse.schema import Table
+from autoif_assets.warehouse.tables import TABLES
 
 SAMPLE = 50
 

@@ -8,7 +8,7 @@ from autoif_assets.warehouse.quality import (
     length_bias,
     silent_runs,
 )
-from autoif_assets.warehouse.tables import Table
+from autoif_assets.warehouse.schema import Table
 
 MAX_NO_VERDICT_SHARE = 0.2
 MAX_INSTRUCTION_SHARE = 0.2

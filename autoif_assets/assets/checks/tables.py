@@ -14,7 +14,8 @@ from autoif_assets.assets.checks.shares import (
 )
 from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse.references import gated_keys
-from autoif_assets.warehouse.tables import TABLES, Table
+from autoif_assets.warehouse.schema import Table
+from autoif_assets.warehouse.tables import TABLES
 
 # What other assets, or commands, write beside their own tables.
 _NO_ASSETS = ("llm_calls", "dataset_splits", "policies")

@@ -15,8 +15,8 @@ from pathlib import Path
 import duckdb
 
 from autoif_assets.warehouse.errors import WrongVersion
+from autoif_assets.warehouse.schema import SCHEMA
 from autoif_assets.warehouse.statements import execute, transaction
-from autoif_assets.warehouse.tables import SCHEMA
 from autoif_assets.warehouse.views import definitions
 
 _VIEWS = 0
