@@ -9,9 +9,8 @@ from pydantic import Field
 
 from autoif_assets.resources.describing import Tally
 from autoif_assets.warehouse.errors import WarehouseError
-from autoif_assets.warehouse.schema import Table
-from autoif_assets.warehouse.selection import Rows
-from autoif_assets.warehouse.slices import Partition
+from autoif_assets.warehouse.reading import Rows
+from autoif_assets.warehouse.schema import Partition, Table
 from autoif_assets.warehouse.store import Warehouse
 from autoif_assets.warehouse.tables import TABLES
 

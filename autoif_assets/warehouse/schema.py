@@ -1,11 +1,16 @@
-"""What a table is, and what derives from its declaration: Polars types, DDL and comments."""
+"""What a table is, and what derives from its declaration: types, DDL and slices."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
+from autoif_assets.warehouse.sql import literal
+
 SCHEMA = "autoif"
+
+Partition = Mapping[str, str]
+"""The value of each partition column of one slice, such as ``{"batch": "b1"}``."""
 
 _SCALARS: dict[str, pl.DataType] = {
     "VARCHAR": pl.String(),
@@ -181,7 +186,7 @@ def polars_type(duckdb_type: str) -> pl.DataType:
     if text.endswith("[]"):
         return pl.List(polars_type(text[:-2]))
     if text.startswith("STRUCT(") and text.endswith(")"):
-        fields = (field.split(None, 1) for field in _split(text[len("STRUCT(") : -1]))
+        fields = (field.split(None, 1) for field in _outer_fields(text[len("STRUCT(") : -1]))
         return pl.Struct({name: polars_type(type_) for name, type_ in fields})
     if text not in _SCALARS:
         raise ValueError(
@@ -191,7 +196,7 @@ def polars_type(duckdb_type: str) -> pl.DataType:
     return _SCALARS[text]
 
 
-def _split(fields: str) -> list[str]:
+def _outer_fields(fields: str) -> list[str]:
     """Split ``a VARCHAR, b STRUCT(c BIGINT, d DATE)`` at its outer commas."""
     parts, depth, start = [], 0, 0
     for i, char in enumerate(fields):
@@ -231,11 +236,6 @@ def _column(column: Column) -> str:
     return f'"{column.name}" {column.type}' + ("" if column.nullable else " NOT NULL")
 
 
-def literal(text: str) -> str:
-    """Return ``text`` as an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def comments(table: Table) -> str:
     """Return COMMENT statements, so that database tools show what each column means."""
     lines = [f"COMMENT ON TABLE {SCHEMA}.{table.name} IS {literal(table.description)};"]
@@ -244,3 +244,67 @@ def comments(table: Table) -> str:
         for column in table.columns
     ]
     return "\n".join(lines)
+
+
+def slices_to_write(
+    table: Table, partition: Partition | None, partitions: Sequence[Partition]
+) -> list[Partition]:
+    """Return the slices, each named by all partition columns of ``table``.
+
+    Raises:
+        ValueError: a slice is named otherwise, or none is and the table has some.
+    """
+    slices = [*([] if partition is None else [partition]), *partitions]
+    for one in slices:
+        _check_slice(table, one, set(one) == set(table.partitions))
+    if table.partitions and not slices:
+        raise ValueError(
+            f"Table {table.name} is written by {', '.join(table.partitions)}: say which."
+        )
+    return slices
+
+
+def slices_to_read(
+    table: Table, partition: Partition | None, partitions: Sequence[Partition] | None
+) -> list[Partition] | None:
+    """Return the slices, each named by some partition columns; None for the whole table.
+
+    Raises:
+        ValueError: a slice is named by other columns.
+    """
+    if partition is None and partitions is None:
+        return None
+    slices = [*([] if partition is None else [partition]), *(partitions or ())]
+    for one in slices:
+        _check_slice(table, one, set(one) <= set(table.partitions))
+    return slices
+
+
+def _check_slice(table: Table, partition: Partition, fits: bool) -> None:
+    if not (partition and fits):
+        raise ValueError(
+            f"Table {table.name} is partitioned by {', '.join(table.partitions) or 'nothing'}; "
+            f"{dict(partition)} does not name a slice of it."
+        )
+    for name, value in partition.items():
+        if not isinstance(value, str):
+            raise ValueError(f"Partition column {name} of {table.name} is text, not {value!r}.")
+
+
+def condition(slices: Sequence[Partition] | None) -> tuple[str, list[object]]:
+    """Return an SQL condition with its parameters: true for None, false for no slices."""
+    if slices is None:
+        return "true", []
+    if not slices:
+        return "false", []
+    terms = [" AND ".join(f'"{name}" = ?' for name in one) for one in slices]
+    values: list[object] = [value for one in slices for value in one.values()]
+    return "(" + " OR ".join(f"({term})" for term in terms) + ")", values
+
+
+def in_words(slices: Sequence[Partition] | None) -> str:
+    """Return the slices as the end of a sentence, such as `` of batch 'b1' and 2 more``."""
+    if not slices:
+        return ""
+    first = ", ".join(f"{name} {value[:60]!r}" for name, value in slices[0].items())
+    return f" of {first}" + (f" and {len(slices) - 1} more" if len(slices) > 1 else "")

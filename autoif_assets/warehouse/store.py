@@ -11,21 +11,36 @@ import polars as pl
 
 from autoif_assets.warehouse.database import Database
 from autoif_assets.warehouse.errors import WarehouseError
-from autoif_assets.warehouse.frames import conform
-from autoif_assets.warehouse.inserting import insert_files, insert_frame
-from autoif_assets.warehouse.parquet import export_parquet
-from autoif_assets.warehouse.publishing import copy_database, is_current, keep, pause_s
-from autoif_assets.warehouse.schema import SCHEMA, Table, as_declared, polars_schema
-from autoif_assets.warehouse.selection import Rows, declared_table, select, selected
-from autoif_assets.warehouse.slices import (
+from autoif_assets.warehouse.publishing import (
+    copy_database,
+    export_parquet,
+    is_current,
+    keep,
+    pause_s,
+)
+from autoif_assets.warehouse.reading import (
+    Rows,
+    bounds,
+    declared_table,
+    read_part,
+    select,
+    selected,
+    spool,
+    write_parts,
+)
+from autoif_assets.warehouse.schema import (
+    SCHEMA,
     Partition,
+    Table,
+    as_declared,
     condition,
     in_words,
+    polars_schema,
     slices_to_read,
     slices_to_write,
 )
-from autoif_assets.warehouse.statements import execute, transaction
-from autoif_assets.warehouse.streams import bounds, deal, dealt, spool
+from autoif_assets.warehouse.sql import execute, transaction
+from autoif_assets.warehouse.writing import conform, insert_files, insert_frame
 
 _LOG = logging.getLogger(__name__)
 
@@ -175,18 +190,20 @@ class Warehouse:
         ]
         purpose = f"reading {', '.join(one.table for one in wanted)} in parts"
         with self._spool(purpose) as folder:
+            # One pass over the database for all tables, so that their parts fit together.
             with self._database.connection(purpose) as con:
                 counts = [
                     con.execute(f"SELECT count(*) FROM ({sql})", values).fetchall()[0][0]
                     for sql, values in queries
                 ]
+                # The largest table says where to cut; the others are cut at the same values.
                 largest = queries[counts.index(max(counts))]
                 cuts = bounds(con, *largest, on, max(1, round(max(counts) / rows)))
                 for number, query in enumerate(queries):
-                    deal(con, *query, on, cuts, folder / str(number))
+                    write_parts(con, *query, on, cuts, folder / str(number))
             for part in range(len(cuts) + 1):
                 yield tuple(
-                    dealt(folder / str(number), part, polars_schema(table))
+                    read_part(folder / str(number), part, polars_schema(table))
                     .sort(table.key)
                     .select(as_declared(schema))
                     for number, (table, schema) in enumerate(zip(tables, schemas, strict=True))

@@ -116,7 +116,7 @@ def test_a_copy_that_cannot_be_made_is_told_and_the_run_counts(run, monkeypatch,
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(publishing, "_copy", full)
+    monkeypatch.setattr(publishing, "_copy_bytes", full)
     assert run(response_scores, partition_key="b1").success
     told = capfd.readouterr().err
     assert "ERROR" in told

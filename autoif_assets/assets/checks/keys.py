@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import polars as pl
 
 from autoif_assets.assets.checks.common import AGAIN, Check, Found, Look
-from autoif_assets.warehouse.quality import key_faults
-from autoif_assets.warehouse.references import (
+from autoif_assets.warehouse.quality import (
     Orphans,
     count_orphans,
     count_unaccepted,
     gated_keys,
+    key_faults,
 )
 from autoif_assets.warehouse.schema import ForeignKey, Table
 

@@ -13,7 +13,7 @@ from autoif_assets.assets.checks.shares import (
     yield_bounds,
 )
 from autoif_assets.resources.warehouse import WarehouseResource
-from autoif_assets.warehouse.references import gated_keys
+from autoif_assets.warehouse.quality import gated_keys
 from autoif_assets.warehouse.schema import Table
 from autoif_assets.warehouse.tables import TABLES
 

@@ -16,7 +16,7 @@ import duckdb
 
 from autoif_assets.warehouse.errors import WrongVersion
 from autoif_assets.warehouse.schema import SCHEMA
-from autoif_assets.warehouse.statements import execute, transaction
+from autoif_assets.warehouse.sql import execute, transaction
 from autoif_assets.warehouse.views import definitions
 
 _VIEWS = 0

@@ -4,7 +4,8 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoif_assets.warehouse.schema import SCHEMA, Table, comments, literal
+from autoif_assets.warehouse.schema import SCHEMA, Table, comments
+from autoif_assets.warehouse.sql import literal
 from autoif_assets.warehouse.tables import TABLES
 
 _FUNNEL_HEAD = """\
