@@ -228,6 +228,22 @@ class Warehouse:
             )
         return frame
 
+    @contextmanager
+    def transaction(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Hold the open database, locked and migrated, for one transaction.
+
+        It is committed at the end, and rolled back where the code in the ``with`` block fails.
+
+        Args:
+            purpose: What others are told that they wait for, such as ``writing responses``.
+
+        Raises:
+            WarehouseLocked: another process kept the database too long.
+            WarehouseError: the disk is full or not writable; nothing was stored.
+        """
+        with self._database.connection(purpose, writes=True) as con, transaction(con):
+            yield con
+
     def migrate(self) -> None:
         """Make the database, or bring it to this version's tables and views."""
         with self._database.connection("migrating"):
@@ -311,7 +327,7 @@ class Warehouse:
         """Empty the slices in a transaction that the caller's inserts complete."""
         purpose = f"writing {table.name}{in_words(slices)}"
         where, values = condition(slices if table.partitions else None)
-        with self._database.connection(purpose, writes=True) as con, transaction(con):
+        with self.transaction(purpose) as con:
             execute(con, f"DELETE FROM {SCHEMA}.{table.name} WHERE {where}", values)
             yield con
 

@@ -6,9 +6,10 @@ import dagster as dg
 import duckdb
 import polars as pl
 import pytest
+from dagster_duckdb import DuckDBResource
 
 from autoif_assets.resources import WarehouseIOManager, WarehouseResource, table_schema
-from autoif_assets.warehouse import TABLES, Rows, Warehouse, publishing
+from autoif_assets.warehouse import TABLES, Rows, Warehouse, WarehouseLocked, publishing
 from autoif_assets_tests.warehouse.samples import sample
 
 GATE = TABLES["response_scores"]
@@ -216,3 +217,38 @@ def test_table_schema_is_the_declaration():
     assert columns["score"].type == "DOUBLE"
     assert columns["score"].constraints.nullable
     assert not columns["batch"].constraints.nullable
+
+
+def test_people_configure_the_folder_and_not_the_file():
+    settings = WarehouseResource.to_config_schema().as_field().config_type.fields
+    assert set(settings) == {"data_dir", "lock_timeout_s", "publish_every_s_per_gb"}
+    resource = WarehouseResource(data_dir="data")
+    assert isinstance(resource, DuckDBResource)
+    assert resource.database == "data/pipeline.duckdb"
+
+
+def test_a_connection_stores_all_of_its_block_or_nothing(tmp_path):
+    resource = WarehouseResource(data_dir=str(tmp_path))
+    with resource.get_connection() as con:  # makes the file
+        con.execute("CREATE TABLE mine AS SELECT 1 AS a")
+    with pytest.raises(duckdb.CatalogException), resource.get_connection() as con:
+        con.execute("INSERT INTO mine VALUES (2)")
+        con.execute("INSERT INTO nobodys VALUES (3)")
+    with pytest.raises(KeyError), resource.get_connection() as con:
+        con.execute("DELETE FROM mine")
+        raise KeyError
+    with resource.get_connection() as con:
+        assert con.execute("FROM mine").fetchall() == [(1,)]
+        assert con.execute(f"FROM autoif.{GATE.name}").fetchall() == []
+
+
+def test_a_connection_is_the_only_one_meanwhile(tmp_path):
+    resource = WarehouseResource(data_dir=str(tmp_path))
+    hurried = Warehouse(tmp_path, lock_timeout_s=0.1)
+    frame = sample(GATE, 4, batch="b1")
+    with (
+        resource.get_connection(),
+        pytest.raises(WarehouseLocked, match=r"in use by process \d+: a transaction"),
+    ):
+        hurried.write(GATE.name, frame, {"batch": "b1"})
+    assert hurried.write(GATE.name, frame, {"batch": "b1"}) == 4
