@@ -1,5 +1,6 @@
 """Dagster's view of the warehouse: assets are tables, partitions are slices of them."""
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,8 +112,12 @@ class WarehouseIOManager(dg.ConfigurableIOManager):
             metadata={"columns": ["response_id", "response"], "status": "accepted"})})
         def response_verdicts(responses: pl.DataFrame) -> pl.DataFrame: ...
 
-    For tables that do not fit into memory, ``"unread": True`` in the metadata gives the ``Rows``
-    instead, which ``Warehouse.read_parts`` reads; ``WarehouseResource.store`` writes them.
+    For tables that do not fit into memory, a parameter annotated ``Rows`` gets the rows unread, and
+    ``Warehouse.read_parts`` reads them in parts; ``WarehouseResource.store`` writes in parts.
+
+    It is no ``DuckDBIOManager``, which would come out three times as long for the same behaviour:
+    the stock one knows no slices by two dynamic partition dimensions, inserts by position, empties
+    and fills a slice in two transactions, and skips empty frames.
     """
 
     warehouse: dg.ResourceDependency[WarehouseResource]
@@ -146,11 +151,27 @@ class WarehouseIOManager(dg.ConfigurableIOManager):
         keys = context.asset_partition_keys if context.has_asset_partitions else None
         slices = None if keys is None else _partitions(table, keys)
         columns, status = wanted.get("columns"), wanted.get("status")
-        if wanted.get("unread"):
+        if wanted.get("unread") or _annotation(context) is Rows:
             return Rows(table.name, columns, status, slices)
         return self.warehouse.open(context.log.info).read(
             table.name, partitions=slices, columns=columns, where_status=status
         )
+
+
+def _annotation(context: dg.InputContext) -> object:
+    """Return what the asset annotates the input's parameter with, or ``Any``."""
+    annotation = context.dagster_type.typing_type
+    if annotation is not Any:
+        return annotation
+    try:
+        compute: Any = context.op_def.compute_fn
+    except dg.DagsterInvariantViolationError:  # somebody loads the value outside a run
+        return Any
+    # Dagster gives the inputs that ``**read: Rows`` takes no type.
+    signature = inspect.signature(getattr(compute, "decorated_fn", compute), eval_str=True)
+    takers = [one for one in signature.parameters.values() if one.kind is one.VAR_KEYWORD]
+    named = context.name in signature.parameters
+    return takers[0].annotation if takers and not named else Any
 
 
 def table_schema(table: Table) -> dg.TableSchema:

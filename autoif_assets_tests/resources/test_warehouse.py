@@ -1,6 +1,7 @@
 """Assets are tables, partitions are slices, and the end of a run publishes."""
 
 import errno
+import functools
 
 import dagster as dg
 import duckdb
@@ -27,6 +28,7 @@ def response_scores(context: dg.AssetExecutionContext) -> pl.DataFrame:
 SCORES = dg.AssetIn(
     ["autoif", "response_scores"], metadata={"columns": ["batch", "score"], "status": "accepted"}
 )
+QUERIES = dg.AssetIn("augmented_queries", metadata={"columns": ["prompt_id"]})
 
 
 def downstream(seen: list[pl.DataFrame], name: str = "seen", **settings: object):
@@ -184,11 +186,7 @@ def test_a_table_of_two_partition_columns_takes_multi_partitions(run, tmp_path):
 def test_parts_are_read_and_written_in_turn(run, tmp_path):
     @dg.asset(
         partitions_def=BATCHES,
-        ins={
-            "scores": dg.AssetIn(
-                ["autoif", "response_scores"], metadata={"status": "accepted", "unread": True}
-            )
-        },
+        ins={"scores": dg.AssetIn(["autoif", "response_scores"], metadata={"status": "accepted"})},
     )
     def response_verdicts(
         context: dg.AssetExecutionContext, scores: Rows, warehouse: WarehouseResource
@@ -209,6 +207,43 @@ def test_parts_are_read_and_written_in_turn(run, tmp_path):
     assert event.metadata["dagster/row_count"].value == 2
     assert event.metadata["said"].value == "in the body"
     assert "| accepted |  | 1 |" in event.metadata["outcomes"].value
+
+
+def test_the_annotation_picks_whether_rows_are_read(run, tmp_path):
+    seen = {}
+
+    @dg.asset(partitions_def=BATCHES, ins={"scores": SCORES, "queries": QUERIES})
+    def several(scores: pl.DataFrame, **others: Rows) -> None:
+        seen.update({"scores": scores, **others})
+
+    @dg.asset(partitions_def=BATCHES, ins={"scores": SCORES, "queries": QUERIES})
+    def unannotated(scores, **others) -> None:
+        seen.update({"plain scores": scores, "plain queries": others["queries"]})
+
+    @dg.asset(partitions_def=BATCHES)
+    def augmented_queries() -> pl.DataFrame:
+        return sample(TABLES["augmented_queries"], 3, batch="b1")
+
+    assert run(response_scores, augmented_queries, several, unannotated, partition_key="b1").success
+    assert seen["scores"].height == 2
+    assert seen["queries"] == Rows("augmented_queries", ["prompt_id"], None, [{"batch": "b1"}])
+    assert seen["plain scores"].height == 2
+    assert seen["plain queries"].rows() == [("0000",), ("0001",), ("0002",)]
+
+
+def test_values_are_loaded_outside_a_run(run, tmp_path):
+    assert run(response_scores, partition_key="b1").success
+    warehouse = WarehouseResource(data_dir=str(tmp_path))
+    defs = dg.Definitions(
+        [response_scores], resources={"io_manager": WarehouseIOManager(warehouse=warehouse)}
+    )
+    load = functools.partial(defs.load_asset_value, response_scores.key, partition_key="b1")
+    instance = dg.DagsterInstance.ephemeral()
+    instance.add_dynamic_partitions("batch", ["b1"])
+    assert load(instance=instance).height == 4
+    assert load(instance=instance, python_type=Rows) == Rows(
+        GATE.name, None, None, [{"batch": "b1"}]
+    )
 
 
 def test_table_schema_is_the_declaration():
