@@ -10,7 +10,10 @@ _HEAD = f"""\
 What `warehouse.duckdb` holds, in schema `{SCHEMA}`. This page is made from the declarations:
 `python -m autoif_assets.warehouse > docs/tables.md`. A table with a `status` keeps all its
 candidates: `accepted`, or `rejected` for a `reason`. Foreign keys are looked at by the asset check
-`foreign_keys` of each table."""
+`foreign_keys` of each table.
+
+Assets of your own read these tables, and write tables of their own into the same database, through
+`WarehouseResource.get_connection()`: see `examples/own_assets.py`."""
 
 
 def reference() -> str:

@@ -89,6 +89,7 @@ def keep(target: Path) -> Path | None:
     kept = [target.with_name(f"{target.stem}-old-{number}.duckdb") for number in range(1, 1000)]
     for path in kept:
         if not path.exists():
+            # A link, so that readers find the copy under its old name, too, until the next.
             try:
                 os.link(target, path)
             except OSError:  # a file system without hard links: readers wait for the next copy
@@ -155,6 +156,7 @@ def _clone(source: int, target: int) -> bool:
 def _copy_bytes(source: int, target: int, size: int) -> None:
     if _clone(source, target):
         return
+    # In the kernel, so that gigabytes do not pass through this process.
     done = 0
     while done < size:
         sent = os.sendfile(target, source, done, min(_CHUNK, size - done))
@@ -250,6 +252,7 @@ def _files_of(
 def _file_name(batch: str) -> str:
     """Return a short file name for any batch key; unlike keys have unlike names."""
     readable = _UNSAFE.sub("_", batch)[:80]
+    # Hidden files would be missed by readers that take all files of a folder.
     if readable == batch and not batch.startswith("."):
         return batch
     return f"{readable}-{hashlib.blake2b(batch.encode(), digest_size=8).hexdigest()}"

@@ -43,7 +43,7 @@ def declared_table(table: str) -> Table:
     return TABLES[table]
 
 
-def selected(table: Table, columns: Sequence[str] | None) -> pl.Schema:
+def selected_schema(table: Table, columns: Sequence[str] | None) -> pl.Schema:
     """Return the types of the columns wanted, in the order wanted."""
     schema = polars_schema(table)
     if columns is None:
@@ -117,6 +117,7 @@ def bounds(
         return []
     query = f'SELECT quantile_disc("{on}", {shares}) FROM ({sql})'
     found = con.execute(query, list(values)).fetchall()[0][0]
+    # Equal cuts are one: what equal values belong to is never split.
     return sorted(set(found or ()))
 
 
@@ -140,6 +141,7 @@ def write_parts(
     """
     cases = " ".join(f'WHEN "{on}" <= ? THEN {part}' for part in range(len(cuts)))
     part = f"CASE {cases} ELSE {len(cuts)} END" if cuts else "0"
+    # They are read once, and soon: quick to write counts for more than small.
     execute(
         con,
         f"COPY (SELECT *, {part} AS part FROM ({sql})) TO {literal(str(folder))} "

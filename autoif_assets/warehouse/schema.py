@@ -146,6 +146,7 @@ class Table:
         """
         behind, place = dict(after or {}), {column.name: column for column in changed}
         parents = dict(instead_of or {})
+        # Every table is led by its batch, in columns as in keys; what narrows it comes next.
         if partition is not None:
             behind = {self.columns[0].name: partition} | behind
         columns: list[Column] = []
@@ -183,6 +184,7 @@ def polars_type(duckdb_type: str) -> pl.DataType:
         ValueError: the type is not one of those the tables use.
     """
     text = duckdb_type.strip()
+    # The brackets of a list come last whatever it is a list of.
     if text.endswith("[]"):
         return pl.List(polars_type(text[:-2]))
     if text.startswith("STRUCT(") and text.endswith(")"):
@@ -257,6 +259,7 @@ def slices_to_write(
     slices = [*([] if partition is None else [partition]), *partitions]
     for one in slices:
         _check_slice(table, one, set(one) == set(table.partitions))
+    # Who forgets to say which slice must not replace the whole table.
     if table.partitions and not slices:
         raise ValueError(
             f"Table {table.name} is written by {', '.join(table.partitions)}: say which."
@@ -295,6 +298,7 @@ def condition(slices: Sequence[Partition] | None) -> tuple[str, list[object]]:
     """Return an SQL condition with its parameters: true for None, false for no slices."""
     if slices is None:
         return "true", []
+    # Partitions of which there are none are no rows, not all rows.
     if not slices:
         return "false", []
     terms = [" AND ".join(f'"{name}" = ?' for name in one) for one in slices]

@@ -24,7 +24,7 @@ from autoif_assets.warehouse.reading import (
     declared_table,
     read_part,
     select,
-    selected,
+    selected_schema,
     spool,
     write_parts,
 )
@@ -99,6 +99,7 @@ class Warehouse:
         """
         declared = declared_table(table)
         slices = slices_to_write(declared, partition, partitions)
+        # Before the lock is taken: others may write while this frame is checked.
         rows = conform(declared, frame, slices)
         with self._replacing(declared, slices) as con:
             insert_frame(con, declared, rows)
@@ -121,6 +122,7 @@ class Warehouse:
         slices = slices_to_write(declared, partition, partitions)
         rows = 0
         with self._spool(f"writing {table}") as folder:
+            # The frames come as fast as models answer; the database is nobody's meanwhile.
             for number, frame in enumerate(frames):
                 part = conform(declared, frame, slices)
                 rows += part.height
@@ -150,8 +152,9 @@ class Warehouse:
         """
         declared = declared_table(table)
         slices = slices_to_read(declared, partition, partitions)
-        schema = selected(declared, columns)
+        schema = selected_schema(declared, columns)
         sql, values = select(declared, schema, slices, where_status)
+        # DuckDB returns rows in any order otherwise, and in another one each time.
         sql += f" ORDER BY {', '.join(declared.key)}"
         frame = self._fetch(sql, values, f"reading {table}{in_words(slices)}")
         return schema.to_frame() if frame is None else frame.select(as_declared(schema))
@@ -175,14 +178,16 @@ class Warehouse:
             One frame for each of ``wanted``. At least one part, of empty frames if need be.
         """
         tables = [declared_table(one.table) for one in wanted]
-        schemas = [selected(table, one.columns) for table, one in zip(tables, wanted, strict=True)]
+        schemas = [
+            selected_schema(table, one.columns) for table, one in zip(tables, wanted, strict=True)
+        ]
         if not self.path.exists():
             yield tuple(schema.to_frame() for schema in schemas)
             return
         queries = [
             select(
                 table,
-                selected(table, list(dict.fromkeys((*schema, on, *table.key)))),
+                selected_schema(table, list(dict.fromkeys((*schema, on, *table.key)))),
                 slices_to_read(table, None, one.partitions),
                 one.status,
             )
@@ -271,6 +276,7 @@ class Warehouse:
         wal = self.path.with_name(self.path.name + ".wal")
         lock = self._database.lock
         with self._database.reporting("publishing"), lock("publish.lock", "publishing"):
+            # Whoever waited for another publisher finds a current copy, and is done.
             with lock("pipeline.lock", "looking for changes to publish"):
                 if is_current(self.path, self.published_path) and not wal.exists():
                     return False
@@ -282,6 +288,7 @@ class Warehouse:
             start = time.monotonic()
             with lock("pipeline.lock", "copying the database to publish it"):
                 copied = copy_database(self.path, self.published_path)
+            # Flushing to disk takes longest, and runs need not wait for it.
             size = copied.commit()
             self._log(
                 f"Published {self.published_path} ({size / 1e6:.1f} MB) in "
@@ -345,6 +352,7 @@ class Warehouse:
         """Return the result, or None where there is no database."""
         if not self.path.exists():
             return None
+        # Read-only by the transaction: the connection has put nothing aside for one that writes.
         with self._database.connection(purpose) as con, transaction(con, "READ ONLY"):
             relation = con.sql(sql, params=params)
             if relation is None:

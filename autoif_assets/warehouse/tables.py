@@ -105,6 +105,8 @@ def _of_policy(table: str, column: str, to: str = "") -> ForeignKey:
 _CALL = _in_batch("llm_calls", "call_id")
 
 
+# The user's files.
+
 SEED_INSTRUCTIONS = Table(
     "seed_instructions",
     "A hand-written instruction the self-play starts from.",
@@ -135,6 +137,8 @@ SEED_QUERIES = Table(
     key=("source", "line"),
     partitions=(),
 )
+
+# Instructions and the functions that verify them.
 
 AUGMENTED_INSTRUCTIONS = Table(
     "augmented_instructions",
@@ -336,6 +340,8 @@ VERIFIED_INSTRUCTIONS = Table(
         ("contradictions", "back_translations.nli_label"),
     ),
 )
+
+# Prompts, their responses, and what is said of these.
 
 AUGMENTED_QUERIES = Table(
     "augmented_queries",
@@ -573,6 +579,8 @@ RESPONSE_LIKELIHOODS = Table(
     ),
 )
 
+# Training data.
+
 SFT_EXAMPLES = Table(
     "sft_examples",
     "A prompt and a verified response to imitate.",
@@ -734,6 +742,8 @@ PREFERENCE_PAIRS = Table(
     charts=(("chosen", "length"), ("rejected", "length")),
 )
 
+# The online loop: the same steps for the responses of trained models.
+
 POLICIES = Table(
     "policies",
     "A served model that the online loop samples from and compares.",
@@ -827,6 +837,8 @@ POLICY_SCORECARD = Table(
     key=("batch", "policy", "category"),
     partitions=("batch", "policy"),
 )
+
+# What is kept beside the flow.
 
 LLM_CALLS = Table(
     "llm_calls",

@@ -36,12 +36,14 @@ def conform(table: Table, frame: pl.DataFrame, partitions: Sequence[Partition]) 
     Raises:
         SchemaMismatch: names every column that does not fit, with expected and found type.
     """
+    # All that is wrong with names and types is told at once, so that it is mended in one go.
     problems = [
         *_missing_and_unknown(table, frame),
         *(p for c in table.columns if c.name in frame.columns for p in _type_problem(c, frame)),
     ]
     if problems:
         raise _mismatch(table, problems)
+    # What rows hold can be looked at only in the declared types.
     converted = frame.select(as_declared(polars_schema(table)))
     problems = [
         *_null_problems(table, converted),
@@ -87,6 +89,7 @@ def _type_problem(column: Column, frame: pl.DataFrame) -> list[str]:
         return [complaint + example]
     if series.dtype == expected or _has_null_type(series.dtype):
         return []
+    # A cast that would change a value does not lead back to it.
     try:
         back = series.cast(expected).cast(series.dtype)
     except pl.exceptions.PolarsError:
@@ -109,6 +112,7 @@ def _widens(found: pl.DataType, expected: pl.DataType) -> bool:
         return len(found.fields) == len(expected.fields) and all(
             f.name == e.name and _widens(_instance(f.dtype), _instance(e.dtype)) for f, e in pairs
         )
+    # A time without a zone could be any of 24 moments.
     if isinstance(expected, pl.Datetime) and isinstance(found, pl.Datetime):
         return found.time_zone is not None
     if expected == pl.String:
@@ -142,6 +146,7 @@ def _null_problems(table: Table, frame: pl.DataFrame) -> list[str]:
 
 
 def _key_problem(table: Table, frame: pl.DataFrame) -> list[str]:
+    # The key holds the partition columns, so no row outside these slices can have the same.
     key = frame.select(table.key)
     repeated = key.is_duplicated()
     if not repeated.any():
@@ -217,6 +222,7 @@ def insert_files(
     """
     source = f"read_parquet({literal(f'{folder}/*.parquet')})"
     execute(con, f"INSERT INTO {SCHEMA}.{table.name} BY NAME SELECT * FROM {source}")
+    # Each frame was checked on its own when it came.
     _check_keys(con, table, slices)
 
 
