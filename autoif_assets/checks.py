@@ -15,7 +15,11 @@ from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.warehouse import TABLES, ForeignKey, Partition, Table
 from autoif_assets.warehouse.quality import (
+    Orphans,
     accepted_counts,
+    count_orphans,
+    count_unaccepted,
+    gated_keys,
     in_both_splits,
     key_faults,
     largest_instruction,
@@ -24,7 +28,6 @@ from autoif_assets.warehouse.quality import (
     silent_runs,
     verifiers_of,
 )
-from autoif_assets.warehouse.references import Orphans, count_orphans, count_unaccepted, gated_keys
 
 MAX_NO_VERDICT_SHARE = 0.2
 MAX_INSTRUCTION_SHARE = 0.2

@@ -233,7 +233,6 @@ class _Stage:
                 metadata={
                     "columns": None if rows.columns is None else list(rows.columns),
                     "status": rows.status,
-                    "unread": name in self._parts,
                 },
                 partition_mapping=_mapping(rows.table, partitions),
             )

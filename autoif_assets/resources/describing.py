@@ -6,7 +6,8 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.charts import Bar, histogram_chart, in_markdown
-from autoif_assets.warehouse.tables import TABLES, Table
+from autoif_assets.warehouse.schema import Table
+from autoif_assets.warehouse.tables import TABLES
 
 _ROWS = 3  # shown of each status
 _CHARS = 160  # shown of each text

@@ -1,6 +1,5 @@
 """The database: declared tables, writing slices, publishing a copy for readers."""
 
-from autoif_assets.warehouse.columns import empty_frame, polars_schema
 from autoif_assets.warehouse.errors import (
     SchemaMismatch,
     WarehouseError,
@@ -13,11 +12,18 @@ from autoif_assets.warehouse.policies import (
     known_policies,
     register_policy,
 )
-from autoif_assets.warehouse.reference import reference
-from autoif_assets.warehouse.selection import Rows
-from autoif_assets.warehouse.slices import Partition
+from autoif_assets.warehouse.reading import Rows
+from autoif_assets.warehouse.schema import (
+    SCHEMA,
+    Column,
+    ForeignKey,
+    Partition,
+    Table,
+    empty_frame,
+    polars_schema,
+)
 from autoif_assets.warehouse.store import Warehouse
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, Column, ForeignKey, Table
+from autoif_assets.warehouse.tables import TABLES
 
 __all__ = [
     "SCHEMA",
@@ -37,6 +43,5 @@ __all__ = [
     "find_policy",
     "known_policies",
     "polars_schema",
-    "reference",
     "register_policy",
 ]

@@ -2,23 +2,21 @@
 
 import atexit
 import errno
+import fcntl
 import functools
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import literal
 from autoif_assets.warehouse.errors import WarehouseError, WarehouseLocked
-from autoif_assets.warehouse.lock import file_lock
 from autoif_assets.warehouse.migrations import migrate
-from autoif_assets.warehouse.statements import execute
-from autoif_assets.warehouse.undo import Undo
+from autoif_assets.warehouse.sql import execute, literal
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # The oldest DuckDB that people open the file with; 2.0 writes newer formats by default.
@@ -35,7 +33,19 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "partitioned_write_flush_threshold": "4096",
 }
 _ALIAS = "pipeline"
-_POLL_S = 0.2
+_OPEN_POLL_S = 0.2
+
+# Most operations take milliseconds, so that the next in line asks often at first.
+_LOCK_POLL_S = 0.001
+_LOCK_POLL_LATER_S = 0.01
+_QUIET_S = 1.0  # waiting is told from then on
+_NOTE_BYTES = 1000
+
+HEADERS = 3 * 4096
+"""Bytes of DuckDB's main header and its two alternating database headers."""
+
+_BLOCK = 1 << 18  # bytes of a block of the file
+_NUMBER = 8  # bytes of a block's number in the undo file
 
 
 class Database:
@@ -76,10 +86,12 @@ class Database:
                 if not self.path.exists():
                     self._before_creating()
                 undo, done = Undo(self.path), False
+                # Before DuckDB sees the file: what a killed process left may not open.
                 undo.recover()
                 con = _engine(os.getpid(), self.path.absolute()).cursor()
                 try:
                     self._attach(con, purpose)
+                    # Under the lock, so that nobody ever reads tables of another version.
                     migrate(con, self.path, self._log, undo.save)
                     if writes:
                         undo.save(con)
@@ -111,7 +123,7 @@ class Database:
             if not told:
                 self._log(f"Waiting to start {purpose}: {self.path} is open elsewhere ({words}).")
                 told = True
-            time.sleep(_POLL_S)
+            time.sleep(_OPEN_POLL_S)
 
     @contextmanager
     def reporting(self, purpose: str, folder: Path | None = None) -> Iterator[None]:
@@ -169,3 +181,136 @@ def _disk_trouble(error: Exception, folder: Path) -> str | None:
     ):
         return f"{folder} is not writable for this user ({words})."
     return None
+
+
+@contextmanager
+def file_lock(
+    path: Path, purpose: str, timeout_s: float, log: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold an exclusive ``flock`` on ``path``, waiting for other processes and threads.
+
+    The file stays; only the kernel's lock on it counts, so a file left by a killed process
+    blocks nobody. What it contains is for people: the process id and purpose of the last
+    holder.
+
+    Raises:
+        WarehouseLocked: it was not free within ``timeout_s`` seconds.
+        WarehouseError: the lock file cannot be created there.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise WarehouseError(
+            f"Cannot write to the data folder {path.parent} ({error.strerror}): the warehouse "
+            f"needs to create and change files there. Readers can open the published copy "
+            f"warehouse.duckdb instead; it needs no write access with duckdb -readonly."
+        ) from error
+    try:
+        _wait(fd, path, purpose, timeout_s, log)
+        note = f"process {os.getpid()}: {purpose}".encode("utf-8", "replace")[:_NOTE_BYTES]
+        # The note is a courtesy; a full disk must not fail the lock.
+        with suppress(OSError):
+            os.pwrite(fd, note + b"\n", 0)
+        try:
+            yield
+        finally:
+            # Explicitly, since a child forked meanwhile holds a duplicate of the descriptor.
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+def _wait(fd: int, path: Path, purpose: str, timeout_s: float, log: Callable[[str], None]) -> None:
+    start, next_word = time.monotonic(), _QUIET_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            waited = time.monotonic() - start
+        if waited < min(timeout_s, next_word):
+            time.sleep(_LOCK_POLL_S if waited < _QUIET_S else _LOCK_POLL_LATER_S)
+            continue
+        holder = _holder(fd)
+        if waited >= timeout_s:
+            raise WarehouseLocked(
+                f"Gave up {purpose} after {waited:.0f} s: {path.parent} is in use by {holder}. "
+                f"If that process hangs, end it; the lock goes with it. The waiting time is the "
+                f"warehouse's lock_timeout_s."
+            )
+        if waited >= next_word:
+            log(f"Waiting to start {purpose}: {path.parent} is in use by {holder}.")
+            next_word *= 4
+
+
+def _holder(fd: int) -> str:
+    """Return the note of the process that has the lock, without what is left of longer ones."""
+    note = os.pread(fd, _NOTE_BYTES, 0).split(b"\n")[0]
+    return note.decode("utf-8", "replace") or "an unnamed process"
+
+
+class Undo:
+    """The blocks of a database that a killed or failed checkpoint can leave half written.
+
+    DuckDB writes rows into free blocks, but its metadata over the blocks in which the last
+    checkpoint's metadata lies. SIGKILL or a full disk in the middle of such a block leaves a file
+    that cannot be opened. So these blocks, a few of 256 KB, are put aside in a file beside the
+    database before a transaction that writes, and put back where its checkpoint did not get as far
+    as the header that ends it.
+
+    Args:
+        database: The file; nobody else may use it meanwhile.
+    """
+
+    def __init__(self, database: Path):
+        self._database = database
+        self._path = database.with_name(f"{database.name}.undo")
+        self._fd = -1
+
+    def recover(self) -> None:
+        """Put back what a checkpoint that did not end has overwritten, before the file is opened.
+
+        Harmless where it overwrote nothing.
+        """
+        try:
+            saved = self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        with suppress(FileNotFoundError), self._database.open("r+b") as file:
+            if file.read(HEADERS) == saved[:HEADERS]:
+                for start in range(HEADERS, len(saved), _NUMBER + _BLOCK):
+                    number = int.from_bytes(saved[start : start + _NUMBER], "little")
+                    file.seek(HEADERS + number * _BLOCK)
+                    file.write(saved[start + _NUMBER : start + _NUMBER + _BLOCK])
+                file.flush()
+                os.fsync(file.fileno())
+        self._path.unlink()
+
+    def save(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Put the metadata's blocks aside, before a transaction that writes.
+
+        Not flushed to disk: it is for killed processes, not for power cuts. Where the disk is full
+        the transaction will fail, too, and tell.
+        """
+        found = con.execute("SELECT DISTINCT block_id FROM pragma_metadata_info()").fetchall()
+        if self._fd < 0:
+            # Closing any descriptor of the file would drop the lock that DuckDB has on it.
+            self._fd = os.open(self._database, os.O_RDONLY | os.O_CLOEXEC)
+        parts = [os.pread(self._fd, HEADERS, 0)]
+        for (number,) in found:
+            block = os.pread(self._fd, _BLOCK, HEADERS + number * _BLOCK)
+            if len(block) == _BLOCK:  # else it was never written
+                parts += [number.to_bytes(_NUMBER, "little"), block]
+        partial = self._path.with_name(f"{self._path.name}.partial")
+        try:
+            partial.write_bytes(b"".join(parts))
+            partial.replace(self._path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+
+    def close(self, done: bool) -> None:
+        """Let the file go after DuckDB has closed it, and what was put aside where all is well."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        if done:
+            self._path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from autoif_assets.warehouse.columns import polars_schema
+from autoif_assets.warehouse.schema import polars_schema
 from autoif_assets.warehouse.store import Warehouse
 from autoif_assets.warehouse.tables import TABLES
 
@@ -67,6 +67,7 @@ def register_policy(warehouse: Warehouse, policy: Policy, *, retrained: bool = F
     """
     name = policy.policy
     known = next((one for one in known_policies(warehouse) if one.policy == name), None)
+    # Where a policy is served may change from run to run; what answers under its name may not.
     if known is not None:
         if not retrained and known.model != policy.model:
             raise ValueError(

@@ -1,13 +1,23 @@
-"""Copying a closed database file so that its replacement is complete or not there."""
+"""Copies for readers: of the closed database file, and of its tables as Parquet files."""
 
 import errno
 import fcntl
+import hashlib
 import os
+import re
+import shutil
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from autoif_assets.warehouse.undo import HEADERS
+import duckdb
+
+from autoif_assets.warehouse.database import HEADERS
+from autoif_assets.warehouse.errors import WarehouseError
+from autoif_assets.warehouse.schema import SCHEMA, Table
+from autoif_assets.warehouse.sql import literal
+from autoif_assets.warehouse.tables import TABLES
 
 _FICLONE = 0x40049409
 """Linux's ioctl to share all blocks of another file, on file systems with reflinks."""
@@ -15,6 +25,8 @@ _FICLONE = 0x40049409
 _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}
 _CHUNK = 1 << 26
 _LONGEST_PAUSE_S = 300.0
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Copy:
@@ -59,7 +71,7 @@ def copy_database(source: Path, target: Path) -> Copy:
     try:
         with source.open("rb") as old, partial.open("wb") as new:
             modified_ns = os.fstat(old.fileno()).st_mtime_ns
-            _copy(old.fileno(), new.fileno(), os.fstat(old.fileno()).st_size)
+            _copy_bytes(old.fileno(), new.fileno(), os.fstat(old.fileno()).st_size)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
@@ -77,6 +89,7 @@ def keep(target: Path) -> Path | None:
     kept = [target.with_name(f"{target.stem}-old-{number}.duckdb") for number in range(1, 1000)]
     for path in kept:
         if not path.exists():
+            # A link, so that readers find the copy under its old name, too, until the next.
             try:
                 os.link(target, path)
             except OSError:  # a file system without hard links: readers wait for the next copy
@@ -140,12 +153,116 @@ def _clone(source: int, target: int) -> bool:
     return True
 
 
-def _copy(source: int, target: int, size: int) -> None:
+def _copy_bytes(source: int, target: int, size: int) -> None:
     if _clone(source, target):
         return
+    # In the kernel, so that gigabytes do not pass through this process.
     done = 0
     while done < size:
         sent = os.sendfile(target, source, done, min(_CHUNK, size - done))
         if sent == 0:
             break
         done += sent
+
+
+def export_parquet(
+    database: Path, folder: Path, batches: Collection[str] | None = None
+) -> dict[str, int]:
+    """Write the tables of a published database to ``folder/TABLE/BATCH.parquet``.
+
+    The batch is also a column, so ``read_parquet('folder/responses/*.parquet')`` is the table.
+    A table's folder is replaced as a whole once all its files are written; a table without rows
+    has one file without rows. Where ``batches`` are given their files are replaced one by one
+    and those of other batches stay.
+
+    Args:
+        database: The published copy; it is only read.
+        folder: Made if it is not there. Other files in it stay.
+        batches: Only these; tables that have no batch are written all the same.
+
+    Returns:
+        Number of rows written by table.
+
+    Raises:
+        WarehouseError: no table has a row of one of ``batches``; nothing was written.
+    """
+    con = duckdb.connect(database, read_only=True)
+    try:
+        if batches is not None:
+            _check_batches(con, batches)
+        folder.mkdir(parents=True, exist_ok=True)
+        return {table.name: _export_table(con, table, folder, batches) for table in TABLES.values()}
+    finally:
+        con.close()
+
+
+def _check_batches(con: duckdb.DuckDBPyConnection, batches: Collection[str]) -> None:
+    sql = " UNION ".join(
+        f"SELECT batch FROM {SCHEMA}.{table.name}"
+        for table in TABLES.values()
+        if "batch" in table.partitions
+    )
+    there = {batch for (batch,) in con.execute(sql).fetchall()}
+    if strange := sorted(set(batches) - there):
+        raise WarehouseError(
+            f"There is no batch {', '.join(map(repr, strange))} to export; there are "
+            f"{', '.join(map(repr, sorted(there))) or 'none'}."
+        )
+
+
+def _export_table(
+    con: duckdb.DuckDBPyConnection, table: Table, folder: Path, batches: Collection[str] | None
+) -> int:
+    # Readers see the old files until all new ones are there; a killed export leaves hidden folders.
+    partial, old = folder / f".{table.name}.partial", folder / f".{table.name}.old"
+    for path in (partial, old):
+        shutil.rmtree(path, ignore_errors=True)
+    partial.mkdir()
+    rows = sum(
+        _write_parquet(con, table, where, partial / f"{name}.parquet")
+        for name, where in _files_of(con, table, batches).items()
+    )
+    target = folder / table.name
+    # The files of batches that were not asked for stay, so the folder cannot be swapped.
+    if batches is not None and target.exists():
+        for file in partial.iterdir():
+            file.replace(target / file.name)
+        partial.rmdir()
+        return rows
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+    return rows
+
+
+def _files_of(
+    con: duckdb.DuckDBPyConnection, table: Table, batches: Collection[str] | None
+) -> dict[str, str]:
+    """Return the condition for the rows of each file by its name."""
+    if "batch" not in table.partitions:
+        return {table.name: "true"}
+    if batches is None:
+        found = con.execute(f"SELECT DISTINCT batch FROM {SCHEMA}.{table.name}").fetchall()
+        batches = [batch for (batch,) in found]
+    files = {_file_name(batch): f"batch = {literal(batch)}" for batch in batches}
+    return files or {"empty": "false"}
+
+
+def _file_name(batch: str) -> str:
+    """Return a short file name for any batch key; unlike keys have unlike names."""
+    readable = _UNSAFE.sub("_", batch)[:80]
+    # Hidden files would be missed by readers that take all files of a folder.
+    if readable == batch and not batch.startswith("."):
+        return batch
+    return f"{readable}-{hashlib.blake2b(batch.encode(), digest_size=8).hexdigest()}"
+
+
+def _write_parquet(con: duckdb.DuckDBPyConnection, table: Table, where: str, path: Path) -> int:
+    # In declared order; migrations add columns at the end of the table.
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    sql = f"SELECT {columns} FROM {SCHEMA}.{table.name} WHERE {where}"
+    sql += f" ORDER BY {', '.join(table.key)}"
+    options = "FORMAT parquet, COMPRESSION zstd"
+    copied = con.execute(f"COPY ({sql}) TO {literal(str(path))} ({options})").fetchall()
+    return int(copied[0][0])

@@ -10,24 +10,38 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.columns import as_declared, polars_schema
 from autoif_assets.warehouse.database import Database
 from autoif_assets.warehouse.errors import WarehouseError
-from autoif_assets.warehouse.frames import conform
-from autoif_assets.warehouse.inserting import insert_files, insert_frame
-from autoif_assets.warehouse.parquet import export_parquet
-from autoif_assets.warehouse.publishing import copy_database, is_current, keep, pause_s
-from autoif_assets.warehouse.selection import Rows, declared_table, select, selected
-from autoif_assets.warehouse.slices import (
+from autoif_assets.warehouse.publishing import (
+    copy_database,
+    export_parquet,
+    is_current,
+    keep,
+    pause_s,
+)
+from autoif_assets.warehouse.reading import (
+    Rows,
+    bounds,
+    declared_table,
+    read_part,
+    select,
+    selected_schema,
+    spool,
+    write_parts,
+)
+from autoif_assets.warehouse.schema import (
+    SCHEMA,
     Partition,
+    Table,
+    as_declared,
     condition,
     in_words,
+    polars_schema,
     slices_to_read,
     slices_to_write,
 )
-from autoif_assets.warehouse.statements import execute, transaction
-from autoif_assets.warehouse.streams import bounds, deal, dealt, spool
-from autoif_assets.warehouse.tables import SCHEMA, Table
+from autoif_assets.warehouse.sql import execute, transaction
+from autoif_assets.warehouse.writing import conform, insert_files, insert_frame
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,6 +100,7 @@ class Warehouse:
         """
         declared = declared_table(table)
         slices = slices_to_write(declared, partition, partitions)
+        # Before the lock is taken: others may write while this frame is checked.
         rows = conform(declared, frame, slices)
         with self._replacing(declared, slices) as con:
             insert_frame(con, declared, rows)
@@ -108,6 +123,7 @@ class Warehouse:
         slices = slices_to_write(declared, partition, partitions)
         rows = 0
         with self._spool(f"writing {table}") as folder:
+            # The frames come as fast as models answer; the database is nobody's meanwhile.
             for number, frame in enumerate(frames):
                 part = conform(declared, frame, slices)
                 rows += part.height
@@ -137,8 +153,9 @@ class Warehouse:
         """
         declared = declared_table(table)
         slices = slices_to_read(declared, partition, partitions)
-        schema = selected(declared, columns)
+        schema = selected_schema(declared, columns)
         sql, values = select(declared, schema, slices, where_status)
+        # DuckDB returns rows in any order otherwise, and in another one each time.
         sql += f" ORDER BY {', '.join(declared.key)}"
         frame = self._fetch(sql, values, f"reading {table}{in_words(slices)}")
         return schema.to_frame() if frame is None else frame.select(as_declared(schema))
@@ -162,14 +179,16 @@ class Warehouse:
             One frame for each of ``wanted``. At least one part, of empty frames if need be.
         """
         tables = [declared_table(one.table) for one in wanted]
-        schemas = [selected(table, one.columns) for table, one in zip(tables, wanted, strict=True)]
+        schemas = [
+            selected_schema(table, one.columns) for table, one in zip(tables, wanted, strict=True)
+        ]
         if not self.path.exists():
             yield tuple(schema.to_frame() for schema in schemas)
             return
         queries = [
             select(
                 table,
-                selected(table, list(dict.fromkeys((*schema, on, *table.key)))),
+                selected_schema(table, list(dict.fromkeys((*schema, on, *table.key)))),
                 slices_to_read(table, None, one.partitions),
                 one.status,
             )
@@ -177,18 +196,20 @@ class Warehouse:
         ]
         purpose = f"reading {', '.join(one.table for one in wanted)} in parts"
         with self._spool(purpose) as folder:
+            # One pass over the database for all tables, so that their parts fit together.
             with self._database.connection(purpose) as con:
                 counts = [
                     con.execute(f"SELECT count(*) FROM ({sql})", values).fetchall()[0][0]
                     for sql, values in queries
                 ]
+                # The largest table says where to cut; the others are cut at the same values.
                 largest = queries[counts.index(max(counts))]
                 cuts = bounds(con, *largest, on, max(1, round(max(counts) / rows)))
                 for number, query in enumerate(queries):
-                    deal(con, *query, on, cuts, folder / str(number))
+                    write_parts(con, *query, on, cuts, folder / str(number))
             for part in range(len(cuts) + 1):
                 yield tuple(
-                    dealt(folder / str(number), part, polars_schema(table))
+                    read_part(folder / str(number), part, polars_schema(table))
                     .sort(table.key)
                     .select(as_declared(schema))
                     for number, (table, schema) in enumerate(zip(tables, schemas, strict=True))
@@ -223,6 +244,22 @@ class Warehouse:
         with self._database.connection("several queries") as con, transaction(con, "READ ONLY"):
             yield functools.partial(_rows, con)
 
+    @contextmanager
+    def transaction(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Hold the open database, locked and migrated, for one transaction.
+
+        It is committed at the end, and rolled back where the code in the ``with`` block fails.
+
+        Args:
+            purpose: What others are told that they wait for, such as ``writing responses``.
+
+        Raises:
+            WarehouseLocked: another process kept the database too long.
+            WarehouseError: the disk is full or not writable; nothing was stored.
+        """
+        with self._database.connection(purpose, writes=True) as con, transaction(con):
+            yield con
+
     def migrate(self) -> None:
         """Make the database, or bring it to this version's tables and views."""
         with self._database.connection("migrating"):
@@ -250,6 +287,7 @@ class Warehouse:
         wal = self.path.with_name(self.path.name + ".wal")
         lock = self._database.lock
         with self._database.reporting("publishing"), lock("publish.lock", "publishing"):
+            # Whoever waited for another publisher finds a current copy, and is done.
             with lock("pipeline.lock", "looking for changes to publish"):
                 if is_current(self.path, self.published_path) and not wal.exists():
                     return False
@@ -261,6 +299,7 @@ class Warehouse:
             start = time.monotonic()
             with lock("pipeline.lock", "copying the database to publish it"):
                 copied = copy_database(self.path, self.published_path)
+            # Flushing to disk takes longest, and runs need not wait for it.
             size = copied.commit()
             self._log(
                 f"Published {self.published_path} ({size / 1e6:.1f} MB) in "
@@ -306,7 +345,7 @@ class Warehouse:
         """Empty the slices in a transaction that the caller's inserts complete."""
         purpose = f"writing {table.name}{in_words(slices)}"
         where, values = condition(slices if table.partitions else None)
-        with self._database.connection(purpose, writes=True) as con, transaction(con):
+        with self.transaction(purpose) as con:
             execute(con, f"DELETE FROM {SCHEMA}.{table.name} WHERE {where}", values)
             yield con
 
@@ -324,6 +363,7 @@ class Warehouse:
         """Return the result, or None where there is no database."""
         if not self.path.exists():
             return None
+        # Read-only by the transaction: the connection has put nothing aside for one that writes.
         with self._database.connection(purpose) as con, transaction(con, "READ ONLY"):
             return _rows(con, sql, params)
 

@@ -1,91 +1,14 @@
-"""Every table: columns, types, keys and what they mean. DDL, frames and docs derive from it."""
+"""Every table: columns, types, keys and what they mean. DDL, frames and docs derive from it.
+
+In the order of the flow. A table that is like another one is its ``variant`` and says only what
+differs, so that a column added to ``RESPONSES`` is in the responses of policies, too.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
-SCHEMA = "autoif"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its DuckDB type, one sentence, whether it may be null, and what it may hold.
-
-    ``values`` closes a vocabulary. It is checked when a frame is written and not by a DuckDB
-    ENUM: that saves 5 % of the file and no time, a new value would need a migration, and what
-    people read would be a Polars Categorical instead of text.
-    """
-
-    name: str
-    type: str
-    description: str
-    nullable: bool = False
-    values: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ForeignKey:
-    """Columns whose values, where none of them is null, are found in another table.
-
-    It is documented and looked at by asset checks, not enforced: each slice is replaced on its
-    own, so a child may wait for its new parents.
-
-    Attributes:
-        columns: Columns of the table that has the key.
-        table: The table referred to.
-        to: Its columns, in the same order.
-        or_table: A second table with these columns; a row is found in either.
-    """
-
-    columns: tuple[str, ...]
-    table: str
-    to: tuple[str, ...]
-    or_table: str | None = None
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The tables referred to."""
-        return (self.table,) if self.or_table is None else (self.table, self.or_table)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of schema ``autoif``.
-
-    Attributes:
-        name: Also the name of the asset that fills it.
-        description: One sentence: what a row is.
-        section: The paper's section (arXiv 2406.13542), or "" where it has none.
-        columns: In display order; a frame is matched by name, never by position.
-        key: Columns that identify a row.
-        partitions: Columns that name the slice one run replaces; empty: the whole table.
-        foreign_keys: Where rows come from.
-        origins: Columns that are no keys, each with the column of another table, as
-            ``table.column``, that it is taken or computed from.
-        charts: Columns whose distribution people are shown, each with what it is: a ``share``
-            from 0 to 1, a ``score`` from 0 to 10, or a text, of which the ``length`` is shown.
-    """
-
-    name: str
-    description: str
-    section: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    partitions: tuple[str, ...] = ("batch",)
-    foreign_keys: tuple[ForeignKey, ...] = ()
-    origins: tuple[tuple[str, str], ...] = ()
-    charts: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def is_stage(self) -> bool:
-        """Whether it is a stage that every batch goes through; those of a policy are not."""
-        return bool(self.section) and "policy" not in self.partitions
-
-    @property
-    def is_gate(self) -> bool:
-        """Whether the table holds all its candidates with a status and a reason."""
-        return any(column.name == "status" for column in self.columns)
-
+from autoif_assets.warehouse.schema import Column, ForeignKey, Table
 
 BATCH = Column("batch", "VARCHAR", "Partition key of the batch that made the row.")
 STATUS = (
@@ -102,18 +25,25 @@ INSTRUCTION_ID = Column("instruction_id", "VARCHAR", "Content id of the instruct
 INSTRUCTION = Column("instruction", "VARCHAR", "Text of the instruction.")
 CATEGORY = Column("category", "VARCHAR", "Category of the constraint.", nullable=True)
 VERIFIER_ID = Column("verifier_id", "VARCHAR", "Content id of the verifier function.")
+LINE = Column("line", "BIGINT", "Line or record in that file, from 1.")
 PROMPT_ID = Column("prompt_id", "VARCHAR", "Content id of the augmented query.")
 QUERY_ID = Column("query_id", "VARCHAR", "Content id of the user query.")
+QUERY = Column("query", "VARCHAR", "Text of the user query.")
+PROMPT = Column("prompt", "VARCHAR", "Query and instruction joined.")
 RESPONSE_ID = Column("response_id", "VARCHAR", "Content id of the response.")
+PASS_RATE = Column("pass_rate", "DOUBLE", "Share of the verdicts on the response that are pass.")
 SAMPLE = Column("sample", "BIGINT", "Number of the completion in its call, from 0.")
 RAW = Column("raw", "VARCHAR", "The model's text as it came.", nullable=True)
 FINISH_REASON = Column(
     "finish_reason", "VARCHAR", "Why the server ended the completion.", nullable=True
 )
+MODEL = Column("model", "VARCHAR", "Name of the served model.")
 DETAIL = Column("detail", "VARCHAR", "What went wrong, in words.", nullable=True)
+EXAMPLE_ID = Column("example_id", "VARCHAR", "Content id of the example.")
+PAIR_ID = Column("pair_id", "VARCHAR", "Content id of the pair.")
 OUTCOMES = "STRUCT(verifier_id VARCHAR, outcome VARCHAR)[]"
 
-_PAIR = (
+PAIR = (
     Column("chosen", "VARCHAR", "The preferred text."),
     Column("rejected", "VARCHAR", "The dispreferred text."),
     Column("chosen_id", "VARCHAR", "Id of the test case or response that is chosen."),
@@ -140,63 +70,13 @@ _PAIR = (
     ),
 )
 
-# Nobody asks the verifiers for what SPIN rejects.
-_ONLINE_PAIR = tuple(
-    replace(column, nullable=True, description=f"{column.description} Null of spin.")
-    if column.name in ("rejected_pass_rate", "margin")
-    else replace(
-        column,
-        description="sampled: both the policy's own; spin: chosen is an SFT response.",
-        values=("sampled", "spin"),
-    )
-    if column.name == "origin"
-    else column
-    for column in _PAIR
-)
-
-_RESPONSE = (
-    BATCH,
-    PROMPT_ID,
-    INSTRUCTION_ID,
-    SAMPLE,
-    Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
-    Column("response", "VARCHAR", "Text of the response, if one came.", True),
-    Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
-    FINISH_REASON,
-    CALL_ID,
-    *STATUS,
-    DETAIL,
-)
-_VERDICT = (
-    BATCH,
-    RESPONSE_ID,
-    PROMPT_ID,
-    INSTRUCTION_ID,
-    Column("verifiers", "BIGINT", "Verifiers that were run."),
-    Column("passed", "BIGINT", "How many returned True."),
-    Column("failed", "BIGINT", "How many returned False."),
-    Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
-    Column("outcomes", OUTCOMES, "What each verifier returned."),
-    *STATUS,
-)
-_SCORE = (
-    BATCH,
-    RESPONSE_ID,
-    PROMPT_ID,
-    INSTRUCTION_ID,
-    Column("score", "DOUBLE", "Quality from 0 to 10, if one parsed.", True),
-    RAW,
-    FINISH_REASON,
-    CALL_ID,
-    *STATUS,
-)
-_FURTHER_ORIGIN = Column(
+FURTHER_ORIGIN = Column(
     "origin",
     "VARCHAR",
     "near_miss: asked to break the instruction; further: one more sample.",
     values=("near_miss", "further"),
 )
-_ORIGIN = Column(
+ORIGIN = Column(
     "origin",
     "VARCHAR",
     "sampled: of the first responses; near_miss or further: of further_responses.",
@@ -204,7 +84,7 @@ _ORIGIN = Column(
 )
 
 POLICY = Column("policy", "VARCHAR", "Partition key of the policy that was sampled.")
-_SPLIT = Column(
+SPLIT = Column(
     "split",
     "VARCHAR",
     "Side of the instruction: pairs are made of train, the scorecard of eval.",
@@ -224,776 +104,815 @@ def _of_policy(table: str, column: str, to: str = "") -> ForeignKey:
 
 _CALL = _in_batch("llm_calls", "call_id")
 
-_ALL = (
-    Table(
-        "seed_instructions",
-        "A hand-written instruction the self-play starts from.",
-        "3.2",
-        (
-            INSTRUCTION_ID,
-            INSTRUCTION,
-            CATEGORY,
-            Column("source", "VARCHAR", "File the seed was read from."),
-            Column("line", "BIGINT", "Line or record in that file, from 1."),
-            *STATUS,
-        ),
-        key=("source", "line"),
-        partitions=(),
+
+# The user's files.
+
+SEED_INSTRUCTIONS = Table(
+    "seed_instructions",
+    "A hand-written instruction the self-play starts from.",
+    "3.2",
+    (
+        INSTRUCTION_ID,
+        INSTRUCTION,
+        CATEGORY,
+        Column("source", "VARCHAR", "File the seed was read from."),
+        LINE,
+        *STATUS,
     ),
-    Table(
-        "seed_queries",
-        "A user query that instructions are joined to.",
-        "3.3",
-        (
-            QUERY_ID,
-            Column("query", "VARCHAR", "Text of the user query."),
-            Column("source", "VARCHAR", "File the query was read from."),
-            Column("line", "BIGINT", "Line or record in that file, from 1."),
-            *STATUS,
-        ),
-        key=("source", "line"),
-        partitions=(),
+    key=("source", "line"),
+    partitions=(),
+)
+
+SEED_QUERIES = Table(
+    "seed_queries",
+    "A user query that instructions are joined to.",
+    "3.3",
+    (
+        QUERY_ID,
+        QUERY,
+        Column("source", "VARCHAR", "File the query was read from."),
+        LINE,
+        *STATUS,
     ),
-    Table(
-        "augmented_instructions",
-        "An instruction of this batch: a seed it carries or a rewrite of the seeds.",
-        "3.2, App. C",
-        (
-            BATCH,
-            INSTRUCTION_ID,
-            INSTRUCTION,
-            CATEGORY,
-            Column("origin", "VARCHAR", "seed or self_instruct.", values=("seed", "self_instruct")),
-            Column("call_id", "VARCHAR", "Model call that wrote it; null for seeds.", True),
-            Column("sample", "BIGINT", "Number of the completion in its call, from 0.", True),
-            Column("position", "BIGINT", "Place among the batch's candidates, from 0."),
-            *STATUS,
-        ),
-        key=("batch", "position"),
-        foreign_keys=(_CALL,),
-        origins=(
-            ("instruction_id", "seed_instructions.instruction_id"),
-            ("instruction", "seed_instructions.instruction"),
-            ("category", "seed_instructions.category"),
-        ),
+    key=("source", "line"),
+    partitions=(),
+)
+
+# Instructions and the functions that verify them.
+
+AUGMENTED_INSTRUCTIONS = Table(
+    "augmented_instructions",
+    "An instruction of this batch: a seed it carries or a rewrite of the seeds.",
+    "3.2, App. C",
+    (
+        BATCH,
+        INSTRUCTION_ID,
+        INSTRUCTION,
+        CATEGORY,
+        Column("origin", "VARCHAR", "seed or self_instruct.", values=("seed", "self_instruct")),
+        Column("call_id", "VARCHAR", "Model call that wrote it; null for seeds.", True),
+        Column("sample", "BIGINT", "Number of the completion in its call, from 0.", True),
+        Column("position", "BIGINT", "Place among the batch's candidates, from 0."),
+        *STATUS,
     ),
-    Table(
-        "verifier_candidates",
-        "A completion that should hold a verifier function for an instruction.",
-        "3.2",
-        (
-            BATCH,
-            INSTRUCTION_ID,
-            SAMPLE,
-            Column("verifier_id", "VARCHAR", "Content id of the function, if one parsed.", True),
-            Column("source", "VARCHAR", "Python source of the function, if one parsed.", True),
-            RAW,
-            FINISH_REASON,
-            CALL_ID,
-            *STATUS,
-            DETAIL,
-        ),
-        key=("batch", "instruction_id", "sample"),
-        foreign_keys=(
-            _in_batch("augmented_instructions", "instruction_id"),
-            _CALL,
-        ),
-        origins=(("source", "augmented_instructions.instruction"),),
+    key=("batch", "position"),
+    foreign_keys=(_CALL,),
+    origins=(
+        ("instruction_id", "seed_instructions.instruction_id"),
+        ("instruction", "seed_instructions.instruction"),
+        ("category", "seed_instructions.category"),
     ),
-    Table(
-        "test_cases",
-        "An input with the verdict its author expects of a right verifier.",
-        "3.2",
-        (
-            BATCH,
-            INSTRUCTION_ID,
-            SAMPLE,
-            Column("position", "BIGINT", "Place of the case in its completion, from 0."),
-            Column("case_id", "VARCHAR", "Content id of the case, if it parsed.", True),
-            Column("input", "VARCHAR", "Text to verify, if it parsed.", True),
-            Column("expected", "BOOLEAN", "Whether the text follows the instruction.", True),
-            CALL_ID,
-            *STATUS,
-            DETAIL,
-        ),
-        key=("batch", "instruction_id", "sample", "position"),
-        foreign_keys=(
-            _in_batch("augmented_instructions", "instruction_id"),
-            _CALL,
-        ),
-        origins=(
-            ("input", "augmented_instructions.instruction"),
-            ("expected", "augmented_instructions.instruction"),
-        ),
+)
+
+VERIFIER_CANDIDATES = Table(
+    "verifier_candidates",
+    "A completion that should hold a verifier function for an instruction.",
+    "3.2",
+    (
+        BATCH,
+        INSTRUCTION_ID,
+        SAMPLE,
+        Column("verifier_id", "VARCHAR", "Content id of the function, if one parsed.", True),
+        Column("source", "VARCHAR", "Python source of the function, if one parsed.", True),
+        RAW,
+        FINISH_REASON,
+        CALL_ID,
+        *STATUS,
+        DETAIL,
     ),
-    Table(
-        "verifiers",
-        "A distinct verifier function and how it fared in cross-validation.",
-        "3.2",
-        (
-            BATCH,
-            VERIFIER_ID,
-            INSTRUCTION_ID,
-            Column("source", "VARCHAR", "Python source of the function."),
-            Column("cases", "BIGINT", "Surviving test cases it was run on."),
-            Column("agreed", "BIGINT", "Of these, how many it agreed with."),
-            Column("accuracy", "DOUBLE", "agreed / cases.", nullable=True),
-            *STATUS,
-            DETAIL,
-        ),
-        key=("batch", "verifier_id"),
-        foreign_keys=(
-            _in_batch("verifier_candidates", "verifier_id"),
-            _in_batch("augmented_instructions", "instruction_id"),
-        ),
-        origins=(
-            ("source", "verifier_candidates.source"),
-            ("cases", "test_cases.case_id"),
-            ("agreed", "test_cases.expected"),
-            ("accuracy", "test_cases.expected"),
-        ),
-        charts=(("accuracy", "share"),),
+    key=("batch", "instruction_id", "sample"),
+    foreign_keys=(
+        _in_batch("augmented_instructions", "instruction_id"),
+        _CALL,
     ),
-    Table(
-        "verifier_cases",
-        "A distinct test case and how many verifiers agreed with it.",
-        "3.2",
-        (
-            BATCH,
-            Column("case_id", "VARCHAR", "Content id of the test case."),
-            INSTRUCTION_ID,
-            Column("input", "VARCHAR", "Text to verify."),
-            Column("expected", "BOOLEAN", "Whether the text follows the instruction."),
-            Column("functions", "BIGINT", "Distinct functions that were run on it."),
-            Column("agreed", "BIGINT", "Of these, how many returned the expected verdict."),
-            Column("agreement", "DOUBLE", "agreed / functions.", nullable=True),
-            Column("outcomes", OUTCOMES, "What each function returned on the input."),
-            *STATUS,
-        ),
-        key=("batch", "case_id"),
-        foreign_keys=(
-            _in_batch("test_cases", "case_id"),
-            _in_batch("augmented_instructions", "instruction_id"),
-        ),
-        origins=(
-            ("input", "test_cases.input"),
-            ("expected", "test_cases.expected"),
-            ("functions", "verifier_candidates.verifier_id"),
-            ("agreed", "verifier_candidates.source"),
-            ("agreement", "verifier_candidates.source"),
-            ("outcomes", "verifier_candidates.source"),
-        ),
-        charts=(("agreement", "share"),),
+    origins=(("source", "augmented_instructions.instruction"),),
+)
+
+TEST_CASES = Table(
+    "test_cases",
+    "An input with the verdict its author expects of a right verifier.",
+    "3.2",
+    (
+        BATCH,
+        INSTRUCTION_ID,
+        SAMPLE,
+        Column("position", "BIGINT", "Place of the case in its completion, from 0."),
+        Column("case_id", "VARCHAR", "Content id of the case, if it parsed.", True),
+        Column("input", "VARCHAR", "Text to verify, if it parsed.", True),
+        Column("expected", "BOOLEAN", "Whether the text follows the instruction.", True),
+        CALL_ID,
+        *STATUS,
+        DETAIL,
     ),
-    Table(
-        "back_translations",
-        "A verifier put back into words, and whether the words contradict the instruction.",
-        "3.2",
-        (
-            BATCH,
-            VERIFIER_ID,
-            INSTRUCTION_ID,
-            Column("back_translation", "VARCHAR", "The function in words, if parsed.", True),
-            RAW,
-            FINISH_REASON,
-            CALL_ID,
-            Column(
-                "nli_label",
-                "VARCHAR",
-                "entailment, neutral or contradiction.",
-                nullable=True,
-                values=("entailment", "neutral", "contradiction"),
-            ),
-            Column("nli_by", "VARCHAR", "supervision or the name of the NLI model.", True),
-            Column("nli_raw", "VARCHAR", "The label's raw text or scores.", True),
-            Column("nli_call_id", "VARCHAR", "Model call that labelled it, if one did.", True),
-            *STATUS,
-        ),
-        key=("batch", "verifier_id"),
-        foreign_keys=(
-            _in_batch("verifiers", "verifier_id"),
-            _CALL,
-            _in_batch("llm_calls", "nli_call_id", "call_id"),
-        ),
-        origins=(
-            ("back_translation", "verifiers.source"),
-            ("nli_label", "augmented_instructions.instruction"),
-        ),
+    key=("batch", "instruction_id", "sample", "position"),
+    foreign_keys=(
+        _in_batch("augmented_instructions", "instruction_id"),
+        _CALL,
     ),
-    Table(
-        "verified_instructions",
-        "An instruction after cross-validation and back-translation.",
-        "3.2",
-        (
-            BATCH,
-            INSTRUCTION_ID,
-            INSTRUCTION,
-            CATEGORY,
-            Column("verifiers", "BIGINT", "Verifiers that survived."),
-            Column("cases", "BIGINT", "Test cases that survived."),
-            Column("entailments", "BIGINT", "Back-translations labelled entailment."),
-            Column("neutrals", "BIGINT", "Back-translations labelled neutral."),
-            Column("contradictions", "BIGINT", "Back-translations labelled contradiction."),
-            *STATUS,
-        ),
-        key=("batch", "instruction_id"),
-        foreign_keys=(_in_batch("augmented_instructions", "instruction_id"),),
-        origins=(
-            ("instruction", "augmented_instructions.instruction"),
-            ("category", "augmented_instructions.category"),
-            ("verifiers", "verifiers.verifier_id"),
-            ("cases", "verifier_cases.case_id"),
-            ("entailments", "back_translations.nli_label"),
-            ("neutrals", "back_translations.nli_label"),
-            ("contradictions", "back_translations.nli_label"),
-        ),
+    origins=(
+        ("input", "augmented_instructions.instruction"),
+        ("expected", "augmented_instructions.instruction"),
     ),
-    Table(
-        "augmented_queries",
-        "A verified instruction joined to a user query.",
-        "3.3",
-        (
-            BATCH,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            QUERY_ID,
-            INSTRUCTION,
-            Column("query", "VARCHAR", "Text of the user query."),
-            Column("prompt", "VARCHAR", "Query and instruction as a trained model will see them."),
-        ),
-        key=("batch", "prompt_id"),
-        foreign_keys=(
-            _in_batch("verified_instructions", "instruction_id"),
-            ForeignKey(("query_id",), "seed_queries", ("query_id",)),
-        ),
-        origins=(
-            ("instruction", "verified_instructions.instruction"),
-            ("query", "seed_queries.query"),
-            ("prompt", "verified_instructions.instruction"),
-            ("prompt", "seed_queries.query"),
-        ),
-        charts=(("prompt", "length"),),
+)
+
+VERIFIERS = Table(
+    "verifiers",
+    "A distinct verifier function and how it fared in cross-validation.",
+    "3.2",
+    (
+        BATCH,
+        VERIFIER_ID,
+        INSTRUCTION_ID,
+        Column("source", "VARCHAR", "Python source of the function."),
+        Column("cases", "BIGINT", "Surviving test cases it was run on."),
+        Column("agreed", "BIGINT", "Of these, how many it agreed with."),
+        Column("accuracy", "DOUBLE", "agreed / cases.", nullable=True),
+        *STATUS,
+        DETAIL,
     ),
-    Table(
-        "responses",
-        "A sampled response to an augmented query.",
-        "3.3",
-        _RESPONSE,
-        key=("batch", "prompt_id", "sample"),
-        foreign_keys=(
-            _in_batch("augmented_queries", "prompt_id"),
-            _CALL,
-        ),
-        origins=(
-            ("instruction_id", "augmented_queries.instruction_id"),
-            ("response", "augmented_queries.instruction"),
-            ("response", "augmented_queries.query"),
-        ),
-        charts=(("response", "length"),),
+    key=("batch", "verifier_id"),
+    foreign_keys=(
+        _in_batch("verifier_candidates", "verifier_id"),
+        _in_batch("augmented_instructions", "instruction_id"),
     ),
-    Table(
-        "response_verdicts",
-        "A distinct response and what its instruction's verifiers say of it.",
-        "3.3",
-        _VERDICT,
-        key=("batch", "response_id"),
-        foreign_keys=(
-            _in_batch("responses", "response_id"),
-            _in_batch("augmented_queries", "prompt_id"),
-        ),
-        origins=(
-            ("instruction_id", "responses.instruction_id"),
-            ("verifiers", "verifiers.verifier_id"),
-            ("passed", "verifiers.source"),
-            ("passed", "responses.response"),
-            ("failed", "verifiers.source"),
-            ("failed", "responses.response"),
-            ("pass_rate", "verifiers.source"),
-            ("pass_rate", "responses.response"),
-            ("outcomes", "verifiers.source"),
-            ("outcomes", "responses.response"),
-        ),
-        charts=(("pass_rate", "share"),),
+    origins=(
+        ("source", "verifier_candidates.source"),
+        ("cases", "test_cases.case_id"),
+        ("agreed", "test_cases.expected"),
+        ("accuracy", "test_cases.expected"),
     ),
-    Table(
-        "response_scores",
-        "The supervision model's opinion whether a verified response answers its query.",
-        "3.3",
-        _SCORE,
-        key=("batch", "response_id"),
-        foreign_keys=(
-            _in_batch("response_verdicts", "response_id"),
-            _CALL,
-        ),
-        origins=(
-            ("prompt_id", "responses.prompt_id"),
-            ("instruction_id", "augmented_queries.instruction_id"),
-            ("score", "responses.response"),
-            ("score", "augmented_queries.query"),
-        ),
-        charts=(("score", "score"),),
+    charts=(("accuracy", "share"),),
+)
+
+VERIFIER_CASES = Table(
+    "verifier_cases",
+    "A distinct test case and how many verifiers agreed with it.",
+    "3.2",
+    (
+        BATCH,
+        Column("case_id", "VARCHAR", "Content id of the test case."),
+        INSTRUCTION_ID,
+        Column("input", "VARCHAR", "Text to verify."),
+        Column("expected", "BOOLEAN", "Whether the text follows the instruction."),
+        Column("functions", "BIGINT", "Distinct functions that were run on it."),
+        Column("agreed", "BIGINT", "Of these, how many returned the expected verdict."),
+        Column("agreement", "DOUBLE", "agreed / functions.", nullable=True),
+        Column("outcomes", OUTCOMES, "What each function returned on the input."),
+        *STATUS,
     ),
-    Table(
-        "further_responses",
-        "A response, beyond the paper, to a prompt whose others were all good or all failed.",
-        "3.4",
-        (*_RESPONSE, _FURTHER_ORIGIN),
-        key=("batch", "prompt_id", "sample"),
-        foreign_keys=(
-            _in_batch("augmented_queries", "prompt_id"),
-            _CALL,
-        ),
-        origins=(
-            ("instruction_id", "augmented_queries.instruction_id"),
-            ("response", "augmented_queries.instruction"),
-            ("response", "augmented_queries.query"),
-        ),
-        charts=(("response", "length"),),
+    key=("batch", "case_id"),
+    foreign_keys=(
+        _in_batch("test_cases", "case_id"),
+        _in_batch("augmented_instructions", "instruction_id"),
     ),
-    Table(
-        "further_verdicts",
-        "A further response and what the verifiers say of it; a near miss is to pass none.",
-        "3.4",
-        (*_VERDICT, _FURTHER_ORIGIN),
-        key=("batch", "response_id"),
-        foreign_keys=(
-            _in_batch("further_responses", "response_id"),
-            _in_batch("augmented_queries", "prompt_id"),
-        ),
-        origins=(
-            ("instruction_id", "further_responses.instruction_id"),
-            ("verifiers", "verifiers.verifier_id"),
-            ("passed", "verifiers.source"),
-            ("passed", "further_responses.response"),
-            ("failed", "verifiers.source"),
-            ("failed", "further_responses.response"),
-            ("pass_rate", "verifiers.source"),
-            ("pass_rate", "further_responses.response"),
-            ("outcomes", "verifiers.source"),
-            ("outcomes", "further_responses.response"),
-            ("origin", "further_responses.origin"),
-        ),
-        charts=(("pass_rate", "share"),),
+    origins=(
+        ("input", "test_cases.input"),
+        ("expected", "test_cases.expected"),
+        ("functions", "verifier_candidates.verifier_id"),
+        ("agreed", "verifier_candidates.source"),
+        ("agreement", "verifier_candidates.source"),
+        ("outcomes", "verifier_candidates.source"),
     ),
-    Table(
-        "further_scores",
-        "The supervision model's opinion whether a further response answers its query.",
-        "3.4",
-        (*_SCORE, _FURTHER_ORIGIN),
-        key=("batch", "response_id"),
-        foreign_keys=(
-            _in_batch("further_verdicts", "response_id"),
-            _CALL,
+    charts=(("agreement", "share"),),
+)
+
+BACK_TRANSLATIONS = Table(
+    "back_translations",
+    "A verifier put back into words, and whether the words contradict the instruction.",
+    "3.2",
+    (
+        BATCH,
+        VERIFIER_ID,
+        INSTRUCTION_ID,
+        Column("back_translation", "VARCHAR", "The function in words, if parsed.", True),
+        RAW,
+        FINISH_REASON,
+        CALL_ID,
+        Column(
+            "nli_label",
+            "VARCHAR",
+            "entailment, neutral or contradiction.",
+            nullable=True,
+            values=("entailment", "neutral", "contradiction"),
         ),
-        origins=(
-            ("prompt_id", "further_responses.prompt_id"),
-            ("instruction_id", "augmented_queries.instruction_id"),
-            ("score", "further_responses.response"),
-            ("score", "augmented_queries.query"),
-            ("origin", "further_verdicts.origin"),
-        ),
-        charts=(("score", "score"),),
+        Column("nli_by", "VARCHAR", "supervision or the name of the NLI model.", True),
+        Column("nli_raw", "VARCHAR", "The label's raw text or scores.", True),
+        Column("nli_call_id", "VARCHAR", "Model call that labelled it, if one did.", True),
+        *STATUS,
     ),
-    Table(
-        "filtered_queries",
-        "An augmented query after verification and scoring of its responses.",
-        "3.3",
-        (
-            BATCH,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            QUERY_ID,
-            Column("responses", "BIGINT", "Distinct responses with a text."),
-            Column(
-                "judged",
-                "BIGINT",
-                "Of these, how many passed or failed by enough verdicts, near misses aside.",
-            ),
-            Column("passing", "BIGINT", "Of these, how many passed verification."),
-            Column("failing", "BIGINT", "Of these, how many passed no verifier."),
-            Column("kept", "BIGINT", "Of the passing, how many reached the quality score."),
-            Column(
-                "pass_at_k",
-                "DOUBLE",
-                "Chance that one of difficulty_k responses passes (2107.03374); null: none judged.",
-                True,
-            ),
-            *STATUS,
-        ),
-        key=("batch", "prompt_id"),
-        foreign_keys=(_in_batch("augmented_queries", "prompt_id"),),
-        origins=(
-            ("instruction_id", "augmented_queries.instruction_id"),
-            ("query_id", "augmented_queries.query_id"),
-            ("responses", "response_verdicts.response_id"),
-            ("responses", "further_verdicts.response_id"),
-            ("judged", "response_verdicts.status"),
-            ("judged", "further_verdicts.status"),
-            ("passing", "response_verdicts.status"),
-            ("passing", "further_verdicts.status"),
-            ("failing", "response_verdicts.passed"),
-            ("failing", "further_verdicts.passed"),
-            ("kept", "response_scores.status"),
-            ("kept", "further_scores.status"),
-            ("pass_at_k", "response_verdicts.status"),
-            ("pass_at_k", "further_verdicts.status"),
-        ),
+    key=("batch", "verifier_id"),
+    foreign_keys=(
+        _in_batch("verifiers", "verifier_id"),
+        _CALL,
+        _in_batch("llm_calls", "nli_call_id", "call_id"),
     ),
-    Table(
-        "response_likelihoods",
-        "A response and how likely the supervision model finds it; empty unless asked for.",
-        "",
-        (
-            BATCH,
-            RESPONSE_ID,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            Column("kept", "BOOLEAN", "Whether it passed and scored well: an SFT candidate."),
-            Column("tokens", "BIGINT", "Tokens that both means are taken over.", True),
-            Column(
-                "mean_logprob", "DOUBLE", "Mean log-probability of a token, given the prompt.", True
-            ),
-            Column("mean_logprob_alone", "DOUBLE", "The same without the prompt.", True),
-            Column("ifd", "DOUBLE", "mean_logprob / mean_logprob_alone: IFD (2308.12032).", True),
-            CALL_ID,
-            Column("call_id_alone", "VARCHAR", "Model call without the prompt."),
-            *STATUS,
-            DETAIL,
-        ),
-        key=("batch", "response_id"),
-        foreign_keys=(
-            _in_batch("responses", "response_id", or_table="further_responses"),
-            _CALL,
-            _in_batch("llm_calls", "call_id_alone", "call_id"),
-        ),
-        origins=(
-            ("prompt_id", "response_verdicts.prompt_id"),
-            ("instruction_id", "response_verdicts.instruction_id"),
-            ("kept", "response_scores.status"),
-            ("kept", "further_scores.status"),
-            ("mean_logprob", "augmented_queries.prompt"),
-            ("mean_logprob", "responses.response"),
-            ("mean_logprob", "further_responses.response"),
-            ("mean_logprob_alone", "responses.response"),
-            ("mean_logprob_alone", "further_responses.response"),
-            ("ifd", "augmented_queries.prompt"),
-            ("ifd", "responses.response"),
-            ("ifd", "further_responses.response"),
-        ),
+    origins=(
+        ("back_translation", "verifiers.source"),
+        ("nli_label", "augmented_instructions.instruction"),
     ),
-    Table(
-        "sft_examples",
-        "A prompt and a verified response to imitate.",
-        "3.4",
-        (
-            BATCH,
-            Column("example_id", "VARCHAR", "Content id of the example."),
-            PROMPT_ID,
-            RESPONSE_ID,
-            INSTRUCTION_ID,
-            QUERY_ID,
-            Column("prompt", "VARCHAR", "Query and instruction joined."),
-            Column("response", "VARCHAR", "Target text."),
-            Column("pass_rate", "DOUBLE", "Share of the verdicts on the response that are pass."),
-            Column("score", "DOUBLE", "Quality from 0 to 10."),
-            Column("ifd", "DOUBLE", "Instruction-following difficulty, if asked for.", True),
-            *STATUS,
-        ),
-        key=("batch", "example_id"),
-        foreign_keys=(
-            _in_batch("filtered_queries", "prompt_id"),
-            _in_batch("response_scores", "response_id", or_table="further_scores"),
-        ),
-        origins=(
-            ("instruction_id", "filtered_queries.instruction_id"),
-            ("query_id", "filtered_queries.query_id"),
-            ("prompt", "augmented_queries.prompt"),
-            ("response", "responses.response"),
-            ("response", "further_responses.response"),
-            ("pass_rate", "response_verdicts.pass_rate"),
-            ("score", "response_scores.score"),
-            ("pass_rate", "further_verdicts.pass_rate"),
-            ("score", "further_scores.score"),
-            ("ifd", "response_likelihoods.ifd"),
-        ),
-        charts=(("response", "length"), ("pass_rate", "share"), ("score", "score")),
+)
+
+VERIFIED_INSTRUCTIONS = Table(
+    "verified_instructions",
+    "An instruction after cross-validation and back-translation.",
+    "3.2",
+    (
+        BATCH,
+        INSTRUCTION_ID,
+        INSTRUCTION,
+        CATEGORY,
+        Column("verifiers", "BIGINT", "Verifiers that survived."),
+        Column("cases", "BIGINT", "Test cases that survived."),
+        Column("entailments", "BIGINT", "Back-translations labelled entailment."),
+        Column("neutrals", "BIGINT", "Back-translations labelled neutral."),
+        Column("contradictions", "BIGINT", "Back-translations labelled contradiction."),
+        *STATUS,
     ),
-    Table(
-        "kto_examples",
-        "A prompt and a response labelled good or bad, for KTO.",
-        "3.4",
-        (
-            BATCH,
-            Column("example_id", "VARCHAR", "Content id of the example."),
-            PROMPT_ID,
-            RESPONSE_ID,
-            INSTRUCTION_ID,
-            QUERY_ID,
-            Column("prompt", "VARCHAR", "Query and instruction joined."),
-            Column("completion", "VARCHAR", "Text of the response."),
-            Column("label", "BOOLEAN", "True: passed and scored well; false: passes no verifier."),
-            Column("pass_rate", "DOUBLE", "Share of the verdicts on the response that are pass."),
-            Column("score", "DOUBLE", "Quality from 0 to 10, if it was scored.", True),
-            _ORIGIN,
-        ),
-        key=("batch", "example_id"),
-        foreign_keys=(
-            _in_batch("filtered_queries", "prompt_id"),
-            _in_batch("response_verdicts", "response_id", or_table="further_verdicts"),
-        ),
-        origins=(
-            ("instruction_id", "filtered_queries.instruction_id"),
-            ("query_id", "filtered_queries.query_id"),
-            ("prompt", "augmented_queries.prompt"),
-            ("completion", "responses.response"),
-            ("completion", "further_responses.response"),
-            ("pass_rate", "response_verdicts.pass_rate"),
-            ("pass_rate", "further_verdicts.pass_rate"),
-            ("score", "response_scores.score"),
-            ("score", "further_scores.score"),
-            ("label", "response_verdicts.status"),
-            ("label", "further_verdicts.status"),
-            ("origin", "further_verdicts.origin"),
-        ),
-        charts=(("completion", "length"), ("pass_rate", "share"), ("score", "score")),
+    key=("batch", "instruction_id"),
+    foreign_keys=(_in_batch("augmented_instructions", "instruction_id"),),
+    origins=(
+        ("instruction", "augmented_instructions.instruction"),
+        ("category", "augmented_instructions.category"),
+        ("verifiers", "verifiers.verifier_id"),
+        ("cases", "verifier_cases.case_id"),
+        ("entailments", "back_translations.nli_label"),
+        ("neutrals", "back_translations.nli_label"),
+        ("contradictions", "back_translations.nli_label"),
     ),
-    Table(
-        "instruction_preference_pairs",
-        "A pair of test cases of one instruction: one follows it, one does not.",
-        "3.4",
-        (
-            BATCH,
-            Column("pair_id", "VARCHAR", "Content id of the pair."),
-            INSTRUCTION_ID,
-            Column("prompt", "VARCHAR", "The instruction alone."),
-            *_PAIR,
-        ),
-        key=("batch", "pair_id"),
-        foreign_keys=(
-            _in_batch("verified_instructions", "instruction_id"),
-            _in_batch("verifier_cases", "chosen_id", "case_id"),
-            _in_batch("verifier_cases", "rejected_id", "case_id"),
-        ),
-        origins=(
-            ("prompt", "verified_instructions.instruction"),
-            ("chosen", "verifier_cases.input"),
-            ("rejected", "verifier_cases.input"),
-            ("chosen_pass_rate", "verifier_cases.outcomes"),
-            ("rejected_pass_rate", "verifier_cases.outcomes"),
-        ),
+)
+
+# Prompts, their responses, and what is said of these.
+
+AUGMENTED_QUERIES = Table(
+    "augmented_queries",
+    "A verified instruction joined to a user query.",
+    "3.3",
+    (
+        BATCH,
+        PROMPT_ID,
+        INSTRUCTION_ID,
+        QUERY_ID,
+        INSTRUCTION,
+        QUERY,
+        Column("prompt", "VARCHAR", "Query and instruction as a trained model will see them."),
     ),
-    Table(
-        "query_preference_pairs",
-        "A pair of responses to one augmented query: one passes, one passes no verifier.",
-        "3.4",
-        (
-            BATCH,
-            Column("pair_id", "VARCHAR", "Content id of the pair."),
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            QUERY_ID,
-            Column("prompt", "VARCHAR", "Query and instruction joined."),
-            *_PAIR,
-        ),
-        key=("batch", "pair_id"),
-        foreign_keys=(
-            _in_batch("filtered_queries", "prompt_id"),
-            _in_batch("response_scores", "chosen_id", "response_id", "further_scores"),
-            _in_batch("response_verdicts", "rejected_id", "response_id", "further_verdicts"),
-        ),
-        origins=(
-            ("instruction_id", "filtered_queries.instruction_id"),
-            ("query_id", "filtered_queries.query_id"),
-            ("prompt", "augmented_queries.prompt"),
-            ("chosen", "responses.response"),
-            ("rejected", "responses.response"),
-            ("chosen_pass_rate", "response_verdicts.pass_rate"),
-            ("rejected_pass_rate", "response_verdicts.pass_rate"),
-        ),
+    key=("batch", "prompt_id"),
+    foreign_keys=(
+        _in_batch("verified_instructions", "instruction_id"),
+        ForeignKey(("query_id",), "seed_queries", ("query_id",)),
     ),
-    Table(
-        "preference_pairs",
-        "A preference pair of either level, ready for DPO.",
-        "3.4",
-        (
-            BATCH,
-            Column("pair_id", "VARCHAR", "Content id of the pair."),
-            Column("level", "VARCHAR", "instruction or query.", values=("instruction", "query")),
-            Column("prompt_id", "VARCHAR", "The augmented query; null at instruction level.", True),
-            INSTRUCTION_ID,
-            Column("prompt", "VARCHAR", "What the policy is asked."),
-            *_PAIR,
-            *STATUS,
-        ),
-        key=("batch", "pair_id"),
-        foreign_keys=(
-            _in_batch("verified_instructions", "instruction_id"),
-            _in_batch("filtered_queries", "prompt_id"),
-        ),
-        origins=tuple(
-            (column, f"{level}_preference_pairs.{column}")
-            for level in ("instruction", "query")
-            for column in ("pair_id", "prompt", *(column.name for column in _PAIR))
-        ),
-        charts=(("chosen", "length"), ("rejected", "length")),
+    origins=(
+        ("instruction", "verified_instructions.instruction"),
+        ("query", "seed_queries.query"),
+        ("prompt", "verified_instructions.instruction"),
+        ("prompt", "seed_queries.query"),
     ),
-    Table(
-        "policies",
-        "A served model that the online loop samples from and compares.",
-        "",
-        (
-            POLICY,
-            Column(
-                "base_url", "VARCHAR", "Endpoint, without credentials; null: supervision's.", True
-            ),
-            Column("model", "VARCHAR", "Name of the served model."),
-            Column("api_key_variable", "VARCHAR", "Variable that holds its key, if any.", True),
-            Column("checkpoint", "VARCHAR", "Folder of its weights, if known.", True),
-            Column("parent", "VARCHAR", "Policy it was trained from, if known.", True),
-            Column("created_at", "TIMESTAMPTZ", "When it was first registered."),
-        ),
-        key=("policy",),
-        partitions=("policy",),
+    charts=(("prompt", "length"),),
+)
+
+RESPONSES = Table(
+    "responses",
+    "A sampled response to an augmented query.",
+    "3.3",
+    (
+        BATCH,
+        PROMPT_ID,
+        INSTRUCTION_ID,
+        SAMPLE,
+        Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
+        Column("response", "VARCHAR", "Text of the response, if one came.", True),
+        Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
+        FINISH_REASON,
+        CALL_ID,
+        *STATUS,
+        DETAIL,
     ),
-    Table(
-        "policy_responses",
-        "A response that a policy sampled to an augmented query.",
-        "3.4",
-        (
-            BATCH,
-            POLICY,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            _SPLIT,
-            SAMPLE,
-            Column("response_id", "VARCHAR", "Content id of the response, if one came.", True),
-            Column("response", "VARCHAR", "Text of the response, if one came.", True),
-            Column("reasoning", "VARCHAR", "The model's reasoning, kept apart.", True),
-            FINISH_REASON,
-            CALL_ID,
-            *STATUS,
-            DETAIL,
-        ),
-        key=("batch", "policy", "prompt_id", "sample"),
-        partitions=("batch", "policy"),
-        foreign_keys=(
-            _in_batch("augmented_queries", "prompt_id"),
-            ForeignKey(("policy",), "policies", ("policy",)),
-            _CALL,
-        ),
+    key=("batch", "prompt_id", "sample"),
+    foreign_keys=(
+        _in_batch("augmented_queries", "prompt_id"),
+        _CALL,
     ),
-    Table(
-        "policy_verdicts",
-        "A distinct response of a policy and what its instruction's verifiers say of it.",
-        "3.4",
-        (
-            BATCH,
-            POLICY,
-            RESPONSE_ID,
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            _SPLIT,
-            Column("verifiers", "BIGINT", "Verifiers that were run."),
-            Column("passed", "BIGINT", "How many returned True."),
-            Column("failed", "BIGINT", "How many returned False."),
-            Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
-            Column("outcomes", OUTCOMES, "What each verifier returned."),
-            *STATUS,
-        ),
-        key=("batch", "policy", "response_id"),
-        partitions=("batch", "policy"),
-        foreign_keys=(
-            _of_policy("policy_responses", "response_id"),
-            _in_batch("augmented_queries", "prompt_id"),
-        ),
+    origins=(
+        ("instruction_id", "augmented_queries.instruction_id"),
+        ("response", "augmented_queries.instruction"),
+        ("response", "augmented_queries.query"),
     ),
-    Table(
+    charts=(("response", "length"),),
+)
+
+RESPONSE_VERDICTS = Table(
+    "response_verdicts",
+    "A distinct response and what its instruction's verifiers say of it.",
+    "3.3",
+    (
+        BATCH,
+        RESPONSE_ID,
+        PROMPT_ID,
+        INSTRUCTION_ID,
+        Column("verifiers", "BIGINT", "Verifiers that were run."),
+        Column("passed", "BIGINT", "How many returned True."),
+        Column("failed", "BIGINT", "How many returned False."),
+        Column("pass_rate", "DOUBLE", "passed / (passed + failed); null: no verdict.", True),
+        Column("outcomes", OUTCOMES, "What each verifier returned."),
+        *STATUS,
+    ),
+    key=("batch", "response_id"),
+    foreign_keys=(
+        _in_batch("responses", "response_id"),
+        _in_batch("augmented_queries", "prompt_id"),
+    ),
+    origins=(
+        ("instruction_id", "responses.instruction_id"),
+        ("verifiers", "verifiers.verifier_id"),
+        ("passed", "verifiers.source"),
+        ("passed", "responses.response"),
+        ("failed", "verifiers.source"),
+        ("failed", "responses.response"),
+        ("pass_rate", "verifiers.source"),
+        ("pass_rate", "responses.response"),
+        ("outcomes", "verifiers.source"),
+        ("outcomes", "responses.response"),
+    ),
+    charts=(("pass_rate", "share"),),
+)
+
+RESPONSE_SCORES = Table(
+    "response_scores",
+    "The supervision model's opinion whether a verified response answers its query.",
+    "3.3",
+    (
+        BATCH,
+        RESPONSE_ID,
+        PROMPT_ID,
+        INSTRUCTION_ID,
+        Column("score", "DOUBLE", "Quality from 0 to 10, if one parsed.", True),
+        RAW,
+        FINISH_REASON,
+        CALL_ID,
+        *STATUS,
+    ),
+    key=("batch", "response_id"),
+    foreign_keys=(
+        _in_batch("response_verdicts", "response_id"),
+        _CALL,
+    ),
+    origins=(
+        ("prompt_id", "responses.prompt_id"),
+        ("instruction_id", "augmented_queries.instruction_id"),
+        ("score", "responses.response"),
+        ("score", "augmented_queries.query"),
+    ),
+    charts=(("score", "score"),),
+)
+
+FURTHER_RESPONSES = RESPONSES.variant(
+    "further_responses",
+    "A response, beyond the paper, to a prompt whose others were all good or all failed.",
+    "3.4",
+    added=(FURTHER_ORIGIN,),
+)
+
+FURTHER_VERDICTS = RESPONSE_VERDICTS.variant(
+    "further_verdicts",
+    "A further response and what the verifiers say of it; a near miss is to pass none.",
+    "3.4",
+    added=(FURTHER_ORIGIN,),
+    instead_of={"responses": FURTHER_RESPONSES},
+    origins=(("origin", "further_responses.origin"),),
+)
+
+FURTHER_SCORES = RESPONSE_SCORES.variant(
+    "further_scores",
+    "The supervision model's opinion whether a further response answers its query.",
+    "3.4",
+    added=(FURTHER_ORIGIN,),
+    instead_of={"responses": FURTHER_RESPONSES, "response_verdicts": FURTHER_VERDICTS},
+    origins=(("origin", "further_verdicts.origin"),),
+)
+
+FILTERED_QUERIES = Table(
+    "filtered_queries",
+    "An augmented query after verification and scoring of its responses.",
+    "3.3",
+    (
+        BATCH,
+        PROMPT_ID,
+        INSTRUCTION_ID,
+        QUERY_ID,
+        Column("responses", "BIGINT", "Distinct responses with a text."),
+        Column(
+            "judged",
+            "BIGINT",
+            "Of these, how many passed or failed by enough verdicts, near misses aside.",
+        ),
+        Column("passing", "BIGINT", "Of these, how many passed verification."),
+        Column("failing", "BIGINT", "Of these, how many passed no verifier."),
+        Column("kept", "BIGINT", "Of the passing, how many reached the quality score."),
+        Column(
+            "pass_at_k",
+            "DOUBLE",
+            "Chance that one of difficulty_k responses passes (2107.03374); null: none judged.",
+            True,
+        ),
+        *STATUS,
+    ),
+    key=("batch", "prompt_id"),
+    foreign_keys=(_in_batch("augmented_queries", "prompt_id"),),
+    origins=(
+        ("instruction_id", "augmented_queries.instruction_id"),
+        ("query_id", "augmented_queries.query_id"),
+        ("responses", "response_verdicts.response_id"),
+        ("responses", "further_verdicts.response_id"),
+        ("judged", "response_verdicts.status"),
+        ("judged", "further_verdicts.status"),
+        ("passing", "response_verdicts.status"),
+        ("passing", "further_verdicts.status"),
+        ("failing", "response_verdicts.passed"),
+        ("failing", "further_verdicts.passed"),
+        ("kept", "response_scores.status"),
+        ("kept", "further_scores.status"),
+        ("pass_at_k", "response_verdicts.status"),
+        ("pass_at_k", "further_verdicts.status"),
+    ),
+)
+
+RESPONSE_LIKELIHOODS = Table(
+    "response_likelihoods",
+    "A response and how likely the supervision model finds it; empty unless asked for.",
+    "",
+    (
+        BATCH,
+        RESPONSE_ID,
+        PROMPT_ID,
+        INSTRUCTION_ID,
+        Column("kept", "BOOLEAN", "Whether it passed and scored well: an SFT candidate."),
+        Column("tokens", "BIGINT", "Tokens that both means are taken over.", True),
+        Column(
+            "mean_logprob", "DOUBLE", "Mean log-probability of a token, given the prompt.", True
+        ),
+        Column("mean_logprob_alone", "DOUBLE", "The same without the prompt.", True),
+        Column("ifd", "DOUBLE", "mean_logprob / mean_logprob_alone: IFD (2308.12032).", True),
+        CALL_ID,
+        Column("call_id_alone", "VARCHAR", "Model call without the prompt."),
+        *STATUS,
+        DETAIL,
+    ),
+    key=("batch", "response_id"),
+    foreign_keys=(
+        _in_batch("responses", "response_id", or_table="further_responses"),
+        _CALL,
+        _in_batch("llm_calls", "call_id_alone", "call_id"),
+    ),
+    origins=(
+        ("prompt_id", "response_verdicts.prompt_id"),
+        ("instruction_id", "response_verdicts.instruction_id"),
+        ("kept", "response_scores.status"),
+        ("kept", "further_scores.status"),
+        ("mean_logprob", "augmented_queries.prompt"),
+        ("mean_logprob", "responses.response"),
+        ("mean_logprob", "further_responses.response"),
+        ("mean_logprob_alone", "responses.response"),
+        ("mean_logprob_alone", "further_responses.response"),
+        ("ifd", "augmented_queries.prompt"),
+        ("ifd", "responses.response"),
+        ("ifd", "further_responses.response"),
+    ),
+)
+
+# Training data.
+
+SFT_EXAMPLES = Table(
+    "sft_examples",
+    "A prompt and a verified response to imitate.",
+    "3.4",
+    (
+        BATCH,
+        EXAMPLE_ID,
+        PROMPT_ID,
+        RESPONSE_ID,
+        INSTRUCTION_ID,
+        QUERY_ID,
+        PROMPT,
+        Column("response", "VARCHAR", "Target text."),
+        PASS_RATE,
+        Column("score", "DOUBLE", "Quality from 0 to 10."),
+        Column("ifd", "DOUBLE", "Instruction-following difficulty, if asked for.", True),
+        *STATUS,
+    ),
+    key=("batch", "example_id"),
+    foreign_keys=(
+        _in_batch("filtered_queries", "prompt_id"),
+        _in_batch("response_scores", "response_id", or_table="further_scores"),
+    ),
+    origins=(
+        ("instruction_id", "filtered_queries.instruction_id"),
+        ("query_id", "filtered_queries.query_id"),
+        ("prompt", "augmented_queries.prompt"),
+        ("response", "responses.response"),
+        ("response", "further_responses.response"),
+        ("pass_rate", "response_verdicts.pass_rate"),
+        ("score", "response_scores.score"),
+        ("pass_rate", "further_verdicts.pass_rate"),
+        ("score", "further_scores.score"),
+        ("ifd", "response_likelihoods.ifd"),
+    ),
+    charts=(("response", "length"), ("pass_rate", "share"), ("score", "score")),
+)
+
+KTO_EXAMPLES = Table(
+    "kto_examples",
+    "A prompt and a response labelled good or bad, for KTO.",
+    "3.4",
+    (
+        BATCH,
+        EXAMPLE_ID,
+        PROMPT_ID,
+        RESPONSE_ID,
+        INSTRUCTION_ID,
+        QUERY_ID,
+        PROMPT,
+        Column("completion", "VARCHAR", "Text of the response."),
+        Column("label", "BOOLEAN", "True: passed and scored well; false: passes no verifier."),
+        PASS_RATE,
+        Column("score", "DOUBLE", "Quality from 0 to 10, if it was scored.", True),
+        ORIGIN,
+    ),
+    key=("batch", "example_id"),
+    foreign_keys=(
+        _in_batch("filtered_queries", "prompt_id"),
+        _in_batch("response_verdicts", "response_id", or_table="further_verdicts"),
+    ),
+    origins=(
+        ("instruction_id", "filtered_queries.instruction_id"),
+        ("query_id", "filtered_queries.query_id"),
+        ("prompt", "augmented_queries.prompt"),
+        ("completion", "responses.response"),
+        ("completion", "further_responses.response"),
+        ("pass_rate", "response_verdicts.pass_rate"),
+        ("pass_rate", "further_verdicts.pass_rate"),
+        ("score", "response_scores.score"),
+        ("score", "further_scores.score"),
+        ("label", "response_verdicts.status"),
+        ("label", "further_verdicts.status"),
+        ("origin", "further_verdicts.origin"),
+    ),
+    charts=(("completion", "length"), ("pass_rate", "share"), ("score", "score")),
+)
+
+INSTRUCTION_PREFERENCE_PAIRS = Table(
+    "instruction_preference_pairs",
+    "A pair of test cases of one instruction: one follows it, one does not.",
+    "3.4",
+    (
+        BATCH,
+        PAIR_ID,
+        INSTRUCTION_ID,
+        Column("prompt", "VARCHAR", "The instruction alone."),
+        *PAIR,
+    ),
+    key=("batch", "pair_id"),
+    foreign_keys=(
+        _in_batch("verified_instructions", "instruction_id"),
+        _in_batch("verifier_cases", "chosen_id", "case_id"),
+        _in_batch("verifier_cases", "rejected_id", "case_id"),
+    ),
+    origins=(
+        ("prompt", "verified_instructions.instruction"),
+        ("chosen", "verifier_cases.input"),
+        ("rejected", "verifier_cases.input"),
+        ("chosen_pass_rate", "verifier_cases.outcomes"),
+        ("rejected_pass_rate", "verifier_cases.outcomes"),
+    ),
+)
+
+QUERY_PREFERENCE_PAIRS = Table(
+    "query_preference_pairs",
+    "A pair of responses to one augmented query: one passes, one passes no verifier.",
+    "3.4",
+    (
+        BATCH,
+        PAIR_ID,
+        PROMPT_ID,
+        INSTRUCTION_ID,
+        QUERY_ID,
+        PROMPT,
+        *PAIR,
+    ),
+    key=("batch", "pair_id"),
+    foreign_keys=(
+        _in_batch("filtered_queries", "prompt_id"),
+        _in_batch("response_scores", "chosen_id", "response_id", "further_scores"),
+        _in_batch("response_verdicts", "rejected_id", "response_id", "further_verdicts"),
+    ),
+    origins=(
+        ("instruction_id", "filtered_queries.instruction_id"),
+        ("query_id", "filtered_queries.query_id"),
+        ("prompt", "augmented_queries.prompt"),
+        ("chosen", "responses.response"),
+        ("rejected", "responses.response"),
+        ("chosen_pass_rate", "response_verdicts.pass_rate"),
+        ("rejected_pass_rate", "response_verdicts.pass_rate"),
+    ),
+)
+
+PREFERENCE_PAIRS = Table(
+    "preference_pairs",
+    "A preference pair of either level, ready for DPO.",
+    "3.4",
+    (
+        BATCH,
+        PAIR_ID,
+        Column("level", "VARCHAR", "instruction or query.", values=("instruction", "query")),
+        Column("prompt_id", "VARCHAR", "The augmented query; null at instruction level.", True),
+        INSTRUCTION_ID,
+        Column("prompt", "VARCHAR", "What the policy is asked."),
+        *PAIR,
+        *STATUS,
+    ),
+    key=("batch", "pair_id"),
+    foreign_keys=(
+        _in_batch("verified_instructions", "instruction_id"),
+        _in_batch("filtered_queries", "prompt_id"),
+    ),
+    origins=tuple(
+        (column, f"{level}_preference_pairs.{column}")
+        for level in ("instruction", "query")
+        for column in ("pair_id", "prompt", *(column.name for column in PAIR))
+    ),
+    charts=(("chosen", "length"), ("rejected", "length")),
+)
+
+# The online loop: the same steps for the responses of trained models.
+
+POLICIES = Table(
+    "policies",
+    "A served model that the online loop samples from and compares.",
+    "",
+    (
+        POLICY,
+        Column("base_url", "VARCHAR", "Endpoint, without credentials; null: supervision's.", True),
+        MODEL,
+        Column("api_key_variable", "VARCHAR", "Variable that holds its key, if any.", True),
+        Column("checkpoint", "VARCHAR", "Folder of its weights, if known.", True),
+        Column("parent", "VARCHAR", "Policy it was trained from, if known.", True),
+        Column("created_at", "TIMESTAMPTZ", "When it was first registered."),
+    ),
+    key=("policy",),
+    partitions=("policy",),
+)
+
+POLICY_RESPONSES = RESPONSES.variant(
+    "policy_responses",
+    "A response that a policy sampled to an augmented query.",
+    "3.4",
+    partition=POLICY,
+    after={"instruction_id": SPLIT},
+    foreign_keys=(ForeignKey(("policy",), "policies", ("policy",)),),
+)
+
+POLICY_VERDICTS = RESPONSE_VERDICTS.variant(
+    "policy_verdicts",
+    "A distinct response of a policy and what its instruction's verifiers say of it.",
+    "3.4",
+    partition=POLICY,
+    after={"instruction_id": SPLIT},
+    instead_of={"responses": POLICY_RESPONSES},
+)
+
+ONLINE_PREFERENCE_PAIRS = replace(
+    QUERY_PREFERENCE_PAIRS.variant(
         "online_preference_pairs",
         "A pair of responses: one passes, the policy's own passes no verifier, or is of SPIN.",
         "3.4",
-        (
-            BATCH,
-            POLICY,
-            Column("pair_id", "VARCHAR", "Content id of the pair."),
-            PROMPT_ID,
-            INSTRUCTION_ID,
-            QUERY_ID,
-            Column("prompt", "VARCHAR", "Query and instruction joined."),
-            *_ONLINE_PAIR,
-            *STATUS,
-        ),
-        key=("batch", "policy", "pair_id"),
-        partitions=("batch", "policy"),
-        foreign_keys=(
-            _in_batch("augmented_queries", "prompt_id"),
-            _in_batch("policy_verdicts", "chosen_id", "response_id", "sft_examples"),
-            _of_policy("policy_verdicts", "rejected_id", "response_id"),
-        ),
-    ),
-    Table(
-        "policy_scorecard",
-        "How often a policy follows held-out instructions, over all and in each category.",
-        "3.4",
-        (
-            BATCH,
-            POLICY,
-            Column("category", "VARCHAR", "Category of the constraint, none, or all."),
-            Column("instructions", "BIGINT", "Held-out instructions."),
-            Column("prompts", "BIGINT", "Prompts of these with a sample."),
-            Column("samples", "BIGINT", "Samples of these with a verdict, or unusable."),
-            Column("k", "BIGINT", "K of pass@K: samples asked for per prompt."),
-            Column(
-                "pass_at_1", "DOUBLE", "Share of samples that pass, prompts weighing alike.", True
+        partition=POLICY,
+        # Nobody asks the verifiers for what SPIN rejects.
+        changed=(
+            *(
+                replace(column, nullable=True, description=f"{column.description} Null of spin.")
+                for column in PAIR
+                if column.name in ("rejected_pass_rate", "margin")
             ),
-            Column("pass_at_1_low", "DOUBLE", "Lower bound of its 95 % interval.", True),
-            Column("pass_at_1_high", "DOUBLE", "Upper bound of its 95 % interval.", True),
-            Column("pass_at_k", "DOUBLE", "Unbiased share of prompts that one of K passes.", True),
-            Column("pass_at_k_low", "DOUBLE", "Lower bound of its 95 % interval.", True),
-            Column("pass_at_k_high", "DOUBLE", "Upper bound of its 95 % interval.", True),
+            Column(
+                "origin",
+                "VARCHAR",
+                "sampled: both the policy's own; spin: chosen is an SFT response.",
+                values=("sampled", "spin"),
+            ),
         ),
-        key=("batch", "policy", "category"),
-        partitions=("batch", "policy"),
+        added=STATUS,
+        instead_of={
+            "filtered_queries": AUGMENTED_QUERIES,
+            "responses": POLICY_RESPONSES,
+            "response_verdicts": POLICY_VERDICTS,
+        },
+        origins=(("chosen", "sft_examples.response"),),
     ),
-    Table(
-        "llm_calls",
-        "One model call: what was asked, what came back, what it cost.",
-        "",
-        (
-            BATCH,
-            Column("asset", "VARCHAR", "Asset that made the call."),
-            CALL_ID,
-            Column("model", "VARCHAR", "Name of the served model."),
-            Column("base_url", "VARCHAR", "Endpoint, without credentials."),
-            Column("prompt", "VARCHAR", "The rendered prompt."),
-            Column("request", "VARCHAR", "Sampling parameters and schema as JSON."),
-            Column("completions", "VARCHAR[]", "Raw texts in order of sample."),
-            Column("finish_reasons", "VARCHAR[]", "Why the server ended each completion."),
-            Column("prompt_tokens", "BIGINT", "Tokens of the prompt, if reported.", True),
-            Column("cached_tokens", "BIGINT", "Of these, from the prefix cache.", True),
-            Column("completion_tokens", "BIGINT", "Tokens of the completions.", True),
-            Column("cost", "DOUBLE", "Money, at the prices it was made with."),
-            Column("attempts", "BIGINT", "HTTP requests it took."),
-            Column("queue_wait_s", "DOUBLE", "Seconds until its first request was sent."),
-            Column("latency_s", "DOUBLE", "Seconds the last attempt took."),
-            Column("started_at", "TIMESTAMPTZ", "Start of the first attempt."),
-            Column("finished_at", "TIMESTAMPTZ", "End of the last attempt."),
-            Column("error", "VARCHAR", "The server's words if it refused the call.", True),
-        ),
-        key=("batch", "asset", "call_id"),
-        partitions=("batch", "asset"),
+    # The offline pairs' keys lead to responses that no policy made.
+    foreign_keys=(
+        _in_batch("augmented_queries", "prompt_id"),
+        _in_batch("policy_verdicts", "chosen_id", "response_id", "sft_examples"),
+        _of_policy("policy_verdicts", "rejected_id", "response_id"),
     ),
-    Table(
-        "dataset_splits",
-        "An instruction's side in the last export of a dataset; all its rows are on that side.",
-        "",
-        (
-            Column("dataset", "VARCHAR", "sft, preference or kto."),
-            INSTRUCTION_ID,
-            Column("split", "VARCHAR", "train or eval.", values=("train", "eval")),
-        ),
-        key=("dataset", "instruction_id"),
-        partitions=("dataset",),
+)
+
+POLICY_SCORECARD = Table(
+    "policy_scorecard",
+    "How often a policy follows held-out instructions, over all and in each category.",
+    "3.4",
+    (
+        BATCH,
+        POLICY,
+        Column("category", "VARCHAR", "Category of the constraint, none, or all."),
+        Column("instructions", "BIGINT", "Held-out instructions."),
+        Column("prompts", "BIGINT", "Prompts of these with a sample."),
+        Column("samples", "BIGINT", "Samples of these with a verdict, or unusable."),
+        Column("k", "BIGINT", "K of pass@K: samples asked for per prompt."),
+        Column("pass_at_1", "DOUBLE", "Share of samples that pass, prompts weighing alike.", True),
+        Column("pass_at_1_low", "DOUBLE", "Lower bound of its 95 % interval.", True),
+        Column("pass_at_1_high", "DOUBLE", "Upper bound of its 95 % interval.", True),
+        Column("pass_at_k", "DOUBLE", "Unbiased share of prompts that one of K passes.", True),
+        Column("pass_at_k_low", "DOUBLE", "Lower bound of its 95 % interval.", True),
+        Column("pass_at_k_high", "DOUBLE", "Upper bound of its 95 % interval.", True),
     ),
+    key=("batch", "policy", "category"),
+    partitions=("batch", "policy"),
+)
+
+# What is kept beside the flow.
+
+LLM_CALLS = Table(
+    "llm_calls",
+    "One model call: what was asked, what came back, what it cost.",
+    "",
+    (
+        BATCH,
+        Column("asset", "VARCHAR", "Asset that made the call."),
+        CALL_ID,
+        MODEL,
+        Column("base_url", "VARCHAR", "Endpoint, without credentials."),
+        Column("prompt", "VARCHAR", "The rendered prompt."),
+        Column("request", "VARCHAR", "Sampling parameters and schema as JSON."),
+        Column("completions", "VARCHAR[]", "Raw texts in order of sample."),
+        Column("finish_reasons", "VARCHAR[]", "Why the server ended each completion."),
+        Column("prompt_tokens", "BIGINT", "Tokens of the prompt, if reported.", True),
+        Column("cached_tokens", "BIGINT", "Of these, from the prefix cache.", True),
+        Column("completion_tokens", "BIGINT", "Tokens of the completions.", True),
+        Column("cost", "DOUBLE", "Money, at the prices it was made with."),
+        Column("attempts", "BIGINT", "HTTP requests it took."),
+        Column("queue_wait_s", "DOUBLE", "Seconds until its first request was sent."),
+        Column("latency_s", "DOUBLE", "Seconds the last attempt took."),
+        Column("started_at", "TIMESTAMPTZ", "Start of the first attempt."),
+        Column("finished_at", "TIMESTAMPTZ", "End of the last attempt."),
+        Column("error", "VARCHAR", "The server's words if it refused the call.", True),
+    ),
+    key=("batch", "asset", "call_id"),
+    partitions=("batch", "asset"),
+)
+
+DATASET_SPLITS = Table(
+    "dataset_splits",
+    "An instruction's side in the last export of a dataset; all its rows are on that side.",
+    "",
+    (
+        Column("dataset", "VARCHAR", "sft, preference or kto."),
+        INSTRUCTION_ID,
+        Column("split", "VARCHAR", "train or eval.", values=("train", "eval")),
+    ),
+    key=("dataset", "instruction_id"),
+    partitions=("dataset",),
+)
+
+_ALL = (
+    SEED_INSTRUCTIONS,
+    SEED_QUERIES,
+    AUGMENTED_INSTRUCTIONS,
+    VERIFIER_CANDIDATES,
+    TEST_CASES,
+    VERIFIERS,
+    VERIFIER_CASES,
+    BACK_TRANSLATIONS,
+    VERIFIED_INSTRUCTIONS,
+    AUGMENTED_QUERIES,
+    RESPONSES,
+    RESPONSE_VERDICTS,
+    RESPONSE_SCORES,
+    FURTHER_RESPONSES,
+    FURTHER_VERDICTS,
+    FURTHER_SCORES,
+    FILTERED_QUERIES,
+    RESPONSE_LIKELIHOODS,
+    SFT_EXAMPLES,
+    KTO_EXAMPLES,
+    INSTRUCTION_PREFERENCE_PAIRS,
+    QUERY_PREFERENCE_PAIRS,
+    PREFERENCE_PAIRS,
+    POLICIES,
+    POLICY_RESPONSES,
+    POLICY_VERDICTS,
+    ONLINE_PREFERENCE_PAIRS,
+    POLICY_SCORECARD,
+    LLM_CALLS,
+    DATASET_SPLITS,
 )
 
 TABLES: Mapping[str, Table] = MappingProxyType({table.name: table for table in _ALL})

@@ -4,7 +4,7 @@
 from 1 and from 4 processes at once: with the warehouse; with a lock, a connection, one transaction
 and nothing else; and with Dagster's own IO manager, where it can be imported:
 
-    pip install --no-deps --target FOLDER dagster-duckdb dagster-duckdb-polars
+    pip install --no-deps --target FOLDER dagster-duckdb-polars
     PYTHONPATH=FOLDER python -m autoif_assets_tests.benchmarks.warehouse_writes
 
 They take turns within the same processes, so that a busy machine slows all; the ratios to the bare

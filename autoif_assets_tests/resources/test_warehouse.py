@@ -1,14 +1,16 @@
 """Assets are tables, partitions are slices, and the end of a run publishes."""
 
 import errno
+import functools
 
 import dagster as dg
 import duckdb
 import polars as pl
 import pytest
+from dagster_duckdb import DuckDBResource
 
 from autoif_assets.resources import WarehouseIOManager, WarehouseResource, table_schema
-from autoif_assets.warehouse import TABLES, Rows, Warehouse, publishing
+from autoif_assets.warehouse import TABLES, Rows, Warehouse, WarehouseLocked, publishing
 from autoif_assets_tests.warehouse.samples import sample
 
 GATE = TABLES["response_scores"]
@@ -26,6 +28,7 @@ def response_scores(context: dg.AssetExecutionContext) -> pl.DataFrame:
 SCORES = dg.AssetIn(
     ["autoif", "response_scores"], metadata={"columns": ["batch", "score"], "status": "accepted"}
 )
+QUERIES = dg.AssetIn("augmented_queries", metadata={"columns": ["prompt_id"]})
 
 
 def downstream(seen: list[pl.DataFrame], name: str = "seen", **settings: object):
@@ -116,7 +119,7 @@ def test_a_copy_that_cannot_be_made_is_told_and_the_run_counts(run, monkeypatch,
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(publishing, "_copy", full)
+    monkeypatch.setattr(publishing, "_copy_bytes", full)
     assert run(response_scores, partition_key="b1").success
     told = capfd.readouterr().err
     assert "ERROR" in told
@@ -183,11 +186,7 @@ def test_a_table_of_two_partition_columns_takes_multi_partitions(run, tmp_path):
 def test_parts_are_read_and_written_in_turn(run, tmp_path):
     @dg.asset(
         partitions_def=BATCHES,
-        ins={
-            "scores": dg.AssetIn(
-                ["autoif", "response_scores"], metadata={"status": "accepted", "unread": True}
-            )
-        },
+        ins={"scores": dg.AssetIn(["autoif", "response_scores"], metadata={"status": "accepted"})},
     )
     def response_verdicts(
         context: dg.AssetExecutionContext, scores: Rows, warehouse: WarehouseResource
@@ -210,9 +209,81 @@ def test_parts_are_read_and_written_in_turn(run, tmp_path):
     assert "| accepted |  | 1 |" in event.metadata["outcomes"].value
 
 
+def test_the_annotation_picks_whether_rows_are_read(run, tmp_path):
+    seen = {}
+
+    @dg.asset(partitions_def=BATCHES, ins={"scores": SCORES, "queries": QUERIES})
+    def several(scores: pl.DataFrame, queries: Rows) -> None:
+        seen.update({"scores": scores, "queries": queries})
+
+    @dg.asset(partitions_def=BATCHES, ins={"scores": SCORES, "queries": QUERIES})
+    def unannotated(scores, queries) -> None:
+        seen.update({"plain scores": scores, "plain queries": queries})
+
+    @dg.asset(partitions_def=BATCHES)
+    def augmented_queries() -> pl.DataFrame:
+        return sample(TABLES["augmented_queries"], 3, batch="b1")
+
+    assert run(response_scores, augmented_queries, several, unannotated, partition_key="b1").success
+    assert seen["scores"].height == 2
+    assert seen["queries"] == Rows("augmented_queries", ["prompt_id"], None, [{"batch": "b1"}])
+    assert seen["plain scores"].height == 2
+    assert seen["plain queries"].rows() == [("0000",), ("0001",), ("0002",)]
+
+
+def test_values_are_loaded_outside_a_run(run, tmp_path):
+    assert run(response_scores, partition_key="b1").success
+    warehouse = WarehouseResource(data_dir=str(tmp_path))
+    defs = dg.Definitions(
+        [response_scores], resources={"io_manager": WarehouseIOManager(warehouse=warehouse)}
+    )
+    load = functools.partial(defs.load_asset_value, response_scores.key, partition_key="b1")
+    instance = dg.DagsterInstance.ephemeral()
+    instance.add_dynamic_partitions("batch", ["b1"])
+    assert load(instance=instance).height == 4
+    assert load(instance=instance, python_type=Rows) == Rows(
+        GATE.name, None, None, [{"batch": "b1"}]
+    )
+
+
 def test_table_schema_is_the_declaration():
     columns = {column.name: column for column in table_schema(GATE).columns}
     assert list(columns) == [column.name for column in GATE.columns]
     assert columns["score"].type == "DOUBLE"
     assert columns["score"].constraints.nullable
     assert not columns["batch"].constraints.nullable
+
+
+def test_people_configure_the_folder_and_not_the_file():
+    settings = WarehouseResource.to_config_schema().as_field().config_type.fields
+    assert set(settings) == {"data_dir", "lock_timeout_s", "publish_every_s_per_gb"}
+    resource = WarehouseResource(data_dir="data")
+    assert isinstance(resource, DuckDBResource)
+    assert resource.database == "data/pipeline.duckdb"
+
+
+def test_a_connection_stores_all_of_its_block_or_nothing(tmp_path):
+    resource = WarehouseResource(data_dir=str(tmp_path))
+    with resource.get_connection() as con:  # makes the file
+        con.execute("CREATE TABLE mine AS SELECT 1 AS a")
+    with pytest.raises(duckdb.CatalogException), resource.get_connection() as con:
+        con.execute("INSERT INTO mine VALUES (2)")
+        con.execute("INSERT INTO nobodys VALUES (3)")
+    with pytest.raises(KeyError), resource.get_connection() as con:
+        con.execute("DELETE FROM mine")
+        raise KeyError
+    with resource.get_connection() as con:
+        assert con.execute("FROM mine").fetchall() == [(1,)]
+        assert con.execute(f"FROM autoif.{GATE.name}").fetchall() == []
+
+
+def test_a_connection_is_the_only_one_meanwhile(tmp_path):
+    resource = WarehouseResource(data_dir=str(tmp_path))
+    hurried = Warehouse(tmp_path, lock_timeout_s=0.1)
+    frame = sample(GATE, 4, batch="b1")
+    with (
+        resource.get_connection(),
+        pytest.raises(WarehouseLocked, match=r"in use by process \d+: a transaction"),
+    ):
+        hurried.write(GATE.name, frame, {"batch": "b1"})
+    assert hurried.write(GATE.name, frame, {"batch": "b1"}) == 4

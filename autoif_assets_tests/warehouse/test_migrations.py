@@ -5,8 +5,8 @@ import pytest
 
 from autoif_assets.warehouse import TABLES, Warehouse, WrongVersion
 from autoif_assets.warehouse import migrations as module
-from autoif_assets.warehouse.columns import create_table
 from autoif_assets.warehouse.migrations import Migration, all_migrations, migrate
+from autoif_assets.warehouse.schema import create_table
 
 from .samples import sample
 

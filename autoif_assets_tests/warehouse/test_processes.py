@@ -11,7 +11,7 @@ import pytest
 
 from autoif_assets.warehouse import Warehouse
 from autoif_assets.warehouse import migrations as module
-from autoif_assets.warehouse.undo import Undo
+from autoif_assets.warehouse.database import Undo
 
 from .worker import RELEASED, ROWS, TABLE, upgraded, write
 

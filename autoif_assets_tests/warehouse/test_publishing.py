@@ -94,7 +94,7 @@ def test_a_full_disk_keeps_the_old_copy_and_says_so(warehouse, monkeypatch):
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(publishing, "_copy", full)
+    monkeypatch.setattr(publishing, "_copy_bytes", full)
     with pytest.raises(WarehouseError, match=r"Failed at publishing: the disk of .* ran full"):
         warehouse.publish()
     assert count(warehouse.published_path) == 3

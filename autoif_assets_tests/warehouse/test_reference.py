@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from autoif_assets.warehouse import TABLES, reference
+from autoif_assets.warehouse import TABLES
+from autoif_assets.warehouse.__main__ import reference
 from autoif_assets.warehouse.views import views
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"

@@ -15,8 +15,8 @@ from pathlib import Path
 import duckdb
 
 from autoif_assets.warehouse.errors import WrongVersion
-from autoif_assets.warehouse.statements import execute, transaction
-from autoif_assets.warehouse.tables import SCHEMA
+from autoif_assets.warehouse.schema import SCHEMA
+from autoif_assets.warehouse.sql import execute, transaction
 from autoif_assets.warehouse.views import definitions
 
 _VIEWS = 0
@@ -83,6 +83,7 @@ def migrate(
                 log(f"Upgrading {path} to tables version {migration.number} ({migration.name}).")
             before(con)
             _apply(con, migration)
+    # Last, since they name columns that migrations make.
     views = Migration(_VIEWS, "views", definitions())
     if applied.get(_VIEWS) != views.digest:
         before(con)
@@ -104,6 +105,7 @@ def _check(applied: dict[int, str], known: Sequence[Migration], path: Path) -> N
             f"{path} has tables version {max(applied)}, this autoif_assets knows versions up to "
             f"{newest}. Upgrade autoif_assets, or choose another data folder."
         )
+    # An edited file would leave databases that differ by the day on which they were made.
     for migration in known:
         if applied.get(migration.number, migration.digest) != migration.digest:
             raise WrongVersion(
@@ -114,6 +116,7 @@ def _check(applied: dict[int, str], known: Sequence[Migration], path: Path) -> N
 
 
 def _apply(con: duckdb.DuckDBPyConnection, migration: Migration) -> None:
+    # Change and record are one transaction: a killed upgrade has not begun.
     with transaction(con):
         execute(con, _RECORD)
         if migration.number == _VIEWS:

@@ -4,8 +4,9 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoif_assets.warehouse.columns import comments, literal
-from autoif_assets.warehouse.tables import SCHEMA, TABLES, Table
+from autoif_assets.warehouse.schema import SCHEMA, Table, comments
+from autoif_assets.warehouse.sql import literal
+from autoif_assets.warehouse.tables import TABLES
 
 _FUNNEL_HEAD = """\
 -- How many rows each stage of the method holds, by batch, status and reason; `position` is the

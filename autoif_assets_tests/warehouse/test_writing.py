@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from autoif_assets.warehouse import TABLES, SchemaMismatch, polars_schema
-from autoif_assets.warehouse.frames import conform
+from autoif_assets.warehouse.writing import conform
 
 from .samples import sample
 

@@ -1,14 +1,24 @@
-"""Checking a frame against its declared table before anything is written."""
+"""Checking rows against their declared table, and adding them to it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import duckdb
 import polars as pl
 from polars.datatypes import DataTypeClass
 
-from autoif_assets.warehouse.columns import as_declared, polars_schema, polars_type
 from autoif_assets.warehouse.errors import SchemaMismatch
-from autoif_assets.warehouse.slices import Partition
-from autoif_assets.warehouse.tables import Column, Table
+from autoif_assets.warehouse.schema import (
+    SCHEMA,
+    Column,
+    Partition,
+    Table,
+    as_declared,
+    condition,
+    polars_schema,
+    polars_type,
+)
+from autoif_assets.warehouse.sql import execute, literal
 
 
 def conform(table: Table, frame: pl.DataFrame, partitions: Sequence[Partition]) -> pl.DataFrame:
@@ -26,12 +36,14 @@ def conform(table: Table, frame: pl.DataFrame, partitions: Sequence[Partition]) 
     Raises:
         SchemaMismatch: names every column that does not fit, with expected and found type.
     """
+    # All that is wrong with names and types is told at once, so that it is mended in one go.
     problems = [
         *_missing_and_unknown(table, frame),
         *(p for c in table.columns if c.name in frame.columns for p in _type_problem(c, frame)),
     ]
     if problems:
         raise _mismatch(table, problems)
+    # What rows hold can be looked at only in the declared types.
     converted = frame.select(as_declared(polars_schema(table)))
     problems = [
         *_null_problems(table, converted),
@@ -77,6 +89,7 @@ def _type_problem(column: Column, frame: pl.DataFrame) -> list[str]:
         return [complaint + example]
     if series.dtype == expected or _has_null_type(series.dtype):
         return []
+    # A cast that would change a value does not lead back to it.
     try:
         back = series.cast(expected).cast(series.dtype)
     except pl.exceptions.PolarsError:
@@ -99,6 +112,7 @@ def _widens(found: pl.DataType, expected: pl.DataType) -> bool:
         return len(found.fields) == len(expected.fields) and all(
             f.name == e.name and _widens(_instance(f.dtype), _instance(e.dtype)) for f, e in pairs
         )
+    # A time without a zone could be any of 24 moments.
     if isinstance(expected, pl.Datetime) and isinstance(found, pl.Datetime):
         return found.time_zone is not None
     if expected == pl.String:
@@ -132,6 +146,7 @@ def _null_problems(table: Table, frame: pl.DataFrame) -> list[str]:
 
 
 def _key_problem(table: Table, frame: pl.DataFrame) -> list[str]:
+    # The key holds the partition columns, so no row outside these slices can have the same.
     key = frame.select(table.key)
     repeated = key.is_duplicated()
     if not repeated.any():
@@ -187,3 +202,51 @@ def _reason_problem(table: Table, frame: pl.DataFrame) -> list[str]:
 def _shorten(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 200 else text[:200] + "…"
+
+
+def insert_frame(con: duckdb.DuckDBPyConnection, table: Table, frame: pl.DataFrame) -> None:
+    """Add the rows of a frame, by name of column."""
+    if frame.height:
+        con.register("incoming", _ArrowStream(frame))
+        execute(con, f"INSERT INTO {SCHEMA}.{table.name} BY NAME SELECT * FROM incoming")
+        con.unregister("incoming")
+
+
+def insert_files(
+    con: duckdb.DuckDBPyConnection, table: Table, folder: Path, slices: Sequence[Partition]
+) -> None:
+    """Add the rows of the Parquet files of a folder, by name of column.
+
+    Raises:
+        SchemaMismatch: two files hold the same key.
+    """
+    source = f"read_parquet({literal(f'{folder}/*.parquet')})"
+    execute(con, f"INSERT INTO {SCHEMA}.{table.name} BY NAME SELECT * FROM {source}")
+    # Each frame was checked on its own when it came.
+    _check_keys(con, table, slices)
+
+
+class _ArrowStream:
+    """A frame as what DuckDB reads without pyarrow: an object with only the Arrow stream."""
+
+    def __init__(self, frame: pl.DataFrame):
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
+def _check_keys(con: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Partition]) -> None:
+    """Check the keys of slices whose rows came in several frames."""
+    where, values = condition(slices if table.partitions else None)
+    key = ", ".join(table.key)
+    repeated = con.execute(
+        f"SELECT {key} FROM {SCHEMA}.{table.name} WHERE {where} "
+        f"GROUP BY {key} HAVING count(*) > 1 LIMIT 1",
+        values,
+    ).fetchall()
+    if repeated:
+        raise SchemaMismatch(
+            f"The frames for table {table.name} do not fit, nothing was written:\n"
+            f"  - key ({key}) must be unique: two frames hold {repeated[0]}"
+        )

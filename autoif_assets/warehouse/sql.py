@@ -1,4 +1,4 @@
-"""Statements and transactions as DuckDB 1.5 and 2.0 both want them."""
+"""SQL as DuckDB 1.5 and 2.0 both want it: statements, transactions and literals."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,3 +28,8 @@ def transaction(con: duckdb.DuckDBPyConnection, mode: str = "") -> Iterator[None
 def execute(con: duckdb.DuckDBPyConnection, sql: str, params: Sequence[object] = ()) -> None:
     """Execute a statement to its end; DuckDB 2.0 wants a result fetched before the next."""
     con.execute(sql, list(params)).fetchall()
+
+
+def literal(text: str) -> str:
+    """Return ``text`` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from autoif_assets.warehouse import TABLES, Partition, Table, Warehouse
-from autoif_assets.warehouse.references import count_orphans
+from autoif_assets.warehouse.quality import count_orphans
 
 from .samples import sample
 

@@ -1,11 +1,20 @@
 """The declarations, and what is derived from them."""
 
+from dataclasses import replace
+
 import duckdb
 import polars as pl
 import pytest
 
-from autoif_assets.warehouse import TABLES, Table, empty_frame, polars_schema
-from autoif_assets.warehouse.columns import create_table, polars_type
+from autoif_assets.warehouse import (
+    TABLES,
+    Column,
+    ForeignKey,
+    Table,
+    empty_frame,
+    polars_schema,
+)
+from autoif_assets.warehouse.schema import create_table, polars_type
 
 EVERY = pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 
@@ -106,3 +115,49 @@ def test_charts_and_origins_name_columns_that_are_there():
             parent, _, theirs = origin.partition(".")
             assert theirs in {one.name for one in TABLES[parent].columns}, (table.name, origin)
             assert names.index(parent) < names.index(table.name), (table.name, origin)
+
+
+@pytest.mark.parametrize(
+    ("base", "variants"),
+    [
+        ("responses", ("further_responses", "policy_responses")),
+        ("response_verdicts", ("further_verdicts", "policy_verdicts")),
+        ("response_scores", ("further_scores",)),
+        ("query_preference_pairs", ("online_preference_pairs",)),
+    ],
+)
+def test_a_table_like_another_has_its_columns_in_their_order(base, variants):
+    names = [column.name for column in TABLES[base].columns]
+    for variant in variants:
+        theirs = [column.name for column in TABLES[variant].columns if column.name in names]
+        assert theirs == names
+
+
+def test_what_is_added_to_a_table_is_in_its_variants():
+    note, policy = Column("note", "VARCHAR", "A note."), Column("policy", "VARCHAR", "A policy.")
+    more = replace(
+        TABLES["response_verdicts"],
+        columns=(*TABLES["response_verdicts"].columns, note),
+        key=("batch", "response_id", "note"),
+        foreign_keys=(ForeignKey(("batch", "note"), "responses", ("batch", "response")),),
+        origins=(("note", "responses.response"),),
+    )
+    answers = TABLES["responses"].variant("answers", "An answer.", "", partition=policy)
+    judged = more.variant(
+        "judged",
+        "A judged answer.",
+        "",
+        partition=policy,
+        changed=(replace(note, nullable=True),),
+        instead_of={"responses": answers},
+    )
+    assert judged.columns[1] == policy
+    assert judged.columns[-1] == replace(note, nullable=True)
+    assert judged.key == ("batch", "policy", "response_id", "note")
+    assert judged.partitions == ("batch", "policy")
+    (key,) = judged.foreign_keys
+    assert key == ForeignKey(
+        ("batch", "policy", "note"), "answers", ("batch", "policy", "response")
+    )
+    assert judged.origins == (("note", "answers.response"),)
+    assert judged.charts == more.charts

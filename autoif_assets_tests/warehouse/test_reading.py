@@ -1,7 +1,7 @@
 from contextlib import nullcontext
 from pathlib import Path
 
-from autoif_assets.warehouse.streams import spool
+from autoif_assets.warehouse.reading import spool
 
 
 def test_an_abandoned_folder_is_removed_and_a_living_one_is_not(tmp_path):

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from autoif_assets.warehouse import TABLES, Warehouse
-from autoif_assets.warehouse.undo import HEADERS
+from autoif_assets.warehouse.database import HEADERS
 
 from .samples import sample
 
