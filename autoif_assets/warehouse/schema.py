@@ -69,11 +69,13 @@ class ForeignKey:
         if table is None:
             return self
         shared = tuple(name for name in partitions if name in table.partitions)
+        other = parents.get(self.or_table or "")
         return replace(
             self,
             columns=(*self.columns[:1], *shared, *self.columns[1:]),
             table=table.name,
             to=(*self.to[:1], *shared, *self.to[1:]),
+            or_table=self.or_table if other is None else other.name,
         )
 
 
@@ -143,9 +145,15 @@ class Table:
             instead_of: The table to refer to, by the name of the one referred to here.
             foreign_keys: Further foreign keys.
             origins: Further origins.
+
+        Raises:
+            ValueError: ``after`` or ``changed`` names a column that this table does not have.
         """
         behind, place = dict(after or {}), {column.name: column for column in changed}
         parents = dict(instead_of or {})
+        # A column that was renamed here would otherwise be missing there without a word.
+        if strange := {*behind, *place} - {column.name for column in self.columns}:
+            raise ValueError(f"{name}: {self.name} has no column {', '.join(sorted(strange))}.")
         # Every table is led by its batch, in columns as in keys; what narrows it comes next.
         if partition is not None:
             behind = {self.columns[0].name: partition} | behind

@@ -161,3 +161,14 @@ def test_what_is_added_to_a_table_is_in_its_variants():
     )
     assert judged.origins == (("note", "answers.response"),)
     assert judged.charts == more.charts
+
+
+def test_a_variant_of_columns_that_are_not_there_is_told():
+    with pytest.raises(ValueError, match=r"judged: responses has no column note, status_code\."):
+        TABLES["responses"].variant(
+            "judged",
+            "A judged answer.",
+            "",
+            after={"status_code": Column("policy", "VARCHAR", "A policy.")},
+            changed=(Column("note", "VARCHAR", "A note."),),
+        )
