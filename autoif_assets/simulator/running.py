@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from autoif_assets.simulator.settings import SimulatorSettings
 
 if TYPE_CHECKING:
-    from autoif_assets.simulator.http import Server
+    from autoif_assets.simulator.server import Server
 
 _BACKLOG = 4096
 
@@ -25,7 +25,7 @@ async def _serve(
     # Imported here so that importing the package stays light.
     from aiohttp import web
 
-    from autoif_assets.simulator.http import Server
+    from autoif_assets.simulator.server import Server
 
     server = Server(settings)
     # As vLLM does: the request of a client that has gone is aborted and frees its slot.
