@@ -13,8 +13,7 @@ from autoif_assets.simulator.constraint import Constraint
 from autoif_assets.simulator.drafting import Draft, topic_words
 from autoif_assets.simulator.quality import OFF_TOPICS, REFUSALS, judge
 from autoif_assets.simulator.reading import read_instruction
-from autoif_assets.simulator.roles import Reading
-from autoif_assets.simulator.schemas import fit, instance
+from autoif_assets.simulator.requests import RecognisedPrompt
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.verifiers import (
     CONSTANTS,
@@ -50,7 +49,7 @@ _GARBAGE = "%/\\~^#|<>=+"
 
 
 def complete(
-    reading: Reading,
+    prompt: RecognisedPrompt,
     seed: int,
     settings: SimulatorSettings,
     schema: Mapping[str, Any] | None = None,
@@ -59,27 +58,27 @@ def complete(
     """Return the text of one completion.
 
     Args:
-        reading: The prompt, as ``roles.recognise`` read it.
+        prompt: The prompt, as ``recognise`` found it.
         seed: The sample's seed; equal seeds give equal text.
         settings: The model's seed and rates.
         schema: JSON schema asked for, if any.
         choices: The texts to choose from, if the request gave some.
     """
-    key = "\x1f".join(reading.variables.values())
-    rng = Random(derived_seed("completion", str(settings.seed), reading.role, key, str(seed)))
+    key = "\x1f".join(prompt.variables.values())
+    rng = Random(derived_seed("completion", str(settings.seed), prompt.role, key, str(seed)))
     if choices:
-        answer = _ROLES[reading.role](reading.variables, rng, settings)
+        answer = _ROLES[prompt.role](prompt.variables, rng, settings)
         said = set(map(str, answer.values())) if isinstance(answer, dict) else {answer}
         return next((choice for choice in choices if choice in said), rng.choice(choices))
     if rng.random() < settings.refusal_rate:
         return rng.choice(REFUSALS)
-    structured = PROMPTS[reading.role].schema if reading.role in PROMPTS else None
+    structured = PROMPTS[prompt.role].schema if prompt.role in PROMPTS else None
     if schema is not None and structured is None:
-        return json.dumps(instance(schema, rng))
-    answer = _ROLES[reading.role](reading.variables, rng, settings)
+        return json.dumps(instance_of(schema, rng))
+    answer = _ROLES[prompt.role](prompt.variables, rng, settings)
     if isinstance(answer, str):
         return answer
-    text = json.dumps(fit(answer, schema or structured or {}, rng), ensure_ascii=False)
+    text = json.dumps(_fit(answer, schema or structured or {}, rng), ensure_ascii=False)
     if rng.random() < settings.malformed_rate:
         return _malform(text, rng)
     if schema is None and rng.random() < 0.4:
@@ -282,6 +281,43 @@ def _malform(text: str, rng: Random) -> str:
     if kind == 5:
         return "The result is the one we spoke about before."
     return re.sub(r'"(\w+)":', r"'\1':", text, count=1)
+
+
+def instance_of(schema: Mapping[str, Any], rng: Random) -> Any:
+    """Return a value that fits the common part of JSON schema (no references, no patterns)."""
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return rng.choice(schema["enum"])
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return instance_of(schema[key][0], rng)
+    kind = schema.get("type", "object")
+    if isinstance(kind, list):
+        kind = kind[0]
+    if kind == "object":
+        return {name: instance_of(part, rng) for name, part in schema.get("properties", {}).items()}
+    if kind == "array":
+        items = schema.get("items", {"type": "string"})
+        return [instance_of(items, rng) for _ in range(max(schema.get("minItems", 1), 0))]
+    if kind in ("integer", "number"):
+        low = int(schema.get("minimum", 0))
+        return rng.randint(low, max(int(schema.get("maximum", low + 10)), low))
+    if kind == "boolean":
+        return rng.random() < 0.5
+    return None if kind == "null" else "text"
+
+
+def _fit(known: Mapping[str, Any], schema: Mapping[str, Any], rng: Random) -> dict[str, Any]:
+    """Return an object with the properties of a schema, filled with what is known.
+
+    Properties nobody foresaw get a plausible value, so that a role's schema may grow.
+    """
+    properties = schema.get("properties", {})
+    return {
+        name: known[name] if name in known else instance_of(part, rng)
+        for name, part in properties.items()
+    }
 
 
 _ROLES: dict[

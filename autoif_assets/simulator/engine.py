@@ -14,8 +14,13 @@ from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.simulator.answers import complete
 from autoif_assets.simulator.likelihoods import reading as likelihood_reading
 from autoif_assets.simulator.reading import read_instruction
-from autoif_assets.simulator.requests import ChatRequest, RequestError, token_count
-from autoif_assets.simulator.roles import Reading, recognise
+from autoif_assets.simulator.requests import (
+    ChatRequest,
+    RecognisedPrompt,
+    RequestError,
+    recognise,
+    token_count,
+)
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.verifiers import read_verifier
 
@@ -129,9 +134,9 @@ class Engine:
         cached = self._prefixes.lookup(request.prompt)
         self.metrics.prefix_queries.inc(request.prompt_tokens)
         self.metrics.prefix_hits.inc(cached)
-        reading = recognise(request.prompt)
+        prompt = recognise(request.prompt)
         seeds = self._seeds(request)
-        choices = [self._choice(request, reading, index, seed) for index, seed in enumerate(seeds)]
+        choices = [self._choice(request, prompt, index, seed) for index, seed in enumerate(seeds)]
         generated = sum(token_count(choice["message"]["content"] or "") for choice in choices)
         body = {
             "id": "chatcmpl-" + content_id("completion", request.prompt, *map(str, seeds)),
@@ -149,17 +154,17 @@ class Engine:
         return body, request.prompt_tokens + generated
 
     def _choice(
-        self, request: ChatRequest, reading: Reading, index: int, seed: int
+        self, request: ChatRequest, prompt: RecognisedPrompt, index: int, seed: int
     ) -> dict[str, Any]:
         settings = self.settings
-        text = complete(reading, seed, settings, request.schema, request.choices)
+        text = complete(prompt, seed, settings, request.schema, request.choices)
         luck = derived_seed("cut", str(settings.seed), request.prompt, str(seed)) / 2**31
         content, finish_reason, stop_reason = _finish(
             text, request, cut=luck < settings.truncation_rate and request.choices is None
         )
         message: dict[str, Any] = {"role": "assistant", "content": content}
         if settings.reasoning != "none":
-            thought = f"The task is of the kind {reading.role}. I answer it directly."
+            thought = f"The task is of the kind {prompt.role}. I answer it directly."
             if settings.reasoning == "tags":
                 message["content"] = f"<think>\n{thought}\n</think>\n\n{content}"
             else:

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from autoif_assets.method.parsing import parse_score, parse_verifier
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import SimulatorSettings, grammar
-from autoif_assets.simulator.answers import complete, misread
+from autoif_assets.simulator.answers import complete, instance_of, misread
 from autoif_assets.simulator.quality import OFF_TOPICS, REFUSALS, judge
 from autoif_assets.simulator.reading import read_instruction
-from autoif_assets.simulator.roles import Reading, recognise
-from autoif_assets.simulator.schemas import instance
+from autoif_assets.simulator.requests import RecognisedPrompt, recognise
 from autoif_assets.simulator.truth import truth
 
 NO_ERRORS = {
@@ -49,9 +48,9 @@ def ask(role, seed=0, model=PERFECT, schema=None, **changes):
 
 @pytest.mark.parametrize("role", sorted(PROMPTS))
 def test_a_prompt_reads_back_into_its_role_and_variables(role):
-    reading = recognise(render(role))
-    assert reading.role == role
-    assert reading.variables == {name: VARIABLES[name] for name in PROMPTS[role].variables}
+    prompt = recognise(render(role))
+    assert prompt.role == role
+    assert prompt.variables == {name: VARIABLES[name] for name in PROMPTS[role].variables}
 
 
 @settings(deadline=None)
@@ -64,7 +63,7 @@ def test_any_variable_gets_an_answer(role, text, seed):
 @settings(deadline=None)
 @given(st.text(max_size=200))
 def test_a_prompt_of_no_role_gets_prose(text):
-    assert complete(Reading("unknown", {"prompt": text}), 0, PERFECT)
+    assert complete(RecognisedPrompt("unknown", {"prompt": text}), 0, PERFECT)
 
 
 @pytest.mark.parametrize("role", sorted(PROMPTS))
@@ -225,7 +224,7 @@ def test_a_schema_of_no_role_gets_an_instance():
             "kind": {"enum": ["a"]},
         },
     }
-    made = instance(schema, Random(0))
+    made = instance_of(schema, Random(0))
     assert isinstance(made["ok"], bool)
     assert (made["size"], made["kind"], made["names"]) == (3, "a", ["text", "text"])
 
