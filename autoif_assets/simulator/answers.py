@@ -11,10 +11,10 @@ from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import grammar
 from autoif_assets.simulator.constraint import Constraint
 from autoif_assets.simulator.drafting import Draft, topic_words
-from autoif_assets.simulator.quality import OFF_TOPICS, REFUSALS, judge
 from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt
 from autoif_assets.simulator.settings import SimulatorSettings
+from autoif_assets.simulator.truth import NON_EMPTY, OFF_TOPICS, REFUSALS, assess, compare
 from autoif_assets.simulator.verifiers import (
     CONSTANTS,
     invert_source,
@@ -44,7 +44,6 @@ _VAGUE = (
     "Follow the form that the code expects.",
     "Answer in a suitable way.",
 )
-_NON_EMPTY = ("Write an answer that is not empty.", "Give any answer at all.")
 _GARBAGE = "%/\\~^#|<>=+"
 
 
@@ -64,9 +63,12 @@ def complete(
         schema: JSON schema asked for, if any.
         choices: The texts to choose from, if the request gave some.
     """
+    # A chat template or a reworded prompt leaves the answers as they are: only role and variables
+    # count.
     key = "\x1f".join(prompt.variables.values())
     rng = Random(derived_seed("completion", str(settings.seed), prompt.role, key, str(seed)))
     if choices:
+        # Constrained decoding: neither a refusal nor broken JSON can come out of it.
         answer = _ROLES[prompt.role](prompt.variables, rng, settings)
         said = set(map(str, answer.values())) if isinstance(answer, dict) else {answer}
         return next((choice for choice in choices if choice in said), rng.choice(choices))
@@ -118,6 +120,8 @@ def _verifier(
     constraint = read_instruction(instruction)
     if constraint is None:
         return _unusable(rng)
+    # A misread instruction is misread by most samples alike, so that they agree with one another
+    # and only back-translation can tell.
     meant = constraint
     understood = misread(instruction, constraint, settings)
     if understood != constraint and rng.random() < 0.85:
@@ -147,6 +151,7 @@ def _wrong_source(constraint: Constraint, rng: Random) -> str:
 def _cases(
     constraint: Constraint, rng: Random, settings: SimulatorSettings
 ) -> list[dict[str, Any]]:
+    # Three cases, as the prompt asks for, and at least one of each label.
     outputs = rng.choice(([True, False, True], [True, False, False], [True, True, False]))
     cases = []
     for wanted in outputs:
@@ -174,7 +179,7 @@ def _back_translation(
 ) -> str:
     source = variables["source"].strip()
     if source in CONSTANTS:
-        return rng.choice(_NON_EMPTY)
+        return rng.choice(NON_EMPTY)
     constraint = read_verifier(source).constraint
     luck = rng.random()
     if constraint is None or luck < settings.vague_rate:
@@ -182,16 +187,6 @@ def _back_translation(
     if luck < settings.vague_rate + settings.unfaithful_rate:
         constraint = grammar.near(constraint, rng)
     return grammar.phrase(constraint, rng)
-
-
-def compare(premise: str, hypothesis: str) -> str:
-    """Return the right label of two instructions: the same demand, another one, or unknown."""
-    first, second = read_instruction(premise.strip()), read_instruction(hypothesis.strip())
-    if hypothesis.strip() in _NON_EMPTY:
-        return "contradiction" if first is not None else "neutral"
-    if first is None or second is None:
-        return "neutral"
-    return "entailment" if first == second else "contradiction"
 
 
 def _nli(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> dict[str, Any]:
@@ -246,12 +241,12 @@ def respond(
 def _score(
     variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
 ) -> dict[str, Any]:
-    verdict = judge(variables.get("instruction", ""), variables["query"], variables["response"])
-    low, high = verdict.scores
+    quality = assess(variables.get("instruction", ""), variables["query"], variables["response"])
+    low, high = quality.scores
     score = rng.randint(low, high)
     if rng.random() < settings.score_error_rate:
         score = rng.randint(0, 10)
-    return {"reason": verdict.reason, "answers": score >= 6, "score": score}
+    return {"reason": quality.reason, "answers": score >= 6, "score": score}
 
 
 def _unknown(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:

@@ -12,7 +12,7 @@ import prometheus_client as prometheus
 
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.simulator.answers import complete
-from autoif_assets.simulator.likelihoods import reading as likelihood_reading
+from autoif_assets.simulator.likelihoods import prompt_logprobs
 from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.requests import (
     ChatRequest,
@@ -130,7 +130,7 @@ class Engine:
 
     def _answer(self, request: ChatRequest) -> tuple[dict[str, Any], int]:
         if request.scored is not None:
-            return likelihood_reading(request), request.prompt_tokens
+            return prompt_logprobs(request), request.prompt_tokens
         cached = self._prefixes.lookup(request.prompt)
         self.metrics.prefix_queries.inc(request.prompt_tokens)
         self.metrics.prefix_hits.inc(cached)

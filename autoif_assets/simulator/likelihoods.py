@@ -27,7 +27,7 @@ def logprobs(text: str) -> list[tuple[int, float]]:
     ]
 
 
-def reading(request: ChatRequest) -> dict[str, Any]:
+def prompt_logprobs(request: ChatRequest) -> dict[str, Any]:
     """Return the body of the answer to a request for ``prompt_logprobs``, as vLLM shapes it."""
     text = request.scored or ""
     before = logprobs(f"<|user|>{request.prompt}<|assistant|>") if request.prompt else []
@@ -56,7 +56,7 @@ def reading(request: ChatRequest) -> dict[str, Any]:
     return body | {"object": "text_completion"}
 
 
-def truth(prompt: str, response: str) -> dict[str, Any]:
+def likelihood_truth(prompt: str, response: str) -> dict[str, Any]:
     """Return ``ifd`` and the mean log-probabilities, without the first token as vLLM tells them."""
     values = [value for _, value in logprobs(response)][1:]
     alone = sum(values) / len(values) if values else None

@@ -12,10 +12,9 @@ from autoif_assets.method.parsing import parse_score, parse_verifier
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import SimulatorSettings, grammar
 from autoif_assets.simulator.answers import complete, instance_of, misread
-from autoif_assets.simulator.quality import OFF_TOPICS, REFUSALS, judge
 from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt, recognise
-from autoif_assets.simulator.truth import truth
+from autoif_assets.simulator.truth import OFF_TOPICS, REFUSALS, assess, truth
 
 NO_ERRORS = {
     name: 0.0
@@ -89,7 +88,7 @@ def test_near_misses_break_the_instruction_and_stay_with_the_query():
     assert {(fact["follows"], fact["quality"]) for fact in facts} == {(False, "violating")}
     model = SimulatorSettings(**{**NO_ERRORS, "violation_rate": 0.3})
     follows = [
-        judge(INSTRUCTION, QUERY, ask("near_miss", seed, model)).follows for seed in range(300)
+        assess(INSTRUCTION, QUERY, ask("near_miss", seed, model)).follows for seed in range(300)
     ]
     assert 0.2 < sum(follows) / 300 < 0.4
 
@@ -182,9 +181,9 @@ def test_responses_follow_break_and_stray_at_the_rates_that_are_set():
     kinds, follows = Counter(), Counter()
     for seed in range(300):
         response = ask("response", seed, model)
-        verdict = judge(INSTRUCTION, QUERY, response)
-        kinds[verdict.kind] += 1
-        follows[verdict.follows] += 1
+        quality = assess(INSTRUCTION, QUERY, response)
+        kinds[quality.kind] += 1
+        follows[quality.follows] += 1
     assert 0.12 < kinds["off_topic"] / 300 < 0.28
     assert 0.2 < follows[False] / 300 < 0.4
 
@@ -211,7 +210,7 @@ def test_malformed_answers_and_refusals_come_when_asked_for():
 def test_a_policy_prompt_is_answered_in_the_form_it_asks_for():
     for prompt in (f"{QUERY}\n{INSTRUCTION}", f"{QUERY} {INSTRUCTION}", f"{INSTRUCTION}\n{QUERY}"):
         text = complete(recognise(prompt), 0, PERFECT)
-        assert judge(INSTRUCTION, QUERY, text).kind == "good"
+        assert assess(INSTRUCTION, QUERY, text).kind == "good"
 
 
 def test_a_schema_of_no_role_gets_an_instance():

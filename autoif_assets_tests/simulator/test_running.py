@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
-from autoif_assets.simulator.command import simulate
+from autoif_assets.simulator.running import simulate
 from autoif_assets_tests.simulator.conftest import get
 
 
