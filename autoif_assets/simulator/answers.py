@@ -9,9 +9,9 @@ from typing import Any
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import grammar
-from autoif_assets.simulator.constraint import Constraint
+from autoif_assets.simulator.constraints import Constraint
 from autoif_assets.simulator.drafting import Draft, topic_words
-from autoif_assets.simulator.reading import read_instruction
+from autoif_assets.simulator.instructions import read_instruction, write_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.truth import NON_EMPTY, OFF_TOPICS, REFUSALS, assess, compare
@@ -105,11 +105,11 @@ def _self_instruct(variables: Mapping[str, str], rng: Random, settings: Simulato
         if luck < settings.copy_rate and examples:
             example = rng.choice(examples)
             known = read_instruction(example)
-            lines.append(grammar.phrase(known, rng) if known and rng.random() < 0.5 else example)
+            lines.append(write_instruction(known, rng) if known and rng.random() < 0.5 else example)
         elif luck < settings.copy_rate + settings.uncheckable_rate:
             lines.append(rng.choice(_UNCHECKABLE).format(topic=rng.choice(_TOPICS)))
         else:
-            lines.append(grammar.phrase(grammar.draw(rng), rng))
+            lines.append(write_instruction(grammar.draw(rng), rng))
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -186,7 +186,7 @@ def _back_translation(
         return rng.choice(_VAGUE)
     if luck < settings.vague_rate + settings.unfaithful_rate:
         constraint = grammar.near(constraint, rng)
-    return grammar.phrase(constraint, rng)
+    return write_instruction(constraint, rng)
 
 
 def _nli(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> dict[str, Any]:

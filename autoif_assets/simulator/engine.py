@@ -12,8 +12,8 @@ import prometheus_client as prometheus
 
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.simulator.answers import complete
+from autoif_assets.simulator.instructions import read_instruction
 from autoif_assets.simulator.likelihoods import prompt_logprobs
-from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.requests import (
     ChatRequest,
     RecognisedPrompt,

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoif_assets.simulator.constraint import Constraint
+from autoif_assets.simulator.constraints import Constraint
 from autoif_assets.simulator.drafting import topic_words
-from autoif_assets.simulator.grammar import family_of, holds
+from autoif_assets.simulator.families import family_of
+from autoif_assets.simulator.grammar import holds
+from autoif_assets.simulator.instructions import read_instruction
 from autoif_assets.simulator.likelihoods import likelihood_truth
-from autoif_assets.simulator.reading import read_instruction
 from autoif_assets.simulator.verifiers import read_verifier
 
 # Nonsense to ask about, so that its words betray a response to another question.

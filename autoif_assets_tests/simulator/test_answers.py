@@ -12,7 +12,7 @@ from autoif_assets.method.parsing import parse_score, parse_verifier
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import SimulatorSettings, grammar
 from autoif_assets.simulator.answers import complete, instance_of, misread
-from autoif_assets.simulator.reading import read_instruction
+from autoif_assets.simulator.instructions import read_instruction, write_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt, recognise
 from autoif_assets.simulator.truth import OFF_TOPICS, REFUSALS, assess, truth
 
@@ -43,13 +43,6 @@ def render(role, **changes):
 
 def ask(role, seed=0, model=PERFECT, schema=None, **changes):
     return complete(recognise(render(role, **changes)), seed, model, schema)
-
-
-@pytest.mark.parametrize("role", sorted(PROMPTS))
-def test_a_prompt_reads_back_into_its_role_and_variables(role):
-    prompt = recognise(render(role))
-    assert prompt.role == role
-    assert prompt.variables == {name: VARIABLES[name] for name in PROMPTS[role].variables}
 
 
 @settings(deadline=None)
@@ -138,7 +131,7 @@ def test_some_instructions_are_misread_the_same_way_every_time():
     rng = Random(0)
     model = SimulatorSettings(misread_rate=0.3)
     constraints = [grammar.draw(rng) for _ in range(300)]
-    texts = [grammar.phrase(constraint, rng) for constraint in constraints]
+    texts = [write_instruction(constraint, rng) for constraint in constraints]
     read = [misread(text, item, model) for text, item in zip(texts, constraints, strict=True)]
     assert read == [misread(t, c, model) for t, c in zip(texts, constraints, strict=True)]
     wrong = sum(a != b for a, b in zip(read, constraints, strict=True))
@@ -160,20 +153,6 @@ def test_back_translation_and_nli_close_the_circle():
         assert json.loads(ask("nli", seed, schema={**PROMPTS["nli"].schema}, hypothesis=said)) == {
             "label": "entailment"
         }
-
-
-@pytest.mark.parametrize(
-    "hypothesis, label",
-    [
-        ("Mention 'because' at least 3 times.", "entailment"),
-        ('Use the word "because" exactly three times.', "contradiction"),
-        ("Write everything in lowercase.", "contradiction"),
-        ("Write an answer that is not empty.", "contradiction"),
-        ("Write a clear and helpful answer.", "neutral"),
-    ],
-)
-def test_labels_follow_from_reading_both_texts(hypothesis, label):
-    assert truth("nli", premise=INSTRUCTION, hypothesis=hypothesis) == {"label": label}
 
 
 def test_responses_follow_break_and_stray_at_the_rates_that_are_set():
@@ -226,16 +205,3 @@ def test_a_schema_of_no_role_gets_an_instance():
     made = instance_of(schema, Random(0))
     assert isinstance(made["ok"], bool)
     assert (made["size"], made["kind"], made["names"]) == (3, "a", ["text", "text"])
-
-
-@pytest.mark.parametrize(
-    "fields, words",
-    [
-        ({"kind": "weather"}, "the kinds are instruction, verifier"),
-        ({"kind": "nli", "premise": "x"}, "premise, hypothesis"),
-        ({"kind": "instruction", "instruction": 3}, "must be a str"),
-    ],
-)
-def test_questions_that_have_no_truth_are_told_what_is_missing(fields, words):
-    with pytest.raises(ValueError, match=words):
-        truth(**fields)
