@@ -97,7 +97,8 @@ def _load(gguf: Path, slots: int, threads: int, ctx: int) -> Any:
 def without_whitespace(body: bytes) -> bytes:
     """Turn a request's JSON schema into a grammar that allows no insignificant whitespace.
 
-    Other requests, also those that are not JSON, come back unchanged: the server judges them.
+    Other requests, also those that are not JSON, come back unchanged: the server refuses
+    what it does not understand.
     """
     try:
         request = json.loads(body)
