@@ -23,7 +23,21 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A checked request; token counts are a quarter of the characters."""
+    """A checked request; token counts are a quarter of the characters.
+
+    Attributes:
+        model: The name it asked for, one of those served.
+        prompt: The last message's text; empty for a text without a chat template.
+        prompt_tokens: Tokens of all messages.
+        n: Completions asked for.
+        temperature: 0 makes all completions alike.
+        max_tokens: Tokens a completion may have.
+        seed: Of the first completion; None where the request has none.
+        stop: Texts that end a completion.
+        schema: JSON schema the answer must fit, if any.
+        choices: Texts the answer must be one of, if any.
+        scored: The text whose log-probabilities are asked for; None for a completion.
+    """
 
     model: str
     prompt: str
