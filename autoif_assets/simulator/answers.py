@@ -97,6 +97,7 @@ def misread(instruction: str, constraint: Constraint, settings: SimulatorSetting
 
 
 def _self_instruct(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    # A prompt may carry anything in the place of the count; 500 lines are enough for any test.
     digits = re.sub(r"\D", "", variables["count"])
     examples = [line.strip("-* ") for line in variables["examples"].splitlines() if line.strip()]
     lines = []
@@ -104,6 +105,7 @@ def _self_instruct(variables: Mapping[str, str], rng: Random, settings: Simulato
         luck = rng.random()
         if luck < settings.copy_rate and examples:
             example = rng.choice(examples)
+            # Reworded, it is no duplicate by its letters, only by what it demands.
             known = read_instruction(example)
             lines.append(write_instruction(known, rng) if known and rng.random() < 0.5 else example)
         elif luck < settings.copy_rate + settings.uncheckable_rate:
@@ -136,6 +138,7 @@ def _verifier(
 
 
 def _wrong_source(constraint: Constraint, rng: Random) -> str:
+    """Return a verifier that gives verdicts, some of them wrong."""
     luck = rng.random()
     if luck < 0.5:
         return invert_source(write_verifier(constraint, rng))
@@ -165,6 +168,7 @@ def _cases(
 
 
 def _unusable(rng: Random) -> str | dict[str, Any]:
+    """Answer an instruction that no program can check as models do: with words or wishful code."""
     if rng.random() < 0.4:
         return "No short program can check this instruction, so I leave the function out."
     name = rng.choice(("judge_style", "measure_feeling", "language_model", "find_rhymes"))
@@ -178,6 +182,7 @@ def _back_translation(
     variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
 ) -> str:
     source = variables["source"].strip()
+    # A constant says nothing of the instruction it was written for.
     if source in CONSTANTS:
         return rng.choice(NON_EMPTY)
     constraint = read_verifier(source).constraint
@@ -229,6 +234,7 @@ def respond(
     luck = rng.random()
     if luck < settings.garbage_rate:
         return "".join(rng.choice(_GARBAGE) for _ in range(rng.randint(20, 60)))
+    # A stray response may still follow the instruction: form and topic fail independently.
     size = rng.randint(2, 5)
     if luck < settings.garbage_rate + settings.off_topic_rate:
         query = rng.choice(OFF_TOPICS)
@@ -252,6 +258,7 @@ def _score(
 def _unknown(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
     """Answer a prompt of no role; a policy's prompt ends or begins with an instruction."""
     prompt = variables["prompt"].strip()
+    # Lines first, then sentences: a query may have several sentences, an instruction is one piece.
     for pattern in (r"\n+", r"(?<=[.!?])\s+"):
         pieces = [piece.strip() for piece in re.split(pattern, prompt) if piece.strip()]
         for rest, last in ((pieces[:-1], pieces[-1:]), (pieces[1:], pieces[:1])):
@@ -262,6 +269,7 @@ def _unknown(variables: Mapping[str, str], rng: Random, settings: SimulatorSetti
 
 
 def _malform(text: str, rng: Random) -> str:
+    """Return JSON as models get it wrong; some of it can be repaired, some cannot."""
     kind = rng.randrange(7)
     if kind == 0:
         return text[:-1] + ",}"

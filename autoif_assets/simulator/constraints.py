@@ -77,6 +77,7 @@ class Family:
             }
             if self.valid(values):
                 return self.constraint(values)
+            # Values of another family may make no sense here: the next draw is free.
             given = None
 
     def constraint(self, values: Values) -> Constraint:

@@ -80,6 +80,7 @@ class Draft:
         def keep(words: Iterable[str]) -> list[str]:
             return [word for word in words if allow is None or allow(word)]
 
+        # A filter may leave no noun or verb; a sentence needs one of each.
         self.topics = keep(topics)
         self.adjectives = keep(ADJECTIVES)
         self.nouns = keep(NOUNS) or ["folk"]

@@ -32,6 +32,7 @@ def prompt_logprobs(request: ChatRequest) -> dict[str, Any]:
     text = request.scored or ""
     before = logprobs(f"<|user|>{request.prompt}<|assistant|>") if request.prompt else []
     factor = ifd(request.prompt, text) if request.prompt else 1.0
+    # The text's tokens are the same with and without a prompt, so that means can be compared.
     tokens = [*before, *((token, factor * value) for token, value in logprobs(text))]
     entries: list[Mapping[str, Any] | None] = [
         {str(token): {"logprob": value, "rank": 1, "decoded_token": ""}} for token, value in tokens

@@ -104,6 +104,7 @@ class Simulator:
             await _serve(self.settings, self.host, self.port, self._stop, ready)
 
         def run() -> None:
+            # An error before the server listens belongs to the caller of ``start``, who waits.
             try:
                 asyncio.run(main())
             except BaseException as error:
@@ -161,6 +162,7 @@ def run_simulator(
 
     async def main() -> None:
         stop = asyncio.Event()
+        # A stop by signal is an orderly end: open requests are cut, and the exit status is 0.
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         ready: Future[tuple[Server, int]] = Future()

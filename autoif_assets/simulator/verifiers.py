@@ -42,8 +42,13 @@ def _split(body: str) -> tuple[str, str]:
 
 
 def _imports(body: str) -> str:
+    # What a body uses without importing it itself.
     names = sorted(set(_MODULE.findall(body)) - set(re.findall(r"^import (\w+)", body, re.M)))
     return "".join(f"import {name}\n" for name in names)
+
+
+# The styles: ways in which models put a body into a module. All keep the body's lines and what they
+# return, so that `_signature` finds them again and a style never decides whether a source is right.
 
 
 def _plain(body: str) -> str:
@@ -167,6 +172,10 @@ def invert_source(source: str) -> str:
     return f"{renamed}\n\n\ndef evaluate(response):\n    return not breaks(response)"
 
 
+# The defects: a source that does not compile, gives no bool, has no `evaluate`, needs what is not
+# there, does what is forbidden, or does not end.
+
+
 def _no_colon(source: str) -> str:
     return re.sub(r"(def evaluate\(.*?\)[^:\n]*(?: -> bool)?):\n", r"\1\n", source, count=1)
 
@@ -231,6 +240,7 @@ def _signatures() -> tuple[tuple[Family, bool, re.Pattern[str]], ...]:
     for family in FAMILIES.values():
         for buggy, bodies in ((False, family.code), (True, family.buggy)):
             for body in bodies:
+                # A parameter that occurs again must have the value it had the first time.
                 lines = _signature(body).split("\n")
                 seen: set[str] = set()
                 patterns = [_line_pattern(family, line, seen) for line in lines]
