@@ -59,7 +59,7 @@ def _address(base_url: str) -> tuple[str, int]:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulate(arguments: tuple[str, ...]) -> None:
     """Serve the simulator, a stand-in supervision model, over HTTP."""
-    from autoif_assets.simulator.command import simulate as command
+    from autoif_assets.simulator.running import simulate as command
 
     command.main(list(arguments), prog_name="autoif simulate")
 

@@ -1,7 +1,6 @@
 """Reading what a person brings: seed instructions and user queries."""
 
 from autoif_assets.inputs.files import InputError
-from autoif_assets.inputs.instructions import read_seed_instructions
-from autoif_assets.inputs.queries import read_seed_queries
+from autoif_assets.inputs.seeds import read_seed_instructions, read_seed_queries
 
 __all__ = ["InputError", "read_seed_instructions", "read_seed_queries"]

@@ -1,9 +1,14 @@
-"""JSON and Parquet records to texts, inside DuckDB: a record never becomes a Python object.
+"""The texts in a file's records, with their place in the file.
 
-Every record is seen as JSON, so that ShareGPT, OpenAI and Alpaca files and a column of plain text
-are read by one query whatever holds them. Records keep their order and are counted from 1.
+Plain text and CSV, which people write by hand, keep the line of the file. JSON and Parquet files,
+which may be large, are read inside DuckDB: a record never becomes a Python object. Every record is
+seen as JSON there, so that ShareGPT, OpenAI and Alpaca files and a column of plain text are read
+by one query whatever holds them; records keep their order and are counted from 1.
 """
 
+import csv
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +16,9 @@ import duckdb
 import polars as pl
 
 from autoif_assets.inputs.broken import find_broken_record
-from autoif_assets.inputs.files import fail, read_head
+from autoif_assets.inputs.files import decoded, fail, read_head
+
+_SCHEMA = {"line": pl.Int64, "text": pl.String, "category": pl.String, "reason": pl.String}
 
 # A turn names its speaker and its text as ShareGPT does (from, value) or as OpenAI does (role,
 # content); OpenAI's content may be a list of parts.
@@ -22,6 +29,8 @@ _HUMAN_TURN = f"""list_filter(
 )[1]"""
 _INPUT = """CASE WHEN lower(trim(json ->> '$.input', E' \\n\\t')) NOT IN ('', '<noinput>')
     THEN E'\\n' || (json ->> '$.input') ELSE '' END"""
+# Step by step: the value under the key, its type, the first human turn where it is a conversation,
+# and what was said in that turn. A null in a column of conversations is one without a human turn.
 _QUERY = """
 WITH records AS (SELECT row_number() OVER () AS line, json FROM {source}),
 keyed AS (SELECT line, json, json_extract(json, $key) AS value FROM records),
@@ -46,6 +55,57 @@ _TYPES = {
     "BOOLEAN": "true or false",
     "MISSING": "missing",
 }
+
+
+def read_lines(path: Path) -> pl.DataFrame:
+    """Read a text per line; blank lines are skipped, but counted.
+
+    Returns:
+        ``line: Int64`` (from 1), ``text: str``; ``category`` and ``reason`` are null.
+
+    Raises:
+        InputError: The file is not UTF-8.
+    """
+    lines = enumerate("".join(decoded(path)).split("\n"), start=1)
+    rows = [(line, text, None, None) for line, text in lines if text.strip()]
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+
+
+def read_csv(path: Path, column: str) -> pl.DataFrame:
+    """Read a column, and ``category`` where there is one, of a CSV file with a header.
+
+    Returns:
+        ``line: Int64`` (where the row begins, from 1), ``text: str|null``,
+        ``category: str|null``; ``reason`` is null.
+
+    Raises:
+        InputError: The file is not UTF-8 or not CSV, or has no such column.
+    """
+    return pl.DataFrame(list(_csv_rows(path, column)), schema=_SCHEMA, orient="row")
+
+
+def _csv_rows(path: Path, column: str) -> Iterator[tuple[int, str | None, str | None, None]]:
+    reader = csv.reader(io.StringIO("".join(decoded(path)), newline=""), strict=True)
+    # A quoted text may span lines: what people look for is the line in which its row begins.
+    begins = 1
+    try:
+        header = [name.strip() for name in next(reader)]
+        if column not in header:
+            fail(path, f'has no column "{column}" in its first line; it has: {", ".join(header)}')
+        begins = reader.line_num + 1
+        for cells in reader:
+            if len(cells) > len(header):
+                fail(
+                    path,
+                    f"line {begins} has {len(cells)} fields, the first line {len(header)}; "
+                    "put texts with commas in double quotes",
+                )
+            if cells:
+                row = dict(zip(header, cells, strict=False))
+                yield begins, row.get(column), row.get("category"), None
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        fail(path, f"line {begins} is not CSV: {error}")
 
 
 @dataclass(frozen=True)
@@ -132,9 +192,11 @@ def read_records(path: Path, format: str, shape: Shape) -> pl.DataFrame:
     Raises:
         InputError: The file is broken, or a record has something else under the key.
     """
+    # A key may hold dots and quotes, which JSON paths would take for their own.
     path_in_record = '$."' + shape.key.replace('"', '\\"') + '"'
     source = _source(path)
     if format == "parquet":
+        # Only the columns that are needed become JSON; the others may be large.
         columns = [shape.key] + ["input"] * shape.joins_input + ["category"] * shape.has_category
         present = [name for name in columns if name in record_keys(path, format)]
         fields = ", ".join(f"{_quote(name)} := {_quote(name)}" for name in present)

@@ -97,7 +97,8 @@ def _load(gguf: Path, slots: int, threads: int, ctx: int) -> Any:
 def without_whitespace(body: bytes) -> bytes:
     """Turn a request's JSON schema into a grammar that allows no insignificant whitespace.
 
-    Other requests, also those that are not JSON, come back unchanged: the server judges them.
+    Other requests, also those that are not JSON, come back unchanged: the server refuses
+    what it does not understand.
     """
     try:
         request = json.loads(body)
@@ -127,6 +128,7 @@ async def _front(backend: str, host: str, port: int) -> None:
                 request.method, request.raw_path, data=body, headers=headers
             ) as answer:
                 kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
+                # Passed on piece by piece, so that streamed completions arrive as they are made.
                 out = web.StreamResponse(status=answer.status, headers=kept)
                 await out.prepare(request)
                 async for piece in answer.content.iter_any():
@@ -194,6 +196,7 @@ def _child(settings_json: str) -> None:
 
     def end_with_parent() -> None:
         sys.stdin.read()
+        # Without a farewell: llama.cpp's threads may be in the midst of a completion.
         os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
@@ -209,6 +212,7 @@ def _wait_for_health(process: subprocess.Popen[str], seconds: float) -> str | No
     deadline = time.monotonic() + seconds
     lines: list[str] = []
     assert process.stdout is not None
+    # In a thread, since a server that hangs before its first line would hold up a read for good.
     reader = threading.Thread(
         target=lambda out: lines.append(out.readline()), args=[process.stdout]
     )
@@ -227,6 +231,7 @@ def _wait_for_health(process: subprocess.Popen[str], seconds: float) -> str | No
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
+    # The child ends when its input does.
     assert process.stdin is not None
     process.stdin.close()
     try:

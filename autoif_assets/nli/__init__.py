@@ -1,7 +1,14 @@
 """The local model that tells whether a back-translation contradicts its instruction."""
 
-from autoif_assets.nli.labels import LABELS, Label, label_ids
-from autoif_assets.nli.model import DEFAULT_MODEL, NLIModel, NLIModelError, NLIVerdict
+from autoif_assets.nli.model import (
+    DEFAULT_MODEL,
+    LABELS,
+    Label,
+    NLIModel,
+    NLIModelError,
+    NLIVerdict,
+    label_ids,
+)
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -59,6 +59,7 @@ def train(overrides: Sequence[str], say: Any) -> None:
     stage, dataset, previous, output = map(place, ("STAGE", "DATASET", "PREVIOUS", "OUTPUT"))
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = arguments(numbers_of(stage, overrides), devices)
+    # The exports that TRL reads as they are.
     file = "messages" if stage == "sft" else "trl"
     rows = load_dataset("json", data_files=f"{dataset}/{file}/train.jsonl", split="train")
     if stage == "sft":
@@ -88,6 +89,7 @@ def train(overrides: Sequence[str], say: Any) -> None:
 
 def main() -> None:
     """Train, reporting to Dagster where it started this."""
+    # Of several processes only the first reports, so that the run shows each loss once.
     if "DAGSTER_PIPES_CONTEXT" not in os.environ or os.environ.get("RANK", "0") != "0":
         train(sys.argv[1:], print)
         return

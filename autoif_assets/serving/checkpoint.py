@@ -33,6 +33,7 @@ class Model:
         )
         length = encoded["input_ids"].shape[1]
         temperature = float(body.get("temperature", 1.0))
+        # From the whole distribution: transformers would keep the 50 likeliest tokens by itself.
         sampling = (
             {"do_sample": True, "temperature": temperature, "top_k": 0}
             if temperature > 0
@@ -50,6 +51,7 @@ class Model:
         choices, tokens = [], 0
         end = self._tokenizer.eos_token_id
         for number, sequence in enumerate(made[:, length:].tolist()):
+            # A sequence that ended early is padded to the length of the longest.
             ended = end in sequence
             kept = sequence[: sequence.index(end)] if ended else sequence
             tokens += len(kept) + ended

@@ -35,6 +35,7 @@ def main() -> int:
     )
     while server.poll() is None and not asked and os.getppid() == parent:
         time.sleep(0.1)
+    # vLLM frees the GPU in order when asked; what is left after that is killed.
     server.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         server.wait(_GRACE_S)

@@ -115,8 +115,10 @@ def _server(
     command = command_line(
         find_program(), visible_gpus(), model, host, port, reasoning_parser, arguments
     )
+    # What listens on every address is asked at the loopback one.
     here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     written = log.seek(0, os.SEEK_END) if log.readable() else None
+    # With -P, the modules beside the guard cannot take the place of the standard library's.
     guard = subprocess.Popen(
         [sys.executable, "-P", str(_GUARD), str(os.getpid()), *command],
         stdin=subprocess.DEVNULL,

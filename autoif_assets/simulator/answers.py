@@ -9,13 +9,12 @@ from typing import Any
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import grammar
-from autoif_assets.simulator.constraint import Constraint
+from autoif_assets.simulator.constraints import Constraint
 from autoif_assets.simulator.drafting import Draft, topic_words
-from autoif_assets.simulator.quality import OFF_TOPICS, REFUSALS, judge
-from autoif_assets.simulator.reading import read_instruction
-from autoif_assets.simulator.roles import Reading
-from autoif_assets.simulator.schemas import fit, instance
+from autoif_assets.simulator.instructions import read_instruction, write_instruction
+from autoif_assets.simulator.requests import RecognisedPrompt
 from autoif_assets.simulator.settings import SimulatorSettings
+from autoif_assets.simulator.truth import NON_EMPTY, OFF_TOPICS, REFUSALS, assess, compare
 from autoif_assets.simulator.verifiers import (
     CONSTANTS,
     invert_source,
@@ -45,12 +44,11 @@ _VAGUE = (
     "Follow the form that the code expects.",
     "Answer in a suitable way.",
 )
-_NON_EMPTY = ("Write an answer that is not empty.", "Give any answer at all.")
 _GARBAGE = "%/\\~^#|<>=+"
 
 
 def complete(
-    reading: Reading,
+    prompt: RecognisedPrompt,
     seed: int,
     settings: SimulatorSettings,
     schema: Mapping[str, Any] | None = None,
@@ -59,27 +57,30 @@ def complete(
     """Return the text of one completion.
 
     Args:
-        reading: The prompt, as ``roles.recognise`` read it.
+        prompt: The prompt, as ``recognise`` found it.
         seed: The sample's seed; equal seeds give equal text.
         settings: The model's seed and rates.
         schema: JSON schema asked for, if any.
         choices: The texts to choose from, if the request gave some.
     """
-    key = "\x1f".join(reading.variables.values())
-    rng = Random(derived_seed("completion", str(settings.seed), reading.role, key, str(seed)))
+    # A chat template or a reworded prompt leaves the answers as they are: only role and variables
+    # count.
+    key = "\x1f".join(prompt.variables.values())
+    rng = Random(derived_seed("completion", str(settings.seed), prompt.role, key, str(seed)))
     if choices:
-        answer = _ROLES[reading.role](reading.variables, rng, settings)
+        # Constrained decoding: neither a refusal nor broken JSON can come out of it.
+        answer = _ROLES[prompt.role](prompt.variables, rng, settings)
         said = set(map(str, answer.values())) if isinstance(answer, dict) else {answer}
         return next((choice for choice in choices if choice in said), rng.choice(choices))
     if rng.random() < settings.refusal_rate:
         return rng.choice(REFUSALS)
-    structured = PROMPTS[reading.role].schema if reading.role in PROMPTS else None
+    structured = PROMPTS[prompt.role].schema if prompt.role in PROMPTS else None
     if schema is not None and structured is None:
-        return json.dumps(instance(schema, rng))
-    answer = _ROLES[reading.role](reading.variables, rng, settings)
+        return json.dumps(instance_of(schema, rng))
+    answer = _ROLES[prompt.role](prompt.variables, rng, settings)
     if isinstance(answer, str):
         return answer
-    text = json.dumps(fit(answer, schema or structured or {}, rng), ensure_ascii=False)
+    text = json.dumps(_fit(answer, schema or structured or {}, rng), ensure_ascii=False)
     if rng.random() < settings.malformed_rate:
         return _malform(text, rng)
     if schema is None and rng.random() < 0.4:
@@ -96,6 +97,7 @@ def misread(instruction: str, constraint: Constraint, settings: SimulatorSetting
 
 
 def _self_instruct(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
+    # A prompt may carry anything in the place of the count; 500 lines are enough for any test.
     digits = re.sub(r"\D", "", variables["count"])
     examples = [line.strip("-* ") for line in variables["examples"].splitlines() if line.strip()]
     lines = []
@@ -103,12 +105,13 @@ def _self_instruct(variables: Mapping[str, str], rng: Random, settings: Simulato
         luck = rng.random()
         if luck < settings.copy_rate and examples:
             example = rng.choice(examples)
+            # Reworded, it is no duplicate by its letters, only by what it demands.
             known = read_instruction(example)
-            lines.append(grammar.phrase(known, rng) if known and rng.random() < 0.5 else example)
+            lines.append(write_instruction(known, rng) if known and rng.random() < 0.5 else example)
         elif luck < settings.copy_rate + settings.uncheckable_rate:
             lines.append(rng.choice(_UNCHECKABLE).format(topic=rng.choice(_TOPICS)))
         else:
-            lines.append(grammar.phrase(grammar.draw(rng), rng))
+            lines.append(write_instruction(grammar.draw(rng), rng))
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -119,6 +122,8 @@ def _verifier(
     constraint = read_instruction(instruction)
     if constraint is None:
         return _unusable(rng)
+    # A misread instruction is misread by most samples alike, so that they agree with one another
+    # and only back-translation can tell.
     meant = constraint
     understood = misread(instruction, constraint, settings)
     if understood != constraint and rng.random() < 0.85:
@@ -133,6 +138,7 @@ def _verifier(
 
 
 def _wrong_source(constraint: Constraint, rng: Random) -> str:
+    """Return a verifier that gives verdicts, some of them wrong."""
     luck = rng.random()
     if luck < 0.5:
         return invert_source(write_verifier(constraint, rng))
@@ -148,6 +154,7 @@ def _wrong_source(constraint: Constraint, rng: Random) -> str:
 def _cases(
     constraint: Constraint, rng: Random, settings: SimulatorSettings
 ) -> list[dict[str, Any]]:
+    # Three cases, as the prompt asks for, and at least one of each label.
     outputs = rng.choice(([True, False, True], [True, False, False], [True, True, False]))
     cases = []
     for wanted in outputs:
@@ -161,6 +168,7 @@ def _cases(
 
 
 def _unusable(rng: Random) -> str | dict[str, Any]:
+    """Answer an instruction that no program can check as models do: with words or wishful code."""
     if rng.random() < 0.4:
         return "No short program can check this instruction, so I leave the function out."
     name = rng.choice(("judge_style", "measure_feeling", "language_model", "find_rhymes"))
@@ -174,25 +182,16 @@ def _back_translation(
     variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
 ) -> str:
     source = variables["source"].strip()
+    # A constant says nothing of the instruction it was written for.
     if source in CONSTANTS:
-        return rng.choice(_NON_EMPTY)
+        return rng.choice(NON_EMPTY)
     constraint = read_verifier(source).constraint
     luck = rng.random()
     if constraint is None or luck < settings.vague_rate:
         return rng.choice(_VAGUE)
     if luck < settings.vague_rate + settings.unfaithful_rate:
         constraint = grammar.near(constraint, rng)
-    return grammar.phrase(constraint, rng)
-
-
-def compare(premise: str, hypothesis: str) -> str:
-    """Return the right label of two instructions: the same demand, another one, or unknown."""
-    first, second = read_instruction(premise.strip()), read_instruction(hypothesis.strip())
-    if hypothesis.strip() in _NON_EMPTY:
-        return "contradiction" if first is not None else "neutral"
-    if first is None or second is None:
-        return "neutral"
-    return "entailment" if first == second else "contradiction"
+    return write_instruction(constraint, rng)
 
 
 def _nli(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> dict[str, Any]:
@@ -235,6 +234,7 @@ def respond(
     luck = rng.random()
     if luck < settings.garbage_rate:
         return "".join(rng.choice(_GARBAGE) for _ in range(rng.randint(20, 60)))
+    # A stray response may still follow the instruction: form and topic fail independently.
     size = rng.randint(2, 5)
     if luck < settings.garbage_rate + settings.off_topic_rate:
         query = rng.choice(OFF_TOPICS)
@@ -247,17 +247,18 @@ def respond(
 def _score(
     variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
 ) -> dict[str, Any]:
-    verdict = judge(variables.get("instruction", ""), variables["query"], variables["response"])
-    low, high = verdict.scores
+    quality = assess(variables.get("instruction", ""), variables["query"], variables["response"])
+    low, high = quality.scores
     score = rng.randint(low, high)
     if rng.random() < settings.score_error_rate:
         score = rng.randint(0, 10)
-    return {"reason": verdict.reason, "answers": score >= 6, "score": score}
+    return {"reason": quality.reason, "answers": score >= 6, "score": score}
 
 
 def _unknown(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
     """Answer a prompt of no role; a policy's prompt ends or begins with an instruction."""
     prompt = variables["prompt"].strip()
+    # Lines first, then sentences: a query may have several sentences, an instruction is one piece.
     for pattern in (r"\n+", r"(?<=[.!?])\s+"):
         pieces = [piece.strip() for piece in re.split(pattern, prompt) if piece.strip()]
         for rest, last in ((pieces[:-1], pieces[-1:]), (pieces[1:], pieces[:1])):
@@ -268,6 +269,7 @@ def _unknown(variables: Mapping[str, str], rng: Random, settings: SimulatorSetti
 
 
 def _malform(text: str, rng: Random) -> str:
+    """Return JSON as models get it wrong; some of it can be repaired, some cannot."""
     kind = rng.randrange(7)
     if kind == 0:
         return text[:-1] + ",}"
@@ -282,6 +284,43 @@ def _malform(text: str, rng: Random) -> str:
     if kind == 5:
         return "The result is the one we spoke about before."
     return re.sub(r'"(\w+)":', r"'\1':", text, count=1)
+
+
+def instance_of(schema: Mapping[str, Any], rng: Random) -> Any:
+    """Return a value that fits the common part of JSON schema (no references, no patterns)."""
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        return rng.choice(schema["enum"])
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return instance_of(schema[key][0], rng)
+    kind = schema.get("type", "object")
+    if isinstance(kind, list):
+        kind = kind[0]
+    if kind == "object":
+        return {name: instance_of(part, rng) for name, part in schema.get("properties", {}).items()}
+    if kind == "array":
+        items = schema.get("items", {"type": "string"})
+        return [instance_of(items, rng) for _ in range(max(schema.get("minItems", 1), 0))]
+    if kind in ("integer", "number"):
+        low = int(schema.get("minimum", 0))
+        return rng.randint(low, max(int(schema.get("maximum", low + 10)), low))
+    if kind == "boolean":
+        return rng.random() < 0.5
+    return None if kind == "null" else "text"
+
+
+def _fit(known: Mapping[str, Any], schema: Mapping[str, Any], rng: Random) -> dict[str, Any]:
+    """Return an object with the properties of a schema, filled with what is known.
+
+    Properties nobody foresaw get a plausible value, so that a role's schema may grow.
+    """
+    properties = schema.get("properties", {})
+    return {
+        name: known[name] if name in known else instance_of(part, rng)
+        for name, part in properties.items()
+    }
 
 
 _ROLES: dict[

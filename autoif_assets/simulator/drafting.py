@@ -6,18 +6,43 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from autoif_assets.simulator.vocabulary import (
-    ADJECTIVES,
-    ADVERBS,
-    JOINERS,
-    NOUNS,
-    STOP_WORDS,
-    VERBS,
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+ADJECTIVES = _words(
+    "calm good quiet small bright old warm simple honest careful steady kind young strong plain "
+    "quick fresh wise patient modern local busy vast clever gentle open"
+)
+
+NOUNS = _words(
+    "people plans habits maps tools words books teams minds paths goals rooms songs signs trips "
+    "farms links skills notes facts men women children folk ways ideas towns groups experts "
+    "lessons stories"
+)
+
+VERBS = _words(
+    "bring build keep find help show hold watch shape guide join carry need form support know "
+    "study enjoy follow explain improve use mix trust"
+)
+
+ADVERBS = _words("daily slowly together again often gladly now always today abroad")
+
+JOINERS = _words("and while as so but")
+
+# Words of a query that say nothing about its topic.
+STOP_WORDS = _words(
+    "about after all also and any are because been before being between both but can could did "
+    "does doing each few for from had has have having her here hers him his how into its itself "
+    "just like more most not now off once only other our out over own please same she should "
+    "some such than that the their them then there these they this those through too under "
+    "until very was were what when where which while who whom why will with would you your give "
+    "write make explain describe tell following using use list create find get want need answer "
+    "response question provide generate sentence word words text one two three"
 )
 
 _TOPIC_WORD = re.compile(r"[a-z]{3,14}")
-
-
 # Words of the sentences themselves would make any text look as if it were about the query.
 _OWN_WORDS = frozenset(ADJECTIVES + NOUNS + VERBS + ADVERBS)
 
@@ -55,6 +80,7 @@ class Draft:
         def keep(words: Iterable[str]) -> list[str]:
             return [word for word in words if allow is None or allow(word)]
 
+        # A filter may leave no noun or verb; a sentence needs one of each.
         self.topics = keep(topics)
         self.adjectives = keep(ADJECTIVES)
         self.nouns = keep(NOUNS) or ["folk"]
@@ -67,6 +93,7 @@ class Draft:
         return Draft(self.rng, self._all_topics, self.size, allow)
 
     def _noun(self) -> str:
+        # The first chance goes to a topic, so that every text is about its query.
         if self.topics and (self._fresh_topic or self.rng.random() < 0.4):
             self._fresh_topic = False
             return self.rng.choice(self.topics)
@@ -119,6 +146,18 @@ class Draft:
             sentences.append(self.sentence(size))
             count -= size
         return " ".join(sentences)
+
+    def insert(self, text: str, word: str, *, verbatim: bool = False) -> str:
+        """Return a text with a word put behind some word that ends in a letter.
+
+        At times the word is capitalised, unless it must stay ``verbatim``.
+        """
+        if not verbatim and word.isalpha() and word.islower() and self.rng.random() < 0.2:
+            word = word.capitalize()
+        pieces = text.split(" ")
+        places = [i for i, piece in enumerate(pieces[:-1]) if piece[-1:].isalpha()]
+        place = self.rng.choice(places) + 1 if places else 0
+        return " ".join([*pieces[:place], word, *pieces[place:]])
 
     def many(self, values: Mapping[str, Any]) -> int:
         """Return a count of at least one that fits the values ``rel`` and ``n``."""

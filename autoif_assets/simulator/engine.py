@@ -1,45 +1,33 @@
-"""What happens to one chat completion request, apart from HTTP."""
+"""What an engine such as vLLM's does with requests: slots, a queue, caches, metrics."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from random import Random
 from typing import Any
 
+import prometheus_client as prometheus
+
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.simulator.answers import complete
-from autoif_assets.simulator.likelihoods import reading as likelihood_reading
-from autoif_assets.simulator.metrics import Metrics
-from autoif_assets.simulator.reading import read_instruction
-from autoif_assets.simulator.requests import ChatRequest, RequestError, token_count
-from autoif_assets.simulator.roles import Reading, recognise
+from autoif_assets.simulator.instructions import read_instruction
+from autoif_assets.simulator.likelihoods import prompt_logprobs
+from autoif_assets.simulator.requests import (
+    ChatRequest,
+    RecognisedPrompt,
+    RequestError,
+    recognise,
+    token_count,
+)
 from autoif_assets.simulator.settings import SimulatorSettings
-from autoif_assets.simulator.slots import PrefixCache, Slots
 from autoif_assets.simulator.verifiers import read_verifier
 
-
-def _finish(text: str, request: ChatRequest, cut: bool) -> tuple[str, str, str | None]:
-    """Apply stop strings and max_tokens; return the text, finish_reason and stop_reason."""
-    found = [(text.find(stop), stop) for stop in request.stop if stop and stop in text]
-    stop_reason = None
-    if found:
-        place, stop_reason = min(found)
-        text = text[:place]
-    limit = 4 * request.max_tokens
-    if len(text) > limit:
-        return text[:limit], "length", None
-    if cut:
-        return text[: len(text) * 2 // 3], "length", None
-    return text, "stop", stop_reason
-
-
-def warm_up() -> None:
-    """Compile what the first requests would otherwise wait for."""
-    recognise("")
-    read_instruction("")
-    read_verifier("")
+_BLOCK_CHARS = 64
+_MAX_BLOCKS = 200_000
+_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_LABELS = ("engine", "model_name")
 
 
 class Engine:
@@ -54,6 +42,7 @@ class Engine:
         self._distinct: set[bytes] = set()
         self._prefixes = PrefixCache()
         self._tokens_running = 0
+        # One source each: a request without a seed must not change the latencies of the others.
         self._unseeded = Random(settings.seed)
         self._latencies = Random(settings.seed)
 
@@ -91,17 +80,20 @@ class Engine:
         end = start
         reserved = 0
         try:
+            # The answer is worked out first, since its length decides how much cache it holds.
             body, reserved = self._answer(request)
             self._tokens_running += reserved
             latency = settings.latency * (
                 1 + settings.latency_spread * self._latencies.uniform(-1, 1)
             )
             if self._tokens_running > settings.kv_cache_tokens:
+                # vLLM computes a preempted request again from its beginning.
                 self.metrics.preemptions.inc()
                 latency *= 2
             end = start + latency + extra_seconds
             await asyncio.sleep(max(end - loop.time(), 0))
         except asyncio.CancelledError:
+            # The client has gone: the slot is free now, not when the answer was due.
             end = loop.time()
             raise
         finally:
@@ -130,19 +122,21 @@ class Engine:
             self.metrics.finished(choice["finish_reason"])
 
     def _seeds(self, request: ChatRequest) -> list[int]:
+        # Greedy samples are all alike; others have consecutive seeds, so that n samples are those
+        # of n requests.
         if request.temperature == 0:
             return [0] * request.n
         return [(request.seed or 0) + index for index in range(request.n)]
 
     def _answer(self, request: ChatRequest) -> tuple[dict[str, Any], int]:
         if request.scored is not None:
-            return likelihood_reading(request), request.prompt_tokens
+            return prompt_logprobs(request), request.prompt_tokens
         cached = self._prefixes.lookup(request.prompt)
         self.metrics.prefix_queries.inc(request.prompt_tokens)
         self.metrics.prefix_hits.inc(cached)
-        reading = recognise(request.prompt)
+        prompt = recognise(request.prompt)
         seeds = self._seeds(request)
-        choices = [self._choice(request, reading, index, seed) for index, seed in enumerate(seeds)]
+        choices = [self._choice(request, prompt, index, seed) for index, seed in enumerate(seeds)]
         generated = sum(token_count(choice["message"]["content"] or "") for choice in choices)
         body = {
             "id": "chatcmpl-" + content_id("completion", request.prompt, *map(str, seeds)),
@@ -160,17 +154,17 @@ class Engine:
         return body, request.prompt_tokens + generated
 
     def _choice(
-        self, request: ChatRequest, reading: Reading, index: int, seed: int
+        self, request: ChatRequest, prompt: RecognisedPrompt, index: int, seed: int
     ) -> dict[str, Any]:
         settings = self.settings
-        text = complete(reading, seed, settings, request.schema, request.choices)
+        text = complete(prompt, seed, settings, request.schema, request.choices)
         luck = derived_seed("cut", str(settings.seed), request.prompt, str(seed)) / 2**31
         content, finish_reason, stop_reason = _finish(
             text, request, cut=luck < settings.truncation_rate and request.choices is None
         )
         message: dict[str, Any] = {"role": "assistant", "content": content}
         if settings.reasoning != "none":
-            thought = f"The task is of the kind {reading.role}. I answer it directly."
+            thought = f"The task is of the kind {prompt.role}. I answer it directly."
             if settings.reasoning == "tags":
                 message["content"] = f"<think>\n{thought}\n</think>\n\n{content}"
             else:
@@ -182,3 +176,142 @@ class Engine:
             "finish_reason": finish_reason,
             "stop_reason": stop_reason,
         }
+
+
+def _finish(text: str, request: ChatRequest, cut: bool) -> tuple[str, str, str | None]:
+    """Apply stop strings and max_tokens; return the text, finish_reason and stop_reason."""
+    found = [(text.find(stop), stop) for stop in request.stop if stop and stop in text]
+    stop_reason = None
+    if found:
+        place, stop_reason = min(found)
+        text = text[:place]
+    limit = 4 * request.max_tokens
+    if len(text) > limit:
+        return text[:limit], "length", None
+    if cut:
+        return text[: len(text) * 2 // 3], "length", None
+    return text, "stop", stop_reason
+
+
+def warm_up() -> None:
+    """Compile what the first requests would otherwise wait for."""
+    recognise("")
+    read_instruction("")
+    read_verifier("")
+
+
+class Slots:
+    """First come, first served slots whose times do not drift.
+
+    A request that waited starts at the moment its predecessor was due to finish, not when the
+    event loop came round to it, so N requests of latency L on C slots take N * L / C.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._queue: deque[asyncio.Future[float]] = deque()
+        self.running = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return sum(not future.done() for future in self._queue)
+
+    async def acquire(self) -> float:
+        """Wait for a slot and return the loop time at which it became this request's."""
+        loop = asyncio.get_running_loop()
+        if self._free:
+            self._free -= 1
+            self.running += 1
+            return loop.time()
+        future: asyncio.Future[float] = loop.create_future()
+        self._queue.append(future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # The slot may have been handed over in the very moment of the cancellation.
+            if future.done() and not future.cancelled():
+                self.release(future.result())
+            else:
+                self._queue.remove(future)
+            raise
+
+    def release(self, at: float) -> None:
+        """Give a slot back that was free from loop time ``at`` on."""
+        while self._queue:
+            future = self._queue.popleft()
+            if not future.done():
+                future.set_result(at)
+                return
+        self.running -= 1
+        self._free += 1
+
+
+class PrefixCache:
+    """Counts how much of a prompt's beginning was seen before, in blocks as vLLM does."""
+
+    def __init__(self) -> None:
+        self._blocks: OrderedDict[int, None] = OrderedDict()
+
+    def lookup(self, prompt: str) -> int:
+        """Return the cached tokens of a prompt and remember its blocks."""
+        hits, chained, missed = 0, 0, False
+        for start in range(0, len(prompt) - _BLOCK_CHARS + 1, _BLOCK_CHARS):
+            # A block is known by all text up to its end: only whole beginnings are shared.
+            chained = hash((chained, prompt[start : start + _BLOCK_CHARS]))
+            if chained in self._blocks:
+                self._blocks.move_to_end(chained)
+                hits += not missed
+            else:
+                missed = True
+                self._blocks[chained] = None
+        while len(self._blocks) > _MAX_BLOCKS:
+            self._blocks.popitem(last=False)
+        return hits * _BLOCK_CHARS // 4
+
+
+class Metrics:
+    """Prometheus metrics under vLLM's names, in a registry of their own."""
+
+    def __init__(self, model: str) -> None:
+        self._registry = prometheus.CollectorRegistry()
+        self._model = model
+
+        def gauge(name: str, text: str) -> prometheus.Gauge:
+            made = prometheus.Gauge(f"vllm:{name}", text, _LABELS, registry=self._registry)
+            return made.labels("0", model)
+
+        def counter(name: str, text: str) -> prometheus.Counter:
+            made = prometheus.Counter(f"vllm:{name}", text, _LABELS, registry=self._registry)
+            return made.labels("0", model)
+
+        def histogram(name: str, text: str) -> prometheus.Histogram:
+            made = prometheus.Histogram(
+                f"vllm:{name}", text, _LABELS, buckets=_BUCKETS, registry=self._registry
+            )
+            return made.labels("0", model)
+
+        self.running = gauge("num_requests_running", "Requests in execution.")
+        self.waiting = gauge("num_requests_waiting", "Requests waiting to be processed.")
+        self.kv_cache = gauge("kv_cache_usage_perc", "Share of the KV cache in use, 0 to 1.")
+        self.preemptions = counter("num_preemptions", "Preemptions by the engine.")
+        self.prefix_queries = counter("prefix_cache_queries", "Prefix cache queries, in tokens.")
+        self.prefix_hits = counter("prefix_cache_hits", "Prefix cache hits, in tokens.")
+        self.prompt_tokens = counter("prompt_tokens", "Prefill tokens processed.")
+        self.generation_tokens = counter("generation_tokens", "Generation tokens processed.")
+        self.latency = histogram("e2e_request_latency_seconds", "End to end request latency.")
+        self.queue_time = histogram("request_queue_time_seconds", "Time spent waiting.")
+        self._finished = prometheus.Counter(
+            "vllm:request_success",
+            "Finished completions by reason.",
+            (*_LABELS, "finished_reason"),
+            registry=self._registry,
+        )
+
+    def finished(self, reason: str) -> None:
+        """Count a completion that ended for ``reason``."""
+        self._finished.labels("0", self._model, reason).inc()
+
+    def text(self) -> bytes:
+        """Return the exposition."""
+        return prometheus.generate_latest(self._registry)

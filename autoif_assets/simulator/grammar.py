@@ -1,21 +1,14 @@
-"""What the stand-in model can say, mistake and write about a constraint."""
+"""Constraints the stand-in model draws and mistakes, and the texts it writes for them."""
 
-import re
 from collections.abc import Iterator
 from random import Random
 
-from autoif_assets.simulator.constraint import Constraint, Family
+from autoif_assets.simulator.constraints import Constraint
 from autoif_assets.simulator.drafting import Draft, topic_words
-from autoif_assets.simulator.families import FAMILIES
+from autoif_assets.simulator.families import FAMILIES, family_of
 
-_SLOT = re.compile(r"\{(\w+)\}")
 _NAMES = tuple(FAMILIES)
 _ATTEMPTS = 12
-
-
-def family_of(constraint: Constraint) -> Family:
-    """Return the family of a constraint."""
-    return FAMILIES[constraint.family]
 
 
 def draw(rng: Random) -> Constraint:
@@ -28,19 +21,15 @@ def near(constraint: Constraint, rng: Random) -> Constraint:
     family = family_of(constraint)
     values = constraint.values
     for _ in range(_ATTEMPTS):
-        siblings = [name for name in family.siblings if name in FAMILIES]
-        if not values or (siblings and rng.random() < 0.3):
-            return FAMILIES[rng.choice(siblings)].draw(rng, _shared(constraint, siblings, rng))
+        if not values or (family.siblings and rng.random() < 0.3):
+            # Words and signs carry over to a sibling; numbers mean something else there.
+            kept = {name: value for name, value in constraint.items if isinstance(value, str)}
+            return FAMILIES[rng.choice(family.siblings)].draw(rng, kept)
         name = rng.choice(list(values))
-        changed = {**values, name: family.slots[name].near(rng, values[name])}
+        changed = {**values, name: family.parameters[name].near(rng, values[name])}
         if family.valid(changed) and family.constraint(changed) != constraint:
             return family.constraint(changed)
     return far(constraint, rng)
-
-
-def _shared(constraint: Constraint, siblings: list[str], rng: Random) -> dict[str, str]:
-    # Words and signs carry over to a sibling; numbers mean something else there.
-    return {name: value for name, value in constraint.items if isinstance(value, str)}
 
 
 def far(constraint: Constraint, rng: Random) -> Constraint:
@@ -58,19 +47,10 @@ def opposite(constraint: Constraint) -> Constraint | None:
         return None
     if values["rel"] == "at most":
         return family.constraint({**values, "rel": "at least", "n": values["n"] + 1})
+    # Nothing is fewer than none, and "exactly n" is broken by n - 1 as "at least n" is.
     if values["n"] < 1:
         return None
     return family.constraint({**values, "rel": "at most", "n": values["n"] - 1})
-
-
-def phrase(constraint: Constraint, rng: Random) -> str:
-    """Return an instruction that states the constraint in one of its family's wordings."""
-    family, values = family_of(constraint), constraint.values
-
-    def say(match: re.Match[str]) -> str:
-        return family.slots[match[1]].say(rng, values[match[1]])
-
-    return _SLOT.sub(say, rng.choice(family.phrasings))
 
 
 def holds(constraint: Constraint, text: str) -> bool:
@@ -106,29 +86,19 @@ def _spoilt(constraint: Constraint, rng: Random, query: str, size: int) -> Itera
     """Yield texts that may break the constraint, the narrow ones first."""
     draft = Draft(rng, topic_words(query), size)
     other = opposite(constraint)
+    # A text that follows it but for one edit is the hardest for a verifier to tell.
     if rng.random() < 0.4:
         good = satisfy(constraint, rng, query, size)
         edits = [f"{draft.sentence()} {good}", f"{good} {draft.sentence()}", good.swapcase()]
         rng.shuffle(edits)
         yield from edits
+    # Then what another reading of the instruction leads to.
     for _ in range(2 if other else 4):
         yield satisfy(near(constraint, rng), rng, query, size)
     if other:
         for _ in range(3):
             yield satisfy(other, rng, query, size)
+    # At last any text: one of a length or a form of its own breaks nearly every constraint.
     for sentences in (4, 1, 12, 30, 4, 1, 12, 30):
         yield draft.body(sentences)
         yield satisfy(far(constraint, rng), rng, query, size)
-
-
-__all__ = [
-    "draw",
-    "family_of",
-    "far",
-    "holds",
-    "near",
-    "opposite",
-    "phrase",
-    "satisfy",
-    "violate",
-]

@@ -27,11 +27,12 @@ def logprobs(text: str) -> list[tuple[int, float]]:
     ]
 
 
-def reading(request: ChatRequest) -> dict[str, Any]:
+def prompt_logprobs(request: ChatRequest) -> dict[str, Any]:
     """Return the body of the answer to a request for ``prompt_logprobs``, as vLLM shapes it."""
     text = request.scored or ""
     before = logprobs(f"<|user|>{request.prompt}<|assistant|>") if request.prompt else []
     factor = ifd(request.prompt, text) if request.prompt else 1.0
+    # The text's tokens are the same with and without a prompt, so that means can be compared.
     tokens = [*before, *((token, factor * value) for token, value in logprobs(text))]
     entries: list[Mapping[str, Any] | None] = [
         {str(token): {"logprob": value, "rank": 1, "decoded_token": ""}} for token, value in tokens
@@ -56,7 +57,7 @@ def reading(request: ChatRequest) -> dict[str, Any]:
     return body | {"object": "text_completion"}
 
 
-def truth(prompt: str, response: str) -> dict[str, Any]:
+def likelihood_truth(prompt: str, response: str) -> dict[str, Any]:
     """Return ``ifd`` and the mean log-probabilities, without the first token as vLLM tells them."""
     values = [value for _, value in logprobs(response)][1:]
     alone = sum(values) / len(values) if values else None

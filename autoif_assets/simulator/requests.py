@@ -1,10 +1,15 @@
-"""Checking the body of a chat completion request as vLLM does."""
+"""What a request asks for: its body, checked as vLLM does, and the role of its prompt."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from autoif_assets.method.prompts import PROMPTS, Prompt
 from autoif_assets.simulator.settings import SimulatorSettings
+
+_VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 class RequestError(Exception):
@@ -18,7 +23,21 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """A checked request; token counts are a quarter of the characters."""
+    """A checked request; token counts are a quarter of the characters.
+
+    Attributes:
+        model: The name it asked for, one of those served.
+        prompt: The last message's text; empty for a text without a chat template.
+        prompt_tokens: Tokens of all messages.
+        n: Completions asked for.
+        temperature: 0 makes all completions alike.
+        max_tokens: Tokens a completion may have.
+        seed: Of the first completion; None where the request has none.
+        stop: Texts that end a completion.
+        schema: JSON schema the answer must fit, if any.
+        choices: Texts the answer must be one of, if any.
+        scored: The text whose log-probabilities are asked for; None for a completion.
+    """
 
     model: str
     prompt: str
@@ -89,6 +108,7 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
     schema, choices = _constraints(body, settings)
     prompt_tokens = sum(token_count(content) + 4 for content in contents)
     asked = body.get("prompt_logprobs") is not None and settings.prompt_logprobs
+    # As in vLLM, an answer that is to be continued is part of the prompt: its tokens are scored.
     scored = contents.pop() if asked and body.get("continue_final_message") else None
     if scored is not None and not contents:
         raise _bad("the answer to be continued needs a message before it", "messages")
@@ -141,6 +161,7 @@ def _max_tokens(body: Mapping[str, Any], used: int, settings: SimulatorSettings)
             f"{used} input tokens. Please reduce the length of the input messages.",
             "input_tokens",
         )
+    # OpenAI renamed the field; servers take both.
     name = "max_completion_tokens" if body.get("max_completion_tokens") else "max_tokens"
     asked = _number(body, name, length - used, (int,))
     if asked < 1:
@@ -171,4 +192,44 @@ def _constraints(
     choices = structured.get("choice") if isinstance(structured, dict) else None
     if choices and not (isinstance(choices, list) and all(isinstance(c, str) for c in choices)):
         raise _bad("structured_outputs.choice must be a list of texts", "structured_outputs")
+    # Unlike a schema, choices are passed over by a server that does not know them.
     return schema, choices if settings.structured_outputs else None
+
+
+@dataclass(frozen=True)
+class RecognisedPrompt:
+    """A prompt's role, ``unknown`` where no template fits, and the variables it was made from."""
+
+    role: str
+    variables: Mapping[str, str]
+
+
+def template_pattern(prompt: Prompt) -> re.Pattern[str]:
+    """Return the expression that matches what a template renders to, with its variables named.
+
+    The templates themselves are the source, so that a reworded prompt is recognised at once.
+    """
+    pieces, seen, position = [], set(), 0
+    for match in _VARIABLE.finditer(prompt.source):
+        pieces.append(re.escape(prompt.source[position : match.start()]))
+        name = match[1]
+        # A variable that a template names twice holds the same text both times.
+        pieces.append(rf"(?P={name})" if name in seen else rf"(?P<{name}>.*?)")
+        seen.add(name)
+        position = match.end()
+    pieces.append(re.escape(prompt.source[position:]))
+    return re.compile(r"\s*" + "".join(pieces) + r"\s*", re.DOTALL)
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((role, template_pattern(prompt)) for role, prompt in PROMPTS.items())
+
+
+def recognise(prompt: str) -> RecognisedPrompt:
+    """Return the role and variables of a prompt; any text is accepted."""
+    for role, pattern in _patterns():
+        match = pattern.fullmatch(prompt)
+        if match is not None:
+            return RecognisedPrompt(role, match.groupdict())
+    return RecognisedPrompt("unknown", {"prompt": prompt})

@@ -1,16 +1,19 @@
-"""Starting the server: in a background thread for tests, or blocking for the command line."""
+"""Starting the server: in a background thread, blocking, or as ``autoif simulate``."""
 
 import asyncio
 import os
 import signal
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import Field, fields
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+import click
 
 from autoif_assets.simulator.settings import SimulatorSettings
 
 if TYPE_CHECKING:
-    from autoif_assets.simulator.http import Server
+    from autoif_assets.simulator.server import Server
 
 _BACKLOG = 4096
 
@@ -25,7 +28,7 @@ async def _serve(
     # Imported here so that importing the package stays light.
     from aiohttp import web
 
-    from autoif_assets.simulator.http import Server
+    from autoif_assets.simulator.server import Server
 
     server = Server(settings)
     # As vLLM does: the request of a client that has gone is aborted and frees its slot.
@@ -101,6 +104,7 @@ class Simulator:
             await _serve(self.settings, self.host, self.port, self._stop, ready)
 
         def run() -> None:
+            # An error before the server listens belongs to the caller of ``start``, who waits.
             try:
                 asyncio.run(main())
             except BaseException as error:
@@ -158,6 +162,7 @@ def run_simulator(
 
     async def main() -> None:
         stop = asyncio.Event()
+        # A stop by signal is an orderly end: open requests are cut, and the exit status is 0.
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         ready: Future[tuple[Server, int]] = Future()
@@ -175,3 +180,37 @@ def run_simulator(
         ready.result()
 
     asyncio.run(main())
+
+
+def _option(item: "Field[Any]") -> click.Option:
+    name = item.name.replace("_", "-")
+    kind = next(iter(get_args(item.type)), item.type)
+    flag = f"--{name}/--no-{name}" if kind is bool else f"--{name}"
+    return click.Option(
+        [flag, item.name],
+        type=kind,
+        default=item.default,
+        show_default=item.default is not None,
+        help=item.metadata["help"],
+        # A key on the command line is seen by everybody who may list processes.
+        envvar="AUTOIF_SIMULATOR_KEY" if item.name == "api_key" else None,
+    )
+
+
+@click.command(
+    help="Serve a deterministic stand-in for a supervision model over OpenAI's protocol. "
+    "Its data is synthetic: it shows the machinery and injects faults."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8399, show_default=True, help="Port to listen on; 0 takes a free one."
+)
+def simulate(host: str, port: int, **settings: Any) -> None:
+    """Run the server until it is interrupted."""
+    try:
+        run_simulator(SimulatorSettings(**settings), host, port)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+simulate.params.extend(_option(item) for item in fields(SimulatorSettings))

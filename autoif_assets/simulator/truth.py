@@ -4,16 +4,81 @@ Nothing is remembered: a verifier is recognised by its source, a response is put
 checker of its instruction, so the truth also holds after the server was restarted.
 """
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from autoif_assets.simulator.answers import compare
-from autoif_assets.simulator.constraint import Constraint
-from autoif_assets.simulator.grammar import family_of, holds
-from autoif_assets.simulator.likelihoods import truth as likelihood_truth
-from autoif_assets.simulator.quality import judge
-from autoif_assets.simulator.reading import read_instruction
+from autoif_assets.simulator.constraints import Constraint
+from autoif_assets.simulator.drafting import topic_words
+from autoif_assets.simulator.families import family_of
+from autoif_assets.simulator.grammar import holds
+from autoif_assets.simulator.instructions import read_instruction
+from autoif_assets.simulator.likelihoods import likelihood_truth
 from autoif_assets.simulator.verifiers import read_verifier
+
+# Nonsense to ask about, so that its words betray a response to another question.
+OFF_TOPICS = (
+    "falconry tournaments",
+    "submarine upholstery",
+    "medieval beekeeping",
+    "volcano insurance",
+    "accordion repairs",
+    "penguin migration",
+)
+REFUSALS = (
+    "I am sorry, but I cannot help with that.",
+    "I'm sorry, I can't assist with this request.",
+    "As a language model, I am not able to answer this.",
+)
+_OFF_WORDS = frozenset(word for topic in OFF_TOPICS for word in topic.split())
+# Back-translations of a verifier that nearly every text passes; no instruction asks for so little.
+NON_EMPTY = ("Write an answer that is not empty.", "Give any answer at all.")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What kind of response a text is, in words, and the scores a fair judge gives it.
+
+    Attributes:
+        kind: ``good``, ``violating``, ``off_topic``, ``garbage`` or ``refusal``.
+        follows: Whether it satisfies the instruction; None where the instruction is unknown.
+        reason: One sentence.
+        scores: Lowest and highest score of 0 to 10.
+    """
+
+    kind: str
+    follows: bool | None
+    reason: str
+    scores: tuple[int, int]
+
+
+def assess(instruction: str, query: str, response: str) -> Quality:
+    """Return the quality of a response; any texts are accepted."""
+    constraint = read_instruction(instruction.strip())
+    follows = None if constraint is None else holds(constraint, response)
+    found = frozenset(re.findall(r"[a-z]+", response.lower()))
+    asked = frozenset(topic_words(query))
+    # From the worst to the best: a refusal may well follow the instruction, and is still one.
+    if response.strip() in REFUSALS:
+        return Quality("refusal", follows, "The response refuses to answer.", (0, 1))
+    if sum(map(str.isalnum, response)) * 3 < len(response.strip()) or not response.strip():
+        return Quality("garbage", follows, "The response cannot be read.", (0, 1))
+    if found & _OFF_WORDS and not found & asked:
+        return Quality("off_topic", follows, "The response is about something else.", (0, 4))
+    if follows is False:
+        return Quality("violating", follows, "It is about the query but in another form.", (5, 8))
+    return Quality("good", follows, "The response is about what the query asks.", (7, 10))
+
+
+def compare(premise: str, hypothesis: str) -> str:
+    """Return the right label of two instructions: the same demand, another one, or unknown."""
+    first, second = read_instruction(premise.strip()), read_instruction(hypothesis.strip())
+    if hypothesis.strip() in NON_EMPTY:
+        return "contradiction" if first is not None else "neutral"
+    if first is None or second is None:
+        return "neutral"
+    return "entailment" if first == second else "contradiction"
 
 
 def _plain(constraint: Constraint | None) -> dict[str, Any] | None:
@@ -59,8 +124,8 @@ def nli_truth(premise: str, hypothesis: str) -> dict[str, Any]:
 
 def response_truth(instruction: str, query: str, response: str) -> dict[str, Any]:
     """Return whether a response ``follows`` its instruction and its ``quality``."""
-    verdict = judge(instruction, query, response)
-    return {"follows": verdict.follows, "quality": verdict.kind}
+    quality = assess(instruction, query, response)
+    return {"follows": quality.follows, "quality": quality.kind}
 
 
 KINDS: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -87,6 +152,7 @@ def truth(kind: str, **fields: Any) -> dict[str, Any]:
     if kind not in KINDS:
         raise ValueError(f"there is no truth about {kind!r}; the kinds are {', '.join(KINDS)}")
     function = KINDS[kind]
+    # What a kind is given by, and the types, are the signature of its function.
     names = [name for name in function.__annotations__ if name != "return"]
     if set(fields) != set(names):
         raise ValueError(f"a {kind} is given by {', '.join(names)}; got {', '.join(fields)}")

@@ -12,9 +12,8 @@ from functools import cache, lru_cache
 from random import Random
 from textwrap import indent
 
-from autoif_assets.simulator.constraint import Constraint, Family
-from autoif_assets.simulator.families import FAMILIES
-from autoif_assets.simulator.grammar import family_of
+from autoif_assets.simulator.constraints import Constraint, Family
+from autoif_assets.simulator.families import FAMILIES, family_of
 
 _PLACE = re.compile(r"\$(\w+)")
 _MODULE = re.compile(r"(?<![\w.\"'])(re|json)\.")
@@ -43,8 +42,13 @@ def _split(body: str) -> tuple[str, str]:
 
 
 def _imports(body: str) -> str:
+    # What a body uses without importing it itself.
     names = sorted(set(_MODULE.findall(body)) - set(re.findall(r"^import (\w+)", body, re.M)))
     return "".join(f"import {name}\n" for name in names)
+
+
+# The styles: ways in which models put a body into a module. All keep the body's lines and what they
+# return, so that `_signature` finds them again and a style never decides whether a source is right.
 
 
 def _plain(body: str) -> str:
@@ -125,10 +129,11 @@ STYLES: tuple[Callable[[str], str], ...] = (
 
 
 def _fill(template: str, constraint: Constraint) -> str:
-    slots, values = family_of(constraint).slots, constraint.values
+    parameters, values = family_of(constraint).parameters, constraint.values
 
     def code(match: re.Match[str]) -> str:
-        return slots[match[1]].code(values[match[1]]) if match[1] in slots else match[0]
+        name = match[1]
+        return parameters[name].code(values[name]) if name in parameters else match[0]
 
     return _PLACE.sub(code, template)
 
@@ -165,6 +170,10 @@ def invert_source(source: str) -> str:
     """Return a source that says yes where the given one says no, and the other way round."""
     renamed = source.replace("def evaluate(", "def breaks(")
     return f"{renamed}\n\n\ndef evaluate(response):\n    return not breaks(response)"
+
+
+# The defects: a source that does not compile, gives no bool, has no `evaluate`, needs what is not
+# there, does what is forbidden, or does not end.
 
 
 def _no_colon(source: str) -> str:
@@ -231,6 +240,7 @@ def _signatures() -> tuple[tuple[Family, bool, re.Pattern[str]], ...]:
     for family in FAMILIES.values():
         for buggy, bodies in ((False, family.code), (True, family.buggy)):
             for body in bodies:
+                # A parameter that occurs again must have the value it had the first time.
                 lines = _signature(body).split("\n")
                 seen: set[str] = set()
                 patterns = [_line_pattern(family, line, seen) for line in lines]
@@ -244,7 +254,7 @@ def _line_pattern(family: Family, line: str, seen: set[str]) -> str:
     pieces = []
     position = 0
     for match in _PLACE.finditer(line):
-        if match[1] not in family.slots:
+        if match[1] not in family.parameters:
             continue
         pieces.append(re.escape(line[position : match.start()]))
         pieces.append(
@@ -261,6 +271,7 @@ def _line_pattern(family: Family, line: str, seen: set[str]) -> str:
 def read_verifier(source: str) -> Verifier:
     """Return what a source tests and whether it does so rightly; any text is accepted."""
     source = source.strip()
+    # What the styles change is taken away: the parameter's name, indentation, blank lines.
     renamed = re.sub(r"\bresponse\b", "candidate", source)
     flat = "\n".join(line.strip() for line in renamed.splitlines() if line.strip())
     guesses: list[tuple[int, Constraint, bool]] = []
@@ -269,15 +280,17 @@ def read_verifier(source: str) -> Verifier:
         if match is None:
             continue
         values = {
-            name: slot.decode(match.groupdict().get(name) or "")
-            for name, slot in family.slots.items()
+            name: parameter.decode(match.groupdict().get(name) or "")
+            for name, parameter in family.parameters.items()
         }
         if None in values.values() or not family.valid(values):
             continue
         constraint = family.constraint(values)
+        # A match only says what the source was made from; right is what equals a writing.
         if any(source == writing.strip() for writing in all_writings(constraint, buggy)):
             return Verifier(constraint, "bug" if buggy else None)
         guesses.append((len(match[0]), constraint, buggy))
     if not guesses:
         return Verifier(None, "defect")
+    # The longest match has the most of its constraint in it.
     return Verifier(max(guesses, key=lambda guess: guess[0])[1], "defect")

@@ -102,6 +102,11 @@ GOOD = '{"instruction": "Name three rivers of Asia."}'
         ),
         (
             "q.json",
+            f"[{GOOD} {GOOD}]",
+            f'q.json: after record 1 comes "{{" (line 1, column {len(GOOD) + 3}); expected , or ]',
+        ),
+        (
+            "q.json",
             "What is rain?",
             "q.json: record 1 is not JSON: Expecting value (line 1, column 1); " + EXPECTED,
         ),

@@ -1,14 +1,35 @@
 """Fixtures for the simulator's tests."""
 
+import json
+import urllib.request
+
 import openai
 import pytest
 
+from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import Simulator, SimulatorSettings
+
+MODEL = SimulatorSettings().model
+PROMPT = PROMPTS["response"].render(
+    instruction="Answer in exactly three sentences.", query="How do I store potatoes?"
+)
 
 
 def client_for(simulator, key="unused", **options):
     options.setdefault("max_retries", 0)
     return openai.OpenAI(base_url=simulator.base_url, api_key=key, **options)
+
+
+def ask(client, prompt=PROMPT, **options):
+    options.setdefault("seed", 1)
+    messages = [{"role": "user", "content": prompt}]
+    return client.chat.completions.create(model=MODEL, messages=messages, **options)
+
+
+def get(simulator, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(simulator.url + path, data) as reply:
+        return reply.read().decode()
 
 
 @pytest.fixture

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from autoif_assets.method.parsing import parse_score, parse_verifier
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import SimulatorSettings, grammar
-from autoif_assets.simulator.answers import complete, misread
-from autoif_assets.simulator.quality import OFF_TOPICS, REFUSALS, judge
-from autoif_assets.simulator.reading import read_instruction
-from autoif_assets.simulator.roles import Reading, recognise
-from autoif_assets.simulator.schemas import instance
-from autoif_assets.simulator.truth import truth
+from autoif_assets.simulator.answers import complete, instance_of, misread
+from autoif_assets.simulator.instructions import read_instruction, write_instruction
+from autoif_assets.simulator.requests import RecognisedPrompt, recognise
+from autoif_assets.simulator.truth import OFF_TOPICS, REFUSALS, assess, truth
 
 NO_ERRORS = {
     name: 0.0
@@ -47,13 +45,6 @@ def ask(role, seed=0, model=PERFECT, schema=None, **changes):
     return complete(recognise(render(role, **changes)), seed, model, schema)
 
 
-@pytest.mark.parametrize("role", sorted(PROMPTS))
-def test_a_prompt_reads_back_into_its_role_and_variables(role):
-    reading = recognise(render(role))
-    assert reading.role == role
-    assert reading.variables == {name: VARIABLES[name] for name in PROMPTS[role].variables}
-
-
 @settings(deadline=None)
 @given(st.sampled_from(sorted(PROMPTS)), st.text(max_size=200), st.integers(0, 99))
 def test_any_variable_gets_an_answer(role, text, seed):
@@ -64,7 +55,7 @@ def test_any_variable_gets_an_answer(role, text, seed):
 @settings(deadline=None)
 @given(st.text(max_size=200))
 def test_a_prompt_of_no_role_gets_prose(text):
-    assert complete(Reading("unknown", {"prompt": text}), 0, PERFECT)
+    assert complete(RecognisedPrompt("unknown", {"prompt": text}), 0, PERFECT)
 
 
 @pytest.mark.parametrize("role", sorted(PROMPTS))
@@ -90,7 +81,7 @@ def test_near_misses_break_the_instruction_and_stay_with_the_query():
     assert {(fact["follows"], fact["quality"]) for fact in facts} == {(False, "violating")}
     model = SimulatorSettings(**{**NO_ERRORS, "violation_rate": 0.3})
     follows = [
-        judge(INSTRUCTION, QUERY, ask("near_miss", seed, model)).follows for seed in range(300)
+        assess(INSTRUCTION, QUERY, ask("near_miss", seed, model)).follows for seed in range(300)
     ]
     assert 0.2 < sum(follows) / 300 < 0.4
 
@@ -140,7 +131,7 @@ def test_some_instructions_are_misread_the_same_way_every_time():
     rng = Random(0)
     model = SimulatorSettings(misread_rate=0.3)
     constraints = [grammar.draw(rng) for _ in range(300)]
-    texts = [grammar.phrase(constraint, rng) for constraint in constraints]
+    texts = [write_instruction(constraint, rng) for constraint in constraints]
     read = [misread(text, item, model) for text, item in zip(texts, constraints, strict=True)]
     assert read == [misread(t, c, model) for t, c in zip(texts, constraints, strict=True)]
     wrong = sum(a != b for a, b in zip(read, constraints, strict=True))
@@ -164,28 +155,14 @@ def test_back_translation_and_nli_close_the_circle():
         }
 
 
-@pytest.mark.parametrize(
-    "hypothesis, label",
-    [
-        ("Mention 'because' at least 3 times.", "entailment"),
-        ('Use the word "because" exactly three times.', "contradiction"),
-        ("Write everything in lowercase.", "contradiction"),
-        ("Write an answer that is not empty.", "contradiction"),
-        ("Write a clear and helpful answer.", "neutral"),
-    ],
-)
-def test_labels_follow_from_reading_both_texts(hypothesis, label):
-    assert truth("nli", premise=INSTRUCTION, hypothesis=hypothesis) == {"label": label}
-
-
 def test_responses_follow_break_and_stray_at_the_rates_that_are_set():
     model = SimulatorSettings(**{**NO_ERRORS, "violation_rate": 0.3, "off_topic_rate": 0.2})
     kinds, follows = Counter(), Counter()
     for seed in range(300):
         response = ask("response", seed, model)
-        verdict = judge(INSTRUCTION, QUERY, response)
-        kinds[verdict.kind] += 1
-        follows[verdict.follows] += 1
+        quality = assess(INSTRUCTION, QUERY, response)
+        kinds[quality.kind] += 1
+        follows[quality.follows] += 1
     assert 0.12 < kinds["off_topic"] / 300 < 0.28
     assert 0.2 < follows[False] / 300 < 0.4
 
@@ -212,7 +189,7 @@ def test_malformed_answers_and_refusals_come_when_asked_for():
 def test_a_policy_prompt_is_answered_in_the_form_it_asks_for():
     for prompt in (f"{QUERY}\n{INSTRUCTION}", f"{QUERY} {INSTRUCTION}", f"{INSTRUCTION}\n{QUERY}"):
         text = complete(recognise(prompt), 0, PERFECT)
-        assert judge(INSTRUCTION, QUERY, text).kind == "good"
+        assert assess(INSTRUCTION, QUERY, text).kind == "good"
 
 
 def test_a_schema_of_no_role_gets_an_instance():
@@ -225,19 +202,6 @@ def test_a_schema_of_no_role_gets_an_instance():
             "kind": {"enum": ["a"]},
         },
     }
-    made = instance(schema, Random(0))
+    made = instance_of(schema, Random(0))
     assert isinstance(made["ok"], bool)
     assert (made["size"], made["kind"], made["names"]) == (3, "a", ["text", "text"])
-
-
-@pytest.mark.parametrize(
-    "fields, words",
-    [
-        ({"kind": "weather"}, "the kinds are instruction, verifier"),
-        ({"kind": "nli", "premise": "x"}, "premise, hypothesis"),
-        ({"kind": "instruction", "instruction": 3}, "must be a str"),
-    ],
-)
-def test_questions_that_have_no_truth_are_told_what_is_missing(fields, words):
-    with pytest.raises(ValueError, match=words):
-        truth(**fields)

@@ -1,6 +1,6 @@
 """The constraint families, by name."""
 
-from autoif_assets.simulator.constraint import by_name
+from autoif_assets.simulator.constraints import Constraint, Family
 from autoif_assets.simulator.families import (
     edges,
     keywords,
@@ -13,7 +13,23 @@ from autoif_assets.simulator.families import (
     scripts,
 )
 
-FAMILIES = by_name(
-    module.FAMILIES
-    for module in (length, keywords, places, letters, scripts, marks, lists, layout, edges)
-)
+FAMILIES = {
+    family.name: family
+    for group in (
+        length.FAMILIES,
+        keywords.FAMILIES,
+        places.FAMILIES,
+        letters.FAMILIES,
+        scripts.FAMILIES,
+        marks.FAMILIES,
+        lists.FAMILIES,
+        layout.FAMILIES,
+        edges.FAMILIES,
+    )
+    for family in group
+}
+
+
+def family_of(constraint: Constraint) -> Family:
+    """Return the family of a constraint."""
+    return FAMILIES[constraint.family]

@@ -1,8 +1,15 @@
 """Words, phrases and signs the families draw their parameters from."""
 
-from autoif_assets.simulator.parameters import Choice, Letter, Number, Relation, Word
-from autoif_assets.simulator.vocabulary import KEYWORDS
+from autoif_assets.simulator.constraints import Choice, Letter, Number, Relation, Word
 
+# Words that sentences have only where a constraint asks for them.
+KEYWORDS = (
+    "harbour", "lantern", "velvet", "compass", "orchard", "marble", "thunder", "pepper", "ribbon",
+    "anchor", "copper", "meadow", "puzzle", "window", "garden", "bridge", "candle", "saddle",
+    "pocket", "shadow", "mirror", "castle", "forest", "ladder", "button", "basket", "hammer",
+    "violin", "cactus", "dolphin", "walnut", "pebble", "rocket", "sailor", "tunnel", "blanket",
+    "glacier", "lemon", "magnet", "napkin",
+)  # fmt: skip
 OPENINGS = (
     "In short",
     "To begin with",

@@ -2,10 +2,10 @@
 
 from itertools import pairwise
 
-from autoif_assets.simulator.constraint import Family, Values
+from autoif_assets.simulator.constraints import Family, Values
 from autoif_assets.simulator.drafting import Draft
 from autoif_assets.simulator.families.banks import closing, common_letter, keyword, opening
-from autoif_assets.simulator.measures import lines, paragraphs, plain_words, sentences
+from autoif_assets.simulator.families.measures import lines, paragraphs, plain_words, sentences
 
 
 def _first_words(text: str) -> list[str]:

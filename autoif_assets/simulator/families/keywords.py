@@ -2,37 +2,26 @@
 
 from itertools import pairwise
 
-from autoif_assets.simulator.constraint import Family, Values
+from autoif_assets.simulator.constraints import COMPARE, Family, Values
 from autoif_assets.simulator.drafting import Draft
 from autoif_assets.simulator.families.banks import few, keyword, relation
-from autoif_assets.simulator.measures import count_word, plain_words
-from autoif_assets.simulator.parameters import COMPARE
+from autoif_assets.simulator.families.measures import count_word, plain_words
 
 _FIND = r'hits = re.findall(r"(?<!\w)" + re.escape($word) + r"(?!\w)", response.lower())'
-
-
-def insert(draft: Draft, text: str, word: str) -> str:
-    """Put a word behind some word of a text that ends in a letter, at times capitalised."""
-    if word.isalpha() and word.islower() and draft.rng.random() < 0.2:
-        word = word.capitalize()
-    pieces = text.split(" ")
-    places = [i for i, piece in enumerate(pieces[:-1]) if piece[-1:].isalpha()]
-    place = draft.rng.choice(places) + 1 if places else 0
-    return " ".join([*pieces[:place], word, *pieces[place:]])
 
 
 def _times(draft: Draft, values: Values) -> str:
     spare = draft.limited(lambda word: word != values["word"])
     text = spare.body()
     for _ in range(draft.many(values)):
-        text = insert(draft, text, values["word"])
+        text = draft.insert(text, values["word"])
     return text
 
 
 def _with(draft: Draft, *wanted: str) -> str:
     text = draft.limited(lambda word: word not in wanted).body()
     for word in wanted:
-        text = insert(draft, text, word)
+        text = draft.insert(text, word)
     return text
 
 

@@ -3,11 +3,10 @@
 import json
 import re
 
-from autoif_assets.simulator.constraint import Family, Values
+from autoif_assets.simulator.constraints import COMPARE, Choice, Family, Number, Values, Word
 from autoif_assets.simulator.drafting import Draft
 from autoif_assets.simulator.families.banks import TAGS, bound, few, relation
-from autoif_assets.simulator.measures import lines
-from autoif_assets.simulator.parameters import COMPARE, Choice, Number, Word
+from autoif_assets.simulator.families.measures import lines
 
 _BOLD = re.compile(r"\*\*[^*\n]+\*\*")
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")

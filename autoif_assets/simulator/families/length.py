@@ -3,11 +3,10 @@
 import re
 from itertools import pairwise
 
-from autoif_assets.simulator.constraint import Family, Values
+from autoif_assets.simulator.constraints import COMPARE, Family, Number, Relation, Values
 from autoif_assets.simulator.drafting import Draft
 from autoif_assets.simulator.families.banks import bound, relation
-from autoif_assets.simulator.measures import paragraphs, sentences, words
-from autoif_assets.simulator.parameters import COMPARE, Number, Relation
+from autoif_assets.simulator.families.measures import paragraphs, sentences, words
 
 
 def _characters(draft: Draft, values: Values) -> str:

@@ -2,12 +2,10 @@
 
 import re
 
-from autoif_assets.simulator.constraint import Family, Values
+from autoif_assets.simulator.constraints import COMPARE, Family, Number, Values
 from autoif_assets.simulator.drafting import Draft
 from autoif_assets.simulator.families.banks import any_letter, bound, common_letter, few, relation
-from autoif_assets.simulator.families.keywords import insert
-from autoif_assets.simulator.measures import sentences, words
-from autoif_assets.simulator.parameters import COMPARE, Number
+from autoif_assets.simulator.families.measures import sentences, words
 
 _CAPITAL_WORD = re.compile(r"\b[A-Z]{2,}\b")
 
@@ -18,14 +16,14 @@ def _letter_times(draft: Draft, values: Values) -> str:
         text = draft.body()
         while text.lower().count(letter) < number:
             # A sentence need not hold a rare letter, however many are added.
-            text = insert(draft, f"{text} {draft.sentence()}", f"{letter}-word")
+            text = draft.insert(f"{text} {draft.sentence()}", f"{letter}-word")
         return text
     text = draft.limited(lambda word: letter not in word).body()
     wanted = draft.amount(values["rel"], number)
     for word in [word for word in draft.nouns if word.count(letter) == 1] * wanted:
         if text.lower().count(letter) >= wanted:
             break
-        text = insert(draft, text, word)
+        text = draft.insert(text, word)
     return text
 
 
@@ -35,7 +33,7 @@ def _starting(draft: Draft, values: Values) -> str:
     text = spare.body()
     found = [w for w in draft.nouns + draft.verbs + draft.adjectives if w.startswith(letter)]
     for _ in range(draft.many(values)):
-        text = insert(draft, text, draft.rng.choice(found or [f"{letter}-word"]))
+        text = draft.insert(text, draft.rng.choice(found or [f"{letter}-word"]))
     return text
 
 
@@ -46,7 +44,7 @@ def _initials(text: str, letter: str) -> int:
 def _shouted(draft: Draft, values: Values) -> str:
     text = draft.body()
     for _ in range(draft.many(values)):
-        text = insert(draft, text, draft.rng.choice(draft.nouns).upper())
+        text = draft.insert(text, draft.rng.choice(draft.nouns).upper())
     return text
 
 

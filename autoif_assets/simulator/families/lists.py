@@ -2,10 +2,9 @@
 
 import re
 
-from autoif_assets.simulator.constraint import Family
+from autoif_assets.simulator.constraints import COMPARE, Family, Number
 from autoif_assets.simulator.families.banks import bound, relation
-from autoif_assets.simulator.measures import lines, sentences
-from autoif_assets.simulator.parameters import COMPARE, Number
+from autoif_assets.simulator.families.measures import lines, sentences
 
 _ITEMS = re.compile(r"^\s*[-*] \S", re.MULTILINE)
 _NUMBERED = re.compile(r"^\s*(\d+)\. ", re.MULTILINE)

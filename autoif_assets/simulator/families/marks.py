@@ -2,12 +2,10 @@
 
 import re
 
-from autoif_assets.simulator.constraint import Family, Values
+from autoif_assets.simulator.constraints import COMPARE, Family, Values
 from autoif_assets.simulator.drafting import Draft
 from autoif_assets.simulator.families.banks import bound, end_mark, few, mark, relation
-from autoif_assets.simulator.families.keywords import insert
-from autoif_assets.simulator.measures import sentences
-from autoif_assets.simulator.parameters import COMPARE
+from autoif_assets.simulator.families.measures import sentences
 
 _ENDS = ".!?"
 _NUMBER = re.compile(r"\d+")
@@ -45,13 +43,13 @@ def _ended(text: str, sign: str) -> bool:
 def _numbers(draft: Draft, values: Values) -> str:
     text = draft.body()
     for _ in range(draft.many(values)):
-        text = insert(draft, text, str(draft.rng.randint(2, 90)))
+        text = draft.insert(text, str(draft.rng.randint(2, 90)))
     return text
 
 
 def _with_one(draft: Draft, piece: str) -> str:
-    text = insert(draft, draft.body(), piece)
-    return text if draft.rng.random() < 0.7 else insert(draft, text, piece)
+    text = draft.insert(draft.body(), piece)
+    return text if draft.rng.random() < 0.7 else draft.insert(text, piece)
 
 
 FAMILIES = (
@@ -233,7 +231,7 @@ FAMILIES = (
         ),
         (r"number~first sentence", r"first sentence~number(?:~digits)?"),
         lambda text, p: bool(_NUMBER.search((sentences(text) or [""])[0])),
-        lambda d, p: f"{insert(d, d.sentence(), str(d.rng.randint(2, 90)))} {d.body()}",
+        lambda d, p: f"{d.insert(d.sentence(), str(d.rng.randint(2, 90)))} {d.body()}",
         (
             'parts = [s for s in re.split(r"[.!?]+", response) if s.strip()]\n'
             'return bool(parts) and re.search(r"\\d", parts[0]) is not None',

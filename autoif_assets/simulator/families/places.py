@@ -2,26 +2,17 @@
 
 import re
 
-from autoif_assets.simulator.constraint import Family, Values
+from autoif_assets.simulator.constraints import Family, Number, Values
 from autoif_assets.simulator.drafting import Draft
 from autoif_assets.simulator.families.banks import keyword
-from autoif_assets.simulator.measures import count_word, plain_words, sentences
-from autoif_assets.simulator.parameters import Number
-
-
-def insert(draft: Draft, text: str, word: str) -> str:
-    """Put a word behind some word of a text that ends in a letter."""
-    pieces = text.split(" ")
-    places = [i for i, piece in enumerate(pieces[:-1]) if piece[-1:].isalpha()]
-    place = draft.rng.choice(places) + 1 if places else 0
-    return " ".join([*pieces[:place], word, *pieces[place:]])
+from autoif_assets.simulator.families.measures import count_word, plain_words, sentences
 
 
 def _in_order(draft: Draft, values: Values) -> str:
     spare = draft.limited(lambda word: word not in values.values())
     parts = spare.sentences(max(draft.size, 2))
-    parts[0] = insert(draft, parts[0], values["first"])
-    parts[-1] = insert(draft, parts[-1], values["second"])
+    parts[0] = draft.insert(parts[0], values["first"], verbatim=True)
+    parts[-1] = draft.insert(parts[-1], values["second"], verbatim=True)
     return " ".join(parts)
 
 
@@ -35,7 +26,7 @@ def _ordered(text: str, values: Values) -> bool:
 
 def _each(draft: Draft, values: Values) -> str:
     spare = draft.limited(lambda word: word != values["word"])
-    return " ".join(insert(draft, part, values["word"]) for part in spare.sentences())
+    return " ".join(draft.insert(part, values["word"], verbatim=True) for part in spare.sentences())
 
 
 FAMILIES = (
@@ -76,7 +67,7 @@ FAMILIES = (
             r"(?:last|final) sentence~(?:word~)?@word",
         ),
         lambda text, p: count_word((sentences(text) or [""])[-1], p["word"]) > 0,
-        lambda d, p: f"{d.body()} {insert(d, d.sentence(), p['word'])}",
+        lambda d, p: f"{d.body()} {d.insert(d.sentence(), p['word'], verbatim=True)}",
         (
             'parts = [s for s in re.split(r"[.!?]+", response) if s.strip()]\n'
             'last = parts[-1].lower() if parts else ""\n'

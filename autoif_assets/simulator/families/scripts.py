@@ -1,10 +1,8 @@
 """Families about scripts and emoji."""
 
-from autoif_assets.simulator.constraint import Family, Values
+from autoif_assets.simulator.constraints import COMPARE, Choice, Family, Relation, Values
 from autoif_assets.simulator.drafting import Draft
 from autoif_assets.simulator.families.banks import few
-from autoif_assets.simulator.families.keywords import insert
-from autoif_assets.simulator.parameters import COMPARE, Choice, Relation
 
 _SCRIPTS = {
     "Cyrillic": ("cyrillic",),
@@ -28,7 +26,7 @@ def _emoji_count(text: str) -> int:
 def _with_emoji(draft: Draft, values: Values) -> str:
     text = draft.body()
     for _ in range(draft.many(values)):
-        text = insert(draft, text, draft.rng.choice(_EMOJI))
+        text = draft.insert(text, draft.rng.choice(_EMOJI))
     return text
 
 
@@ -72,7 +70,7 @@ FAMILIES = (
             r"at least 1~(?:letter|character)~(?:from~|of~)?@script(?: script| alphabet)?",
         ),
         lambda text, p: _in_range(text, p["script"]),
-        lambda d, p: insert(d, d.body(), _SAMPLES[p["script"]]),
+        lambda d, p: d.insert(d.body(), _SAMPLES[p["script"]]),
         (
             _RANGE_CODE + "low, high = ranges[$script]\n"
             "return any(low <= ord(char) <= high for char in response)",

@@ -1,37 +1,25 @@
-"""The protocol, spoken through the real OpenAI client and plain HTTP."""
+"""The protocol, spoken through the real OpenAI client and plain HTTP, and injected faults."""
 
 import json
 import re
+import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 
+import httpx
 import openai
 import pytest
 
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import Simulator, SimulatorSettings
-from autoif_assets_tests.simulator.conftest import client_for
-
-MODEL = SimulatorSettings().model
-PROMPT = PROMPTS["response"].render(
-    instruction="Answer in exactly three sentences.", query="How do I store potatoes?"
-)
-
-
-def ask(client, prompt=PROMPT, **options):
-    options.setdefault("seed", 1)
-    messages = [{"role": "user", "content": prompt}]
-    return client.chat.completions.create(model=MODEL, messages=messages, **options)
+from autoif_assets.simulator.server import Faults
+from autoif_assets.simulator.settings import FAULTS
+from autoif_assets_tests.simulator.conftest import MODEL, PROMPT, ask, client_for, get
 
 
 def texts(reply):
     return [choice.message.content for choice in reply.choices]
-
-
-def get(simulator, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(simulator.url + path, data) as reply:
-        return reply.read().decode()
 
 
 def test_the_model_is_listed_and_the_server_is_healthy(simulator, client):
@@ -220,3 +208,119 @@ def test_the_truth_is_on_a_route_of_its_own(simulator):
     with pytest.raises(urllib.error.HTTPError) as caught:
         get(simulator, "/debug/truth", {"kind": "weather"})
     assert "the kinds are" in caught.value.read().decode()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_error_statuses(serve, status):
+    simulator = serve(**{f"fault_{status}": 1.0, "retry_after": 0.5})
+    with client_for(simulator) as client, pytest.raises(openai.APIStatusError) as caught:
+        ask(client)
+    assert caught.value.status_code == status
+    assert caught.value.response.headers.get("Retry-After") == ("0.5" if status == 429 else None)
+    assert simulator.stats()["faults"] == {str(status): 1}
+    assert simulator.stats()["served"] == 0
+
+
+def test_a_dropped_connection_brings_no_answer(serve):
+    simulator = serve(fault_drop=1.0)
+    with client_for(simulator) as client, pytest.raises(openai.APIConnectionError):
+        ask(client)
+    assert simulator.stats()["served"] == 0
+
+
+def test_half_a_body_is_announced_whole(serve):
+    simulator = serve(fault_half=1.0)
+    url = f"{simulator.base_url}/chat/completions"
+    body = {"model": simulator.settings.model, "messages": [{"role": "user", "content": "Hi"}]}
+    received = b""
+    with (
+        pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|closed"),
+        httpx.stream("POST", url, json=body) as reply,
+    ):
+        assert reply.status_code == 200
+        for part in reply.iter_raw():
+            received += part
+    assert received.startswith(b'{"id"') and not received.endswith(b"}")
+    assert simulator.stats()["served"] == 0
+
+
+def test_a_slow_response_outlasts_the_client_s_patience_and_frees_its_slot(serve):
+    simulator = serve(fault_slow=1.0, slow_seconds=60, slots=1)
+    with client_for(simulator, timeout=0.3) as client, pytest.raises(openai.APITimeoutError):
+        ask(client)
+    for _ in range(200):
+        if simulator.stats()["running"] == 0:
+            break
+        threading.Event().wait(0.02)
+    assert simulator.stats()["running"] == 0
+
+
+def test_the_same_requests_meet_the_same_faults_in_any_order():
+    settings = SimulatorSettings(**{f"fault_{kind}": 0.1 for kind in FAULTS})
+    bodies = [f"request {i}".encode() for i in range(200)]
+
+    def outcomes(order):
+        faults = Faults(settings)
+        drawn = {body: [faults.draw(body)] for body in order}
+        for body in order:
+            drawn[body].append(faults.draw(body))
+        return drawn
+
+    first = outcomes(bodies)
+    assert first == outcomes(bodies[::-1])
+    drawn = [kind for pair in first.values() for kinds in pair for kind in kinds]
+    assert set(drawn) == set(FAULTS)
+    assert any(pair[0] != pair[1] for pair in first.values()), "a retry may succeed"
+
+
+def test_each_kind_has_its_own_rate_and_one_at_most_fails_a_request():
+    faults = Faults(SimulatorSettings(**{f"fault_{kind}": 0.3 for kind in FAULTS}))
+    drawn = [faults.draw(f"request {i}".encode()) for i in range(4000)]
+    counts = Counter(kind for kinds in drawn for kind in kinds)
+    failed = sum(any(kind != "slow" for kind in kinds) for kinds in drawn) / 4000
+    assert abs(counts["slow"] / 4000 - 0.3) < 0.03
+    assert abs(failed - (1 - 0.7**5)) < 0.03
+    for kind in set(FAULTS) - {"slow"}:
+        assert abs(counts[kind] / 4000 - failed / 5) < 0.03
+    assert all(len(set(kinds) - {"slow"}) <= 1 for kinds in drawn)
+
+
+@pytest.mark.slow
+def test_answers_are_the_same_with_and_without_faults(serve):
+    faulty = serve(fault_500=0.2, fault_503=0.2, fault_drop=0.2, fault_429=0.2, retry_after=0)
+    with client_for(faulty, max_retries=30) as patient, client_for(serve()) as calm:
+        for seed in range(2):
+            expected = ask(calm, seed=seed).choices[0].message.content
+            assert ask(patient, seed=seed).choices[0].message.content == expected
+    assert faulty.stats()["faults"] and faulty.stats()["served"] == 2
+
+
+def test_the_first_requests_fail_where_asked(serve):
+    with client_for(serve(fail_first=2)) as client:
+        for _ in range(2):
+            with pytest.raises(openai.InternalServerError):
+                ask(client)
+        assert ask(client).choices
+
+
+def test_an_outage_cuts_everything_but_the_debug_routes(serve):
+    simulator = serve()
+    with client_for(simulator) as client:
+        assert get(simulator, "/debug/outage", {"seconds": 3600}).startswith("{")
+        with pytest.raises(openai.APIConnectionError):
+            ask(client)
+        with pytest.raises(OSError):
+            get(simulator, "/health")
+        assert simulator.stats()["faults"] == {"outage": 2}
+
+
+def test_an_outage_ends(serve):
+    simulator = serve(outage_seconds=0.05)
+    for _ in range(200):
+        try:
+            assert get(simulator, "/health") == ""
+            break
+        except OSError:
+            threading.Event().wait(0.02)
+    else:
+        pytest.fail("the server stayed dead")

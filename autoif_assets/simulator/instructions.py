@@ -1,12 +1,14 @@
-"""Reading an instruction back into the constraint it states."""
+"""Writing a constraint as an instruction, and reading instructions back, of other authors too."""
 
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from random import Random
 
-from autoif_assets.simulator.constraint import Constraint, Family
-from autoif_assets.simulator.families import FAMILIES
-from autoif_assets.simulator.vocabulary import NUMBER_WORDS
+from autoif_assets.simulator.constraints import NUMBER_WORDS, Constraint, Family
+from autoif_assets.simulator.families import FAMILIES, family_of
+
+_PLACE = re.compile(r"\{(\w+)\}")
 
 _QUOTED = re.compile(r'"([^"]+)"|(?<![\w«])\'([^\']+)\'(?!\w)|`([^`]+)`')
 _CURLY = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "„": '"', "«": '"', "»": '"'})
@@ -15,7 +17,7 @@ _NUMBERS |= {"thirty": "30", "forty": "40", "fifty": "50", "hundred": "100"}
 _ORDINALS = {"second": "2nd", "third": "3rd", "fourth": "4th", "fifth": "5th", "sixth": "6th"}
 
 _TEXT = r"(?:answer|response|reply|text|output|message)"
-# What means the same is made the same before a family's readings are tried, in this order.
+# What means the same is made the same before a family's patterns are tried, in this order.
 _REWRITES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -52,6 +54,7 @@ _REWRITES = tuple(
     )
 )
 
+# Words between the parts of a pattern that change nothing about what is demanded.
 _FILLER = (
     r"(?:a|an|the|in|with|of|on|using|use|used|write|written|answer|respond|reply|give|make|sure"
     r"|produce|keep|response|text|it|its|your|you|so|that|this|which|must|should|shall|may|be|is|are"
@@ -63,6 +66,7 @@ _FILLER = (
     r"|all together|own words|found|somehow|anywhere|entirely|altogether|parts"
     r"|tell|show|format|structure|both|highlight)"
 )
+# What the patterns of families write in capitals.
 _MACROS = {
     "NOT": (
         r"(?:do not|don't|never|avoid|without|no|not|omit|leave out|none of|refrain from|must not)"
@@ -70,6 +74,23 @@ _MACROS = {
     "START": r"(?:begin|begins|beginning|start|starts|starting|open|opens)",
     "END": r"(?:end|ends|ending|finish|finishes|close|closes|conclude)",
 }
+
+
+def write_instruction(constraint: Constraint, rng: Random) -> str:
+    """Return an instruction that states the constraint in one of its family's phrasings."""
+    family, values = family_of(constraint), constraint.values
+
+    def say(match: re.Match[str]) -> str:
+        return family.parameters[match[1]].say(rng, values[match[1]])
+
+    return _PLACE.sub(say, rng.choice(family.phrasings))
+
+
+@lru_cache(maxsize=65536)
+def read_instruction(text: str) -> Constraint | None:
+    """Return the constraint an instruction states, or None where no family knows it."""
+    wording, quoted = normalise_instruction(text)
+    return next(_candidates(wording, quoted), None)
 
 
 def normalise_instruction(text: str) -> tuple[str, list[str]]:
@@ -89,42 +110,40 @@ def normalise_instruction(text: str) -> tuple[str, list[str]]:
     return wording.strip(), quoted
 
 
-def _compile(family: Family, reading: str) -> re.Pattern[str]:
-    for name, pattern in _MACROS.items():
-        reading = reading.replace(name, pattern)
-    reading = reading.replace("~", rf"(?: {_FILLER})* ")
-    reading = re.sub(
-        r"@(\w+?)(?=st\||\(|\W|$)",
-        lambda m: f"(?P<{m[1]}>{family.slots[m[1]].pattern})",
-        reading,
-    )
-    return re.compile(rf"(?:{_FILLER} )*(?:{reading})(?: {_FILLER})*")
-
-
-@cache
-def _readings() -> tuple[tuple[Family, re.Pattern[str]], ...]:
-    return tuple(
-        (family, _compile(family, reading))
-        for family in FAMILIES.values()
-        for reading in family.readings
-    )
-
-
 def _candidates(wording: str, quoted: list[str]) -> Iterator[Constraint]:
-    for family, pattern in _readings():
+    for family, pattern in _patterns():
         match = pattern.fullmatch(wording)
         if match is None:
             continue
         groups = match.groupdict()
+        # "Repeat it 2 more times" states one occurrence more than it names.
         if "more" in groups:
             groups["n"] = str(int(groups["more"]) - 1)
-        values = {name: slot.read(groups.get(name), quoted) for name, slot in family.slots.items()}
+        values = {
+            name: parameter.read(groups.get(name), quoted)
+            for name, parameter in family.parameters.items()
+        }
         if None not in values.values() and family.valid(values):
             yield family.constraint(values)
 
 
-@lru_cache(maxsize=65536)
-def read_instruction(text: str) -> Constraint | None:
-    """Return the constraint an instruction states, or None where no family knows it."""
-    wording, quoted = normalise_instruction(text)
-    return next(_candidates(wording, quoted), None)
+@cache
+def _patterns() -> tuple[tuple[Family, re.Pattern[str]], ...]:
+    return tuple(
+        (family, _compile(family, pattern))
+        for family in FAMILIES.values()
+        for pattern in family.patterns
+    )
+
+
+def _compile(family: Family, pattern: str) -> re.Pattern[str]:
+    for macro, expansion in _MACROS.items():
+        pattern = pattern.replace(macro, expansion)
+    pattern = pattern.replace("~", rf"(?: {_FILLER})* ")
+    # A parameter's name ends where an ordinal's "st", a group or anything else begins.
+    pattern = re.sub(
+        r"@(\w+?)(?=st\||\(|\W|$)",
+        lambda m: f"(?P<{m[1]}>{family.parameters[m[1]].pattern})",
+        pattern,
+    )
+    return re.compile(rf"(?:{_FILLER} )*(?:{pattern})(?: {_FILLER})*")

@@ -1,13 +1,24 @@
-"""Kinds of parameters of a constraint: numbers, relations, words, letters, choices."""
-# ruff: noqa: D102  (the methods are documented once, in Slot)
+"""What constraints are: families of them, and the kinds of parameters that families have."""
+# ruff: noqa: D102  (the methods of parameters are documented once, in Parameter)
+
+from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from autoif_assets.simulator.vocabulary import NUMBER_WORDS
+if TYPE_CHECKING:
+    from autoif_assets.simulator.drafting import Draft
+
+Values = Mapping[str, Any]
+
+NUMBER_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen", "twenty",
+)  # fmt: skip
 
 COMPARE: dict[str, Callable[[int, int], bool]] = {
     "exactly": operator.eq,
@@ -22,7 +33,73 @@ _RELATION_WORDS = {
 }
 
 
-class Slot(Protocol):
+@dataclass(frozen=True)
+class Family:
+    """A kind of constraint.
+
+    Attributes:
+        name: Its key in the grammar.
+        category: The category instructions of the family carry.
+        parameters: Parameters by name.
+        phrasings: Instructions with ``{parameter}`` places.
+        patterns: Regular expressions over normalised instructions; ``@parameter`` is a parameter,
+            ``~`` white space with any filler words, ``NOT`` a negation.
+        check: The trusted checker, ``(text, values) -> bool``.
+        write: Makes a text that satisfies the constraint.
+        code: Bodies of right verifiers with ``$parameter`` places; the last line returns a bool.
+        buggy: Bodies that look right and fail on some texts.
+        siblings: Families a careless reader takes for this one.
+        valid: Whether the values make sense together.
+        opposite: Name and values of a constraint no text satisfies together with this one.
+        canonical: Gives equal demands equal values, where the order of values does not matter.
+    """
+
+    name: str
+    category: str
+    parameters: Mapping[str, Parameter]
+    phrasings: tuple[str, ...]
+    patterns: tuple[str, ...]
+    check: Callable[[str, Values], bool]
+    write: Callable[[Draft, Values], str]
+    code: tuple[str, ...]
+    buggy: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
+    valid: Callable[[Values], bool] = lambda values: True
+    opposite: Callable[[Values], tuple[str, Values]] | None = None
+    canonical: Callable[[Values], Values] = lambda values: values
+
+    def draw(self, rng: Random, given: Values | None = None) -> Constraint:
+        """Return a random constraint of the family that keeps the given values it has."""
+        while True:
+            values = {
+                name: given[name] if given and name in given else parameter.draw(rng)
+                for name, parameter in self.parameters.items()
+            }
+            if self.valid(values):
+                return self.constraint(values)
+            # Values of another family may make no sense here: the next draw is free.
+            given = None
+
+    def constraint(self, values: Values) -> Constraint:
+        """Return the family's constraint with these values."""
+        values = self.canonical(values)
+        return Constraint(self.name, tuple((name, values[name]) for name in self.parameters))
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A family's name and its values; equal constraints demand the same."""
+
+    family: str
+    items: tuple[tuple[str, Any], ...]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values by parameter name."""
+        return dict(self.items)
+
+
+class Parameter(Protocol):
     """A parameter of a family: how it is drawn, said, read and written in Python."""
 
     @property

