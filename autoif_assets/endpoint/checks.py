@@ -10,10 +10,10 @@ from typing import Any
 
 from autoif_assets.endpoint.address import shown
 from autoif_assets.endpoint.calls import Choice
-from autoif_assets.endpoint.errors import EndpointError
-from autoif_assets.endpoint.pace import Load
-from autoif_assets.endpoint.reading import Answer
-from autoif_assets.endpoint.wire import Failure, Wire
+from autoif_assets.endpoint.concurrency import Load
+from autoif_assets.endpoint.errors import EndpointError, Failure
+from autoif_assets.endpoint.responses import Answer
+from autoif_assets.endpoint.wire import Wire
 from autoif_assets.method.prompts import NLI
 
 _TIMEOUT_S = 120.0
@@ -117,7 +117,7 @@ async def _look(wire: Wire, found: dict[str, Any]) -> str | None:
     try:
         cards = await wire.cards()
     except Failure as failure:
-        if failure.status in (401, 402, 403):
+        if failure.denied:
             return f"It refuses the key ({failure.words})."
         if failure.status is None:
             return (

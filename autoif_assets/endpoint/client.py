@@ -6,14 +6,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from autoif_assets.endpoint.address import sendable, shown
 from autoif_assets.endpoint.budget import Budget, Prices
-from autoif_assets.endpoint.calls import Reply, Request, call_id
-from autoif_assets.endpoint.errors import EndpointError
-from autoif_assets.endpoint.features import Features
-from autoif_assets.endpoint.jobs import Call, Settings
+from autoif_assets.endpoint.calls import Call, Features, Reply, Request, Settings, call_id
+from autoif_assets.endpoint.errors import EndpointError, Failure
 from autoif_assets.endpoint.journal import Journal
 from autoif_assets.endpoint.progress import Progress
 from autoif_assets.endpoint.run import Run
-from autoif_assets.endpoint.wire import Failure, Wire
+from autoif_assets.endpoint.wire import Wire
 
 
 class Client:

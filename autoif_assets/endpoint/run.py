@@ -7,19 +7,25 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from autoif_assets.endpoint.account import Account
-from autoif_assets.endpoint.budget import Spent, filled, most_tokens
-from autoif_assets.endpoint.calls import Choice, Usage
-from autoif_assets.endpoint.features import Features, Form
-from autoif_assets.endpoint.jobs import Call, Job, Settings, body, jobs, record
+from autoif_assets.endpoint.availability import Outage
+from autoif_assets.endpoint.budget import Spent, Usage, filled, most_tokens
+from autoif_assets.endpoint.calls import (
+    Call,
+    Choice,
+    Features,
+    Form,
+    Job,
+    Settings,
+    body,
+    jobs,
+    record,
+)
+from autoif_assets.endpoint.concurrency import Load, Pace, watch
+from autoif_assets.endpoint.errors import Failure
 from autoif_assets.endpoint.journal import Journal
-from autoif_assets.endpoint.outage import Outage
-from autoif_assets.endpoint.pace import Load, Pace
-from autoif_assets.endpoint.progress import Progress
-from autoif_assets.endpoint.reading import Answer
-from autoif_assets.endpoint.refusals import explain, stops_the_run
-from autoif_assets.endpoint.watch import watch
-from autoif_assets.endpoint.wire import Failure, Wire
+from autoif_assets.endpoint.progress import Account, Progress
+from autoif_assets.endpoint.responses import Answer
+from autoif_assets.endpoint.wire import Wire
 
 _MAX_STRIKES = 12
 _TIMEOUT_STRIKES = 3  # a timeout costs minutes, so few of them are enough
@@ -185,8 +191,8 @@ class Run:
         latency_s = time.monotonic() - began
         if failure is None:
             self._answered(job, form, answer, spent, latency_s)
-        elif stops_the_run(failure):
-            raise await explain(failure, wire, self._settings.base_url, self._settings.model)
+        elif failure.stops_the_run:
+            raise await wire.explain(failure, self._settings.model)
         elif failure.transient:
             self._failed(job, form, failure, latency_s)
         else:
@@ -286,8 +292,8 @@ class Run:
                 break
             finally:
                 settings.budget.settle(most, spent)
-            if stops_the_run(failure):
-                raise await explain(failure, wire, settings.base_url, settings.model)
+            if failure.stops_the_run:
+                raise await wire.explain(failure, settings.model)
             if not failure.transient:
                 break
             self._account.retried(failure.cause)

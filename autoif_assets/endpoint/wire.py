@@ -8,7 +8,8 @@ from typing import Any, Self
 import aiohttp
 
 from autoif_assets.endpoint.address import proxy, secrets, trusted
-from autoif_assets.endpoint.reading import (
+from autoif_assets.endpoint.errors import AccessDenied, EndpointError, Failure, NotServed
+from autoif_assets.endpoint.responses import (
     Answer,
     Unsupported,
     read_answer,
@@ -23,40 +24,6 @@ _CONNECT_TIMEOUT_S = 10.0
 # moment would fail, so ours go first.
 _KEEPALIVE_S = 4.0
 _WORDS = 600  # characters of a server's error text that are kept
-
-
-class Failure(Exception):
-    """An HTTP request that brought no completion.
-
-    Attributes:
-        cause: Short label for counting: ``connection`` (none could be made), ``dropped`` (it
-            ended early), ``timeout``, ``body`` (not a whole completion), ``unsupported`` (the
-            server cannot do what was asked of it) or such as ``http 503``.
-        words: What the server or the network said, free of secrets.
-        status: HTTP status, or None where none came.
-        retry_after_s: How long the server asks to wait.
-    """
-
-    def __init__(
-        self, cause: str, words: str, status: int | None = None, retry_after_s: float = 0.0
-    ) -> None:
-        super().__init__(words)
-        self.cause = cause
-        self.words = words
-        self.status = status
-        self.retry_after_s = retry_after_s
-
-    @property
-    def transient(self) -> bool:
-        """Whether the same request may succeed later."""
-        if self.cause == "unsupported":
-            return False
-        return self.status is None or self.status in (408, 409, 425, 429) or self.status >= 500
-
-    @property
-    def overload(self) -> bool:
-        """Whether the server was asked for more than it can take."""
-        return self.cause == "timeout" or self.status in (408, 429, 503)
 
 
 class Wire:
@@ -168,6 +135,29 @@ class Wire:
         """
         url = self._base_url.removesuffix("/v1") + "/metrics"
         return (await self._send("GET", url, _CONNECT_TIMEOUT_S)).decode("utf-8", "replace")
+
+    async def explain(self, failure: Failure, model: str) -> EndpointError:
+        """Return the error for the user, with the URL, the model and what is served there."""
+        url = self._base_url
+        if failure.cause == "unsupported":
+            return NotServed(
+                f"{url} does not tell the log-probabilities of given texts ({failure.words}). IFD "
+                "and the ranking by likelihood need a server with prompt_logprobs, such as vLLM; "
+                "else set likelihood_of to none."
+            )
+        try:
+            served = "It serves: " + ", ".join(await self.models()) + "."
+        except Failure as other:
+            served = f"Asked for its models it says: {other.words}."
+        if failure.denied:
+            return AccessDenied(
+                f"{url} refused the request for model {model!r} ({failure.words}). {served} "
+                "Check the key in AUTOIF_API_KEY and that it may use this model."
+            )
+        return NotServed(
+            f"{url} has no chat completions for model {model!r} ({failure.words}). {served} "
+            "Set AUTOIF_MODEL to a served name; the URL usually ends in /v1 (AUTOIF_BASE_URL)."
+        )
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> bytes:
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

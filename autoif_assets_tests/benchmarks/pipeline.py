@@ -210,7 +210,7 @@ def _journal(prompts, material, answers, opinions, templates):
 def _template(role):
     """What the client writes of a call of this role: a line made by asking the simulator."""
     from autoif_assets.endpoint import Client, Journal, Request
-    from autoif_assets.endpoint.files import read_journals
+    from autoif_assets.endpoint.journal_files import read_journals
     from autoif_assets.method.prompts import PROMPTS
     from autoif_assets.method.recipe import make_recipe
     from autoif_assets.simulator import Simulator

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.endpoint import Budget, BudgetSpent, Client, Journal, Prices, Spent, spent_by_run
-from autoif_assets.endpoint.budget import filled, most_tokens
-from autoif_assets.endpoint.calls import Usage
+from autoif_assets.endpoint.budget import Usage, filled, most_tokens
 from autoif_assets_tests.endpoint.asking import again, ask, client, got, texts
 from autoif_assets_tests.endpoint.server import Server, answer, faults
 

@@ -285,7 +285,7 @@ def test_a_row_that_always_fails_ends_with_an_error_and_is_asked_again_next_time
         return 500 if bad[0] and body["messages"][0]["content"] == "bad" else None
 
     with Server(behave) as server:
-        monkeypatch.setattr("autoif_assets.endpoint.outage._MAX_BACKOFF_S", 0.02)
+        monkeypatch.setattr("autoif_assets.endpoint.availability._MAX_BACKOFF_S", 0.02)
         good, failed = client(server).complete([ask(), ask("bad")], journal)
         assert got(good) == texts("hello", 1)
         assert "gave up after 12 attempts" in failed.error
@@ -323,7 +323,7 @@ def test_dropped_connections_are_not_taken_for_a_missing_server(journal):
 
 @pytest.mark.slow
 def test_a_server_that_goes_away_is_waited_for(journal, monkeypatch):
-    monkeypatch.setattr("autoif_assets.endpoint.outage._SILENT_S", 0.5)
+    monkeypatch.setattr("autoif_assets.endpoint.availability._SILENT_S", 0.5)
     requests = [ask(f"p{i}") for i in range(60)]
     seen = []
     with Server(latency_s=0.05) as server:

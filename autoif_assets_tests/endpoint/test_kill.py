@@ -12,7 +12,7 @@ import time
 import pytest
 
 from autoif_assets.endpoint import Client, Journal, Request, llm_calls
-from autoif_assets.endpoint.files import read_journals
+from autoif_assets.endpoint.journal_files import read_journals
 from autoif_assets.method.prompts import RESPONSE
 from autoif_assets.simulator import Simulator, SimulatorSettings
 
@@ -116,7 +116,7 @@ def test_kill_9_at_random_moments_loses_and_repeats_nothing(tmp_path):
 def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monkeypatch):
     # The pauses are shortened; how often a row is tried is as ever.
     for pause in ("_WORKING_BACKOFF_S", "_MAX_BACKOFF_S"):
-        monkeypatch.setattr(f"autoif_assets.endpoint.outage.{pause}", 0.2)
+        monkeypatch.setattr(f"autoif_assets.endpoint.availability.{pause}", 0.2)
     wanted = requests()[:40]
 
     def ask_all(url, name):
@@ -146,7 +146,7 @@ def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monke
 
 @pytest.mark.slow
 def test_an_outage_of_the_simulator_is_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("autoif_assets.endpoint.outage._SILENT_S", 0.5)
+    monkeypatch.setattr("autoif_assets.endpoint.availability._SILENT_S", 0.5)
     seen = []
     with Simulator(SimulatorSettings(latency=0.05)) as server:
         whole = complete(server.base_url, tmp_path / "whole", "run")

@@ -14,8 +14,8 @@ from yarl import URL
 
 from autoif_assets.endpoint import Client, EndpointError
 from autoif_assets.endpoint.address import proxy, trusted
-from autoif_assets.endpoint.calls import Usage
-from autoif_assets.endpoint.reading import read_answer, retry_after_s, server_words
+from autoif_assets.endpoint.budget import Usage
+from autoif_assets.endpoint.responses import read_answer, retry_after_s, server_words
 from autoif_assets_tests.endpoint.asking import ask, got, texts
 from autoif_assets_tests.endpoint.server import Server
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from autoif_assets.cli import main
 from autoif_assets.endpoint import NotServed, llm_calls
 from autoif_assets.endpoint.checks import check_endpoint
-from autoif_assets.endpoint.pace import Load
+from autoif_assets.endpoint.concurrency import Load
 from autoif_assets.method.prompts import NLI, PROMPTS
 from autoif_assets_tests.servers.conftest import CONTEXT, RUNNING, ask
 

@@ -3,8 +3,7 @@
 import random
 import time
 
-from autoif_assets.endpoint.errors import ServerUnreachable
-from autoif_assets.endpoint.wire import Failure
+from autoif_assets.endpoint.errors import Failure, ServerUnreachable
 
 # After so many failures in a row, and no answer for so long, the server counts as away: then one
 # small request at a time asks whether it is back, and the rows wait.

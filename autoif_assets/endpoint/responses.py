@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoif_assets.endpoint.calls import Usage
+from autoif_assets.endpoint.budget import Usage
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,14 @@
-"""How many requests to keep in flight: grow while the server keeps up, cut when it does not."""
+"""How many requests to keep in flight, by the server's own figures where it shows them."""
 
+import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from autoif_assets.endpoint.errors import Failure
+from autoif_assets.endpoint.wire import Wire
+
+_EVERY_S = 1.0
 _START = 64
 _START_SEEN = 256  # where the server shows its queue, so that too many are noticed at once
 _FLOOR = 4
@@ -107,3 +113,19 @@ class Pace:
         if now >= self._next_cut:
             self._limit = max(self._floor, self._limit * share)
             self._next_cut = now + rest_s
+
+
+async def watch(wire: Wire, seen: Callable[[Load], None]) -> None:
+    """Hand every reading to ``seen``, for ever; a server that never has any is left alone."""
+    any_yet = False
+    while True:
+        try:
+            load = Load.parse(await wire.metrics())
+        except Failure:
+            load = None
+        if load is not None:
+            any_yet = True
+            seen(load)
+        elif not any_yet:
+            return
+        await asyncio.sleep(_EVERY_S)

@@ -1,6 +1,6 @@
 import pytest
 
-from autoif_assets.endpoint.pace import Load, Pace
+from autoif_assets.endpoint.concurrency import Load, Pace
 
 VLLM = """# HELP vllm:num_requests_waiting Number of requests waiting
 # TYPE vllm:num_requests_waiting gauge
