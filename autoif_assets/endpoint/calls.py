@@ -5,16 +5,19 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
-from autoif_assets.endpoint.budget import Budget, Prices, Spent, Usage
+from autoif_assets.endpoint.budget import Spent, Usage
 from autoif_assets.endpoint.errors import Failure
+from autoif_assets.endpoint.settings import EndpointSettings
 from autoif_assets.method.ids import content_id
 
 _OPEN, _CLOSE = "<think>", "</think>"
 # Some chat templates write the opening tag into the prompt, so that only the closing one comes
 # back. A line of its own tells it from a text that merely talks about the tag.
 _ORPHAN_CLOSE = re.compile(r"^\s*</think>\s*$", re.MULTILINE)
+_CREDENTIALS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,31 @@ class Reply:
     error: str | None = None
 
 
-def call_id(model: str, request: Request) -> str:
+def call_id(model: str, request: Request, further: Mapping[str, Any] = MappingProxyType({})) -> str:
     """Return the content id of ``request`` when put to ``model``.
 
     The role is left out: it names the purpose and does not change the answer.
+
+    Args:
+        model: Name of the model.
+        request: What is asked.
+        further: What else of the endpoint changes the answer, as `further_parameters` gives it.
     """
-    identity = request.parameters() | {"prompt": request.prompt}
+    identity = {**request.parameters(), "prompt": request.prompt, **further}
     return content_id("call", model, canonical_json(identity))
+
+
+def further_parameters(settings: EndpointSettings, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return what of an endpoint's settings and headers tells its calls from others; only if set.
+
+    The headers' values are hashed, so that none is told. Those that say who asks are left out: as
+    with the key, the same is asked when they change.
+    """
+    telling = {
+        name.lower(): value for name, value in headers.items() if name.lower() not in _CREDENTIALS
+    }
+    hashed = {"extra_headers": content_id("headers", canonical_json(telling))} if telling else {}
+    return settings.call_parameters() | hashed
 
 
 def canonical_json(value: object) -> str:
@@ -206,21 +227,6 @@ class Features:
             )
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Where and how to ask; see `Client`. The URL is the one that may be shown."""
-
-    base_url: str
-    model: str
-    api_key: str = field(repr=False)
-    max_concurrency: int
-    timeout_s: float
-    max_outage_s: float
-    first_contact_s: float
-    prices: Prices
-    budget: Budget
-
-
 @dataclass
 class Call:
     """A distinct request and what has come back for it so far."""
@@ -282,21 +288,27 @@ def jobs(call: Call) -> list[Job]:
     return [Job(call, group) for group in groups]
 
 
-def body(model: str, job: Job, form: Form) -> dict[str, Any]:
+def chat_body(settings: EndpointSettings, prompt: str, **fields: Any) -> dict[str, Any]:
+    """Return the body of a chat completion of one prompt, with what every request of it holds."""
+    messages = [{"role": "user", "content": _sendable(prompt)}]
+    if settings.system_prompt:
+        messages.insert(0, {"role": "system", "content": _sendable(settings.system_prompt)})
+    return {**settings.extra_body, "model": settings.model, "messages": messages, **fields}
+
+
+def body(settings: EndpointSettings, job: Job, form: Form) -> dict[str, Any]:
     """Return the body of the HTTP request for a job in a form the server may take."""
     request = job.call.request
-    # Half an emoji can be held in a Python text but not sent.
-    prompt = request.prompt.encode("utf-8", "replace").decode()
     if request.scored is not None:
-        return _likelihood_body(model, prompt, request.scored.encode("utf-8", "replace").decode())
-    parts: dict[str, Any] = {
-        "model": model,
-        "messages": [{"role": "user", "content": prompt}],
-        "temperature": request.temperature,
-        "max_tokens": request.max_tokens,
+        return _likelihood_body(settings, request.prompt, request.scored)
+    parts = chat_body(
+        settings,
+        request.prompt,
+        temperature=request.temperature,
+        max_tokens=request.max_tokens,
         # Below 2**31: some servers keep seeds in 32 bits.
-        "seed": (request.seed + job.samples[0]) % 2**31,
-    }
+        seed=(request.seed + job.samples[0]) % 2**31,
+    )
     if form.n > 1:
         parts["n"] = form.n
     if form.with_schema:
@@ -305,27 +317,30 @@ def body(model: str, job: Job, form: Form) -> dict[str, Any]:
     return parts
 
 
-def _likelihood_body(model: str, prompt: str, scored: str) -> dict[str, Any]:
+def _likelihood_body(settings: EndpointSettings, prompt: str, scored: str) -> dict[str, Any]:
     """Ask vLLM for the log-probability of every token it reads; it has to write one as well.
 
     With a prompt the scored text is the beginning of an answer that is to be gone on with, so
     that the chat template ends with it; without one it is plain text, without a template.
     """
-    reading = {"model": model, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+    reading = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
     if not prompt:
-        return reading | {"prompt": scored}
-    return reading | {
-        "messages": [
-            {"role": "user", "content": prompt},
-            {"role": "assistant", "content": scored},
-        ],
-        "add_generation_prompt": False,
-        "continue_final_message": True,
-    }
+        plain = {"model": settings.model, "prompt": _sendable(scored)}
+        return {**settings.extra_body, **plain, **reading}
+    parts = chat_body(
+        settings, prompt, add_generation_prompt=False, continue_final_message=True, **reading
+    )
+    parts["messages"].append({"role": "assistant", "content": _sendable(scored)})
+    return parts
+
+
+def _sendable(text: str) -> str:
+    """Replace half an emoji, which can be held in a Python text but not sent."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def record(
-    settings: Settings,
+    settings: EndpointSettings,
     job: Job,
     form: Form,
     latency_s: float,
@@ -339,10 +354,10 @@ def record(
     return {
         "call_id": job.call.id,
         "model": settings.model,
-        "base_url": settings.base_url,
+        "base_url": settings.public_url,
         "role": request.role,
         "prompt": request.prompt,
-        "parameters": request.parameters(),
+        "parameters": request.parameters() | settings.call_parameters(),
         "with_schema": form.with_schema,
         "samples": job.samples[: len(choices)],
         "choices": choices,

@@ -2,11 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from autoif_assets.endpoint.errors import Failure
-from autoif_assets.endpoint.wire import Wire
 
 _EVERY_S = 1.0
 _START = 64
@@ -50,7 +49,7 @@ class Load:
         )
 
 
-class Pace:
+class ConcurrencyLimit:
     """The number of requests that may be in flight, between a floor and a ceiling.
 
     It doubles at first. After the first sign of a queue it grows by the same few for everybody
@@ -115,12 +114,12 @@ class Pace:
             self._next_cut = now + rest_s
 
 
-async def watch(wire: Wire, seen: Callable[[Load], None]) -> None:
+async def watch(metrics: Callable[[], Awaitable[str]], seen: Callable[[Load], None]) -> None:
     """Hand every reading to ``seen``, for ever; a server that never has any is left alone."""
     any_yet = False
     while True:
         try:
-            load = Load.parse(await wire.metrics())
+            load = Load.parse(await metrics())
         except Failure:
             load = None
         if load is not None:

@@ -14,7 +14,7 @@ class AccessDenied(EndpointError):
 
 
 class NotServed(EndpointError):
-    """The URL or the model does not exist on the server (404 or 405)."""
+    """The URL or the model is not on the server (404 or 405), or the server is another (3xx)."""
 
 
 class BudgetSpent(EndpointError):
@@ -60,6 +60,12 @@ class Failure(Exception):
         return self.status in (401, 402, 403)
 
     @property
+    def redirected(self) -> bool:
+        """Whether the server named another address."""
+        return self.status is not None and 300 <= self.status < 400
+
+    @property
     def stops_the_run(self) -> bool:
         """Whether every other request would be refused as well."""
-        return self.cause == "unsupported" or self.denied or self.status in (404, 405)
+        missing = self.status in (404, 405)
+        return self.cause == "unsupported" or self.denied or self.redirected or missing

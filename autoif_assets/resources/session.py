@@ -13,12 +13,14 @@ from autoif_assets.charts import in_markdown, throughput_chart
 from autoif_assets.endpoint import (
     Client,
     EndpointError,
+    EndpointSettings,
     Journal,
     Progress,
     Request,
     ServerUnreachable,
     llm_calls_in_parts,
 )
+from autoif_assets.endpoint.settings import public
 from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
@@ -26,7 +28,6 @@ from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.metadata import add_metadata, keys_of
-from autoif_assets.resources.settings import EndpointSettings
 from autoif_assets.warehouse import Rows, Warehouse
 from autoif_assets.warehouse.io_manager import WarehouseResource
 
@@ -54,7 +55,7 @@ def open_session(
     if not settings.model:
         raise dg.Failure(
             "No model is named. Set AUTOIF_MODEL to the name your server lists under "
-            f"{settings.base_url}/models, then materialise again.",
+            f"{public(settings.base_url)}/models, then materialise again.",
             allow_retries=False,
         )
     if settings.max_concurrency < 1:
@@ -67,16 +68,7 @@ def open_session(
     tables = warehouse.open(context.log.info)
     journals = tables.data_dir / "journals"
     try:
-        client = Client(
-            settings.base_url,
-            settings.model,
-            settings.api_key,
-            max_concurrency=settings.max_concurrency,
-            timeout_s=settings.timeout_s,
-            max_outage_s=settings.max_outage_s,
-            prices=settings.prices,
-            budget=budget.of_run(context, journals),
-        )
+        client = Client(settings, budget=budget.of_run(context, journals))
     except EndpointError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with Journal(journals, asset, batch, context.run.run_id, refresh=settings.refresh) as journal:

@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from autoif_assets.endpoint import Client, Journal, Request, llm_calls
+from autoif_assets.endpoint import Journal, Request, llm_calls
 from autoif_assets.endpoint.journal_files import read_journals
 from autoif_assets.method.prompts import RESPONSE
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.endpoint.asking import client_of
 
 KILLS = int(os.environ.get("AUTOIF_TEST_KILLS", "20"))
 CALLS, SAMPLES, CONCURRENCY = 30 * KILLS, 2, 16  # more than is done between all the kills
@@ -23,6 +24,7 @@ CALLS, SAMPLES, CONCURRENCY = 30 * KILLS, 2, 16  # more than is done between all
 HARNESS = """
 import os, sys
 from pathlib import Path
+import autoif_assets.endpoint.wire  # before the forks: it takes a second
 from autoif_assets_tests.endpoint.test_kill import complete
 url, folder = sys.argv[1:]
 for number, _ in enumerate(sys.stdin):
@@ -51,7 +53,7 @@ def requests():
 
 def complete(url, folder, run_id):
     with Journal(folder, "responses", "b1", run_id) as journal:
-        client = Client(url, "autoif-simulator", max_concurrency=CONCURRENCY)
+        client = client_of(url, "autoif-simulator", max_concurrency=CONCURRENCY)
         return client.complete(requests(), journal)
 
 
@@ -122,7 +124,7 @@ def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monke
     def ask_all(url, name):
         seen = []
         with Journal(tmp_path / name, "responses", "b1", "run") as journal:
-            client = Client(url, "autoif-simulator", max_concurrency=CONCURRENCY, timeout_s=0.5)
+            client = client_of(url, "autoif-simulator", max_concurrency=CONCURRENCY, timeout_s=0.5)
             return client.complete(wanted, journal, seen.append), seen[-1]
 
     with Simulator(SimulatorSettings(latency=0.01)) as server:
@@ -158,7 +160,7 @@ def test_an_outage_of_the_simulator_is_waited_for(tmp_path, monkeypatch):
                 seen.append(progress)
 
         with Journal(tmp_path / "cut", "responses", "b1", "run") as journal:
-            client = Client(
+            client = client_of(
                 server.base_url,
                 "autoif-simulator",
                 max_concurrency=CONCURRENCY,
