@@ -107,7 +107,7 @@ def check_endpoint(
 
 
 async def _check(settings: EndpointSettings, credentials: Credentials, n: int) -> EndpointReport:
-    # Here and not at the top: see there.
+    # The SDK takes a second to import: this module is loaded by commands that ask nothing.
     from autoif_assets.endpoint.wire import Wire
 
     found: dict[str, Any] = {"base_url": settings.public_url, "model": settings.model}

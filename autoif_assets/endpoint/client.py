@@ -94,6 +94,7 @@ class Client:
             EndpointError: The server is away, or refuses the key or the model.
         """
         calls: dict[str, Call] = {}
+        # Equal requests share a call, whose answer each of them gets.
         ids = [call_id(self.model, request, self._further) for request in requests]
         for key, request in zip(ids, requests, strict=True):
             if key not in calls:
@@ -156,7 +157,7 @@ class Client:
         asking.result()
 
     def _wire(self, connections: int) -> "Wire":
-        # Here and not at the top: see there.
+        # The SDK takes a second to import, which a run that finds all in its journal is spared.
         from autoif_assets.endpoint.wire import Wire
 
         return Wire(self._settings, self._credentials, connections)

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 from autoif_assets.endpoint.budget import Spent, Usage
 
@@ -11,7 +11,7 @@ _POINTS = 120
 _FIRST_STEP_S = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True)
 class Progress:
     """A snapshot; the last one of `Client.complete` is the final account.
 
@@ -42,21 +42,21 @@ class Progress:
     reused: int
     done: int
     failed: int
-    in_flight: int
-    peak_in_flight: int
-    limit: int
-    waiting: int | None
-    requests: int
-    retries: Mapping[str, int]
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    cost: float
-    elapsed_s: float
-    latency_s: Mapping[str, float]
-    throughput: tuple[tuple[float, int, int], ...]
-    outage: str | None
-    notes: tuple[str, ...]
+    in_flight: int = 0
+    peak_in_flight: int = 0
+    limit: int = 0
+    waiting: int | None = None
+    requests: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    elapsed_s: float = 0.0
+    latency_s: Mapping[str, float] = field(default_factory=dict)
+    throughput: tuple[tuple[float, int, int], ...] = ()
+    outage: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def calls_per_s(self) -> float:
@@ -103,27 +103,11 @@ def quantiles(values: list[float]) -> dict[str, float]:
     return {f"p{share}": round(ordered[last * share // 100], 4) for share in (50, 95, 99)}
 
 
-class Account:
-    """Counts one run; written in the event loop, read from any thread.
-
-    Attributes:
-        total: Distinct calls wanted.
-        reused: Of these, how many the journal had.
-        done: Of these, how many are finished, the reused included.
-        failed: Of the done, how many have an error.
-        in_flight: HTTP requests under way.
-    """
+class Account(Progress):
+    """Counts one run; written in the event loop, read from any thread."""
 
     def __init__(self, total: int, reused: int, failed: int) -> None:
-        self.total = total
-        self.reused = self.done = reused
-        self.failed = failed
-        self.in_flight = 0
-        self._peak = 0
-        self._requests = 0
-        self._retries: Counter[str] = Counter()
-        self._prompt_tokens = self._cached_tokens = self._completion_tokens = 0
-        self._cost = 0.0
+        super().__init__(total=total, reused=reused, done=reused, failed=failed)
         self._latencies: list[float] = []
         self._began = time.monotonic()
         self._points: list[tuple[float, int, int]] = []
@@ -133,24 +117,24 @@ class Account:
     def sent(self) -> None:
         """Note that a request is under way."""
         self.in_flight += 1
-        self._peak = max(self._peak, self.in_flight)
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
 
     def ended(self) -> None:
         """Note that a request has ended, however it did."""
         self.in_flight -= 1
-        self._requests += 1
+        self.requests += 1
 
     def retried(self, cause: str) -> None:
         """Note why a request failed that is made again."""
-        self._retries[cause] += 1
+        self.retries[cause] += 1
 
     def answered(self, latency_s: float, usage: Usage, spent: Spent) -> None:
         """Note a request that brought completions."""
         self._latencies.append(latency_s)
-        self._prompt_tokens += usage.prompt_tokens or 0
-        self._cached_tokens += usage.cached_tokens or 0
-        self._completion_tokens += usage.completion_tokens or 0
-        self._cost += spent.cost
+        self.prompt_tokens += usage.prompt_tokens or 0
+        self.cached_tokens += usage.cached_tokens or 0
+        self.completion_tokens += usage.completion_tokens or 0
+        self.cost += spent.cost
         if time.monotonic() >= self._next_point:
             self._mark()
 
@@ -158,26 +142,20 @@ class Account:
         self, limit: int, waiting: int | None, outage: str | None, notes: tuple[str, ...]
     ) -> Progress:
         """Return a snapshot."""
+        counted = {field.name: getattr(self, field.name) for field in fields(Progress)}
+        # What is counted on is copied; what takes time to work out is so only here.
         return Progress(
-            total=self.total,
-            reused=self.reused,
-            done=self.done,
-            failed=self.failed,
-            in_flight=self.in_flight,
-            peak_in_flight=self._peak,
-            limit=limit,
-            waiting=waiting,
-            requests=self._requests,
-            retries=dict(self._retries),
-            prompt_tokens=self._prompt_tokens,
-            cached_tokens=self._cached_tokens,
-            completion_tokens=self._completion_tokens,
-            cost=self._cost,
-            elapsed_s=time.monotonic() - self._began,
-            latency_s=quantiles(self._latencies),
-            throughput=(*self._points, self._point()),
-            outage=outage,
-            notes=notes,
+            **counted
+            | {
+                "limit": limit,
+                "waiting": waiting,
+                "outage": outage,
+                "notes": notes,
+                "retries": self.retries.copy(),
+                "elapsed_s": time.monotonic() - self._began,
+                "latency_s": quantiles(self._latencies),
+                "throughput": (*self._points, self._point()),
+            }
         )
 
     def _mark(self) -> None:
@@ -190,4 +168,4 @@ class Account:
 
     def _point(self) -> tuple[float, int, int]:
         elapsed_s = round(time.monotonic() - self._began, 3)
-        return elapsed_s, self.done - self.reused, self._completion_tokens
+        return elapsed_s, self.done - self.reused, self.completion_tokens

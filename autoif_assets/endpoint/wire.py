@@ -45,7 +45,9 @@ _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azu
 _NOT_AZURES = ("/v1", "/models")
 _API_VERSION = "api-version"
 # At its level INFO the transport writes a line a request, with whatever the URL's query holds.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
+_LOGGER = logging.getLogger("httpx2")
+if _LOGGER.level == logging.NOTSET:
+    _LOGGER.setLevel(logging.WARNING)
 
 
 class _OpenAI(openai.AsyncOpenAI):
@@ -159,7 +161,7 @@ class Wire:
         """
         if self._azure:
             return []
-        raw = await self._get("/models", 2 * _CONNECT_TIMEOUT_S)
+        raw = await self._send("/models", 2 * _CONNECT_TIMEOUT_S)
         try:
             return [{**card, "id": str(card["id"])} for card in read_json(raw)["data"]]
         except (TypeError, KeyError, ValueError):
@@ -173,7 +175,7 @@ class Wire:
             Failure: There are none.
         """
         url = self._url.removesuffix("/v1") + "/metrics"
-        return (await self._get(url, _CONNECT_TIMEOUT_S)).decode("utf-8", "replace")
+        return (await self._send(url, _CONNECT_TIMEOUT_S)).decode("utf-8", "replace")
 
     async def explain(self, failure: Failure) -> EndpointError:
         """Return the error of a run that a failure stops, with what is served there."""
@@ -204,9 +206,6 @@ class Wire:
             f"{url} has no chat completions for model {model!r} ({failure.words}). {served} "
             "Set AUTOIF_MODEL to a served name; the URL usually ends in /v1 (AUTOIF_BASE_URL)."
         )
-
-    async def _get(self, path: str, timeout_s: float) -> bytes:
-        return await self._send(path, timeout_s)
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> bytes:
         return await self._send(path, self._settings.timeout_s, body)

@@ -90,10 +90,6 @@ def open_session(
     add_metadata(context, session.metadata())
 
 
-# Below this there is no course to draw, and drawing would take longer than asking did.
-_SHORT_S = 2.0
-
-
 class Session:
     """Model calls of one asset and batch."""
 
@@ -218,6 +214,7 @@ def _load_calls(tables: Warehouse, journals: Path, asset: str, batch: str) -> No
     tables.write_frames("llm_calls", calls(), where)
 
 
+_SHORT_S = 2.0
 _SUMS = (
     *("total", "reused", "failed", "requests"),
     *("prompt_tokens", "cached_tokens", "completion_tokens", "cost"),
@@ -232,20 +229,7 @@ def summary(accounts: Sequence[Progress]) -> dict[str, Any]:
     """
     sums = {name: sum(getattr(account, name) for account in accounts) for name in _SUMS}
     seconds = sum(account.elapsed_s for account in accounts)
-    retries: Counter[str] = sum((Counter(account.retries) for account in accounts), Counter())
-    latencies = {
-        f"latency_{name}_s": max(account.latency_s.get(name, 0.0) for account in accounts)
-        for name in ("p50", "p95", "p99")
-        if any(account.latency_s for account in accounts)
-    }
-    rates = {}
-    if sums["requests"]:
-        rates["calls_per_s"] = round((sums["total"] - sums["reused"]) / seconds, 3)
-        rates["tokens_per_s"] = round(sums["completion_tokens"] / seconds, 3)
-    if sums["prompt_tokens"]:
-        rates["cached_share"] = round(sums["cached_tokens"] / sums["prompt_tokens"], 4)
-    notes = sorted({note for account in accounts for note in account.notes})
-    chart = throughput_chart(_joined(accounts)) if seconds >= _SHORT_S else b""
+    retries = sum((Counter(account.retries) for account in accounts), Counter[str]())
     return {
         **sums,
         "cost": round(sums["cost"], 6),
@@ -253,11 +237,41 @@ def summary(accounts: Sequence[Progress]) -> dict[str, Any]:
         **{f"retries/{cause.replace(' ', '_')}": n for cause, n in sorted(retries.items())},
         "seconds": round(seconds, 3),
         "peak_in_flight": max((account.peak_in_flight for account in accounts), default=0),
-        **latencies,
-        **rates,
-        **({"notes": "; ".join(notes)} if notes else {}),
-        **({"throughput": dg.MetadataValue.md(in_markdown(chart, "throughput"))} if chart else {}),
+        **_latencies(accounts),
+        **_rates(sums, seconds),
+        **_remarks(accounts, seconds),
     }
+
+
+def _latencies(accounts: Sequence[Progress]) -> dict[str, float]:
+    # A go that found everything in the journal has none.
+    asked = [account.latency_s for account in accounts if account.latency_s]
+    return {
+        f"latency_{name}_s": max(latencies.get(name, 0.0) for latencies in asked)
+        for name in ("p50", "p95", "p99")
+        if asked
+    }
+
+
+def _rates(sums: dict[str, Any], seconds: float) -> dict[str, float]:
+    rates = {}
+    if sums["requests"]:
+        rates["calls_per_s"] = round((sums["total"] - sums["reused"]) / seconds, 3)
+        rates["tokens_per_s"] = round(sums["completion_tokens"] / seconds, 3)
+    if sums["prompt_tokens"]:
+        rates["cached_share"] = round(sums["cached_tokens"] / sums["prompt_tokens"], 4)
+    return rates
+
+
+def _remarks(accounts: Sequence[Progress], seconds: float) -> dict[str, Any]:
+    """Return what the server could not do, and the course of the calls as a picture."""
+    remarks: dict[str, Any] = {}
+    if notes := sorted({note for account in accounts for note in account.notes}):
+        remarks["notes"] = "; ".join(notes)
+    # Below this there is no course to draw, and drawing would take longer than asking did.
+    if seconds >= _SHORT_S and (chart := throughput_chart(_joined(accounts))):
+        remarks["throughput"] = dg.MetadataValue.md(in_markdown(chart, "throughput"))
+    return remarks
 
 
 def _joined(accounts: Sequence[Progress]) -> list[tuple[float, int, int]]:

@@ -45,11 +45,12 @@ class Server:
     ``(status, body)`` or ``(status, body, headers)`` tuple, "drop", "half", "short" or "hang".
     """
 
-    def __init__(self, behave=None, latency_s=0.0, port=0, metrics=None):
+    def __init__(self, behave=None, latency_s=0.0, port=0, metrics=None, secure=None):
         self.behave = behave or (lambda body, count: None)
         self.latency_s = latency_s
         self.port = port
         self.metrics = metrics
+        self.secure = secure  # a context of TLS
         self.bodies = []
         self.headers = []
         self.listed = []  # headers of the requests for the list of models
@@ -61,7 +62,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.secure else ''}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self):
         ready = threading.Event()
@@ -74,7 +75,9 @@ class Server:
             app.router.add_get("/metrics", self._metrics)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             self._loop.run_until_complete(self._runner.setup())
-            site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+            site = web.TCPSite(
+                self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.secure
+            )
             self._loop.run_until_complete(site.start())
             self.port = self._runner.addresses[0][1]
             ready.set()

@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import socket
+import ssl
+import subprocess
 import threading
 import time
 import traceback
@@ -40,7 +42,7 @@ OPENAI = {
 @pytest.fixture
 def environment(monkeypatch):
     """Set a variable; none of a proxy or of the SDK is set before."""
-    for name in [*PROXIES, *map(str.upper, PROXIES)]:
+    for name in [*PROXIES, *map(str.upper, PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR"]:
         monkeypatch.delenv(name, raising=False)
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "AZURE_"))]:
         monkeypatch.delenv(name)
@@ -59,6 +61,31 @@ def test_requests_go_through_the_proxy_with_its_password_which_is_never_shown(en
     with pytest.raises(EndpointError) as away:
         asker.complete([ask("other")], journal)
     assert "hunter2" not in "".join(traceback.format_exception(away.value))
+
+
+def test_no_proxy_is_heeded(environment, journal):
+    with Server() as server, Server() as proxy:
+        environment("http_proxy", proxy.url.removesuffix("/v1"))
+        environment("no_proxy", "localhost,127.0.0.1")
+        client(server).complete([ask()], journal)
+        assert (len(server.bodies), len(proxy.bodies)) == (1, 0)
+
+
+def test_only_trusted_certificates_are_taken(environment, journal, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    options = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate]
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", *options, *subject]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with Server(secure=context) as server:
+        asker = client_of(server.url, first_contact_s=0.2)
+        with pytest.raises(ServerUnreachable, match="self-signed certificate"):
+            asker.complete([ask()], journal)
+        assert server.bodies == []
+        environment("SSL_CERT_FILE", str(certificate))
+        assert got(asker.complete([ask()], journal)[0]) == texts("hello", 1)
 
 
 def test_a_redirect_is_an_error_that_names_where_it_points_and_sends_nothing_there(journal):
