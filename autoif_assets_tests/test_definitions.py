@@ -385,9 +385,7 @@ def test_the_key_is_no_setting_and_in_no_configuration(monkeypatch):
 
 # What loading the definitions may import beside Dagster, Polars and DuckDB and what these bring:
 # every module costs each run and each daemon process its time.
-IMPORTS = {
-    *("aiohttp", "certifi", "dagster_duckdb", "jinja2", "json_repair", "numpy", "pyarrow", "yarl"),
-}
+IMPORTS = {"dagster_duckdb", "jinja2", "json_repair", "numpy", "pyarrow"}
 _BROUGHT = {
     *("aiohappyeyeballs", "aiosignal", "attr", "frozenlist", "idna", "markupsafe", "multidict"),
     "propcache",

@@ -99,6 +99,28 @@ def test_a_missing_key_is_told(doctor, simulator):
     assert "refuses the key" in topics["supervision"][2]
 
 
+def test_the_key_of_the_sdk_is_told_where_it_counts(doctor, simulator, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert doctor(BASE_URL=simulator.base_url, MODEL="big")[0] == 1
+    monkeypatch.setenv("OPENAI_BASE_URL", simulator.base_url)
+    status, topics = doctor(BASE_URL=simulator.base_url, MODEL="big")
+    assert status == 0
+    assert topics["supervision"][1] == "key: OPENAI_API_KEY is set"
+
+
+def test_a_role_with_fields_of_its_own_is_checked_with_them(doctor, simulator):
+    status, topics = doctor(
+        BASE_URL=simulator.base_url,
+        MODEL="big",
+        API_KEY=KEY,
+        EXTRA_BODY='{"top_k": 4}',
+        JUDGE_EXTRA_BODY='{"seed": 4}',
+    )
+    assert status == 1
+    assert topics["responder"] == ["as supervision"]
+    assert "NOT USABLE: extra_body holds seed" in topics["judge"][2]
+
+
 def test_a_local_nli_model_is_no_endpoint(doctor, simulator):
     status, topics = doctor(
         BASE_URL=simulator.base_url, MODEL="big", API_KEY=KEY, NLI="transformers", NLI_MODEL="/mine"

@@ -2,7 +2,6 @@ import base64
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 
 import dagster as dg
 import polars as pl
@@ -15,11 +14,13 @@ from autoif_assets.nli import NLIVerdict
 from autoif_assets.resources import (
     NLI,
     BudgetResource,
+    EndpointSettings,
     Supervision,
     WarehouseResource,
     from_environment,
     nli,
 )
+from autoif_assets.resources.models import Endpoint
 from autoif_assets.resources.session import summary
 
 
@@ -100,10 +101,11 @@ def test_a_role_that_says_nothing_is_as_supervision(monkeypatch):
     }
     with built(monkeypatch, **variables) as resources:
         settings = resources.supervision.settings()
-        assert (settings.base_url, settings.model, settings.api_key) == ("http://a/v1", "m", "k")
+        assert (settings.base_url, settings.model) == ("http://a/v1", "m")
+        assert settings.credentials.api_key == "k"
         assert settings.max_concurrency == 7
         assert settings.prices == Prices(0.5, None, 1.5)
-        assert {getattr(resources, role).settings() for role in ROLES} == {settings}
+        assert [getattr(resources, role).settings() for role in ROLES] == [settings] * len(ROLES)
 
 
 def test_a_role_keeps_what_it_says_itself(monkeypatch):
@@ -127,9 +129,9 @@ def test_what_a_run_says_of_supervision_reaches_the_others(monkeypatch):
     }
     with built(monkeypatch, run_config, MODEL="m", RESPONDER_MODEL="r") as resources:
         supervision, judge = resources.supervision.settings(), resources.judge.settings()
-        assert resources.responder.settings() == replace(supervision, model="r")
+        assert resources.responder.settings() == supervision.model_copy(update={"model": "r"})
         assert resources.nli.settings() == supervision
-        assert judge == replace(supervision, temperature=0.0, max_tokens=9)
+        assert judge == supervision.model_copy(update={"temperature": 0.0, "max_tokens": 9})
         assert (judge.model, judge.refresh) == ("other", True)
 
 
@@ -145,7 +147,65 @@ def test_what_a_run_says_of_supervision_reaches_the_others(monkeypatch):
 def test_the_key_of_supervision_is_not_shown_to_another_host(monkeypatch, variables, key):
     given = {"BASE_URL": "http://a:1/v1", "API_KEY": "theirs", **variables}
     with built(monkeypatch, **given) as resources:
-        assert resources.responder.settings().api_key == key
+        assert resources.responder.settings().credentials.api_key == key
+
+
+@pytest.mark.parametrize(
+    ("variables", "headers"),
+    [
+        ({}, {"X-Team": "theirs"}),
+        ({"RESPONDER_BASE_URL": "http://a:2/v1"}, {"X-Team": "theirs"}),
+        ({"RESPONDER_BASE_URL": "http://b:1/v1"}, {}),
+        (
+            {
+                "RESPONDER_BASE_URL": "http://b:1/v1",
+                "RESPONDER_EXTRA_HEADERS": '{"X-Team": "own"}',
+            },
+            {"X-Team": "own"},
+        ),
+    ],
+)
+def test_the_headers_of_supervision_are_not_shown_to_another_host(monkeypatch, variables, headers):
+    given = {"BASE_URL": "http://a:1/v1", "EXTRA_HEADERS": '{"X-Team": "theirs"}', **variables}
+    with built(monkeypatch, **given) as resources:
+        assert resources.responder.settings().credentials.headers == headers
+
+
+def test_further_fields_and_the_system_prompt_of_a_role(monkeypatch):
+    variables = {
+        "EXTRA_BODY": '{"chat_template_kwargs": {"enable_thinking": false}, "top_k": 4}',
+        "SYSTEM_PROMPT": "Be brief.",
+        "JUDGE_EXTRA_BODY": "{}",
+        "JUDGE_SYSTEM_PROMPT": "Be strict.",
+    }
+    run_config = {"policy": {"extra_body": {"provider": {"only": ["mine"]}}}}
+    with built(monkeypatch, run_config, **variables) as resources:
+        supervision, judge = resources.supervision.settings(), resources.judge.settings()
+        body = {"chat_template_kwargs": {"enable_thinking": False}, "top_k": 4}
+        assert (supervision.extra_body, supervision.system_prompt) == (body, "Be brief.")
+        assert (judge.extra_body, judge.system_prompt) == ({}, "Be strict.")
+        assert resources.responder.settings() == supervision
+        assert resources.policy.settings().extra_body == {"provider": {"only": ["mine"]}}
+
+
+@pytest.mark.parametrize("text", ["hunter2", '["hunter2"]', "7"])
+@pytest.mark.parametrize("name", ["EXTRA_BODY", "JUDGE_EXTRA_BODY", "NLI_EXTRA_HEADERS"])
+def test_fields_and_headers_that_are_no_json_objects_are_named(monkeypatch, name, text):
+    with (
+        pytest.raises(ValueError, match=f"AUTOIF_{name} is .*JSON object") as refused,
+        built(monkeypatch, **{name: text}),
+    ):
+        pass
+    assert ("hunter2" in str(refused.value)) == ("BODY" in name and "hunter2" in text)
+
+
+def test_a_field_of_an_endpoint_tells_its_default():
+    told = {name: field.description for name, field in Endpoint.model_fields.items()}
+    assert told["max_concurrency"] == "Most requests in flight, at least 1; 512 by default."
+    assert told["temperature"] == "Sampling temperature; the recipe's for each role."
+    assert set(told) == set(EndpointSettings.model_fields)
+    with pytest.raises(ValueError, match="less than or equal to 2"):
+        Endpoint(temperature=3)
 
 
 def test_a_price_that_is_no_number_is_named(monkeypatch):

@@ -1,4 +1,4 @@
-"""After batches that go wrong in many ways, the key is nowhere but in the environment."""
+"""After batches that go wrong, the key and the headers are nowhere but in the environment."""
 
 import base64
 import http.server
@@ -21,6 +21,7 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 pytestmark = pytest.mark.slow
 
 KEY = "sk-Zq7Vd2marker9XwK4tLm"
+HEADER = "team-Xw3Pk8canary5TdR1sGh"
 MODEL = "autoif-simulator"
 NUMBERS = {
     "instructions_per_batch": 2,
@@ -54,6 +55,7 @@ def run(data, base_url, batch):
         "AUTOIF_BASE_URL": base_url,
         "AUTOIF_MODEL": MODEL,
         "AUTOIF_API_KEY": KEY,
+        "AUTOIF_EXTRA_HEADERS": json.dumps({"X-Team": HEADER}),
     }
     overrides = [f"--set={name}={value}" for name, value in NUMBERS.items()]
     result = subprocess.run(
@@ -66,11 +68,11 @@ def run(data, base_url, batch):
 
 
 class Tattler(http.server.BaseHTTPRequestHandler):
-    """Refuses every request and repeats its key, as some proxies do."""
+    """Refuses every request and repeats its key and a header, as some proxies do."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        words = f"invalid request with {self.headers['Authorization']}"
+        words = f"invalid request with {self.headers['Authorization']}, {self.headers['X-Team']}"
         body = json.dumps({"error": {"message": words}}).encode()
         self.send_response(400)
         self.send_header("Content-Type", "application/json")
@@ -136,7 +138,7 @@ def is_sqlite(path):
         return file.read(15) == b"SQLite format 3"
 
 
-def test_the_key_is_nowhere(tmp_path):
+def test_the_key_and_the_headers_are_nowhere(tmp_path):
     data = tmp_path / "data"
     printed = b""
     with Simulator(SimulatorSettings(api_key="another")) as simulator:
@@ -157,7 +159,7 @@ def test_the_key_is_nowhere(tmp_path):
         assert sum(simulator.stats()["faults"].values()) > 5
         printed += output
 
-    key, model = encoded(KEY), encoded(MODEL)
+    key, model = encoded(KEY) + encoded(HEADER), encoded(MODEL)
     assert not found(printed, key)
     files = [path for path in data.rglob("*") if path.is_file()]
     assert [path for path in files if found(path.read_bytes(), key)] == []
@@ -171,7 +173,7 @@ def test_the_key_is_nowhere(tmp_path):
         runs = instance.get_runs()
         # The exports follow the two batches that were made.
         assert Counter(run.job_name for run in runs) == {"batch": 3, "exports": 2}
-        assert not any(KEY in json.dumps(run.run_config) for run in runs)
+        assert not any(text in json.dumps(run.run_config) for run in runs for text in (KEY, HEADER))
 
     # The search itself finds what is there.
     assert [path for path in files if path.suffix == ".jsonl" and found(path.read_bytes(), model)]

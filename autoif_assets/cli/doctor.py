@@ -9,9 +9,14 @@ import click
 from autoif_assets.cli.home import data_dir
 
 if TYPE_CHECKING:
+    from autoif_assets.endpoint import EndpointSettings
     from autoif_assets.endpoint.checks import EndpointReport
-    from autoif_assets.resources.settings import EndpointSettings
 
+# The settings that a check's findings depend on.
+_CHECKED = {
+    *("base_url", "model", "api_key_variable"),
+    *("extra_headers_variable", "extra_body", "system_prompt"),
+}
 _ROLES = ("supervision", "responder", "judge", "nli", "policy")
 
 
@@ -33,16 +38,16 @@ def _check_endpoints() -> bool:
 
     sound = True
     settings, local_nli = _settings()
-    shown: dict[tuple[str, str, str], str] = {}
+    shown: dict[str, str] = {}
     for role in _ROLES:
         own = settings[role]
-        key = (own.base_url, own.model, own.api_key_variable)
+        key = own.model_dump_json(include=_CHECKED)
         if role == "nli" and local_nli is not None:
             _say(role, f"{local_nli}, a local model (AUTOIF_NLI)")
         elif key in shown:
             _say(role, f"as {shown[key]}")
         else:
-            report = check_endpoint(own.base_url, own.model, own.api_key)
+            report = check_endpoint(own)
             _say(role, *_lines(report, own, role))
             shown[key] = role
             sound &= report.problem is None
@@ -67,7 +72,7 @@ def _settings() -> tuple[dict[str, "EndpointSettings"], str | None]:
 
 def _lines(report: "EndpointReport", own: "EndpointSettings", role: str) -> list[str]:
     lines = [f"{report.model or 'no model'} at {report.base_url or 'no URL'}"]
-    variable = own.api_key_variable
+    variable = own.key_variable
     key = f"{variable} is {'set' if os.environ.get(variable) else 'not set'}"
     lines.append(f"key: {key if variable else 'none, as the host is not the one of supervision'}")
     if report.problem is not None:

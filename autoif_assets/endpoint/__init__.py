@@ -10,10 +10,10 @@ from autoif_assets.endpoint.errors import (
     NotServed,
     ServerUnreachable,
 )
-from autoif_assets.endpoint.journal import Journal, spent_by_run
+from autoif_assets.endpoint.journal import Journal, llm_calls, llm_calls_in_parts, spent_by_run
+from autoif_assets.endpoint.journal_files import Compacted, Pruned, compact_journals, prune_journals
 from autoif_assets.endpoint.progress import Progress
-from autoif_assets.endpoint.pruning import Compacted, Pruned, compact_journals, prune_journals
-from autoif_assets.endpoint.table import llm_calls, llm_calls_in_parts
+from autoif_assets.endpoint.settings import Credentials, EndpointSettings
 
 __all__ = [
     "AccessDenied",
@@ -22,7 +22,9 @@ __all__ = [
     "Choice",
     "Client",
     "Compacted",
+    "Credentials",
     "EndpointError",
+    "EndpointSettings",
     "Journal",
     "NotServed",
     "Prices",

@@ -3,12 +3,20 @@
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from autoif_assets.endpoint.calls import Usage
 from autoif_assets.endpoint.errors import BudgetSpent
 
 # What a chat template and its system prompt may add to a prompt.
 _TEMPLATE_TOKENS = 256
 _ROUNDING = 1e-9  # sums of money are not exact
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one HTTP request, as far as the server reports them."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 @dataclass(frozen=True)

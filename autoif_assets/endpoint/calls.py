@@ -1,17 +1,23 @@
-"""What is asked of a model and what comes back."""
+"""What is asked of a model, the HTTP requests it is put in, and what comes back."""
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from autoif_assets.endpoint.budget import Spent, Usage
+from autoif_assets.endpoint.errors import Failure
+from autoif_assets.endpoint.settings import EndpointSettings
 from autoif_assets.method.ids import content_id
 
 _OPEN, _CLOSE = "<think>", "</think>"
 # Some chat templates write the opening tag into the prompt, so that only the closing one comes
 # back. A line of its own tells it from a text that merely talks about the tag.
 _ORPHAN_CLOSE = re.compile(r"^\s*</think>\s*$", re.MULTILINE)
+_CREDENTIALS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 
 
 @dataclass(frozen=True)
@@ -84,15 +90,6 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Usage:
-    """Tokens of one HTTP request, as far as the server reports them."""
-
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-@dataclass(frozen=True)
 class Reply:
     """What came back for one request.
 
@@ -107,13 +104,31 @@ class Reply:
     error: str | None = None
 
 
-def call_id(model: str, request: Request) -> str:
+def call_id(model: str, request: Request, further: Mapping[str, Any] = MappingProxyType({})) -> str:
     """Return the content id of ``request`` when put to ``model``.
 
     The role is left out: it names the purpose and does not change the answer.
+
+    Args:
+        model: Name of the model.
+        request: What is asked.
+        further: What else of the endpoint changes the answer, as `further_parameters` gives it.
     """
-    identity = request.parameters() | {"prompt": request.prompt}
+    identity = {**request.parameters(), "prompt": request.prompt, **further}
     return content_id("call", model, canonical_json(identity))
+
+
+def further_parameters(settings: EndpointSettings, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return what of an endpoint's settings and headers tells its calls from others; only if set.
+
+    The headers' values are hashed, so that none is told. Those that say who asks are left out: as
+    with the key, the same is asked when they change.
+    """
+    telling = {
+        name.lower(): value for name, value in headers.items() if name.lower() not in _CREDENTIALS
+    }
+    hashed = {"extra_headers": content_id("headers", canonical_json(telling))} if telling else {}
+    return settings.call_parameters() | hashed
 
 
 def canonical_json(value: object) -> str:
@@ -141,3 +156,219 @@ def split_reasoning(text: str) -> tuple[str, str | None]:
     if not thoughts:
         return text, None
     return rest.strip(), "\n".join(filter(None, thoughts)) or None
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form to put a request in: how many completions at once, and whether with the schema."""
+
+    n: int
+    with_schema: bool
+
+
+class Features:
+    """Which ``n`` and which schemas a server has taken and refused.
+
+    Attributes:
+        notes: What the client does differently because of a refusal, for people.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._n_taken = 1
+        self._n_limited = False
+        self._schemas: dict[str, bool] = {}
+
+    def form(self, n: int, schema: Mapping[str, Any] | None) -> Form:
+        """Return the best form for ``n`` completions that is not known to be refused."""
+        if self._n_limited:
+            n = min(n, self._n_taken)
+        with_schema = schema is not None and self._schemas.get(canonical_json(schema), True)
+        return Form(n, with_schema)
+
+    def simpler(self, form: Form, request: Request) -> list[Form]:
+        """Return forms to try when ``form`` was refused: fewer of the features not yet proven."""
+        n_unproven = form.n > self._n_taken
+        schema_unproven = form.with_schema and canonical_json(request.schema) not in self._schemas
+        forms = []
+        if n_unproven:
+            forms.append(Form(1, form.with_schema))
+        if schema_unproven:
+            forms.append(Form(form.n, False))
+        if n_unproven and schema_unproven:
+            forms.append(Form(1, False))
+        return forms
+
+    def took(self, form: Form, completions: int, request: Request) -> None:
+        """Note that the server answered ``form`` with so many completions."""
+        self._n_taken = max(self._n_taken, min(form.n, completions))
+        if completions < form.n:
+            self._limit_n(f"gave {completions} completions where n={form.n} were asked")
+        if form.with_schema:
+            self._schemas.setdefault(canonical_json(request.schema), True)
+
+    def refused(self, form: Form, instead: Form, request: Request, words: str) -> None:
+        """Note that the server refused ``form`` of a request and took ``instead``."""
+        if instead.n < form.n:
+            self._limit_n(f"refuses n={form.n} ({words})")
+        key = canonical_json(request.schema)
+        if form.with_schema and not instead.with_schema and self._schemas.get(key, True):
+            self._schemas[key] = False
+            self.notes.append(
+                f"The server refuses the JSON schema of {request.role} ({words}); its prompts are "
+                "sent without it and the answers read as free text."
+            )
+
+    def _limit_n(self, why: str) -> None:
+        if not self._n_limited:
+            self._n_limited = True
+            self.notes.append(
+                f"The server {why}; from now on it is asked for at most {self._n_taken} at once."
+            )
+
+
+@dataclass
+class Call:
+    """A distinct request and what has come back for it so far."""
+
+    id: str
+    request: Request
+    choices: dict[int, Choice]
+    error: str | None = None
+    open_jobs: int = 0
+
+    def missing(self) -> list[int]:
+        """Return the samples still to ask for; none for a call that was refused."""
+        if self.error is not None:
+            return []
+        return [sample for sample in range(self.request.n) if sample not in self.choices]
+
+    def reply(self) -> Reply:
+        """Return what the caller gets."""
+        samples = sorted(sample for sample in self.choices if sample < self.request.n)
+        return Reply(self.id, tuple(self.choices[sample] for sample in samples), self.error)
+
+
+@dataclass(eq=False)
+class Job:
+    """Consecutive samples of a call that one HTTP request asks for.
+
+    Once a form of the request was refused, ``forms`` are the simpler ones left to try.
+
+    Attributes:
+        queued: When it was ready to be sent, in `time.monotonic` seconds.
+        queue_wait_s: Seconds from then until its first request was sent.
+        started: When its first request was sent, as ISO text in UTC.
+        attempts: Requests sent.
+        failures: Of these, how many failed in a way that may be the row's fault.
+        strikes: The same, timeouts counted for more.
+    """
+
+    call: Call
+    samples: list[int]
+    queued: float = field(default_factory=time.monotonic)
+    queue_wait_s: float = 0.0
+    started: str | None = None
+    attempts: int = 0
+    failures: int = 0
+    strikes: int = 0
+    refused: tuple[Form, Failure] | None = None
+    forms: list[Form] = field(default_factory=list)
+
+
+def jobs(call: Call) -> list[Job]:
+    """Group the missing samples of a call into runs of consecutive ones."""
+    groups: list[list[int]] = []
+    for sample in call.missing():
+        if groups and groups[-1][-1] == sample - 1:
+            groups[-1].append(sample)
+        else:
+            groups.append([sample])
+    call.open_jobs = len(groups)
+    return [Job(call, group) for group in groups]
+
+
+def chat_body(settings: EndpointSettings, prompt: str, **fields: Any) -> dict[str, Any]:
+    """Return the body of a chat completion of one prompt, with what every request of it holds."""
+    messages = [{"role": "user", "content": _sendable(prompt)}]
+    if settings.system_prompt:
+        messages.insert(0, {"role": "system", "content": _sendable(settings.system_prompt)})
+    return {**settings.extra_body, "model": settings.model, "messages": messages, **fields}
+
+
+def body(settings: EndpointSettings, job: Job, form: Form) -> dict[str, Any]:
+    """Return the body of the HTTP request for a job in a form the server may take."""
+    request = job.call.request
+    if request.scored is not None:
+        return _likelihood_body(settings, request.prompt, request.scored)
+    parts = chat_body(
+        settings,
+        request.prompt,
+        temperature=request.temperature,
+        max_tokens=request.max_tokens,
+        # Below 2**31: some servers keep seeds in 32 bits.
+        seed=(request.seed + job.samples[0]) % 2**31,
+    )
+    if form.n > 1:
+        parts["n"] = form.n
+    if form.with_schema:
+        schema = {"name": request.role, "schema": request.schema, "strict": True}
+        parts["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return parts
+
+
+def _likelihood_body(settings: EndpointSettings, prompt: str, scored: str) -> dict[str, Any]:
+    """Ask vLLM for the log-probability of every token it reads; it has to write one as well.
+
+    With a prompt the scored text is the beginning of an answer that is to be gone on with, so
+    that the chat template ends with it; without one it is plain text, without a template.
+    """
+    reading = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+    if not prompt:
+        plain = {"model": settings.model, "prompt": _sendable(scored)}
+        return {**settings.extra_body, **plain, **reading}
+    parts = chat_body(
+        settings, prompt, add_generation_prompt=False, continue_final_message=True, **reading
+    )
+    parts["messages"].append({"role": "assistant", "content": _sendable(scored)})
+    return parts
+
+
+def _sendable(text: str) -> str:
+    """Replace half an emoji, which can be held in a Python text but not sent."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def record(
+    settings: EndpointSettings,
+    job: Job,
+    form: Form,
+    latency_s: float,
+    finished: str,
+    choices: Sequence[dict[str, str | None]] = (),
+    usage: Usage = Usage(),  # noqa: B008 - frozen
+    spent: Spent = Spent(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Return the journal's line for a job that brought ``choices``."""
+    request = job.call.request
+    return {
+        "call_id": job.call.id,
+        "model": settings.model,
+        "base_url": settings.public_url,
+        "role": request.role,
+        "prompt": request.prompt,
+        "parameters": request.parameters() | settings.call_parameters(),
+        "with_schema": form.with_schema,
+        "samples": job.samples[: len(choices)],
+        "choices": choices,
+        "usage": vars(usage),
+        "tokens": spent.tokens,
+        "cost": spent.cost,
+        "attempts": job.attempts,
+        "queue_wait_s": round(job.queue_wait_s, 6),
+        "latency_s": round(latency_s, 6),
+        "started": job.started,
+        "finished": finished,
+        "error": None,
+        "final": True,
+    }

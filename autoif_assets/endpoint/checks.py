@@ -6,14 +6,16 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autoif_assets.endpoint.address import shown
-from autoif_assets.endpoint.calls import Choice
-from autoif_assets.endpoint.errors import EndpointError
-from autoif_assets.endpoint.pace import Load
-from autoif_assets.endpoint.reading import Answer
-from autoif_assets.endpoint.wire import Failure, Wire
+from autoif_assets.endpoint.calls import Choice, chat_body
+from autoif_assets.endpoint.concurrency import Load
+from autoif_assets.endpoint.errors import EndpointError, Failure
+from autoif_assets.endpoint.responses import Answer
+from autoif_assets.endpoint.settings import Credentials, EndpointSettings
+
+if TYPE_CHECKING:
+    from autoif_assets.endpoint.wire import Wire
 from autoif_assets.method.prompts import NLI
 
 _TIMEOUT_S = 120.0
@@ -78,46 +80,55 @@ class EndpointReport:
     signals: tuple[str, ...] = ()
 
 
-def check_endpoint(base_url: str, model: str, api_key: str = "", n: int = 8) -> EndpointReport:
+def check_endpoint(
+    settings: EndpointSettings, credentials: Credentials | None = None, n: int = 8
+) -> EndpointReport:
     """Ask an endpoint a few small things; about 1,000 tokens in four requests.
 
     Args:
-        base_url: URL up to and including ``/v1``.
-        model: Name of the served model.
-        api_key: Sent as bearer token and never shown.
+        settings: Whom and how to ask.
+        credentials: The key and further headers; None for those of the variables that the
+            settings name.
         n: Completions to ask for in one request.
 
     Returns:
         The report; an endpoint that cannot be used is told in it, not raised.
     """
+    url = ""
     try:
-        clean = shown(base_url)
+        url = settings.public_url
+        settings.check_extra_body()
+        sent = settings.credentials if credentials is None else credentials
+        # A caller may have an event loop of its own.
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, _check(settings, sent, n)).result()
     except EndpointError as error:
-        return EndpointReport("", model, str(error))
-    # A caller may have an event loop of its own.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, _check(clean, model, api_key, n)).result()
+        return EndpointReport(url, settings.model, str(error))
 
 
-async def _check(base_url: str, model: str, api_key: str, n: int) -> EndpointReport:
-    found: dict[str, Any] = {"base_url": base_url, "model": model}
-    async with Wire(base_url, api_key, _TIMEOUT_S) as wire:
+async def _check(settings: EndpointSettings, credentials: Credentials, n: int) -> EndpointReport:
+    # The SDK takes a second to import: this module is loaded by commands that ask nothing.
+    from autoif_assets.endpoint.wire import Wire
+
+    found: dict[str, Any] = {"base_url": settings.public_url, "model": settings.model}
+    brief = settings.model_copy(update={"timeout_s": _TIMEOUT_S})
+    async with Wire(brief, credentials) as wire:
         problem = await _look(wire, found)
         if problem is None:
-            problem = await _say_hello(wire, found)
+            problem = await _say_hello(wire, settings, found)
         if problem is None:
-            found["many"] = await _ask_many(wire, model, n)
-            found["schema"] = await _ask_with_schema(wire, model)
+            found["many"] = await _ask_many(wire, settings, n)
+            found["schema"] = await _ask_with_schema(wire, settings)
             found["signals"] = await _signals(wire)
     return EndpointReport(problem=problem, **found)
 
 
-async def _look(wire: Wire, found: dict[str, Any]) -> str | None:
+async def _look(wire: "Wire", found: dict[str, Any]) -> str | None:
     url, model = found["base_url"], found["model"]
     try:
         cards = await wire.cards()
     except Failure as failure:
-        if failure.status in (401, 402, 403):
+        if failure.denied:
             return f"It refuses the key ({failure.words})."
         if failure.status is None:
             return (
@@ -139,10 +150,10 @@ async def _look(wire: Wire, found: dict[str, Any]) -> str | None:
     return None
 
 
-async def _say_hello(wire: Wire, found: dict[str, Any]) -> str | None:
+async def _say_hello(wire: "Wire", settings: EndpointSettings, found: dict[str, Any]) -> str | None:
     began = time.monotonic()
     try:
-        answer = await wire.chat(_body(found["model"], _HELLO, _HELLO_TOKENS))
+        answer = await wire.chat(_body(settings, _HELLO, _HELLO_TOKENS))
     except Failure as failure:
         return f"It completes nothing ({failure.words})."
     found["latency_s"] = time.monotonic() - began
@@ -153,8 +164,8 @@ async def _say_hello(wire: Wire, found: dict[str, Any]) -> str | None:
     return None
 
 
-async def _ask_many(wire: Wire, model: str, n: int) -> Ability:
-    answer, words = await _try(wire, _body(model, _HELLO, _HELLO_TOKENS, n=n))
+async def _ask_many(wire: "Wire", settings: EndpointSettings, n: int) -> Ability:
+    answer, words = await _try(wire, _body(settings, _HELLO, _HELLO_TOKENS, n=n))
     if answer is None:
         return Ability(False, words)
     if len(answer.choices) < n:
@@ -164,12 +175,12 @@ async def _ask_many(wire: Wire, model: str, n: int) -> Ability:
     return Ability(True, f"n={n}")
 
 
-async def _ask_with_schema(wire: Wire, model: str) -> Ability:
+async def _ask_with_schema(wire: "Wire", settings: EndpointSettings) -> Ability:
     """Ask for a label of back-translation, whose schema is the smallest one in use."""
     form = {"name": NLI.role, "schema": NLI.schema, "strict": True}
     wanted = {"type": "json_schema", "json_schema": form}
     answer, words = await _try(
-        wire, _body(model, NLI.render(**_PAIR), _LABEL_TOKENS, response_format=wanted)
+        wire, _body(settings, NLI.render(**_PAIR), _LABEL_TOKENS, response_format=wanted)
     )
     if answer is None:
         return Ability(False, words)
@@ -195,7 +206,7 @@ def _follows(text: str, schema: Mapping[str, Any]) -> bool:
     )
 
 
-async def _signals(wire: Wire) -> tuple[str, ...]:
+async def _signals(wire: "Wire") -> tuple[str, ...]:
     try:
         text = await wire.metrics()
     except Failure:
@@ -205,7 +216,7 @@ async def _signals(wire: Wire) -> tuple[str, ...]:
     return tuple(words for name, words in _SIGNALS.items() if f"\nvllm:{name}" in f"\n{text}")
 
 
-async def _try(wire: Wire, body: Mapping[str, Any]) -> tuple[Answer | None, str]:
+async def _try(wire: "Wire", body: Mapping[str, Any]) -> tuple[Answer | None, str]:
     """Return the answer, or what the server said instead."""
     try:
         return await wire.chat(body), ""
@@ -213,6 +224,5 @@ async def _try(wire: Wire, body: Mapping[str, Any]) -> tuple[Answer | None, str]
         return None, failure.words
 
 
-def _body(model: str, prompt: str, max_tokens: int, **more: Any) -> dict[str, Any]:
-    message = {"role": "user", "content": prompt}
-    return {"model": model, "messages": [message], "max_tokens": max_tokens, "seed": 1, **more}
+def _body(settings: EndpointSettings, prompt: str, max_tokens: int, **more: Any) -> dict[str, Any]:
+    return chat_body(settings, prompt, max_tokens=max_tokens, seed=1, **more)

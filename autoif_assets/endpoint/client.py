@@ -3,17 +3,25 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
 
-from autoif_assets.endpoint.address import sendable, shown
-from autoif_assets.endpoint.budget import Budget, Prices
-from autoif_assets.endpoint.calls import Reply, Request, call_id
-from autoif_assets.endpoint.errors import EndpointError
-from autoif_assets.endpoint.features import Features
-from autoif_assets.endpoint.jobs import Call, Settings
+from autoif_assets.endpoint.budget import Budget
+from autoif_assets.endpoint.calls import (
+    Call,
+    Features,
+    Reply,
+    Request,
+    call_id,
+    further_parameters,
+)
+from autoif_assets.endpoint.errors import EndpointError, Failure
 from autoif_assets.endpoint.journal import Journal
 from autoif_assets.endpoint.progress import Progress
 from autoif_assets.endpoint.run import Run
-from autoif_assets.endpoint.wire import Failure, Wire
+from autoif_assets.endpoint.settings import Credentials, EndpointSettings
+
+if TYPE_CHECKING:
+    from autoif_assets.endpoint.wire import Wire
 
 
 class Client:
@@ -24,48 +32,35 @@ class Client:
 
     def __init__(
         self,
-        base_url: str,
-        model: str,
-        api_key: str = "",
+        settings: EndpointSettings,
+        credentials: Credentials | None = None,
         *,
-        max_concurrency: int = 512,
-        timeout_s: float = 600.0,
-        max_outage_s: float = 600.0,
+        budget: Budget | None = None,
         first_contact_s: float = 20.0,
         progress_every_s: float = 5.0,
-        prices: Prices = Prices(),  # noqa: B008 - frozen
-        budget: Budget | None = None,
     ) -> None:
         """Describe the endpoint; nothing is sent yet.
 
         Args:
-            base_url: URL up to and including ``/v1``, without user and password.
-            model: Name of the served model.
-            api_key: Sent as bearer token and never shown; empty for servers without keys.
-            max_concurrency: Most HTTP requests in flight.
-            timeout_s: Seconds one HTTP request may take before it is tried again.
-            max_outage_s: Seconds a server that has answered may stay away.
+            settings: Whom and how to ask.
+            credentials: The key and further headers; None for those of the variables that the
+                settings name.
+            budget: Caps to keep, shared with the other clients of the run; None for no caps.
             first_contact_s: Seconds a server that never answered is tried for.
             progress_every_s: Seconds between calls of ``on_progress``.
-            prices: What tokens cost.
-            budget: Caps to keep, shared with the other clients of the run; None for no caps.
 
         Raises:
-            EndpointError: The URL is not one or holds a password, or the key cannot be sent.
+            EndpointError: The URL is not one or holds a password, or the key, a header or a
+                field of the body cannot be sent.
         """
-        self.base_url = shown(base_url)
-        self.model = model
-        self._settings = Settings(
-            self.base_url,
-            model,
-            sendable(api_key),
-            max_concurrency,
-            timeout_s,
-            max_outage_s,
-            first_contact_s,
-            prices,
-            budget or Budget(),
-        )
+        self.base_url = settings.public_url
+        self.model = settings.model
+        settings.check_extra_body()
+        self._settings = settings
+        self._credentials = settings.credentials if credentials is None else credentials
+        self._further = further_parameters(settings, self._credentials.headers)
+        self._budget = budget or Budget()
+        self._first_contact_s = first_contact_s
         self._progress_every_s = progress_every_s
         self._features = Features()
 
@@ -99,12 +94,20 @@ class Client:
             EndpointError: The server is away, or refuses the key or the model.
         """
         calls: dict[str, Call] = {}
-        ids = [call_id(self.model, request) for request in requests]
+        # Equal requests share a call, whose answer each of them gets.
+        ids = [call_id(self.model, request, self._further) for request in requests]
         for key, request in zip(ids, requests, strict=True):
             if key not in calls:
                 held = journal.held(key)
                 calls[key] = Call(key, request, held.choices, held.error)
-        run = Run(self._settings, self._features, journal, list(calls.values()))
+        run = Run(
+            self._settings,
+            self._budget,
+            self._features,
+            journal,
+            list(calls.values()),
+            self._first_contact_s,
+        )
         try:
             if any(call.missing() for call in calls.values()):
                 self._ask(run, on_progress)
@@ -125,8 +128,7 @@ class Client:
         """
 
         async def ask() -> list[str]:
-            settings = self._settings
-            async with Wire(settings.base_url, settings.api_key, settings.timeout_s) as wire:
+            async with self._wire(1) as wire:
                 return await wire.models()
 
         with ThreadPoolExecutor(1) as pool:
@@ -144,7 +146,7 @@ class Client:
         # exception that a signal handler raises in the main thread would otherwise surface in
         # whatever callback of the loop happens to run.
         with ThreadPoolExecutor(1, "autoif-endpoint") as pool:
-            asking = pool.submit(asyncio.run, run.ask())
+            asking = pool.submit(asyncio.run, run.ask(self._wire(self._settings.max_concurrency)))
             try:
                 while not wait([asking], self._progress_every_s).done:
                     if on_progress is not None:
@@ -153,3 +155,9 @@ class Client:
                 run.stop()
                 raise
         asking.result()
+
+    def _wire(self, connections: int) -> "Wire":
+        # The SDK takes a second to import, which a run that finds all in its journal is spared.
+        from autoif_assets.endpoint.wire import Wire
+
+        return Wire(self._settings, self._credentials, connections)

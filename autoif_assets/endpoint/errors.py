@@ -14,8 +14,58 @@ class AccessDenied(EndpointError):
 
 
 class NotServed(EndpointError):
-    """The URL or the model does not exist on the server (404 or 405)."""
+    """The URL or the model is not on the server (404 or 405), or the server is another (3xx)."""
 
 
 class BudgetSpent(EndpointError):
     """The next request might exceed a cap of the run; all that was paid for is journaled."""
+
+
+class Failure(Exception):
+    """An HTTP request that brought no completion.
+
+    Attributes:
+        cause: Short label for counting: ``connection`` (none could be made), ``dropped`` (it
+            ended early), ``timeout``, ``body`` (not a whole completion), ``unsupported`` (the
+            server cannot do what was asked of it) or such as ``http 503``.
+        words: What the server or the network said, free of secrets.
+        status: HTTP status, or None where none came.
+        retry_after_s: How long the server asks to wait.
+    """
+
+    def __init__(
+        self, cause: str, words: str, status: int | None = None, retry_after_s: float = 0.0
+    ) -> None:
+        super().__init__(words)
+        self.cause = cause
+        self.words = words
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        if self.cause == "unsupported":
+            return False
+        return self.status is None or self.status in (408, 409, 425, 429) or self.status >= 500
+
+    @property
+    def overload(self) -> bool:
+        """Whether the server was asked for more than it can take."""
+        return self.cause == "timeout" or self.status in (408, 429, 503)
+
+    @property
+    def denied(self) -> bool:
+        """Whether the server refused the key."""
+        return self.status in (401, 402, 403)
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the server named another address."""
+        return self.status is not None and 300 <= self.status < 400
+
+    @property
+    def stops_the_run(self) -> bool:
+        """Whether every other request would be refused as well."""
+        missing = self.status in (404, 405)
+        return self.cause == "unsupported" or self.denied or self.redirected or missing

@@ -1,10 +1,17 @@
-"""What a list of requests has come to, for people who wait and for metadata."""
+"""What a list of requests has come to: counted while it is asked, and as people see it."""
 
+import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+
+from autoif_assets.endpoint.budget import Spent, Usage
+
+_POINTS = 120
+_FIRST_STEP_S = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True)
 class Progress:
     """A snapshot; the last one of `Client.complete` is the final account.
 
@@ -35,21 +42,21 @@ class Progress:
     reused: int
     done: int
     failed: int
-    in_flight: int
-    peak_in_flight: int
-    limit: int
-    waiting: int | None
-    requests: int
-    retries: Mapping[str, int]
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    cost: float
-    elapsed_s: float
-    latency_s: Mapping[str, float]
-    throughput: tuple[tuple[float, int, int], ...]
-    outage: str | None
-    notes: tuple[str, ...]
+    in_flight: int = 0
+    peak_in_flight: int = 0
+    limit: int = 0
+    waiting: int | None = None
+    requests: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    elapsed_s: float = 0.0
+    latency_s: Mapping[str, float] = field(default_factory=dict)
+    throughput: tuple[tuple[float, int, int], ...] = ()
+    outage: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def calls_per_s(self) -> float:
@@ -94,3 +101,71 @@ def quantiles(values: list[float]) -> dict[str, float]:
     ordered = sorted(values)
     last = len(ordered) - 1
     return {f"p{share}": round(ordered[last * share // 100], 4) for share in (50, 95, 99)}
+
+
+class Account(Progress):
+    """Counts one run; written in the event loop, read from any thread."""
+
+    def __init__(self, total: int, reused: int, failed: int) -> None:
+        super().__init__(total=total, reused=reused, done=reused, failed=failed)
+        self._latencies: list[float] = []
+        self._began = time.monotonic()
+        self._points: list[tuple[float, int, int]] = []
+        self._step_s = _FIRST_STEP_S
+        self._next_point = self._began
+
+    def sent(self) -> None:
+        """Note that a request is under way."""
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+
+    def ended(self) -> None:
+        """Note that a request has ended, however it did."""
+        self.in_flight -= 1
+        self.requests += 1
+
+    def retried(self, cause: str) -> None:
+        """Note why a request failed that is made again."""
+        self.retries[cause] += 1
+
+    def answered(self, latency_s: float, usage: Usage, spent: Spent) -> None:
+        """Note a request that brought completions."""
+        self._latencies.append(latency_s)
+        self.prompt_tokens += usage.prompt_tokens or 0
+        self.cached_tokens += usage.cached_tokens or 0
+        self.completion_tokens += usage.completion_tokens or 0
+        self.cost += spent.cost
+        if time.monotonic() >= self._next_point:
+            self._mark()
+
+    def progress(
+        self, limit: int, waiting: int | None, outage: str | None, notes: tuple[str, ...]
+    ) -> Progress:
+        """Return a snapshot."""
+        counted = {field.name: getattr(self, field.name) for field in fields(Progress)}
+        # What is counted on is copied; what takes time to work out is so only here.
+        return Progress(
+            **counted
+            | {
+                "limit": limit,
+                "waiting": waiting,
+                "outage": outage,
+                "notes": notes,
+                "retries": self.retries.copy(),
+                "elapsed_s": time.monotonic() - self._began,
+                "latency_s": quantiles(self._latencies),
+                "throughput": (*self._points, self._point()),
+            }
+        )
+
+    def _mark(self) -> None:
+        """Keep a point of the course; thin the points out as the run goes on."""
+        self._points.append(self._point())
+        if len(self._points) >= _POINTS:
+            self._points = self._points[1::2]
+            self._step_s *= 2
+        self._next_point = time.monotonic() + self._step_s
+
+    def _point(self) -> tuple[float, int, int]:
+        elapsed_s = round(time.monotonic() - self._began, 3)
+        return elapsed_s, self.done - self.reused, self.completion_tokens

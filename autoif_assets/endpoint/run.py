@@ -5,21 +5,30 @@ import time
 from collections import deque
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autoif_assets.endpoint.account import Account
-from autoif_assets.endpoint.budget import Spent, filled, most_tokens
-from autoif_assets.endpoint.calls import Choice, Usage
-from autoif_assets.endpoint.features import Features, Form
-from autoif_assets.endpoint.jobs import Call, Job, Settings, body, jobs, record
+from autoif_assets.endpoint.availability import Availability
+from autoif_assets.endpoint.budget import Budget, Spent, Usage, filled, most_tokens
+from autoif_assets.endpoint.calls import (
+    Call,
+    Choice,
+    Features,
+    Form,
+    Job,
+    body,
+    chat_body,
+    jobs,
+    record,
+)
+from autoif_assets.endpoint.concurrency import ConcurrencyLimit, Load, watch
+from autoif_assets.endpoint.errors import Failure
 from autoif_assets.endpoint.journal import Journal
-from autoif_assets.endpoint.outage import Outage
-from autoif_assets.endpoint.pace import Load, Pace
-from autoif_assets.endpoint.progress import Progress
-from autoif_assets.endpoint.reading import Answer
-from autoif_assets.endpoint.refusals import explain, stops_the_run
-from autoif_assets.endpoint.watch import watch
-from autoif_assets.endpoint.wire import Failure, Wire
+from autoif_assets.endpoint.progress import Account, Progress
+from autoif_assets.endpoint.responses import Answer
+from autoif_assets.endpoint.settings import EndpointSettings
+
+if TYPE_CHECKING:
+    from autoif_assets.endpoint.wire import Wire
 
 _MAX_STRIKES = 12
 _TIMEOUT_STRIKES = 3  # a timeout costs minutes, so few of them are enough
@@ -31,13 +40,23 @@ class Run:
     """Asks for what is missing of some calls; the answers land in the calls and the journal."""
 
     def __init__(
-        self, settings: Settings, features: Features, journal: Journal, calls: list[Call]
+        self,
+        settings: EndpointSettings,
+        budget: Budget,
+        features: Features,
+        journal: Journal,
+        calls: list[Call],
+        first_contact_s: float,
     ) -> None:
         self._settings = settings
+        self._budget = budget
+        self._prices = settings.prices
         self._features = features
         self._journal = journal
-        self._pace = Pace(settings.max_concurrency, settings.timeout_s)
-        self._outage = Outage(settings.base_url, settings.first_contact_s, settings.max_outage_s)
+        self._concurrency = ConcurrencyLimit(settings.max_concurrency, settings.timeout_s)
+        self._availability = Availability(
+            settings.public_url, first_contact_s, settings.max_outage_s
+        )
         # Neighbours share the beginnings of their prompts, which the server then has cached.
         ordered = sorted(calls, key=lambda call: call.request.prompt)
         self._ready = deque(job for call in ordered for job in jobs(call))
@@ -55,8 +74,11 @@ class Run:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
 
-    async def ask(self) -> None:
+    async def ask(self, wire: "Wire") -> None:
         """Ask until every call is done.
+
+        Args:
+            wire: Opened and closed here.
 
         Raises:
             EndpointError: Asking on makes no sense; what came so far is in the journal.
@@ -64,13 +86,10 @@ class Run:
         """
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
-        settings = self._settings
-        async with Wire(
-            settings.base_url, settings.api_key, settings.timeout_s, settings.max_concurrency
-        ) as wire:
+        async with wire:
             if self._stopped:
                 return
-            watching = asyncio.create_task(watch(wire, self._seen))
+            watching = asyncio.create_task(watch(wire.metrics, self._seen))
             try:
                 await self._drain(wire)
             finally:
@@ -80,7 +99,7 @@ class Run:
                 await asyncio.gather(*leftover, return_exceptions=True)
                 # Of requests that were cancelled before they were sent.
                 for reserved in self._reserved.values():
-                    settings.budget.settle(reserved, Spent())
+                    self._budget.settle(reserved, Spent())
         if self._error is not None:
             raise self._error
 
@@ -93,16 +112,16 @@ class Run:
     def progress(self) -> Progress:
         """Return a snapshot; may be called from another thread."""
         return self._account.progress(
-            self._pace.limit,
-            self._pace.waiting,
-            str(self._outage) or None,
+            self._concurrency.limit,
+            self._concurrency.waiting,
+            str(self._availability) or None,
             tuple(self._features.notes),
         )
 
-    async def _drain(self, wire: Wire) -> None:
+    async def _drain(self, wire: "Wire") -> None:
         account = self._account
         while account.done < account.total and self._error is None:
-            if self._outage.on:
+            if self._availability.is_down:
                 if not self._probing:
                     self._probing = True
                     self._spawn(self._probe(wire))
@@ -114,16 +133,16 @@ class Run:
             await self._wake.wait()
             self._wake.clear()
 
-    def _send_some(self, wire: Wire) -> bool:
+    def _send_some(self, wire: "Wire") -> bool:
         """Send a few requests; return whether more may be sent now."""
-        room = self._pace.limit - self._account.in_flight
+        room = self._concurrency.limit - self._account.in_flight
         for _ in range(min(room, len(self._ready), _CLUMP)):
             job = self._ready[0]
             request = job.call.request
             form = job.forms[0] if job.forms else self._form(job)
-            read = request.prompt + (request.scored or "")
+            read = self._settings.system_prompt + request.prompt + (request.scored or "")
             most = most_tokens(read, form.n, request.max_tokens)
-            reserved = self._settings.prices.spent(most)
+            reserved = self._prices.spent(most)
             if not self._reserve(reserved):
                 return False
             self._ready.popleft()
@@ -142,7 +161,7 @@ class Run:
 
     def _reserve(self, most: Spent) -> bool:
         """Reserve for a request; if it does not fit even with nothing in flight, stop."""
-        budget, account = self._settings.budget, self._account
+        budget, account = self._budget, self._account
         if budget.reserve(most):
             return True
         if not budget.in_flight:
@@ -164,8 +183,8 @@ class Run:
             self._error = task.exception()
         self._wake.set()
 
-    async def _attempt(self, job: Job, form: Form, most: Usage, wire: Wire) -> None:
-        prices = self._settings.prices
+    async def _attempt(self, job: Job, form: Form, most: Usage, wire: "Wire") -> None:
+        prices = self._prices
         began = time.monotonic()
         if job.started is None:
             job.started = _now()
@@ -175,18 +194,18 @@ class Run:
         spent = Spent(1)
         try:
             ask = wire.chat if job.call.request.scored is None else wire.likelihood
-            answer = await ask(body(self._settings.model, job, form))
+            answer = await ask(body(self._settings, job, form))
             spent = prices.spent(filled(answer.usage, most))
         except Failure as error:
             failure = error
         finally:
             self._account.ended()
-            self._settings.budget.settle(self._reserved.pop(job), spent)
+            self._budget.settle(self._reserved.pop(job), spent)
         latency_s = time.monotonic() - began
         if failure is None:
             self._answered(job, form, answer, spent, latency_s)
-        elif stops_the_run(failure):
-            raise await explain(failure, wire, self._settings.base_url, self._settings.model)
+        elif failure.stops_the_run:
+            raise await wire.explain(failure)
         elif failure.transient:
             self._failed(job, form, failure, latency_s)
         else:
@@ -204,8 +223,8 @@ class Run:
         self, job: Job, form: Form, answer: Answer, spent: Spent, latency_s: float
     ) -> None:
         call = job.call
-        self._outage.answered()
-        self._pace.answered(latency_s, more=bool(self._ready))
+        self._availability.note_answer()
+        self._concurrency.answered(latency_s, more=bool(self._ready))
         choices = answer.choices[: form.n]
         if job.refused is not None:
             refused, failure = job.refused
@@ -223,17 +242,17 @@ class Run:
 
     def _failed(self, job: Job, form: Form, failure: Failure, latency_s: float) -> None:
         self._account.retried(failure.cause)
-        self._outage.count(failure)
+        self._availability.note_failure(failure)
         if failure.overload:
-            self._pace.overloaded(time.monotonic(), latency_s)
-        if self._outage.blames_row(failure):
+            self._concurrency.overloaded(time.monotonic(), latency_s)
+        if self._availability.blames_row(failure):
             job.failures += 1
             job.strikes += _TIMEOUT_STRIKES if failure.cause == "timeout" else 1
-        if job.strikes >= _MAX_STRIKES and not self._outage.is_chance(job.failures):
+        if job.strikes >= _MAX_STRIKES and not self._availability.is_chance(job.failures):
             words = f"gave up after {job.attempts} attempts; the last one failed: {failure.words}"
             self._give_up(job, form, latency_s, words, final=False)
         else:
-            pause_s = self._outage.pause_s(job.attempts, failure)
+            pause_s = self._availability.pause_s(job.attempts, failure)
             asyncio.get_running_loop().call_later(pause_s, self._again, job)
 
     def _again(self, job: Job) -> None:
@@ -242,7 +261,7 @@ class Run:
 
     def _refused(self, job: Job, form: Form, failure: Failure, latency_s: float) -> None:
         """Try simpler forms of a refused request; when none is left, the row is at fault."""
-        self._outage.over()
+        self._availability.note_work()
         if job.refused is None:
             job.refused = (form, failure)
             job.forms = self._features.simpler(form, job.call.request)
@@ -265,40 +284,39 @@ class Run:
         job.call.open_jobs -= 1
         self._account.done += job.call.open_jobs == 0
 
-    async def _probe(self, wire: Wire) -> None:
+    async def _probe(self, wire: "Wire") -> None:
         """Wait until the server completes a tiny request."""
         settings = self._settings
-        say_yes = {"role": "user", "content": "Say yes."}
-        tiny = {"model": settings.model, "messages": [say_yes], "max_tokens": 1}
-        most = settings.prices.spent(most_tokens("Say yes.", 1, 1))
+        tiny = chat_body(settings, "Say yes.", max_tokens=1)
+        most = self._prices.spent(most_tokens(settings.system_prompt + "Say yes.", 1, 1))
         tries = 0
-        while self._outage.on and self._outage.last is not None:
+        while self._availability.is_down and self._availability.last is not None:
             tries += 1
-            await asyncio.sleep(self._outage.pause_s(tries, self._outage.last))
+            await asyncio.sleep(self._availability.pause_s(tries, self._availability.last))
             if not self._reserve(most):
                 break
             spent = Spent(1)
             try:
-                spent = settings.prices.spent((await wire.chat(tiny)).usage)
+                spent = self._prices.spent((await wire.chat(tiny)).usage)
             except Failure as error:
                 failure = error
             else:
                 break
             finally:
-                settings.budget.settle(most, spent)
-            if stops_the_run(failure):
-                raise await explain(failure, wire, settings.base_url, settings.model)
+                self._budget.settle(most, spent)
+            if failure.stops_the_run:
+                raise await wire.explain(failure)
             if not failure.transient:
                 break
             self._account.retried(failure.cause)
-            self._outage.count(failure)
-        self._outage.over()
+            self._availability.note_failure(failure)
+        self._availability.note_work()
         self._probing = False
 
     def _seen(self, load: Load) -> None:
         account = self._account
-        busy = bool(self._ready) and account.in_flight >= self._pace.limit
-        self._pace.observe(load, time.monotonic(), more=busy)
+        busy = bool(self._ready) and account.in_flight >= self._concurrency.limit
+        self._concurrency.observe(load, time.monotonic(), more=busy)
         self._wake.set()
 
 

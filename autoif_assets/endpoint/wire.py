@@ -1,14 +1,24 @@
-"""One HTTP request to an OpenAI-compatible server, and what its failure means."""
+"""One HTTP request to an OpenAI-compatible server by the openai SDK, and what its failure means.
 
-import json
-from collections.abc import Mapping
+Importing the SDK takes a second of CPU: what the definitions load imports this module only where
+a model is asked.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies
 
 import aiohttp
+import httpx2
+import openai
+from openai import Omit
 
-from autoif_assets.endpoint.address import proxy, secrets, trusted
-from autoif_assets.endpoint.reading import (
+from autoif_assets.endpoint.errors import AccessDenied, EndpointError, Failure, NotServed
+from autoif_assets.endpoint.responses import (
     Answer,
     Unsupported,
     read_answer,
@@ -17,82 +27,76 @@ from autoif_assets.endpoint.reading import (
     retry_after_s,
     server_words,
 )
+from autoif_assets.endpoint.settings import (
+    SHORTEST_SECRET,
+    Credentials,
+    EndpointSettings,
+    public,
+    sdk_key_variable,
+)
 
 _CONNECT_TIMEOUT_S = 10.0
 # Servers drop idle connections after 5 s (uvicorn's default, so vLLM's); using one at that very
 # moment would fail, so ours go first.
 _KEEPALIVE_S = 4.0
 _WORDS = 600  # characters of a server's error text that are kept
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+# Paths under which Azure, too, speaks OpenAI's own protocol, without deployments in the path.
+_NOT_AZURES = ("/v1", "/models")
+_API_VERSION = "api-version"
+# At its level INFO the transport writes a line a request, with whatever the URL's query holds.
+_LOGGER = logging.getLogger("httpx2")
+if _LOGGER.level == logging.NOTSET:
+    _LOGGER.setLevel(logging.WARNING)
 
 
-class Failure(Exception):
-    """An HTTP request that brought no completion.
+class _OpenAI(openai.AsyncOpenAI):
+    """The SDK's client with headers that are chosen once.
 
-    Attributes:
-        cause: Short label for counting: ``connection`` (none could be made), ``dropped`` (it
-            ended early), ``timeout``, ``body`` (not a whole completion), ``unsupported`` (the
-            server cannot do what was asked of it) or such as ``http 503``.
-        words: What the server or the network said, free of secrets.
-        status: HTTP status, or None where none came.
-        retry_after_s: How long the server asks to wait.
+    The SDK's own tell every server the operating system and Python's version, and what
+    OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS hold, and are put together anew for
+    each request.
     """
 
-    def __init__(
-        self, cause: str, words: str, status: int | None = None, retry_after_s: float = 0.0
-    ) -> None:
-        super().__init__(words)
-        self.cause = cause
-        self.words = words
-        self.status = status
-        self.retry_after_s = retry_after_s
+    chosen: dict[str, str | Omit] | None = None
 
     @property
-    def transient(self) -> bool:
-        """Whether the same request may succeed later."""
-        if self.cause == "unsupported":
-            return False
-        return self.status is None or self.status in (408, 409, 425, 429) or self.status >= 500
+    def default_headers(self) -> dict[str, str | Omit]:
+        return super().default_headers if self.chosen is None else self.chosen
+
+
+class _Azure(openai.AsyncAzureOpenAI):
+    """The same of the SDK's client for Azure: deployments in the path, the key as ``api-key``."""
+
+    chosen: dict[str, str | Omit] | None = None
 
     @property
-    def overload(self) -> bool:
-        """Whether the server was asked for more than it can take."""
-        return self.cause == "timeout" or self.status in (408, 429, 503)
+    def default_headers(self) -> dict[str, str | Omit]:
+        return super().default_headers if self.chosen is None else self.chosen
 
 
 class Wire:
-    """Connections to one server, within one event loop.
-
-    Plain aiohttp: the openai client on the same transport costs three to four times the CPU,
-    which at hundreds of requests a second leaves the server's slots idle.
-    """
+    """Connections to one server, within one event loop."""
 
     def __init__(
-        self, base_url: str, api_key: str, timeout_s: float, max_concurrency: int = 1
+        self, settings: EndpointSettings, credentials: Credentials, connections: int = 1
     ) -> None:
-        self._base_url = base_url
-        self._proxy = proxy(base_url)
-        self._secrets = secrets(api_key, self._proxy)
-        self._timeout_s = timeout_s
-        self._headers = {"Content-Type": "application/json"}
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
-        self._max_concurrency = max_concurrency
+        self._settings = settings
+        self._url = settings.public_url
+        self._credentials = credentials
+        self._connections = connections
+        self._azure = is_azure(settings)
+        self._hidden = _hidden(settings, credentials)
+        self._options = _options(credentials)
 
     async def __aenter__(self) -> Self:
-        secure = self._base_url.startswith("https:")
-        # With room for the metrics and the list of models.
-        connector = aiohttp.TCPConnector(
-            limit=self._max_concurrency + 2,
-            keepalive_timeout=_KEEPALIVE_S,
-            ssl=trusted() if secure else True,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=self._proxy,
-        )
-        return self
+        try:
+            self._sdk = _connect(self._settings, self._credentials, self._connections)
+        except (openai.OpenAIError, httpx2.InvalidURL, OSError, ValueError) as error:
+            words = self._clean(str(error))
+        else:
+            return self
+        raise EndpointError(f"No connection to {self._url} can be set up: {words}")
 
     async def __aexit__(
         self,
@@ -100,7 +104,7 @@ class Wire:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._sdk.close()
 
     async def chat(self, body: Mapping[str, Any]) -> Answer:
         """Post ``body`` to ``/chat/completions``.
@@ -108,7 +112,7 @@ class Wire:
         Raises:
             Failure: No completion came.
         """
-        raw = await self._post("chat/completions", body)
+        raw = await self._post("/chat/completions", body)
         try:
             return read_answer(raw)
         except ValueError as error:
@@ -121,7 +125,7 @@ class Wire:
         Raises:
             Failure: No log-probabilities came.
         """
-        path = "chat/completions" if "messages" in body else "completions"
+        path = "/chat/completions" if "messages" in body else "/completions"
         cause = "body"
         try:
             raw = await self._post(path, body)
@@ -133,14 +137,14 @@ class Wire:
         except Failure as failure:
             # A refusal of the feature, not of the row.
             named = any(name in failure.words for name in ("prompt_logprobs", "final_message"))
-            missing = failure.status in (404, 405) and path == "completions"
+            missing = failure.status in (404, 405) and path == "/completions"
             if failure.status == 501 or missing or (failure.status in (400, 422) and named):
                 raise Failure("unsupported", failure.words, failure.status) from None
             raise
         raise Failure(cause, words)
 
     async def models(self) -> list[str]:
-        """Return the names of the served models.
+        """Return the names of the served models; none of Azure.
 
         Raises:
             Failure: The server does not list them.
@@ -150,10 +154,14 @@ class Wire:
     async def cards(self) -> list[dict[str, Any]]:
         """Return what the server says of its models: ``id``, in vLLM also ``max_model_len``.
 
+        Azure's list is of models that could be deployed, not of deployments: it counts as none.
+
         Raises:
             Failure: The server does not list them.
         """
-        raw = await self._send("GET", f"{self._base_url}/models", 2 * _CONNECT_TIMEOUT_S)
+        if self._azure:
+            return []
+        raw = await self._send("/models", 2 * _CONNECT_TIMEOUT_S)
         try:
             return [{**card, "id": str(card["id"])} for card in read_json(raw)["data"]]
         except (TypeError, KeyError, ValueError):
@@ -166,51 +174,201 @@ class Wire:
         Raises:
             Failure: There are none.
         """
-        url = self._base_url.removesuffix("/v1") + "/metrics"
-        return (await self._send("GET", url, _CONNECT_TIMEOUT_S)).decode("utf-8", "replace")
+        url = self._url.removesuffix("/v1") + "/metrics"
+        return (await self._send(url, _CONNECT_TIMEOUT_S)).decode("utf-8", "replace")
+
+    async def explain(self, failure: Failure) -> EndpointError:
+        """Return the error of a run that a failure stops, with what is served there."""
+        url, model = self._url, self._settings.model
+        if failure.cause == "unsupported":
+            return NotServed(
+                f"{url} does not tell the log-probabilities of given texts ({failure.words}). IFD "
+                "and the ranking by likelihood need a server with prompt_logprobs, such as vLLM; "
+                "else set likelihood_of to none."
+            )
+        if failure.redirected:
+            return NotServed(
+                f"{url} does not answer itself ({failure.words}). Redirects are not followed: "
+                "prompts and the key would go to a server that nobody named. Set AUTOIF_BASE_URL "
+                "to the server that is meant."
+            )
+        try:
+            names = await self.models()
+            served = f"It serves: {', '.join(names)}." if names else ""
+        except Failure as other:
+            served = f"Asked for its models it says: {other.words}."
+        if failure.denied:
+            return AccessDenied(
+                f"{url} refused the request for model {model!r} ({failure.words}). {served} "
+                "Check the key in AUTOIF_API_KEY and that it may use this model."
+            )
+        return NotServed(
+            f"{url} has no chat completions for model {model!r} ({failure.words}). {served} "
+            "Set AUTOIF_MODEL to a served name; the URL usually ends in /v1 (AUTOIF_BASE_URL)."
+        )
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> bytes:
-        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        return await self._send("POST", f"{self._base_url}/{path}", self._timeout_s, data)
+        return await self._send(path, self._settings.timeout_s, body)
 
     async def _send(
-        self, method: str, url: str, timeout_s: float, data: bytes | None = None
+        self, path: str, timeout_s: float, body: Mapping[str, Any] | None = None
     ) -> bytes:
-        timeout = aiohttp.ClientTimeout(timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
+        sdk, options = self._sdk, self._options
         try:
-            async with self._session.request(method, url, data=data, timeout=timeout) as response:
-                raw = await response.read()
-        except aiohttp.ClientError as error:
-            failure = self._broken(error)
+            # The transport's own limits are between two packets; a server may trickle for ever.
+            async with asyncio.timeout(timeout_s):
+                # This type leaves the body as it came: the SDK's reading of it costs as much as
+                # all the rest, and fails on answers that are usable.
+                if body is None:
+                    response = await sdk.get(path, cast_to=httpx2.Response, options=options)
+                else:
+                    response = await sdk.post(
+                        path, cast_to=httpx2.Response, body=body, options=options
+                    )
+            return response.content
+        except openai.APIStatusError as error:
+            failure = self._refusal(error.response)
         except TimeoutError:
             failure = Failure("timeout", f"no answer within {timeout_s:g} s")
-        except OSError as error:
+        # Nothing that a server or a proxy sends may end the run with an error of a library.
+        except Exception as error:
             failure = self._broken(error)
-        else:
-            if response.status < 300:
-                return raw
-            failure = self._refusal(response, raw)
         # Raised out here, the failure drags along no library error, which could quote the key.
         raise failure
 
-    def _refusal(self, response: aiohttp.ClientResponse, raw: bytes) -> Failure:
-        status = response.status
-        words = server_words(raw.decode("utf-8", "replace")) or response.reason or ""
+    def _refusal(self, response: httpx2.Response) -> Failure:
+        status = response.status_code
+        if 300 <= status < 400:
+            words = f"it redirects to {_target(response) or 'no URL'}"
+        else:
+            words = server_words(response.content.decode("utf-8", "replace"))
         return Failure(
             f"http {status}",
-            self._clean(f"{status}: {words}"),
+            self._clean(f"{status}: {words or response.reason_phrase}"),
             status,
             retry_after_s(response.headers),
         )
 
-    def _broken(self, error: BaseException) -> Failure:
-        """Tell a connection that could not be made from one that ended early."""
-        unmade = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    def _broken(self, error: Exception) -> Failure:
+        """Tell a connection that could not be made from one that ended early.
+
+        The SDK has one error for both, and its transport takes a dropped connection for a timeout
+        of connecting. What aiohttp said is among the causes.
+        """
+        causes = list(_causes(error))
+        first = next((cause for cause in causes if isinstance(cause, aiohttp.ClientError)), None)
+        cause = first or causes[-1]
+        unmade = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        # An error of no network will not pass: as with a wrong URL, the wait is short.
+        network = isinstance(cause, aiohttp.ClientError | httpx2.HTTPError | OSError)
         return Failure(
-            "connection" if unmade else "dropped", self._clean(str(error) or type(error).__name__)
+            "connection" if unmade or not network else "dropped",
+            self._clean(str(cause) or type(cause).__name__),
         )
 
     def _clean(self, words: str) -> str:
-        for secret in self._secrets:
-            words = words.replace(secret, "***")
+        for text in self._hidden:
+            words = words.replace(text, "***")
         return " ".join(words.split())[:_WORDS]
+
+
+def is_azure(settings: EndpointSettings) -> bool:
+    """Whether a server has deployments in its paths, as Azure's has beside ``/openai/v1``."""
+    parts = urlsplit(settings.base_url)
+    if parts.path.rstrip("/").endswith(_NOT_AZURES):
+        return False
+    return _API_VERSION in settings.query or (parts.hostname or "").endswith(_AZURE)
+
+
+def _connect(
+    settings: EndpointSettings, credentials: Credentials, connections: int
+) -> _OpenAI | _Azure:
+    """Make the SDK's client.
+
+    What is empty here and not absent would else be read from the SDK's own environment variables,
+    which hold a person's keys for other servers.
+    """
+    http_client = openai.DefaultAioHttpClient(
+        # With room for the metrics and the list of models.
+        limits=httpx2.Limits(max_connections=connections + 2, keepalive_expiry=_KEEPALIVE_S),
+        timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+        follow_redirects=False,
+    )
+    url, query = settings.public_url, settings.query
+    client: _OpenAI | _Azure
+    if is_azure(settings):
+        client = _Azure(
+            base_url=url if urlsplit(url).path else f"{url}/openai",
+            api_version=query.pop(_API_VERSION, None),
+            api_key=credentials.api_key,
+            admin_api_key="",
+            default_query=query,
+            max_retries=0,
+            http_client=http_client,
+        )
+    else:
+        client = _OpenAI(
+            base_url=url,
+            api_key=credentials.api_key,
+            admin_api_key="",
+            default_query=query,
+            max_retries=0,
+            http_client=http_client,
+        )
+    client.chosen = {**_headers(settings, client.default_headers), **credentials.headers}
+    return client
+
+
+def _headers(settings: EndpointSettings, sdks: Mapping[str, str | Omit]) -> dict[str, str | Omit]:
+    """Choose among the SDK's headers: those of its environment only for the server meant."""
+    headers: dict[str, str | Omit] = {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": f"AsyncOpenAI/Python {openai.__version__}",
+    }
+    if sdk_key_variable(settings.base_url):
+        for name, value in sdks.items():
+            if not name.lower().startswith(("x-stainless", "authorization", "user-agent")):
+                headers[name] = value
+    return headers
+
+
+def _options(credentials: Credentials) -> Any:
+    """Return the SDK's options of every request."""
+    headers: dict[str, str | Omit] = {
+        "X-Stainless-Retry-Count": Omit(),
+        "X-Stainless-Read-Timeout": Omit(),
+    }
+    # Without a key the SDK refuses to ask unless it is told in so many words to send none.
+    if not (credentials.api_key or "authorization" in map(str.lower, credentials.headers)):
+        headers["Authorization"] = Omit()
+    # Never sent to OpenAI's servers or Azure's; a given one saves making one up for each request.
+    return {"headers": headers, "idempotency_key": "none"}
+
+
+def _hidden(settings: EndpointSettings, credentials: Credentials) -> list[str]:
+    """Return the texts that must not be shown, long ones first: they may hold short ones."""
+    texts = credentials.texts()
+    texts |= {
+        value
+        for name, value in settings.query.items()
+        if name != _API_VERSION and len(value) >= SHORTEST_SECRET
+    }
+    for proxy in getproxies().values():
+        password = urlsplit(proxy).password or ""
+        texts |= {password, unquote(password)}
+    return sorted(filter(str.strip, texts), key=len, reverse=True)
+
+
+def _target(response: httpx2.Response) -> str:
+    try:
+        where = urljoin(str(response.request.url), response.headers.get("location", ""))
+    except ValueError:
+        return ""
+    return public(where)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -1,5 +1,6 @@
 """Dagster resources: configuration in, core objects out."""
 
+from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.environment import (
     from_environment,
@@ -12,7 +13,6 @@ from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.sandbox import SandboxResource
 from autoif_assets.resources.session import Session
-from autoif_assets.resources.settings import EndpointSettings
 from autoif_assets.resources.trainer import Trainer
 from autoif_assets.resources.warehouse import (
     WarehouseIOManager,

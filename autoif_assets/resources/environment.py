@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from autoif_assets.endpoint import EndpointError, EndpointSettings
+from autoif_assets.endpoint.settings import read_headers
 from autoif_assets.method.recipe import Recipe, make_recipe
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.inputs import Inputs, RecipeResource
@@ -69,17 +71,7 @@ def overrides_from_environment() -> dict[str, Any]:
     Raises:
         ValueError: It is no JSON object.
     """
-    text = os.environ.get("AUTOIF_OVERRIDES") or "{}"
-    try:
-        overrides = json.loads(text)
-    except json.JSONDecodeError:
-        overrides = None
-    if not isinstance(overrides, dict):
-        raise ValueError(
-            f"AUTOIF_OVERRIDES is {text!r}; write a JSON object of numbers by name, such as "
-            '{"responses_per_prompt": 4}.'
-        )
-    return overrides
+    return _json_object("AUTOIF_OVERRIDES", "numbers by name", '{"responses_per_prompt": 4}')
 
 
 def recipe_from_environment() -> Recipe:
@@ -95,21 +87,34 @@ def recipe_from_environment() -> Recipe:
 
 
 def _endpoint(prefix: str) -> dict[str, Any]:
-    """Return the settings of an endpoint whose variables begin with ``prefix``."""
-    key = f"{prefix}_API_KEY"
-    return {
-        **_settings(base_url=f"{prefix}_BASE_URL", model=f"{prefix}_MODEL"),
-        # The name of the variable only: the key itself is in no configuration.
-        **({"api_key_variable": key} if os.environ.get(key) else {}),
-        **_integers(
-            max_concurrency=f"{prefix}_MAX_CONCURRENCY", max_outage_s=f"{prefix}_MAX_OUTAGE"
-        ),
-        **_decimals(
-            price_prompt=f"{prefix}_PRICE_PROMPT",
-            price_cached=f"{prefix}_PRICE_CACHED",
-            price_completion=f"{prefix}_PRICE_COMPLETION",
-        ),
-    }
+    """Return the settings of an endpoint whose variables begin with ``prefix``.
+
+    Raises:
+        ValueError: A variable does not fit its setting; the message names it.
+    """
+    given: dict[str, Any] = {}
+    for name, field in EndpointSettings.model_fields.items():
+        variable = EndpointSettings.variable(name, prefix)
+        if variable is None or not os.environ.get(variable):
+            continue
+        if name.endswith("_variable"):
+            # The name of the variable only: the key itself is in no configuration.
+            given[name] = variable
+        elif field.annotation is str:
+            given |= _settings(**{name: variable})
+        elif field.annotation is int:
+            given |= _integers(**{name: variable})
+        elif name == "extra_body":
+            given[name] = _json_object(
+                variable, "fields", '{"chat_template_kwargs": {"enable_thinking": false}}'
+            )
+        else:
+            given |= _decimals(**{name: variable})
+    try:
+        read_headers(given.get("extra_headers_variable", ""))
+    except EndpointError as error:
+        raise ValueError(str(error)) from None
+    return given
 
 
 def _settings(**variables: str) -> dict[str, Any]:
@@ -127,6 +132,19 @@ def _integers(**variables: str) -> dict[str, Any]:
         for field, variable in variables.items()
         if os.environ.get(variable)
     }
+
+
+def _json_object(variable: str, what: str, example: str) -> dict[str, Any]:
+    text = os.environ.get(variable) or "{}"
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"{variable} is {text!r}; write a JSON object of {what}, such as {example}."
+        )
+    return value
 
 
 def _decimals(**variables: str) -> dict[str, float]:

@@ -3,67 +3,49 @@
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import fields, replace
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
+from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.session import Session, open_session
-from autoif_assets.resources.settings import EndpointSettings
 from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.serving import ServingError, running, served_name
 from autoif_assets.warehouse import Policy
 
+# How an endpoint is asked that is not to see the credentials of another.
+_NO_CREDENTIALS = {"api_key_variable": "", "extra_headers_variable": ""}
 
-class Endpoint(dg.ConfigurableResource[Any]):
-    """A model behind an OpenAI-compatible endpoint."""
 
-    base_url: str | None = Field(
-        default=None, description="URL up to and including /v1; http://127.0.0.1:8000/v1."
-    )
-    model: str | None = Field(default=None, description="Name of the served model.")
-    api_key_variable: str | None = Field(
-        default=None,
-        description="Environment variable that holds the key, AUTOIF_API_KEY; the key itself is "
-        "no setting.",
-    )
-    temperature: float | None = Field(
-        default=None, ge=0, le=2, description="Sampling temperature; the recipe's for each role."
-    )
-    max_tokens: int | None = Field(
-        default=None, ge=1, description="Tokens of a completion; the recipe's for each role."
-    )
-    # What a variable sets has no bound here: while loading, its stand-in 0 would be held to it.
-    max_concurrency: int | None = Field(
-        default=None, description="Most requests in flight, at least 1; 512."
-    )
-    timeout_s: float | None = Field(
-        default=None, gt=0, description="Seconds one request may take; 600."
-    )
-    max_outage_s: int | None = Field(
-        default=None, description="Seconds a server that has answered may stay away; 600."
-    )
-    price_prompt: float | None = Field(
-        default=None, ge=0, description="Price of a million prompt tokens; 0 for a local server."
-    )
-    price_cached: float | None = Field(
-        default=None,
-        ge=0,
-        description="Price of a million of those that the server had cached; as the others.",
-    )
-    price_completion: float | None = Field(
-        default=None, ge=0, description="Price of a million completion tokens; 0."
-    )
-    refresh: bool | None = Field(
-        default=None, description="Ask anew for what the journals already hold; false."
-    )
+def _optional(field: FieldInfo) -> Any:
+    """Return a setting's type and field, once more, as one that may be left out."""
+    description = field.description or ""
+    if field.default not in (None, "", PydanticUndefined):
+        description = f"{description.removesuffix('.')}; {field.default} by default."
+    kind: Any = field.annotation
+    # The last one is no bound: it is there because some settings have none.
+    return Annotated[kind | None, *field.metadata, None], Field(None, description=description)
+
+
+# The fields of `EndpointSettings`, each of which may be left out.
+_Settings: Any = create_model(
+    "_Settings",
+    __base__=dg.ConfigurableResource,
+    **{name: _optional(field) for name, field in EndpointSettings.model_fields.items()},
+)
+
+
+class Endpoint(_Settings):  # type: ignore[misc]
+    """A model behind an OpenAI-compatible endpoint; its fields are those of `EndpointSettings`."""
 
     def own(self) -> dict[str, Any]:
         """Return the settings that are given here, by name."""
-        given = {field.name: getattr(self, field.name) for field in fields(EndpointSettings)}
+        given = {name: getattr(self, name) for name in EndpointSettings.model_fields}
         return {name: value for name, value in given.items() if value is not None}
 
 
@@ -117,15 +99,15 @@ class RoleEndpoint(Endpoint):
     def settings(self) -> EndpointSettings:
         """Return the settings, supervision's where none is given.
 
-        Supervision's key is not shown to another host: such an endpoint has a key of its own or
-        none.
+        Supervision's key and headers are not shown to another host: such an endpoint has some of
+        its own or none.
         """
         own = self.own()
         theirs = self.supervision.settings()
-        settings = replace(theirs, **own)
-        if "api_key_variable" not in own and _host(settings) != _host(theirs):
-            return replace(settings, api_key_variable="")
-        return settings
+        settings = theirs.model_copy(update=own)
+        if _host(settings) == _host(theirs):
+            return settings
+        return settings.model_copy(update={**_NO_CREDENTIALS, **_credentials_of(own)})
 
     def session(
         self, context: dg.AssetExecutionContext, name: str = "model"
@@ -155,15 +137,18 @@ class RoleEndpoint(Endpoint):
             policy: Whom to ask.
         """
         own, ours = self.own(), self.settings()
-        settings = replace(
-            ours,
-            base_url=policy.base_url or ours.base_url,
-            model=policy.model,
-            temperature=own.get("temperature"),
-            max_tokens=own.get("max_tokens"),
+        settings = ours.model_copy(
+            update={
+                "base_url": policy.base_url or ours.base_url,
+                "model": policy.model,
+                "temperature": own.get("temperature"),
+                "max_tokens": own.get("max_tokens"),
+            }
         )
-        if policy.api_key_variable or _host(settings) != _host(ours):
-            settings = replace(settings, api_key_variable=policy.api_key_variable or "")
+        if _host(settings) != _host(ours):
+            settings = settings.model_copy(update=_NO_CREDENTIALS)
+        if policy.api_key_variable:
+            settings = settings.model_copy(update={"api_key_variable": policy.api_key_variable})
         supervision = self.supervision
         return open_session(
             context,
@@ -176,3 +161,7 @@ class RoleEndpoint(Endpoint):
 
 def _host(settings: EndpointSettings) -> str | None:
     return urlsplit(settings.base_url).hostname
+
+
+def _credentials_of(own: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in own.items() if name in _NO_CREDENTIALS}

@@ -13,12 +13,14 @@ from autoif_assets.charts import in_markdown, throughput_chart
 from autoif_assets.endpoint import (
     Client,
     EndpointError,
+    EndpointSettings,
     Journal,
     Progress,
     Request,
     ServerUnreachable,
     llm_calls_in_parts,
 )
+from autoif_assets.endpoint.settings import public
 from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
@@ -26,7 +28,6 @@ from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.metadata import add_metadata, keys_of
-from autoif_assets.resources.settings import EndpointSettings
 from autoif_assets.resources.warehouse import WarehouseResource
 from autoif_assets.warehouse import Rows, Warehouse
 
@@ -54,7 +55,7 @@ def open_session(
     if not settings.model:
         raise dg.Failure(
             "No model is named. Set AUTOIF_MODEL to the name your server lists under "
-            f"{settings.base_url}/models, then materialise again.",
+            f"{public(settings.base_url)}/models, then materialise again.",
             allow_retries=False,
         )
     if settings.max_concurrency < 1:
@@ -67,16 +68,7 @@ def open_session(
     tables = warehouse.open(context.log.info)
     journals = tables.data_dir / "journals"
     try:
-        client = Client(
-            settings.base_url,
-            settings.model,
-            settings.api_key,
-            max_concurrency=settings.max_concurrency,
-            timeout_s=settings.timeout_s,
-            max_outage_s=settings.max_outage_s,
-            prices=settings.prices,
-            budget=budget.of_run(context, journals),
-        )
+        client = Client(settings, budget=budget.of_run(context, journals))
     except EndpointError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with Journal(journals, asset, batch, context.run.run_id, refresh=settings.refresh) as journal:
@@ -96,10 +88,6 @@ def open_session(
         finally:
             _load_calls(tables, journals, asset, batch)
     add_metadata(context, session.metadata())
-
-
-# Below this there is no course to draw, and drawing would take longer than asking did.
-_SHORT_S = 2.0
 
 
 class Session:
@@ -234,6 +222,7 @@ def _load_calls(tables: Warehouse, journals: Path, asset: str, batch: str) -> No
     tables.write_frames("llm_calls", calls(), where)
 
 
+_SHORT_S = 2.0
 _SUMS = (
     *("total", "reused", "failed", "requests"),
     *("prompt_tokens", "cached_tokens", "completion_tokens", "cost"),
@@ -248,20 +237,7 @@ def summary(accounts: Sequence[Progress]) -> dict[str, Any]:
     """
     sums = {name: sum(getattr(account, name) for account in accounts) for name in _SUMS}
     seconds = sum(account.elapsed_s for account in accounts)
-    retries: Counter[str] = sum((Counter(account.retries) for account in accounts), Counter())
-    latencies = {
-        f"latency_{name}_s": max(account.latency_s.get(name, 0.0) for account in accounts)
-        for name in ("p50", "p95", "p99")
-        if any(account.latency_s for account in accounts)
-    }
-    rates = {}
-    if sums["requests"]:
-        rates["calls_per_s"] = round((sums["total"] - sums["reused"]) / seconds, 3)
-        rates["tokens_per_s"] = round(sums["completion_tokens"] / seconds, 3)
-    if sums["prompt_tokens"]:
-        rates["cached_share"] = round(sums["cached_tokens"] / sums["prompt_tokens"], 4)
-    notes = sorted({note for account in accounts for note in account.notes})
-    chart = throughput_chart(_joined(accounts)) if seconds >= _SHORT_S else b""
+    retries = sum((Counter(account.retries) for account in accounts), Counter[str]())
     return {
         **sums,
         "cost": round(sums["cost"], 6),
@@ -269,11 +245,41 @@ def summary(accounts: Sequence[Progress]) -> dict[str, Any]:
         **{f"retries/{cause.replace(' ', '_')}": n for cause, n in sorted(retries.items())},
         "seconds": round(seconds, 3),
         "peak_in_flight": max((account.peak_in_flight for account in accounts), default=0),
-        **latencies,
-        **rates,
-        **({"notes": "; ".join(notes)} if notes else {}),
-        **({"throughput": dg.MetadataValue.md(in_markdown(chart, "throughput"))} if chart else {}),
+        **_latencies(accounts),
+        **_rates(sums, seconds),
+        **_remarks(accounts, seconds),
     }
+
+
+def _latencies(accounts: Sequence[Progress]) -> dict[str, float]:
+    # A go that found everything in the journal has none.
+    asked = [account.latency_s for account in accounts if account.latency_s]
+    return {
+        f"latency_{name}_s": max(latencies.get(name, 0.0) for latencies in asked)
+        for name in ("p50", "p95", "p99")
+        if asked
+    }
+
+
+def _rates(sums: dict[str, Any], seconds: float) -> dict[str, float]:
+    rates = {}
+    if sums["requests"]:
+        rates["calls_per_s"] = round((sums["total"] - sums["reused"]) / seconds, 3)
+        rates["tokens_per_s"] = round(sums["completion_tokens"] / seconds, 3)
+    if sums["prompt_tokens"]:
+        rates["cached_share"] = round(sums["cached_tokens"] / sums["prompt_tokens"], 4)
+    return rates
+
+
+def _remarks(accounts: Sequence[Progress], seconds: float) -> dict[str, Any]:
+    """Return what the server could not do, and the course of the calls as a picture."""
+    remarks: dict[str, Any] = {}
+    if notes := sorted({note for account in accounts for note in account.notes}):
+        remarks["notes"] = "; ".join(notes)
+    # Below this there is no course to draw, and drawing would take longer than asking did.
+    if seconds >= _SHORT_S and (chart := throughput_chart(_joined(accounts))):
+        remarks["throughput"] = dg.MetadataValue.md(in_markdown(chart, "throughput"))
+    return remarks
 
 
 def _joined(accounts: Sequence[Progress]) -> list[tuple[float, int, int]]:

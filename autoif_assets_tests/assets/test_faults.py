@@ -22,7 +22,7 @@ NUMBERS = {
 def test_30_percent_of_every_fault_leave_no_trace_in_the_tables(tmp_path, monkeypatch):
     # The pauses of a row are shortened; how often it is tried is as ever.
     for pause in ("_WORKING_BACKOFF_S", "_MAX_BACKOFF_S"):
-        monkeypatch.setattr(f"autoif_assets.endpoint.outage.{pause}", 0.2)
+        monkeypatch.setattr(f"autoif_assets.endpoint.availability.{pause}", 0.2)
     whole, faulty = tmp_path / "whole", tmp_path / "faulty"
     with Simulator(SimulatorSettings()) as server:
         assert run_batch(whole, server.base_url, overrides=NUMBERS).success

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import openai
 
-from autoif_assets.endpoint import Client, Journal, Progress, Request
+from autoif_assets.endpoint import Client, EndpointSettings, Journal, Progress, Request
 from autoif_assets.method.prompts import RESPONSE
 from autoif_assets.simulator import SimulatorSettings, run_simulator
 
@@ -39,7 +39,8 @@ def ours(url, texts, most_in_flight, n=1):
     requests = [Request(p, "response", n, 1.0, 256, i) for i, p in enumerate(texts)]
     last: list[Progress] = []
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder), "a", "b", "r") as journal:
-        client = Client(url, "m", max_concurrency=most_in_flight)
+        settings = EndpointSettings(base_url=url, model="m", max_concurrency=most_in_flight)
+        client = Client(settings)
         replies = client.complete(requests, journal, last.append)
     assert all(len(reply.choices) == n for reply in replies)
 

@@ -209,8 +209,8 @@ def _journal(prompts, material, answers, opinions, templates):
 
 def _template(role):
     """What the client writes of a call of this role: a line made by asking the simulator."""
-    from autoif_assets.endpoint import Client, Journal, Request
-    from autoif_assets.endpoint.files import read_journals
+    from autoif_assets.endpoint import Client, EndpointSettings, Journal, Request
+    from autoif_assets.endpoint.journal_files import read_journals
     from autoif_assets.method.prompts import PROMPTS
     from autoif_assets.method.recipe import make_recipe
     from autoif_assets.simulator import Simulator
@@ -227,7 +227,8 @@ def _template(role):
     )
     with tempfile.TemporaryDirectory() as folder, Simulator() as simulator:
         with Journal(Path(folder), "a", "b", "r") as journal:
-            Client(simulator.base_url, MODEL).complete([request], journal)
+            settings = EndpointSettings(base_url=simulator.base_url, model=MODEL)
+            Client(settings).complete([request], journal)
         (record,) = read_journals(Path(folder), "a", "b")
     return request, record
 

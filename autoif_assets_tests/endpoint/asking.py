@@ -1,8 +1,9 @@
 """What several test files need to ask a server and read the replies."""
 
-from autoif_assets.endpoint import Client, Journal, Request
+from autoif_assets.endpoint import Client, Credentials, EndpointSettings, Journal, Request
 from autoif_assets_tests.endpoint.server import completion
 
+CLIENTS = ("first_contact_s", "progress_every_s")
 KEY = "sk-very-secret-0123456789"
 
 
@@ -27,8 +28,15 @@ def got(reply):
     return tuple(choice.text for choice in reply.choices)
 
 
+def client_of(url, model="tiny", key="", headers=None, budget=None, **changes):
+    """A client; what is not its own argument is a setting."""
+    own = {name: changes.pop(name) for name in CLIENTS if name in changes}
+    settings = EndpointSettings(base_url=url, model=model, **changes)
+    return Client(settings, Credentials(key, headers or {}), budget=budget, **own)
+
+
 def client(server, **changes):
-    return Client(server.url, "tiny", KEY, **({"progress_every_s": 0.02} | changes))
+    return client_of(server.url, **({"key": KEY, "progress_every_s": 0.02} | changes))
 
 
 def again(journal, run_id="run2", **options):

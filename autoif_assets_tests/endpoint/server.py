@@ -16,7 +16,7 @@ def completion(prompt, seed):
 
 def answer(body, **extra):
     """What a well-behaved server says; sample i is what seed + i alone would give."""
-    prompt = body["messages"][0]["content"]
+    prompt = body["messages"][-1]["content"]
     n = body.get("n", 1)
     return {
         "choices": [
@@ -45,13 +45,16 @@ class Server:
     ``(status, body)`` or ``(status, body, headers)`` tuple, "drop", "half", "short" or "hang".
     """
 
-    def __init__(self, behave=None, latency_s=0.0, port=0, metrics=None):
+    def __init__(self, behave=None, latency_s=0.0, port=0, metrics=None, secure=None):
         self.behave = behave or (lambda body, count: None)
         self.latency_s = latency_s
         self.port = port
         self.metrics = metrics
+        self.secure = secure  # a context of TLS
         self.bodies = []
         self.headers = []
+        self.listed = []  # headers of the requests for the list of models
+        self.urls = []  # of both
         self.completed = Counter()
         self.open = 0
         self.most_open = 0
@@ -59,7 +62,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.secure else ''}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self):
         ready = threading.Event()
@@ -67,12 +70,14 @@ class Server:
         def serve():
             asyncio.set_event_loop(self._loop)
             app = web.Application(client_max_size=2**26)
-            app.router.add_post("/v1/chat/completions", self._chat)
-            app.router.add_get("/v1/models", self._models)
+            app.router.add_post("/{base:.*}/completions", self._chat)
+            app.router.add_get("/{base:.*}/models", self._models)
             app.router.add_get("/metrics", self._metrics)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             self._loop.run_until_complete(self._runner.setup())
-            site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+            site = web.TCPSite(
+                self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.secure
+            )
             self._loop.run_until_complete(site.start())
             self.port = self._runner.addresses[0][1]
             ready.set()
@@ -94,6 +99,8 @@ class Server:
         self._loop.close()
 
     async def _models(self, request):
+        self.listed.append(request.headers.copy())
+        self.urls.append(str(request.rel_url))
         return web.json_response({"data": [{"id": "tiny"}, {"id": "other"}]})
 
     async def _metrics(self, request):
@@ -105,7 +112,8 @@ class Server:
         body = await request.json()
         self.bodies.append(body)
         count = len(self.bodies)
-        self.headers.append(dict(request.headers))
+        self.headers.append(request.headers.copy())
+        self.urls.append(str(request.rel_url))
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
@@ -131,7 +139,7 @@ class Server:
         if said is None:
             said = answer(body)
             for i in range(body.get("n", 1)):
-                self.completed[body["messages"][0]["content"], body.get("seed", 0) + i] += 1
+                self.completed[body["messages"][-1]["content"], body.get("seed", 0) + i] += 1
         if isinstance(said, int):
             said = (said, {"error": {"message": f"status {said} on purpose"}})
         if isinstance(said, dict):

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.endpoint import Budget, BudgetSpent, Client, Journal, Prices, Spent, spent_by_run
-from autoif_assets.endpoint.budget import filled, most_tokens
-from autoif_assets.endpoint.calls import Usage
-from autoif_assets_tests.endpoint.asking import again, ask, client, got, texts
+from autoif_assets.endpoint import Budget, BudgetSpent, Journal, Prices, Spent, spent_by_run
+from autoif_assets.endpoint.budget import Usage, filled, most_tokens
+from autoif_assets_tests.endpoint.asking import again, ask, client, client_of, got, texts
 from autoif_assets_tests.endpoint.server import Server, answer, faults
 
 # What the test server reports for a request of n completions: 10 prompt tokens, 4 of them cached,
 # and 3 a completion.
 PRICES = Prices(prompt=1_000_000, cached=500_000, completion=2_000_000)
+PRICED = {f"price_{name}": price for name, price in vars(PRICES).items()}
 
 
 def cost(n):
@@ -87,7 +87,7 @@ def test_a_cap_stops_cleanly_and_a_higher_one_goes_on(journal, caps, words):
     with Server(latency_s=0.01) as server:
         budget = Budget(**caps)
         with pytest.raises(BudgetSpent, match=words) as stopped:
-            client(server, prices=PRICES, budget=budget, max_concurrency=8).complete(
+            client(server, **PRICED, budget=budget, max_concurrency=8).complete(
                 requests, journal, seen.append
             )
         done = len(server.bodies)
@@ -116,7 +116,7 @@ def test_what_a_run_has_spent_counts_over_its_processes_assets_and_batches(tmp_p
     with Server() as server:
         for asset, batch in (("one", "b1"), ("two", "b1"), ("two", "b/2" * 90)):
             with Journal(tmp_path, asset, batch, "run/1") as journal:
-                client(server, prices=PRICES).complete([ask(asset + batch, n=2)], journal)
+                client(server, **PRICED).complete([ask(asset + batch, n=2)], journal)
         with Journal(tmp_path, "two", "b1", "run/2") as journal:
             client(server).complete([ask("another run's")], journal)
         spent = spent_by_run(tmp_path, "run/1")
@@ -186,4 +186,4 @@ def test_a_server_that_reports_no_usage_is_charged_the_most(journal):
 
 def test_a_key_that_no_header_can_carry_is_refused():
     with pytest.raises(Exception, match="AUTOIF_API_KEY"):
-        Client("http://x/v1", "m", "two\nlines")
+        client_of("http://x/v1", key="two\nlines")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.endpoint import Request, call_id
-from autoif_assets.endpoint.calls import split_reasoning
+from autoif_assets.endpoint import EndpointSettings, Request, call_id
+from autoif_assets.endpoint.calls import further_parameters, split_reasoning
 
 BASE = Request("p", "nli", 2, 0.5, 10, 3, {"type": "object", "properties": {}})
 
@@ -71,3 +71,37 @@ def test_a_block_is_always_found(thought, answer):
         answer.strip(),
         thought.strip() or None,
     )
+
+
+def test_the_ids_of_calls_that_journals_hold_stay_what_they_are():
+    """Computed before an endpoint had further fields, headers or a system prompt."""
+    further = further_parameters(EndpointSettings(model="m"), {})
+    assert call_id("m", BASE, further) == call_id("m", BASE) == "ff1f2ab184d3576d"
+    scored = Request("p", "x", 1, 0.0, 1, 0, scored="text")
+    assert call_id("m", scored, further) == "4271a20ee0f80918"
+
+
+def test_what_an_endpoint_adds_to_a_request_changes_the_id():
+    def id_of(headers=None, **settings):
+        return call_id("m", BASE, further_parameters(EndpointSettings(**settings), headers or {}))
+
+    ids = [
+        id_of(),
+        id_of(extra_body={"top_k": 1}),
+        id_of(extra_body={"top_k": 2}),
+        id_of(system_prompt="Be brief."),
+        id_of(headers={"X-Team": "a"}),
+        id_of(headers={"X-Team": "b"}),
+        id_of(headers={"X-Group": "a"}),
+    ]
+    assert len(set(ids)) == len(ids)
+    assert id_of(extra_body={"a": 1, "b": 2}) == id_of(extra_body={"b": 2, "a": 1})
+    assert id_of(headers={"x-team": "a"}) == id_of(headers={"X-Team": "a"})
+    # As with the key: another is no reason to ask and pay again.
+    assert id_of(headers={"Authorization": "a"}) == id_of(headers={"api-key": "b"}) == id_of()
+    # Nor is what only says how fast or at what price.
+    assert id_of(base_url="http://other/v1", max_concurrency=3, price_prompt=1.0) == id_of()
+
+
+def test_no_header_can_be_read_from_what_stands_for_it():
+    assert "secret" not in repr(further_parameters(EndpointSettings(), {"X-Team": "secret"}))

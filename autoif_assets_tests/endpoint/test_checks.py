@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from autoif_assets.endpoint import Credentials, EndpointSettings
 from autoif_assets.endpoint.checks import check_endpoint
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets_tests.endpoint.server import Server, answer
@@ -10,14 +11,19 @@ MODEL = "autoif-simulator"
 KEY = "sk-very-secret-0123456789"
 
 
+def check(url, model, key="", **options):
+    settings = EndpointSettings(base_url=url, model=model)
+    return check_endpoint(settings, Credentials(key), **options)
+
+
 def of_simulator(**settings):
     with Simulator(SimulatorSettings(**settings)) as simulator:
-        return check_endpoint(simulator.base_url, MODEL, KEY)
+        return check(simulator.base_url, MODEL, KEY)
 
 
 def of_server(behave, **options):
     with Server(behave, **options) as server:
-        return check_endpoint(server.url, "tiny", KEY)
+        return check(server.url, "tiny", KEY)
 
 
 def saying(text, **more):
@@ -72,8 +78,8 @@ def test_a_wrong_key_is_a_problem_and_is_not_shown():
 
 def test_a_model_that_is_not_served():
     with Simulator(SimulatorSettings(model="a, b")) as simulator:
-        wrong = check_endpoint(simulator.base_url, "c")
-        none = check_endpoint(simulator.base_url, "")
+        wrong = check(simulator.base_url, "c")
+        none = check(simulator.base_url, "")
         served = simulator.stats()["received"]
     assert wrong.problem == "'c' is not served; it serves a, b."
     assert none.problem == "No model is named; it serves a, b."
@@ -81,13 +87,13 @@ def test_a_model_that_is_not_served():
 
 
 def test_nothing_listens():
-    report = check_endpoint("http://127.0.0.1:9/v1", "tiny")
+    report = check("http://127.0.0.1:9/v1", "tiny")
     assert "http://127.0.0.1:9/v1" in report.problem
     assert "Start the server" in report.problem
 
 
 def test_a_url_with_a_password_is_refused_without_showing_it():
-    report = check_endpoint(f"http://me:{KEY}@127.0.0.1:9/v1", "tiny")
+    report = check(f"http://me:{KEY}@127.0.0.1:9/v1", "tiny")
     assert "user or password" in report.problem
     assert KEY not in repr(report)
 
@@ -135,7 +141,7 @@ def test_metrics_of_another_server_are_not_taken_for_vllms():
 
 def test_a_request_is_small_and_its_schema_is_the_pipelines():
     with Server() as server:
-        check_endpoint(server.url, "tiny", KEY, n=3)
+        check(server.url, "tiny", KEY, n=3)
         bodies = server.bodies
     assert len(bodies) == 3
     assert [body.get("n", 1) for body in bodies] == [1, 3, 1]

@@ -11,10 +11,11 @@ import time
 
 import pytest
 
-from autoif_assets.endpoint import Client, Journal, Request, llm_calls
-from autoif_assets.endpoint.files import read_journals
+from autoif_assets.endpoint import Journal, Request, llm_calls
+from autoif_assets.endpoint.journal_files import read_journals
 from autoif_assets.method.prompts import RESPONSE
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.endpoint.asking import client_of
 
 KILLS = int(os.environ.get("AUTOIF_TEST_KILLS", "20"))
 CALLS, SAMPLES, CONCURRENCY = 30 * KILLS, 2, 16  # more than is done between all the kills
@@ -23,6 +24,7 @@ CALLS, SAMPLES, CONCURRENCY = 30 * KILLS, 2, 16  # more than is done between all
 HARNESS = """
 import os, sys
 from pathlib import Path
+import autoif_assets.endpoint.wire  # before the forks: it takes a second
 from autoif_assets_tests.endpoint.test_kill import complete
 url, folder = sys.argv[1:]
 for number, _ in enumerate(sys.stdin):
@@ -51,7 +53,7 @@ def requests():
 
 def complete(url, folder, run_id):
     with Journal(folder, "responses", "b1", run_id) as journal:
-        client = Client(url, "autoif-simulator", max_concurrency=CONCURRENCY)
+        client = client_of(url, "autoif-simulator", max_concurrency=CONCURRENCY)
         return client.complete(requests(), journal)
 
 
@@ -116,13 +118,13 @@ def test_kill_9_at_random_moments_loses_and_repeats_nothing(tmp_path):
 def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monkeypatch):
     # The pauses are shortened; how often a row is tried is as ever.
     for pause in ("_WORKING_BACKOFF_S", "_MAX_BACKOFF_S"):
-        monkeypatch.setattr(f"autoif_assets.endpoint.outage.{pause}", 0.2)
+        monkeypatch.setattr(f"autoif_assets.endpoint.availability.{pause}", 0.2)
     wanted = requests()[:40]
 
     def ask_all(url, name):
         seen = []
         with Journal(tmp_path / name, "responses", "b1", "run") as journal:
-            client = Client(url, "autoif-simulator", max_concurrency=CONCURRENCY, timeout_s=0.5)
+            client = client_of(url, "autoif-simulator", max_concurrency=CONCURRENCY, timeout_s=0.5)
             return client.complete(wanted, journal, seen.append), seen[-1]
 
     with Simulator(SimulatorSettings(latency=0.01)) as server:
@@ -146,7 +148,7 @@ def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monke
 
 @pytest.mark.slow
 def test_an_outage_of_the_simulator_is_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("autoif_assets.endpoint.outage._SILENT_S", 0.5)
+    monkeypatch.setattr("autoif_assets.endpoint.availability._SILENT_S", 0.5)
     seen = []
     with Simulator(SimulatorSettings(latency=0.05)) as server:
         whole = complete(server.base_url, tmp_path / "whole", "run")
@@ -158,7 +160,7 @@ def test_an_outage_of_the_simulator_is_waited_for(tmp_path, monkeypatch):
                 seen.append(progress)
 
         with Journal(tmp_path / "cut", "responses", "b1", "run") as journal:
-            client = Client(
+            client = client_of(
                 server.base_url,
                 "autoif-simulator",
                 max_concurrency=CONCURRENCY,

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from autoif_assets.endpoint import Budget, BudgetSpent, Client, NotServed, llm_calls
+from autoif_assets.endpoint import Budget, BudgetSpent, NotServed, llm_calls
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.simulator.likelihoods import ifd, logprobs
 
-from .asking import again, ask, client
+from .asking import again, ask, client, client_of
 from .server import Server
 
 TEXT = "Füchse sind flink."
@@ -21,7 +21,7 @@ def reading(prompt, text=TEXT):
 def test_what_the_model_reads_is_told_and_paid_for_once(journal):
     asked = [reading("Say something."), reading(""), ask("Say something.")]
     with Simulator() as simulator:
-        model = Client(simulator.base_url, "autoif-simulator")
+        model = client_of(simulator.base_url, "autoif-simulator")
         replies = model.complete(asked, journal)
         with again(journal) as later:
             assert model.complete(asked, later) == replies
@@ -42,9 +42,9 @@ def test_what_the_model_reads_is_told_and_paid_for_once(journal):
 def test_faults_are_outlived_and_caps_kept(journal):
     asked = [reading("Say something.", f"text {n}") for n in range(20)]
     with Simulator(SimulatorSettings(fault_500=0.3, fault_half=0.3)) as simulator:
-        replies = Client(simulator.base_url, "autoif-simulator").complete(asked, journal)
+        replies = client_of(simulator.base_url, "autoif-simulator").complete(asked, journal)
         assert all(reply.error is None for reply in replies)
-        capped = Client(simulator.base_url, "autoif-simulator", budget=Budget(max_tokens=1))
+        capped = client_of(simulator.base_url, "autoif-simulator", budget=Budget(max_tokens=1))
         with pytest.raises(BudgetSpent):
             capped.complete([reading("Something else.")], journal)
 
@@ -52,7 +52,7 @@ def test_faults_are_outlived_and_caps_kept(journal):
 @pytest.mark.parametrize("prompt", ["Say something.", ""])
 def test_a_server_that_cannot_is_told_in_one_sentence(journal, prompt):
     with Simulator(SimulatorSettings(prompt_logprobs=False)) as simulator:
-        model = Client(simulator.base_url, "autoif-simulator")
+        model = client_of(simulator.base_url, "autoif-simulator")
         with pytest.raises(NotServed, match="does not tell the log-probabilities of given texts"):
             model.complete([reading(prompt)], journal)
 

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from autoif_assets.endpoint import Client, Journal
+from autoif_assets.endpoint import Journal
 from autoif_assets.simulator import Simulator, SimulatorSettings
-from autoif_assets_tests.endpoint.asking import ask
+from autoif_assets_tests.endpoint.asking import ask, client_of
 
 
 class Enough(Exception):
@@ -33,7 +33,7 @@ def test_two_runs_share_a_server_though_one_came_first(tmp_path, server):
                 raise Enough
 
         with Journal(tmp_path, name, "b1", name) as journal:
-            client = Client(
+            client = client_of(
                 simulator.base_url, "autoif-simulator", max_concurrency=128, progress_every_s=0.1
             )
             with pytest.raises(Enough):

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from autoif_assets.endpoint import Client, Journal
+from autoif_assets.endpoint import Journal
 from autoif_assets.simulator import Simulator, SimulatorSettings
-from autoif_assets_tests.endpoint.asking import ask, client
+from autoif_assets_tests.endpoint.asking import ask, client, client_of
 from autoif_assets_tests.endpoint.server import Server
 
 
@@ -79,7 +79,7 @@ def test_a_hanging_server_does_not_hold_a_stopped_run(tmp_path, why):
 
     def complete(server):
         with Journal(tmp_path, "responses", "b1", "run1") as journal:
-            asker = Client(
+            asker = client_of(
                 server.base_url, "autoif-simulator", max_concurrency=32, progress_every_s=0.05
             )
             try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from autoif_assets import recipes
-from autoif_assets.endpoint import Client, Journal, Request
+from autoif_assets.endpoint import Client, EndpointSettings, Journal, Request
 from autoif_assets.localmodel import LocalModelError, fetch
 from autoif_assets.localmodel import running as running_locally
 from autoif_assets.serving import ServingError
@@ -46,7 +46,8 @@ def complete(tmp_path):
             if on_progress is not None:
                 on_progress(progress)
 
-        client = Client(base_url, model, progress_every_s=0.2, **options)
+        settings = EndpointSettings(base_url=base_url, model=model, **options)
+        client = Client(settings, progress_every_s=0.2)
         with Journal(tmp_path, "responses", "b1", run_id) as journal:
             replies = client.complete(requests, journal, report)
         return replies, accounts[-1]

@@ -9,9 +9,9 @@ import requests
 from click.testing import CliRunner
 
 from autoif_assets.cli import main
-from autoif_assets.endpoint import NotServed, llm_calls
+from autoif_assets.endpoint import EndpointSettings, NotServed, llm_calls
 from autoif_assets.endpoint.checks import check_endpoint
-from autoif_assets.endpoint.pace import Load
+from autoif_assets.endpoint.concurrency import Load
 from autoif_assets.method.prompts import NLI, PROMPTS
 from autoif_assets_tests.servers.conftest import CONTEXT, RUNNING, ask
 
@@ -167,7 +167,7 @@ def test_the_metrics_are_read(vllm, complete):
 
 
 def test_the_check_finds_everything(vllm):
-    report = check_endpoint(vllm.base_url, vllm.name, n=4)
+    report = check_endpoint(EndpointSettings(base_url=vllm.base_url, model=vllm.name), n=4)
     assert report.problem is None
     assert report.served == (vllm.name,)
     assert report.context_length == CONTEXT
@@ -176,7 +176,8 @@ def test_the_check_finds_everything(vllm):
     assert report.schema.works is True
     assert len(report.signals) == 5
     # More at once than may run and wait can never be served.
-    assert check_endpoint(vllm.base_url, vllm.name, n=2 * RUNNING + 1).many.works is False
+    settings = EndpointSettings(base_url=vllm.base_url, model=vllm.name)
+    assert check_endpoint(settings, n=2 * RUNNING + 1).many.works is False
 
 
 def test_the_doctor_prints_it(vllm, tmp_path, monkeypatch):

@@ -1,13 +1,13 @@
 from itertools import pairwise
 
-from autoif_assets.endpoint import Spent, account
-from autoif_assets.endpoint.calls import Usage
+from autoif_assets.endpoint import Spent, progress
+from autoif_assets.endpoint.budget import Usage
 
 
 def test_the_course_of_a_long_run_stays_short_and_spans_it_all(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(account.time, "monotonic", lambda: now[0])
-    long_run = account.Account(total=100_000, reused=10, failed=0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    long_run = progress.Account(total=100_000, reused=10, failed=0)
     for _ in range(50_000):
         now[0] += 0.25
         long_run.done += 1

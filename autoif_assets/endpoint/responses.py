@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoif_assets.endpoint.calls import Usage
+from autoif_assets.endpoint.budget import Usage
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def read_json(raw: bytes) -> Any:
     """
     try:
         return json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = raw[:200].decode("utf-8", "replace")
         if text.lstrip().startswith("{"):
             raise ValueError("the answer ended before it was whole") from None
@@ -123,7 +123,7 @@ def server_words(text: str) -> str:
     """Find the sentence in an error body, whichever of the usual shapes it has."""
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]
@@ -141,5 +141,5 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
         pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

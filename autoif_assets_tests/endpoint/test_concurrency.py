@@ -1,6 +1,6 @@
 import pytest
 
-from autoif_assets.endpoint.pace import Load, Pace
+from autoif_assets.endpoint.concurrency import ConcurrencyLimit, Load
 
 VLLM = """# HELP vllm:num_requests_waiting Number of requests waiting
 # TYPE vllm:num_requests_waiting gauge
@@ -36,7 +36,7 @@ def test_other_metrics_are_none(text):
 
 
 def test_the_limit_doubles_per_round_up_to_the_ceiling():
-    pace = Pace(ceiling=200, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=200, timeout_s=600)
     assert pace.limit == 64
     answer(pace, 64)
     assert pace.limit == 128
@@ -45,14 +45,14 @@ def test_the_limit_doubles_per_round_up_to_the_ceiling():
 
 
 def test_no_growth_without_need_or_when_answers_are_slow():
-    pace = Pace(ceiling=200, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=200, timeout_s=600)
     answer(pace, 50, more=False)
     answer(pace, 50, latency_s=200)
     assert pace.limit == 64
 
 
 def test_one_wave_of_refusals_cuts_once_and_growth_is_slow_from_then_on():
-    pace = Pace(ceiling=200, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=200, timeout_s=600)
     for moment in range(30):
         pace.overloaded(100 + moment / 100, latency_s=2.0)
     assert pace.limit == 44
@@ -63,18 +63,18 @@ def test_one_wave_of_refusals_cuts_once_and_growth_is_slow_from_then_on():
 
 
 def test_the_limit_stays_between_floor_and_ceiling():
-    pace = Pace(ceiling=100, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=100, timeout_s=600)
     for moment in range(100):
         pace.overloaded(10.0 * moment, latency_s=1.0)
     assert pace.limit == 4
-    assert Pace(ceiling=1, timeout_s=600).limit == 1
+    assert ConcurrencyLimit(ceiling=1, timeout_s=600).limit == 1
 
 
 def test_a_server_that_shows_an_empty_queue_is_filled_at_once():
-    pace = Pace(ceiling=1000, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=1000, timeout_s=600)
     look(pace, IDLE)
     assert pace.limit == 256
-    small = Pace(ceiling=80, timeout_s=600)
+    small = ConcurrencyLimit(ceiling=80, timeout_s=600)
     look(small, IDLE)
     assert small.limit == 80
 
@@ -89,7 +89,7 @@ def test_a_server_that_shows_an_empty_queue_is_filled_at_once():
     ids=["queue", "cache", "preemption"],
 )
 def test_a_queue_a_full_cache_and_preemptions_cut(load):
-    pace = Pace(ceiling=200, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=200, timeout_s=600)
     look(pace, IDLE)
     look(pace, load, now=1.0)
     assert pace.limit == 180
@@ -97,7 +97,7 @@ def test_a_queue_a_full_cache_and_preemptions_cut(load):
 
 
 def test_a_queue_that_grows_cuts_and_one_that_is_gone_lets_the_limit_grow():
-    pace = Pace(ceiling=200, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=200, timeout_s=600)
     limits = []
     for now, waiting in enumerate([0, 0, 20, 30, 40, 50, 20, 2, 0]):
         look(pace, Load(running=100, waiting=waiting, kv_usage=0.5, preemptions=0), now)
@@ -106,7 +106,7 @@ def test_a_queue_that_grows_cuts_and_one_that_is_gone_lets_the_limit_grow():
 
 
 def test_a_cut_is_given_time_to_show_in_the_queue():
-    pace = Pace(ceiling=200, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=200, timeout_s=600)
     look(pace, IDLE)
     answer(pace, 100, latency_s=20)
     full = Load(running=100, waiting=90, kv_usage=0.5, preemptions=0)
@@ -116,7 +116,7 @@ def test_a_cut_is_given_time_to_show_in_the_queue():
 
 
 def test_where_the_queue_is_shown_growth_goes_by_it_and_not_by_answers():
-    pace = Pace(ceiling=1000, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=1000, timeout_s=600)
     look(pace, IDLE)
     answer(pace, 500)
     assert pace.limit == 256
@@ -127,7 +127,7 @@ def test_where_the_queue_is_shown_growth_goes_by_it_and_not_by_answers():
 
 
 def test_preemptions_before_the_run_do_not_count():
-    pace = Pace(ceiling=200, timeout_s=600)
+    pace = ConcurrencyLimit(ceiling=200, timeout_s=600)
     look(pace, Load(running=1, waiting=0, kv_usage=0.1, preemptions=99))
     assert pace.limit == 200
 
@@ -140,7 +140,7 @@ def test_the_older_name_of_the_cache_use_is_read():
 @pytest.mark.parametrize("slots", [8, 64, 256, 1000])
 @pytest.mark.parametrize("head_start_s", [0, 20])
 def test_two_runs_come_to_share_a_server_and_keep_it_full(slots, head_start_s):
-    first, second = Pace(4096, 600), Pace(4096, 600)
+    first, second = ConcurrencyLimit(4096, 600), ConcurrencyLimit(4096, 600)
     shares, running = [], []
     for now in range(300):
         active = [first] if now < head_start_s else [first, second]
@@ -158,7 +158,7 @@ def test_two_runs_come_to_share_a_server_and_keep_it_full(slots, head_start_s):
 @pytest.mark.parametrize("head_start_s", [0, 20])
 def test_two_runs_come_to_share_a_server_that_only_refuses(head_start_s):
     slots, latency_s = 100, 1.0
-    first, second = Pace(4096, 600), Pace(4096, 600)
+    first, second = ConcurrencyLimit(4096, 600), ConcurrencyLimit(4096, 600)
     shares = []
     for now in range(600):
         active = [first] if now < head_start_s else [first, second]

@@ -3,8 +3,7 @@
 import random
 import time
 
-from autoif_assets.endpoint.errors import ServerUnreachable
-from autoif_assets.endpoint.wire import Failure
+from autoif_assets.endpoint.errors import Failure, ServerUnreachable
 
 # After so many failures in a row, and no answer for so long, the server counts as away: then one
 # small request at a time asks whether it is back, and the rows wait.
@@ -19,7 +18,7 @@ _CHANCE = 1e-6
 _MOST_FAILING = 0.9
 
 
-class Outage:
+class Availability:
     """Counts failures since the server's last sign of work, and knows when to give up.
 
     Attributes:
@@ -39,22 +38,22 @@ class Outage:
         self._row_failures = 0
 
     @property
-    def on(self) -> bool:
+    def is_down(self) -> bool:
         """Whether the server counts as away."""
         return self._failures_in_a_row >= _FAILURES_IN_A_ROW and self._silent_s() >= _SILENT_S
 
-    def over(self) -> None:
+    def note_work(self) -> None:
         """Note that the server has worked on a request."""
         self.reached = True
         self._failures_in_a_row = 0
         self._since = None
 
-    def answered(self) -> None:
+    def note_answer(self) -> None:
         """Note that a row got its completions."""
         self._answers += 1
-        self.over()
+        self.note_work()
 
-    def count(self, failure: Failure) -> None:
+    def note_failure(self, failure: Failure) -> None:
         """Note a failure that may pass.
 
         Raises:
@@ -111,7 +110,7 @@ class Outage:
 
     def __str__(self) -> str:
         """Say what is being waited for; empty while the server works."""
-        if not self.on:
+        if not self.is_down:
             return ""
         return (
             f"waiting for {self._url}, which has completed nothing for "

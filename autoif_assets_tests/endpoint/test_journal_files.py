@@ -106,7 +106,8 @@ def test_a_compaction_that_dies_in_between_loses_and_doubles_nothing(tmp_path, m
         write(tmp_path, run=run, call=run)
     before = llm_calls(tmp_path, "a", "b")
     code = (
-        "import os, sys; from pathlib import Path; from autoif_assets.endpoint import pruning\n"
+        "import os, sys; from pathlib import Path\n"
+        "from autoif_assets.endpoint import journal_files\n"
         "folder, moment = Path(sys.argv[1]), sys.argv[2]\n"
         "calls = []\n"
         "def die(*arguments):\n"
@@ -115,7 +116,7 @@ def test_a_compaction_that_dies_in_between_loses_and_doubles_nothing(tmp_path, m
         "        os._exit(9)\n"
         "    os.unlink(arguments[0])\n"
         "setattr(os if moment == 'fsync' else Path, moment, die)\n"
-        "pruning.compact_journals(folder)\n"
+        "journal_files.compact_journals(folder)\n"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path), moment], check=False)
     assert run.returncode == 9

@@ -1,8 +1,13 @@
-"""How many requests to keep in flight: grow while the server keeps up, cut when it does not."""
+"""How many requests to keep in flight, by the server's own figures where it shows them."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from autoif_assets.endpoint.errors import Failure
+
+_EVERY_S = 1.0
 _START = 64
 _START_SEEN = 256  # where the server shows its queue, so that too many are noticed at once
 _FLOOR = 4
@@ -44,7 +49,7 @@ class Load:
         )
 
 
-class Pace:
+class ConcurrencyLimit:
     """The number of requests that may be in flight, between a floor and a ceiling.
 
     It doubles at first. After the first sign of a queue it grows by the same few for everybody
@@ -107,3 +112,19 @@ class Pace:
         if now >= self._next_cut:
             self._limit = max(self._floor, self._limit * share)
             self._next_cut = now + rest_s
+
+
+async def watch(metrics: Callable[[], Awaitable[str]], seen: Callable[[Load], None]) -> None:
+    """Hand every reading to ``seen``, for ever; a server that never has any is left alone."""
+    any_yet = False
+    while True:
+        try:
+            load = Load.parse(await metrics())
+        except Failure:
+            load = None
+        if load is not None:
+            any_yet = True
+            seen(load)
+        elif not any_yet:
+            return
+        await asyncio.sleep(_EVERY_S)
