@@ -11,7 +11,6 @@ from autoif_assets.automation.code_versions import code_version
 from autoif_assets.method import (
     augmentation,
     back_translation,
-    completions,
     gates,
     instructions,
     lengths,
@@ -28,7 +27,7 @@ from autoif_assets.method import (
 )
 from autoif_assets.resources import recipe_from_environment
 
-_MODEL = (completions, gates, parsing)
+_MODEL = (gates, parsing)
 _VERIFIERS: Mapping[str, Any] = {
     "prompts": ["verifier"],
     "rules": [*_MODEL, verifiers],
