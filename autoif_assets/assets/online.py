@@ -19,7 +19,7 @@ from autoif_assets.datasets import (
 from autoif_assets.method import online
 from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.method.responses import parse_responses, response_prompts, verify_responses
+from autoif_assets.method.responses import response_prompts
 from autoif_assets.resources import RoleEndpoint, SandboxResource, Trainer, add_metadata, keys_of
 from autoif_assets.resources.trainer import loss_curve
 from autoif_assets.stage import Frames, Parts, accepted, rows, stage
@@ -79,7 +79,7 @@ def policy_responses(
                 samples=recipe.policy_responses_per_prompt,
                 temperature=recipe.policy_temperature,
             )
-            yield online.on_sides(parse_responses(completions), held_out)
+            yield online.policy_responses(completions, held_out)
 
 
 @stage(
@@ -96,12 +96,7 @@ def policy_responses(
 def policy_verdicts(
     context: dg.AssetExecutionContext, parts: Parts, sandbox: SandboxResource, recipe: Recipe
 ) -> Frames:
-    def verify(candidates: pl.DataFrame, outcomes: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
-        sides = candidates.select("response_id", "split")
-        verdicts = verify_responses(candidates, outcomes, recipe)
-        return verdicts.join(sides, on="response_id", maintain_order="left")
-
-    yield from executed(context, parts, sandbox, recipe, verify)
+    yield from executed(context, parts, sandbox, recipe, online.policy_verdicts)
 
 
 @stage(

@@ -11,6 +11,7 @@ from autoif_assets.method.resampling import (
     further_prompts,
     near_miss_prompts,
     parse_further,
+    parse_further_scores,
     verdicts_with_scores,
     verify_further,
 )
@@ -93,7 +94,11 @@ def response_verdicts(
 def response_scores(
     context: dg.AssetExecutionContext, parts: Parts, judge: RoleEndpoint, recipe: Recipe
 ) -> Frames:
-    yield from _scored(context, parts, judge, recipe)
+    with judge.session(context) as model:
+        for verdicts, candidates, prompts in parts:
+            wanted = to_score(candidates, verdicts, recipe)
+            completions = model.generate("score", score_prompts(wanted, prompts), recipe)
+            yield parse_scores(completions, recipe, wanted.filter("failing")["response_id"])
 
 
 @stage(
@@ -160,7 +165,12 @@ def further_verdicts(
 def further_scores(
     context: dg.AssetExecutionContext, parts: Parts, judge: RoleEndpoint, recipe: Recipe
 ) -> Frames:
-    yield from _scored(context, parts, judge, recipe)
+    with judge.session(context) as model:
+        for verdicts, candidates, prompts in parts:
+            wanted = to_score(candidates, verdicts, recipe)
+            completions = model.generate("score", score_prompts(wanted, prompts), recipe)
+            failing = wanted.filter("failing")["response_id"]
+            yield parse_further_scores(completions, verdicts, recipe, failing)
 
 
 @stage(
@@ -206,18 +216,3 @@ def executed(
         for candidates, verifiers in parts:
             inputs = candidates.select("instruction_id", input_id="response_id", input="response")
             yield verify(candidates, session.run(verifier_runs(verifiers, inputs)), recipe)
-
-
-def _scored(
-    context: dg.AssetExecutionContext, parts: Parts, judge: RoleEndpoint, recipe: Recipe
-) -> Frames:
-    """Have the judge score responses, part by part: verdicts, responses and prompts."""
-    with judge.session(context) as model:
-        for verdicts, candidates, prompts in parts:
-            wanted = to_score(candidates, verdicts, recipe)
-            completions = model.generate("score", score_prompts(wanted, prompts), recipe)
-            scores = parse_scores(completions, recipe, wanted.filter("failing")["response_id"])
-            if "origin" in verdicts.columns:
-                origins = verdicts.select("response_id", "origin")
-                scores = scores.join(origins, on="response_id", maintain_order="left")
-            yield scores

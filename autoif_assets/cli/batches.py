@@ -88,7 +88,7 @@ def grow(sft: int, dry_run: bool) -> None:
     import dagster as dg
 
     from autoif_assets.automation.partitions import BATCHES
-    from autoif_assets.method.growth import batches_missing
+    from autoif_assets.method.estimate import batches_missing
     from autoif_assets.warehouse import Warehouse
 
     warehouse = Warehouse(data_dir())

@@ -1,7 +1,7 @@
-"""What a batch will ask of the models, before it asks."""
+"""What a batch will ask of the models, before it asks, and how many more batches are needed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -186,3 +186,26 @@ def estimate(
 def _mean_chars(texts: pl.Series) -> float:
     mean = texts.str.len_chars().mean()
     return float(mean) if isinstance(mean, int | float) else 0.0
+
+
+def batches_missing(wanted: int, yields: Sequence[int], unmade: int) -> int:
+    """Return how many batches to add, at the mean yield of those already made.
+
+    Args:
+        wanted: Examples wanted in all.
+        yields: Examples of each batch that has been made; 0 counts.
+        unmade: Batches that are registered and not made yet; they count with the mean yield.
+
+    Raises:
+        ValueError: No batch has been made, or none has yielded anything, so nothing is known.
+    """
+    have = sum(yields)
+    if have >= wanted:
+        return 0
+    if not have:
+        raise ValueError(
+            "No batch has yielded an example yet, so nothing says how many are needed. Make one "
+            "first, with `autoif run`, and look at its funnel."
+        )
+    mean = have / len(yields)
+    return max(0, math.ceil((wanted - have) / mean) - unmade)

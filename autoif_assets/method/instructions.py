@@ -5,10 +5,9 @@ import random
 
 import polars as pl
 
-from autoif_assets.method.completions import unusable
 from autoif_assets.method.gates import ACCEPTED, REJECTED, decide
 from autoif_assets.method.ids import content_id, derived_seed, id_series, normalise
-from autoif_assets.method.parsing import parse_instruction_lines
+from autoif_assets.method.parsing import parse_instruction_lines, unusable
 from autoif_assets.method.prompts import SELF_INSTRUCT
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.text import near_duplicates

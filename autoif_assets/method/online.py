@@ -11,7 +11,7 @@ from autoif_assets.method.lengths import constrains_length
 from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers, tell_apart
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import SAMPLED
-from autoif_assets.method.responses import has_failed
+from autoif_assets.method.responses import has_failed, parse_responses, verify_responses
 from autoif_assets.method.selection import contrast_queries, pass_at_k
 from autoif_assets.method.training import spin_pairs
 
@@ -28,6 +28,35 @@ def on_sides(prompts: pl.DataFrame, held_out: Collection[str]) -> pl.DataFrame:
     is_held_out = pl.col("instruction_id").is_in(sorted(held_out))
     return prompts.with_columns(
         split=pl.when(is_held_out).then(pl.lit("eval")).otherwise(pl.lit("train"))
+    )
+
+
+def policy_responses(completions: pl.DataFrame, held_out: Collection[str]) -> pl.DataFrame:
+    """Turn a policy's completions into ``policy_responses`` without ``batch`` and ``policy``.
+
+    Args:
+        completions: As of ``parse_responses``.
+        held_out: Ids of the instructions that the scorecard keeps.
+    """
+    return on_sides(parse_responses(completions), held_out)
+
+
+def policy_verdicts(
+    responses: pl.DataFrame, outcomes: pl.DataFrame, recipe: Recipe
+) -> pl.DataFrame:
+    """Count verdicts as ``verify_responses`` does; each keeps the side of its response.
+
+    Args:
+        responses: Accepted ``policy_responses``.
+        outcomes: ``OUTCOME_SCHEMA`` with the response id as ``input_id``.
+        recipe: ``response_pass_rate``.
+
+    Returns:
+        ``policy_verdicts`` without ``batch`` and ``policy``; reasons as of ``response_verdicts``.
+    """
+    sides = responses.select("response_id", "split")
+    return verify_responses(responses, outcomes, recipe).join(
+        sides, on="response_id", maintain_order="left"
     )
 
 

@@ -1,4 +1,4 @@
-"""Tolerant readers of what models write. The raw text is always kept beside what was read."""
+"""Completions, and tolerant readers of what they hold; the raw text is kept beside that."""
 
 import json
 import re
@@ -6,6 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import json_repair
+import polars as pl
+
+# One row per completion beside the columns of the request; a refused call has one row whose
+# `raw` is null and whose `error` holds the server's words.
+COMPLETION_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "call_id": pl.String,
+    "sample": pl.Int64,
+    "raw": pl.String,
+    "reasoning": pl.String,
+    "finish_reason": pl.String,
+    "error": pl.String,
+}
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 
@@ -19,6 +31,23 @@ _BARE_NUMBER = re.compile(rf"\D{{0,3}}{_NUMBER}\D{{0,3}}")
 _ESCAPE = re.compile(r"\\(n|t|r|\"|'|\\)")
 _UNESCAPED = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\"}
 _QUOTES = {'"': '"', "'": "'", "“": "”", "`": "`", "‘": "’"}
+
+
+def unusable() -> dict[str, pl.Expr]:
+    """Return the rules that reject a completion before anyone parses it.
+
+    A truncated completion is kept and flagged but never parsed as if it were whole.
+    """
+    return {
+        "call_refused": pl.col("error").is_not_null(),
+        "truncated": pl.col("finish_reason") == "length",
+        "empty": pl.col("raw").fill_null("").str.strip_chars() == "",
+    }
+
+
+def usable(frame: pl.DataFrame) -> pl.Series:
+    """Return which completions may be parsed."""
+    return frame.select(~pl.any_horizontal(unusable().values())).to_series()
 
 
 def parse_json(text: str) -> Any:

@@ -16,6 +16,7 @@ from autoif_assets.method.responses import (
     filter_queries,
     has_failed,
     parse_responses,
+    parse_scores,
     response_prompts,
     verify_responses,
 )
@@ -164,3 +165,22 @@ def verify_further(responses: pl.DataFrame, outcomes: pl.DataFrame, recipe: Reci
         },
     ).drop("_silent")
     return pl.concat([misses.select(judged.columns), judged.filter(~is_near)])
+
+
+def parse_further_scores(
+    completions: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    recipe: Recipe,
+    failing: pl.Series | None = None,
+) -> pl.DataFrame:
+    """Turn completions into ``further_scores`` without ``batch``; reasons as of ``parse_scores``.
+
+    Args:
+        completions: As of ``parse_scores``.
+        verdicts: ``response_id``, ``origin`` of ``further_verdicts``.
+        recipe: ``min_score``.
+        failing: As of ``parse_scores``.
+    """
+    return parse_scores(completions, recipe, failing).join(
+        verdicts.select("response_id", "origin"), on="response_id", maintain_order="left"
+    )

@@ -1,0 +1,202 @@
+"""What the method makes fits every table it goes to.
+
+One small batch runs through the functions in the order of the flow, without a model or a sandbox.
+Each result is stamped with the keys of its slice and conforms to its table, also where several
+tables take the rows of one function: a column that is added to one of them only is found here.
+"""
+
+import json
+
+import polars as pl
+import pytest
+
+from autoif_assets.method.augmentation import augment_queries
+from autoif_assets.method.back_translation import (
+    check_back_translations,
+    nli_pairs,
+    parse_back_translations,
+    parse_nli,
+    verify_instructions,
+)
+from autoif_assets.method.gates import accepted
+from autoif_assets.method.instructions import augment_instructions
+from autoif_assets.method.likelihoods import likelihood_texts, parse_likelihoods
+from autoif_assets.method.online import (
+    online_pairs,
+    policy_responses,
+    policy_verdicts,
+    scorecard,
+)
+from autoif_assets.method.pairs import gather_pairs
+from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.resampling import (
+    parse_further,
+    parse_further_scores,
+    verdicts_with_scores,
+    verify_further,
+)
+from autoif_assets.method.responses import (
+    filter_queries,
+    parse_responses,
+    parse_scores,
+    verify_responses,
+)
+from autoif_assets.method.seeds import select_instructions, select_queries
+from autoif_assets.method.training import (
+    instruction_pairs,
+    kto_examples,
+    query_pairs,
+    sft_examples,
+)
+from autoif_assets.method.verifiers import cross_validate, parse_candidates
+from autoif_assets.warehouse.tables import TABLES
+from autoif_assets.warehouse.writing import conform
+from autoif_assets_tests.method.frames import completions, outcomes
+
+# Rows of these are no output of the method: the registry, the journals and the exports write them.
+WRITTEN_ELSEWHERE = {"policies", "llm_calls", "dataset_splits"}
+RECIPE = make_recipe("paper", {"queries_per_instruction": 2, "likelihood_of": "judged"})
+SLICE = {"batch": "b", "policy": "p"}
+
+
+def answers(rows, texts):
+    """Whole completions: of each row one a text, beside its columns that are keys."""
+    keys = {name: kind for name, kind in rows.schema.items() if name not in ("raw", "sample")}
+    return completions(
+        *(
+            {**row, "raw": text, "sample": sample}
+            for row in rows.iter_rows(named=True)
+            for sample, text in enumerate(texts)
+        ),
+        **keys,
+    )
+
+
+def said(responses, **by_text):
+    """Outcomes of verifiers v and w: the same for all, by the text of the response."""
+    rows = responses.select("response_id", "response").rows()
+    said = {key: by_text[text] for key, text in rows}
+    return outcomes({"v": said, "w": said})
+
+
+def made():
+    """Run a batch and a policy's round through the method; return its rows by table."""
+    rows = {}
+    text = {"source": ["f"], "line": [1]}
+    rows["seed_instructions"] = select_instructions(
+        pl.DataFrame({**text, "text": ["Use no commas."], "category": ["punctuation"]})
+    )
+    queries = [f"Why is the sky blue on day {n}?" for n in range(3)]
+    candidates = pl.DataFrame(
+        {"source": "f", "line": range(3), "text": queries, "reason": None},
+        schema_overrides={"reason": pl.String},
+    )
+    rows["seed_queries"] = select_queries(candidates, 5, 100)
+    seeds = accepted(rows["seed_instructions"])
+    rows["augmented_instructions"] = augment_instructions(
+        completions({"raw": "- Begin with Oh."}), seeds, seeds.clear(), RECIPE, "b"
+    )
+    instructions = accepted(rows["augmented_instructions"])
+    cases = [{"input": "yes", "output": True}, {"input": "no, no", "output": False}]
+    rows["verifier_candidates"], rows["test_cases"] = parse_candidates(
+        answers(
+            instructions.select("instruction_id"),
+            [json.dumps({"func": f"def evaluate(r): {n}", "cases": cases}) for n in range(2)],
+        ),
+        lambda source: None,
+        str.strip,
+    )
+    functions, cases = accepted(rows["verifier_candidates"]), accepted(rows["test_cases"])
+    votes = functions.select("instruction_id", "verifier_id").join(
+        cases.select(
+            "instruction_id",
+            input_id="case_id",
+            outcome=pl.when("expected").then(pl.lit("pass")).otherwise(pl.lit("fail")),
+            detail=pl.lit(None, dtype=pl.String),
+        ),
+        on="instruction_id",
+    )
+    rows["verifiers"], rows["verifier_cases"] = cross_validate(functions, cases, votes, RECIPE)
+    verifiers, cases = accepted(rows["verifiers"]), accepted(rows["verifier_cases"])
+    translated = parse_back_translations(
+        answers(verifiers.select("verifier_id", "instruction_id"), ["Use no comma at all."])
+    )
+    pairs = nli_pairs(translated, instructions)
+    labels = parse_nli(answers(pairs.select("pair_id"), ['{"label": "entailment"}']))
+    rows["back_translations"] = check_back_translations(translated, labels)
+    rows["verified_instructions"] = verify_instructions(
+        instructions, verifiers, cases, rows["back_translations"]
+    )
+    verified = accepted(rows["verified_instructions"])
+    prompts = augment_queries(verified, accepted(rows["seed_queries"]), RECIPE, "b")
+    rows["augmented_queries"] = prompts
+    asked = prompts.select("prompt_id", "instruction_id")
+    verdict = {"good": "pass", "bad": "fail", "miss": "fail", "more": "pass"}
+    rows["responses"] = parse_responses(answers(asked, ["good", "bad"]))
+    responses = accepted(rows["responses"])
+    rows["response_verdicts"] = verify_responses(responses, said(responses, **verdict), RECIPE)
+    ids = ("response_id", "prompt_id", "instruction_id")
+    rows["response_scores"] = parse_scores(
+        answers(accepted(rows["response_verdicts"]).select(ids), ['{"score": 9}']), RECIPE
+    )
+    rows["further_responses"] = parse_further(
+        answers(asked.head(1), ["miss"]), answers(asked.tail(1), ["more"]), responses["response_id"]
+    )
+    further = accepted(rows["further_responses"])
+    rows["further_verdicts"] = verify_further(further, said(further, **verdict), RECIPE)
+    rows["further_scores"] = parse_further_scores(
+        answers(accepted(rows["further_verdicts"]).select(ids), ['{"score": 9}']),
+        rows["further_verdicts"],
+        RECIPE,
+    )
+    judged = verdicts_with_scores(
+        *(rows["response_verdicts"], rows["response_scores"]),
+        *(rows["further_verdicts"], rows["further_scores"]),
+    )
+    texts = pl.concat(frame.select("response_id", "response") for frame in (responses, further))
+    rows["filtered_queries"] = filter_queries(prompts, judged, RECIPE)
+    wanted = likelihood_texts(texts, judged, prompts, RECIPE).drop("prompt", "scored")
+    rows["response_likelihoods"] = parse_likelihoods(answers(wanted, ["[[1, -0.5]]"]))
+    of_pairs = judged.drop("instruction_id")
+    material = (accepted(rows["filtered_queries"]), prompts, texts, of_pairs)
+    likelihoods = rows["response_likelihoods"]
+    rows["sft_examples"] = sft_examples(*material, likelihoods, RECIPE)
+    rows["kto_examples"] = kto_examples(*material)
+    rows["instruction_preference_pairs"] = instruction_pairs(
+        verified, verifiers, cases, RECIPE, "b"
+    )
+    rows["query_preference_pairs"] = query_pairs(verified, *material, likelihoods, RECIPE, "b")
+    levels = [(name, rows[f"{name}_preference_pairs"]) for name in ("instruction", "query")]
+    rows["preference_pairs"] = gather_pairs(levels, RECIPE)
+    held_out = [verified["instruction_id"][0]]
+    rows["policy_responses"] = policy_responses(answers(asked, ["good", "bad"]), held_out)
+    own = accepted(rows["policy_responses"])
+    rows["policy_verdicts"] = policy_verdicts(own, said(own, **verdict), RECIPE)
+    rows["online_preference_pairs"] = online_pairs(
+        prompts.drop("query"),
+        *(own.select("response_id", "response"), rows["policy_verdicts"].drop("instruction_id")),
+        *(rows["filtered_queries"], accepted(rows["sft_examples"]), RECIPE, "b/p"),
+    )
+    rows["policy_scorecard"] = scorecard(
+        *(rows[name].filter(split="eval") for name in ("policy_responses", "policy_verdicts")),
+        *(verified, RECIPE),
+    )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return made()
+
+
+def test_every_table_of_the_method_has_rows_here(rows):
+    assert set(rows) == set(TABLES) - WRITTEN_ELSEWHERE
+    assert [name for name, frame in rows.items() if frame.is_empty()] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - WRITTEN_ELSEWHERE))
+def test_rows_conform_to_their_table(rows, name):
+    table = TABLES[name]
+    keys = {key: SLICE[key] for key in table.partitions}
+    stamped = rows[name].with_columns(pl.lit(value).alias(key) for key, value in keys.items())
+    assert conform(table, stamped, [keys] if keys else []).height == rows[name].height
