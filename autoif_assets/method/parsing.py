@@ -1,4 +1,4 @@
-"""Completions, and tolerant readers of what they hold. The raw text is kept beside what was read."""
+"""Completions, and tolerant readers of what they hold; the raw text is kept beside it."""
 
 import json
 import re
