@@ -1,4 +1,4 @@
-"""Completions, and tolerant readers of what they hold; the raw text is kept beside that."""
+"""Completions, and tolerant readers of what they hold; the raw text is kept beside it."""
 
 import json
 import re

@@ -163,6 +163,7 @@ def cross_validate(
         ``no_surviving_case``, ``low_agreement``. Reasons of a case: ``no_verifier``,
         ``too_few_verifiers``, ``too_few_cases``, ``low_agreement``.
     """
+    # What cannot be loaded, or contradicts itself, is no evidence about a case.
     by_verifier = outcomes.group_by("verifier_id").agg(
         barred=pl.col("outcome").filter(pl.col("outcome").is_in(_NO_VOTE)).first(),
         first_detail=pl.col("detail").drop_nulls().first(),
@@ -178,20 +179,37 @@ def cross_validate(
         .join(cases.group_by("instruction_id").agg(all_cases=pl.len()), "instruction_id", "left")
         .with_columns(pl.col("functions", "all_cases").fill_null(0).cast(pl.Int64))
     )
+    # Anything but the expected verdict, silence included, is a vote against the case.
     votes = (
         outcomes.join(voters.select("verifier_id"), on="verifier_id", how="semi")
         .join(cases.select("case_id", "expected"), left_on="input_id", right_on="case_id")
         .with_columns(agrees=pl.col("outcome") == _expected_outcome())
     )
+    # The authors' code wants 3 functions and 10 cases first; the paper names no such number.
     short = {
         "too_few_verifiers": pl.col("functions") < recipe.min_verifiers,
         "too_few_cases": pl.col("all_cases") < recipe.min_cases,
     }
+    verifier_cases = _check_cases(cases, votes, per_instruction, short, recipe)
+    # Only cases that most functions agree with can tell a right function from a wrong one [3.2].
+    surviving = accepted(verifier_cases).select("case_id")
+    votes = votes.join(surviving, left_on="input_id", right_on="case_id", how="semi")
+    return _check_functions(functions, votes, per_instruction, short, recipe), verifier_cases
+
+
+def _check_cases(
+    cases: pl.DataFrame,
+    votes: pl.DataFrame,
+    per_instruction: pl.DataFrame,
+    short: Mapping[str, pl.Expr],
+    recipe: Recipe,
+) -> pl.DataFrame:
+    """Return ``verifier_cases``: the cases with the share of functions that agree [3.2]."""
     tallies = votes.group_by("input_id").agg(
         agreed=pl.col("agrees").sum().cast(pl.Int64),
         outcomes=pl.struct("verifier_id", "outcome").sort_by("verifier_id"),
     )
-    verifier_cases = decide(
+    return decide(
         cases.select("case_id", "instruction_id", "input", "expected")
         .join(per_instruction, on="instruction_id", how="left", maintain_order="left")
         .join(tallies, left_on="case_id", right_on="input_id", how="left", maintain_order="left")
@@ -207,13 +225,20 @@ def cross_validate(
             "low_agreement": ~recipe.bound("case_agreement").accepts(pl.col("agreement")),
         },
     ).drop("all_cases")
-    surviving = accepted(verifier_cases).select("case_id")
-    scored = (
-        votes.join(surviving, left_on="input_id", right_on="case_id", how="semi")
-        .group_by("verifier_id")
-        .agg(cases=pl.len().cast(pl.Int64), agreed=pl.col("agrees").sum().cast(pl.Int64))
+
+
+def _check_functions(
+    functions: pl.DataFrame,
+    votes: pl.DataFrame,
+    per_instruction: pl.DataFrame,
+    short: Mapping[str, pl.Expr],
+    recipe: Recipe,
+) -> pl.DataFrame:
+    """Return ``verifiers``: the functions with their accuracy on the surviving cases [3.2]."""
+    scored = votes.group_by("verifier_id").agg(
+        cases=pl.len().cast(pl.Int64), agreed=pl.col("agrees").sum().cast(pl.Int64)
     )
-    verifiers = decide(
+    return decide(
         functions.join(per_instruction, on="instruction_id", how="left", maintain_order="left")
         .join(scored, on="verifier_id", how="left", maintain_order="left")
         .with_columns(pl.col("cases", "agreed").fill_null(0))
@@ -225,7 +250,6 @@ def cross_validate(
             "low_agreement": ~recipe.bound("verifier_agreement").accepts(pl.col("accuracy")),
         },
     ).drop("first_detail", "barred", "functions", "all_cases")
-    return verifiers, verifier_cases
 
 
 def _expected_outcome() -> pl.Expr:
