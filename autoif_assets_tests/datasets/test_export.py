@@ -19,6 +19,7 @@ from autoif_assets.datasets import (
 from autoif_assets.datasets import (
     files as files_module,
 )
+from autoif_assets.datasets.formats import SPLITS
 from autoif_assets_tests.datasets.frames import (
     NASTY,
     kto_examples,
@@ -97,9 +98,7 @@ def test_sft_formats(tmp_path):
         [user(prompt), assistant(response)] for prompt, response in expected
     )
     assert [(file.format, file.split) for file in files] == [
-        (format, split)
-        for format in ("parquet", "messages", "alpaca")
-        for split in ("train", "eval")
+        (format.name, split) for format in SFT.formats for split in SPLITS
     ]
 
 
@@ -139,7 +138,7 @@ def test_kto_formats(tmp_path):
 
 def test_files_are_described_as_they_are(tmp_path):
     files = write_preference_dataset(preference_pairs(), tmp_path / "out", 0.3, 0)
-    assert len(files) == 6
+    assert len(files) == len(PREFERENCE.formats) * len(SPLITS)
     for file in files:
         data = file.path.read_bytes()
         assert file.path.is_relative_to(tmp_path / "out")
