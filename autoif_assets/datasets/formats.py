@@ -138,6 +138,16 @@ SFT = DatasetKind(
                 "columns": {"prompt": "instruction", "query": "input", "response": "output"},
             },
         ),
+        Format(
+            "openrlhf",
+            "jsonl",
+            # OpenRLHF's default `--input_key`; a list of messages is what its
+            # `--apply_chat_template` hands to the tokenizer.
+            {"input": pl.concat_list(_message("user", "prompt"))},
+            "prompts alone, each once, as `input` messages for RL "
+            "(OpenRLHF: `--prompt_data`, `--input_key input --apply_chat_template`)",
+            once="prompt",
+        ),
     ),
 )
 
