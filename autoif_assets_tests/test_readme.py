@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from autoif_assets.cli import main
 from autoif_assets.cli.home import DEMO_MODEL
+from autoif_assets.datasets import KTO, PREFERENCE, SFT
 from autoif_assets.warehouse import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,12 +70,7 @@ def test_the_demo_fills_every_table_and_every_export(demo_folder):
     tables, exports = contents(demo_folder)
     assert [name for name, rows in tables.items() if not rows] == []
     assert {path.parts[2] for path in exports if len(path.parts) > 3} == {
-        "messages",
-        "alpaca",
-        "trl",
-        "ranking",
-        "labelled",
-        "parquet",
+        format.name for kind in (SFT, PREFERENCE, KTO) for format in kind.formats
     }
     assert [path for path, data in exports.items() if not data and path.suffix != ".lock"] == []
 

@@ -91,7 +91,7 @@ def dataset_card(
         _front_matter(kind, files),
         f"# {kind.title}\n\n{kind.made} Made with the AutoIF method (arXiv 2406.13542).",
         "Rows are sorted by id, and rows of one id are one row.",
-        f"## Splits\n\n{_split_table(files, instructions)}\n\nSplit by instruction: no "
+        f"## Splits\n\n{_split_table(kind, files, instructions)}\n\nSplit by instruction: no "
         f"instruction is in both (target share of eval: {eval_share}, seed: {seed}).",
         f"## Files\n\n{_file_table(kind, files)}",
         f"## Columns of the Parquet files\n\n{_column_table(columns)}",
@@ -112,7 +112,7 @@ def _splits_with_rows(format: Format, files: Sequence[ExportedFile]) -> list[Spl
 
 
 def _front_matter(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
-    rows = _rows(files)
+    rows = _rows(kind, files)
     lines = [
         "---",
         f"pretty_name: {kind.title}",
@@ -134,8 +134,9 @@ def _front_matter(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
     return "\n".join([*lines, "---"])
 
 
-def _rows(files: Sequence[ExportedFile]) -> dict[Split, int]:
-    return {file.split: file.rows for file in files}
+def _rows(kind: DatasetKind, files: Sequence[ExportedFile]) -> dict[Split, int]:
+    """Count the rows of each split by the format that the hub loads, which holds them all."""
+    return {file.split: file.rows for file in files if file.format == kind.formats[0].name}
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -143,8 +144,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _split_table(files: Sequence[ExportedFile], instructions: dict[Split, int]) -> str:
-    rows = _rows(files)
+def _split_table(
+    kind: DatasetKind, files: Sequence[ExportedFile], instructions: dict[Split, int]
+) -> str:
+    rows = _rows(kind, files)
     return _table(
         ("split", "rows", "instructions"),
         [(split, str(rows[split]), str(instructions[split])) for split in SPLITS],

@@ -24,13 +24,10 @@ def write_dataset(
 ) -> list[ExportedFile]:
     """Write training rows in the formats of their kind.
 
-    ``SFT`` becomes ``messages/{train,eval}.jsonl`` (chat), ``alpaca/{train,eval}.json`` and
-    ``parquet/{train,eval}.parquet``; ``PREFERENCE`` becomes ``trl/{train,eval}.jsonl``
-    (conversational), ``ranking/{train,eval}.json`` (LLaMA-Factory) and Parquet; ``KTO`` becomes
-    ``trl/{train,eval}.jsonl``, ``labelled/{train,eval}.json`` and Parquet. All have
-    LLaMA-Factory's ``dataset_info.json`` and a card ``README.md``. ``folder`` changes all at
-    once or, on any failure, not at all. Rows are sorted by id and rows of one id are written
-    once (that of the first batch), so the same rows in any order give the same bytes.
+    Each format of the kind becomes ``<name>/{train,eval}.<suffix>``, beside LLaMA-Factory's
+    ``dataset_info.json`` and a card ``README.md``. ``folder`` changes all at once or, on any
+    failure, not at all. Rows are sorted by id and rows of one id are written once (that of the
+    first batch), so the same rows in any order give the same bytes.
 
     Args:
         kind: ``SFT``, ``PREFERENCE`` or ``KTO``.

@@ -26,7 +26,7 @@ class ExportedFile:
 
     Attributes:
         path: Where it lies.
-        format: Name of the format: messages, alpaca, trl, ranking or parquet.
+        format: Name of the format.
         split: train or eval.
         rows: Number of rows.
         bytes: Size.
@@ -98,9 +98,12 @@ class _FileWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("w+b")
         self._rows = 0
+        self._seen: set[bytes] = set()
         self._parquet: pq.ParquetWriter | None = None
 
     def append(self, rows: pl.DataFrame) -> None:
+        if self._format.once is not None:
+            rows = self._unseen(rows, self._format.once)
         chunk = self._format.shape(rows)
         if self._format.suffix == "parquet":
             self._append_row_group(chunk)
@@ -130,6 +133,18 @@ class _FileWriter:
         if self._parquet is not None:
             self._parquet.close()
         self._file.close()
+
+    def _unseen(self, rows: pl.DataFrame, column: str) -> pl.DataFrame:
+        """Leave out rows whose value of a text column was written before.
+
+        Digests stand for the texts, of which all together may be larger than the memory.
+        """
+        new = []
+        for text in rows[column]:
+            digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+            new.append(digest not in self._seen)
+            self._seen.add(digest)
+        return rows.filter(pl.Series(new, dtype=pl.Boolean))
 
     def _append_row_group(self, chunk: pl.DataFrame) -> None:
         """Write row groups one by one: Polars' own writer takes five times the rows' memory."""

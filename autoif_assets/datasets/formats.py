@@ -22,6 +22,8 @@ class Format:
         keep: Whether the table's columns that ``columns`` is not made of (ids, rates) come along.
         llama_factory: Its entry in LLaMA-Factory's ``dataset_info.json`` without the file
             name, or None where LLaMA-Factory does not read it.
+        once: Column of the table of which each value comes once, in its first row; None where
+            all rows come.
         description: One sentence for the card.
     """
 
@@ -31,6 +33,7 @@ class Format:
     description: str
     keep: bool = False
     llama_factory: Mapping[str, Any] | None = None
+    once: str | None = None
 
     def path(self, split: Split) -> str:
         """Path of the split's file, relative to the dataset's folder."""
@@ -134,6 +137,16 @@ SFT = DatasetKind(
                 "formatting": "alpaca",
                 "columns": {"prompt": "instruction", "query": "input", "response": "output"},
             },
+        ),
+        Format(
+            "openrlhf",
+            "jsonl",
+            # OpenRLHF's default `--input_key`; a list of messages is what its
+            # `--apply_chat_template` hands to the tokenizer.
+            {"input": pl.concat_list(_message("user", "prompt"))},
+            "prompts alone, each once, as `input` messages for RL "
+            "(OpenRLHF: `--prompt_data`, `--input_key input --apply_chat_template`)",
+            once="prompt",
         ),
     ),
 )
