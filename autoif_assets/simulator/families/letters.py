@@ -53,6 +53,9 @@ def _capitals(draft: Draft, values: Values) -> str:
     text = " ".join(draft.clause(8 + 6 * draft.size // 2))
     pieces = text.split(" ")
     while sum(map(str.isupper, "".join(pieces))) < wanted:
+        # Words have one capital each: where more are wanted than there are words, more are added.
+        if all(piece[:1].isupper() for piece in pieces):
+            pieces += draft.clause(8)
         place = draft.rng.randrange(len(pieces))
         pieces[place] = pieces[place].capitalize()
     return " ".join(pieces) + "."
