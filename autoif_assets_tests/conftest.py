@@ -1,9 +1,16 @@
 """What every test may use, how many examples properties are tried on, and who runs beside whom."""
 
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from autoif_assets_tests.assets.pipeline import Batch
 
 # No test is about how long it takes: the machine may be busy. With --hypothesis-profile=thorough
 # properties are tried on as many examples as Hypothesis would.
@@ -24,6 +31,24 @@ def shared_data() -> Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("the recorded data folder ../shared/data is not beside this checkout")
     return _SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Iterator["Batch"]:
+    """The batch ``b1``, which many tests look at; nobody may change its folder."""
+    # Here, for most tests need no Dagster.
+    from autoif_assets_tests.assets.pipeline import making
+
+    with making(tmp_path_factory.mktemp("made") / "data") as batch:
+        yield batch
+
+
+@pytest.fixture
+def copied(made, tmp_path, monkeypatch) -> "Batch":
+    """The batch ``b1`` in a folder that a test may change, and the key of its server."""
+    monkeypatch.setenv("AUTOIF_API_KEY", made.simulator.settings.api_key)
+    shutil.copytree(made.data, tmp_path / "data")
+    return replace(made, data=tmp_path / "data")
 
 
 # Before pytest deselects by marks.
