@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from .conftest import PATIENCE_S
 from .daemon import all_made, statuses, wait_for
 
 playwright = pytest.importorskip(
@@ -22,7 +23,6 @@ pytestmark = [
 ]
 SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 GROUPS = ("seeds", "instructions", "verifiers", "queries", "responses", "training", "exports")
-PATIENCE_S = 400
 _PATIENCE_MS = 60_000
 
 

@@ -7,7 +7,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from .daemon import clean_environment, free_port, start_dev, wait_for
+from .daemon import READY_S, clean_environment, free_port, start_dev, wait_for
 
 _REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
     jobs { name } assetGroups { groupName } schedules { name scheduleState { status } }
@@ -62,7 +62,7 @@ def test_the_server_of_the_report_ends_with_dev(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
     )
     try:
-        assert wait_for(lambda: listening(report), 60)
+        assert wait_for(lambda: listening(report), READY_S)
         dev.kill()
         assert wait_for(lambda: not listening(report), 60)
     finally:
