@@ -4,9 +4,11 @@ BIN := .venv/bin
 # the environment says, or every process would compile it again.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# Two at a time, for tests wait for processes; in the order of conftest.py, longest first.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 STAMP := .venv/.installed
 
-.PHONY: demo demo-llm demo-loop run dev test test-servers test-trainers lint clean
+.PHONY: demo demo-llm demo-loop run dev test test-fast test-servers test-trainers lint clean
 
 # One environment for everything; made again when the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
@@ -24,7 +26,10 @@ dev: $(STAMP)
 	$(BIN)/autoif dev
 
 test: $(STAMP)-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-fast: $(STAMP)-dev
+	$(PYTEST) -m 'not slow and not servers and not trainers'
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff format --check .

@@ -1,26 +1,68 @@
-"""Fixtures every test may use."""
+"""What every test may use, how many examples properties are tried on, and who runs beside whom."""
 
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-# No test is about how long it takes: the machine may be busy.
-settings.register_profile("autoif", deadline=None)
-settings.load_profile("autoif")
+if TYPE_CHECKING:
+    from autoif_assets_tests.assets.pipeline import Batch
 
-_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+# No test is about how long it takes: the machine may be busy. With --hypothesis-profile=thorough
+# properties are tried on as many examples as Hypothesis would.
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None)
+settings.load_profile("quick")
+
+# Fixtures that take long to make, longest first. Whoever uses one is slow by that, and all who use
+# the same one share a process, in which it is made once (pytest -n 2 --dist loadgroup).
+_SHARED = ("dev", "made", "demo_folder")
+
+_SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture
 def shared_data() -> Path:
     """Folder with recorded model output and real queries; skips where it is absent."""
-    if not _SHARED.is_dir():
+    if not _SHARED_DATA.is_dir():
         pytest.skip("the recorded data folder ../shared/data is not beside this checkout")
-    return _SHARED
+    return _SHARED_DATA
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Iterator["Batch"]:
+    """The batch ``b1``, which many tests look at; nobody may change its folder."""
+    # Here, for most tests need no Dagster.
+    from autoif_assets_tests.assets.pipeline import making
+
+    with making(tmp_path_factory.mktemp("made") / "data") as batch:
+        yield batch
+
+
+@pytest.fixture
+def copied(made, tmp_path, monkeypatch) -> "Batch":
+    """The batch ``b1`` in a folder that a test may change, and the key of its server."""
+    monkeypatch.setenv("AUTOIF_API_KEY", made.simulator.settings.api_key)
+    shutil.copytree(made.data, tmp_path / "data")
+    return replace(made, data=tmp_path / "data")
+
+
+# Before pytest deselects by marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: run side by side, none is left for the end alone."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """The longest first: run side by side, none is left for the end alone."""
+
+    def place(item: pytest.Item) -> int:
+        if group := item.get_closest_marker("xdist_group"):
+            return _SHARED.index(group.args[0])
+        return len(_SHARED) + (item.get_closest_marker("slow") is None)
+
+    for item in items:
+        for name in set(_SHARED) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=place)

@@ -293,6 +293,7 @@ for spec in loaded.defs.resolve_all_asset_specs():
 """
 
 
+@pytest.mark.slow
 def test_with_nights_the_exports_have_a_deadline():
     assert not any(spec.freshness_policy for spec in SPECS.values())
     done = subprocess.run(
@@ -399,6 +400,7 @@ print(*sorted(after - before - set(sys.stdlib_module_names)))
 """
 
 
+@pytest.mark.slow
 def test_loading_the_definitions_imports_nothing_heavy(tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
     done = subprocess.run(

@@ -11,9 +11,7 @@ import pytest
 from autoif_assets.resources import Inputs
 from autoif_assets.simulator import Simulator, SimulatorSettings
 
-from .assets.pipeline import SMALL, accepted, differing, exports, run_batch, tables
-
-pytestmark = pytest.mark.slow
+from .assets.pipeline import SMALL, accepted, run_batch, tables
 
 TINY = {
     "instructions_per_batch": 2,
@@ -38,6 +36,7 @@ def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str, str]:
     return event.step_key, error.message.strip(), event.step_failure_data.error_display_string
 
 
+@pytest.mark.slow
 def test_both_files_of_real_queries_become_prompts(shared_data, simulator, tmp_path):
     folder = shared_data / "queries"
     files = sorted(folder.glob("*.json"))
@@ -101,45 +100,36 @@ def test_bad_seeds_fail_their_step_with_one_message(tmp_path):
     assert f'{path}: has no column "instruction" in its first line; it has: text' in message
 
 
-@pytest.mark.parametrize(
-    ("variable", "name", "content", "words"),
-    [
-        ("AUTOIF_QUERIES", "q.json", '[{"instruction": ', "q.json: record 1 is not JSON"),
-        ("AUTOIF_SEEDS", "s.jsonl", '{"text": "Use no commas."}', "s.jsonl: record 1 has: text"),
-    ],
-)
-def test_the_command_line_says_which_file_is_bad(
-    simulator, tmp_path, variable, name, content, words
-):
-    path = tmp_path / name
-    path.write_text(content)
-    done = autoif_run(tmp_path / "data", simulator.base_url, "b1", **{variable: str(path)})
+@pytest.mark.slow
+def test_the_command_line_says_which_files_are_bad(simulator, tmp_path):
+    queries, seeds = tmp_path / "q.json", tmp_path / "s.jsonl"
+    queries.write_text('[{"instruction": ')
+    seeds.write_text('{"text": "Use no commas."}')
+    done = autoif_run(
+        tmp_path / "data",
+        simulator.base_url,
+        "b1",
+        AUTOIF_QUERIES=str(queries),
+        AUTOIF_SEEDS=str(seeds),
+    )
     assert done.returncode == 1
-    step = "seed_queries" if variable == "AUTOIF_QUERIES" else "seed_instructions"
-    (line,) = [line for line in done.stderr.splitlines() if f"{step} failed: " in line]
-    assert words in line
+    for step, words in [
+        ("seed_queries", "q.json: record 1 is not JSON"),
+        ("seed_instructions", "s.jsonl: record 1 has: text"),
+    ]:
+        (line,) = [line for line in done.stderr.splitlines() if f"{step} failed: " in line]
+        assert words in line
 
 
+@pytest.mark.slow
 def test_any_text_may_name_a_batch(simulator, tmp_path):
-    quoted, foreign = """it's "quoted" 50% off""", "批次 ünï/code #1"
-
+    """By the command; `test_reruns` has another one beside it and runs it again."""
+    quoted = """it's "quoted" 50% off / 批次 ünï/code #1"""
     done = autoif_run(tmp_path, simulator.base_url, quoted)
     assert done.returncode == 0, done.stderr[-3000:]
     t = tables(tmp_path)
     assert t["sft_examples"]["batch"].unique().to_list() == [quoted]
     assert t["llm_calls"]["batch"].unique().to_list() == [quoted]
-
-    asked, files = simulator.stats()["received"], exports(tmp_path)
-    assert run_batch(tmp_path, simulator.base_url, quoted, overrides=TINY).success
-    assert simulator.stats()["received"] == asked
-    assert differing(tables(tmp_path), t) == []
-    assert exports(tmp_path) == files
-
-    assert run_batch(tmp_path, simulator.base_url, foreign, overrides=TINY, others=[quoted]).success
-    both = tables(tmp_path)
-    for name in ("augmented_instructions", "llm_calls", "sft_examples"):
-        assert set(both[name]["batch"]) == {quoted, foreign}, name
-        assert both[name].filter(batch=quoted).equals(t[name]), name
 
 
 def autoif_run(data, base_url, batch, **variables):
@@ -158,5 +148,5 @@ def autoif_run(data, base_url, batch, **variables):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
     )

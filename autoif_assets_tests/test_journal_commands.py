@@ -8,24 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from autoif_assets.cli import main
-from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
 
 from .assets.pipeline import differing, run_batch, tables
 
-pytestmark = pytest.mark.slow
-
 ASSETS = {
     *("augmented_instructions", "verifier_generation", "back_translations"),
-    *("responses", "response_scores"),
+    *("responses", "response_scores", "further_responses", "further_scores"),
 }
-NUMBERS = {
-    "instructions_per_batch": 2,
-    "seeds_per_batch": 3,
-    "verifiers_per_instruction": 3,
-    "near_misses_per_prompt": 0,
-    "further_responses_per_prompt": 0,
-}
+NOTHING_FURTHER = {"near_misses_per_prompt": 0, "further_responses_per_prompt": 0}
 
 
 def journal(*arguments):
@@ -43,20 +34,18 @@ def journals(data):
     return sorted(data.glob("journals/*/b1/*.jsonl"))
 
 
-@pytest.fixture
-def simulator(tmp_path, monkeypatch):
-    monkeypatch.setenv("AUTOIF_DATA", str(tmp_path))
-    with Simulator(SimulatorSettings()) as running:
-        yield running
+@pytest.fixture(autouse=True)
+def environment(copied, monkeypatch):
+    monkeypatch.setenv("AUTOIF_DATA", str(copied.data))
 
 
-def run(data, simulator, **numbers):
-    assert run_batch(data, simulator.base_url, overrides=NUMBERS | numbers).success
+def run(batch, **numbers):
+    url = batch.simulator.base_url
+    assert run_batch(batch.data, url, overrides=numbers).success
 
 
-def test_pruning_takes_what_is_old_and_in_the_table(simulator, tmp_path):
-    run(tmp_path, simulator)
-    files = journals(tmp_path)
+def test_pruning_takes_what_is_old_and_in_the_table(copied):
+    files = journals(copied.data)
     assert {path.parts[-3] for path in files} == ASSETS
     for path in files:
         age(path, 10)
@@ -66,37 +55,36 @@ def test_pruning_takes_what_is_old_and_in_the_table(simulator, tmp_path):
     with responses.open("a") as file:
         file.write(json.dumps(record) + "\n")
     age(responses, 10)
-    loaded = Warehouse(tmp_path).read("llm_calls")
+    loaded = Warehouse(copied.data).read("llm_calls")
 
     assert "0 journals" in journal("prune", "--older-than", "11")
     would = journal("prune", "--older-than", "9", "--dry-run")
-    assert "4 journals" in would and "would be removed" in would
-    assert journals(tmp_path) == files
+    assert "6 journals" in would and "would be removed" in would
+    assert journals(copied.data) == files
     pruned = journal("prune", "--older-than", "9")
-    assert "4 journals" in pruned and "would" not in pruned
+    assert "6 journals" in pruned and "would" not in pruned
     assert "kept     responses b1: 1 of its calls are not in llm_calls" in pruned
-    assert journals(tmp_path) == [responses]
+    assert journals(copied.data) == [responses]
 
     # A smaller batch asks for less; what was paid for before stays in the table.
-    asked = simulator.stats()["by_role"]
-    run(tmp_path, simulator, seeds_per_batch=1)
-    again = simulator.stats()["by_role"]
+    asked = copied.simulator.stats()["by_role"]
+    run(copied, seeds_per_batch=1, **NOTHING_FURTHER)
+    again = copied.simulator.stats()["by_role"]
     assert again["response"] == asked["response"]
     assert again["verifier"]["served"] > asked["verifier"]["served"]
-    kept = set(Warehouse(tmp_path).read("llm_calls")["call_id"])
+    kept = set(Warehouse(copied.data).read("llm_calls")["call_id"])
     assert set(loaded["call_id"]) < kept
 
 
-def test_compacting_loses_nothing(simulator, tmp_path):
-    run(tmp_path, simulator)
-    run(tmp_path, simulator, responses_per_prompt=6)
-    assert len(journals(tmp_path)) > len(ASSETS)
-    state, received = tables(tmp_path, cost=True), simulator.stats()["received"]
+def test_compacting_loses_nothing(copied):
+    run(copied, responses_per_prompt=6)
+    assert len(journals(copied.data)) > len(ASSETS)
+    state, asked = tables(copied.data, cost=True), copied.requested()
     assert "files of" in journal("compact", "--asset", "responses")
     journal("compact")
-    assert {path.parts[-3] for path in journals(tmp_path)} == ASSETS
-    assert len(journals(tmp_path)) == len(ASSETS)
+    assert {path.parts[-3] for path in journals(copied.data)} == ASSETS
+    assert len(journals(copied.data)) == len(ASSETS)
     assert "0 journals compacted" in journal("compact")
-    run(tmp_path, simulator, responses_per_prompt=6)
-    assert simulator.stats()["received"] == received
-    assert differing(tables(tmp_path, cost=True), state) == []
+    run(copied, responses_per_prompt=6)
+    assert copied.requested() == asked
+    assert differing(tables(copied.data, cost=True), state) == []

@@ -36,7 +36,7 @@ def run(tmp_path, *arguments, **environment):
         env={**clean, "AUTOIF_DATA": str(tmp_path / "data"), **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 

@@ -24,7 +24,7 @@ COMMANDS = [
     for line in block.split("\n")
 ]
 DG_COMMANDS = [command for command in COMMANDS if command.startswith("dg ")]
-DEMO_TIMEOUT_S = 600
+DEMO_TIMEOUT_S = 1800
 
 
 def demo(folder):
@@ -134,7 +134,7 @@ def test_the_dg_commands_run(command, tmp_path):
         env={**os.environ, "AUTOIF_DATA": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

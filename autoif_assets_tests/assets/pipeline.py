@@ -1,12 +1,15 @@
 """Runs the whole pipeline in the test's process, on a data folder and a simulator of its own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, patch
 
 import dagster as dg
 import polars as pl
+import pytest
 
 from autoif_assets.assets import ASSETS
 from autoif_assets.resources import (
@@ -21,7 +24,7 @@ from autoif_assets.resources import (
     WarehouseIOManager,
     WarehouseResource,
 )
-from autoif_assets.simulator import Simulator
+from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse, polars_schema
 
 SMALL: dict[str, Any] = {
@@ -34,6 +37,13 @@ SMALL: dict[str, Any] = {
     "further_responses_per_prompt": 6,
     "score_failing": True,
 }
+
+KEY = "sk-of-the-test"
+
+# More goes wrong than by default, so that each gate has something to reject in a small batch.
+FLAWED = SimulatorSettings(
+    api_key=KEY, wrong_verifier_rate=0.15, wrong_case_rate=0.2, misread_rate=0.15
+)
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -56,6 +66,7 @@ def run_batch(
     model: str = "autoif-simulator",
     only: str | None = None,
     resources: dict[str, dict[str, Any]] | None = None,
+    charts: bool = False,
 ) -> dg.ExecuteInProcessResult:
     """Materialise one batch.
 
@@ -70,9 +81,10 @@ def run_batch(
         model: Name of the served model.
         only: The one asset to materialise; all if None.
         resources: What the run's configuration says of resources, by their names.
+        charts: Whether charts are drawn.
     """
     job = batch_job(data, base_url, recipe, overrides, inputs, model)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with nullcontext() if charts else no_charts(), dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("batch", [*others, batch])
         return job.execute_in_process(
             partition_key=batch,
@@ -82,6 +94,15 @@ def run_batch(
             run_config={"resources": {n: {"config": c} for n, c in (resources or {}).items()}}
             | QUIET,
         )
+
+
+def no_charts() -> AbstractContextManager[Any]:
+    """Draw nothing meanwhile: it takes a third of a small batch's time."""
+    return patch.multiple(
+        "autoif_assets.charts",
+        _figure=lambda *_, **__: (None, MagicMock()),
+        _png=lambda figure: b"",
+    )
 
 
 def batch_job(
@@ -177,3 +198,14 @@ class Batch:
     def requested(self) -> int:
         """Return how many completion requests the simulator ever got."""
         return int(self.simulator.stats()["received"])
+
+
+@contextmanager
+def making(data: Path) -> Iterator[Batch]:
+    """Make the batch ``b1`` of a flawed model; its simulator runs as long as the context lasts."""
+    with Simulator(FLAWED) as simulator:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("AUTOIF_API_KEY", KEY)
+            result = run_batch(data, simulator.base_url, charts=True)
+        assert result.success
+        yield Batch(data, simulator, result, simulator.stats()["received"])

@@ -10,8 +10,7 @@ from autoif_assets.sandbox import Outcome, Sandbox, Unit
 from autoif_assets.simulator.truth import truth
 from autoif_assets.warehouse import TABLES
 
-from .conftest import KEY
-from .pipeline import SMALL, accepted, exported, exports, tables
+from .pipeline import KEY, SMALL, accepted, exported, exports, tables
 
 pytestmark = pytest.mark.slow
 

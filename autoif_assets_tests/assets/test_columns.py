@@ -3,7 +3,6 @@
 Each asset is run on the tables of a finished batch once for each column it reads, without it.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.resources import WarehouseIOManager
 from autoif_assets.warehouse import TABLES, Rows, Warehouse, polars_schema
 
-from .pipeline import QUIET, batch_job, exports
+from .pipeline import QUIET, batch_job, exports, no_charts
 
 pytestmark = pytest.mark.slow
 
@@ -46,15 +45,14 @@ READERS = {
 
 
 @pytest.fixture
-def without(made, tmp_path, monkeypatch) -> Iterator[Callable[..., object]]:
+def without(copied, monkeypatch) -> Iterator[Callable[..., object]]:
     """Runs an asset on a copy of the batch without a column of an input; returns what it made."""
-    data = tmp_path / "data"
-    shutil.copytree(made.data, data)
+    data = copied.data
 
     @cache
     def job(asset: dg.AssetsDefinition) -> dg.JobDefinition:
         others = [spec for other in ASSETS if other is not asset for spec in other.specs]
-        return batch_job(data, made.simulator.base_url, assets=[asset, *others])
+        return batch_job(data, copied.simulator.base_url, assets=[asset, *others])
 
     load, read_parts = WarehouseIOManager.load_input, Warehouse.read_parts
     taken, unread = ("", ""), []
@@ -93,7 +91,7 @@ def without(made, tmp_path, monkeypatch) -> Iterator[Callable[..., object]]:
         )
         return (_made(asset, data), exports(data)) if done.success else None
 
-    with dg.DagsterInstance.ephemeral() as instance:
+    with no_charts(), dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("batch", ["b1"])
         yield run
 

@@ -63,5 +63,7 @@ def test_switched_on_they_select_by_what_is_true(copied):
     assert set(sides["id"]) == set(accepted(examples)["example_id"])
 
     asked = copied.requested()
-    assert run_batch(copied.data, copied.simulator.base_url, overrides=numbers).success
+    again = {"overrides": numbers, "only": "response_likelihoods"}
+    assert run_batch(copied.data, copied.simulator.base_url, **again).success
     assert copied.requested() == asked
+    assert tables(copied.data)["response_likelihoods"].equals(told)

@@ -14,8 +14,7 @@ from autoif_assets.resources import RecipeResource
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
 
-from .conftest import KEY
-from .pipeline import differing, exported, tables
+from .pipeline import KEY, differing, exported, tables
 from .rounds import command, round_of, run_job
 
 # Much is held out of a small batch, and many responses break their constraint.

@@ -10,7 +10,6 @@ pytestmark = pytest.mark.slow
 
 
 def test_small_parts_make_the_same_batch(copied, monkeypatch):
-    monkeypatch.setenv("AUTOIF_API_KEY", copied.simulator.settings.api_key)
     before, files = tables(copied.data, cost=True), exports(copied.data)
     read_parts, counts = Warehouse.read_parts, []
 

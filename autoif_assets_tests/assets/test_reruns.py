@@ -12,11 +12,6 @@ ODD = """it's "b2" / ü 新しい 🦆 %s $1 """.ljust(300, "x")
 """Any text without a comma is the key of a batch."""
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch, made):
-    monkeypatch.setenv("AUTOIF_API_KEY", made.simulator.settings.api_key)
-
-
 def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copied, tmp_path):
     url = copied.simulator.base_url
     first = tables(copied.data)
@@ -86,16 +81,11 @@ def test_the_authors_code_profile(copied):
     assert after["sft_examples"].height > 0
 
 
-def test_prompts_whose_responses_all_fail_get_further_ones(monkeypatch, tmp_path):
-    monkeypatch.delenv("AUTOIF_API_KEY")
+def test_prompts_whose_responses_all_fail_get_further_ones(tmp_path):
     numbers = {"instructions_per_batch": 0, "responses_per_prompt": 2, "seeds_per_batch": 12}
     with Simulator(SimulatorSettings(violation_rate=0.75)) as simulator:
         assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
-        t, files = tables(tmp_path), exports(tmp_path)
-        asked = simulator.stats()["received"]
-        assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
-        assert simulator.stats()["received"] == asked
-        assert exports(tmp_path) == files
+    t = tables(tmp_path)
     further = t["further_responses"].filter(origin="further")
     first = t["response_verdicts"].filter(status="accepted")["prompt_id"]
     assert further.height > 0

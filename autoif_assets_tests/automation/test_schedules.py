@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import dagster as dg
 import pytest
@@ -15,6 +16,7 @@ from autoif_assets.automation.sensors import killed_runs
 FAILING: set[str] = set()
 
 
+@cache
 def chain(version="1", seeds="s1"):
     @dg.asset(code_version="1")
     def seed():
@@ -52,7 +54,12 @@ def instance():
 def run(instance, key, defs=None):
     instance.add_dynamic_partitions("batch", [key])
     job = (defs or chain()).resolve_job_def("batch")
-    return job.execute_in_process(partition_key=key, instance=instance, raise_on_error=False)
+    return job.execute_in_process(
+        partition_key=key,
+        instance=instance,
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
 
 
 def repair(instance, defs=None):
@@ -67,6 +74,11 @@ def repair(instance, defs=None):
         request.partition_key: sorted(key.to_user_string() for key in request.asset_selection)
         for request in tick.run_requests
     }, tick.skip_message
+
+
+def test_without_their_variables_schedules_are_off():
+    off = dg.DefaultScheduleStatus.STOPPED
+    assert {schedule.default_status for schedule in (nightly_batch, repair_batches)} == {off}
 
 
 def test_nothing_is_repaired_where_nothing_is_lacking(instance):

@@ -1,6 +1,11 @@
 """Small warehouses, the report of one, and what a browser's parser makes of it."""
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -38,7 +43,7 @@ def write(warehouse: Warehouse, table: str, frame: pl.DataFrame) -> None:
 
 def filled(folder, tag: str = "", count: int = ROWS, shuffled: bool = False) -> Warehouse:
     """Return a warehouse with rows in every table; every text holds ``tag``."""
-    warehouse = Warehouse(folder)
+    warehouse = empty(folder)
     for table, declared in TABLES.items():
         one_row = declared.key == declared.partitions
         frame = rows(table, tag, 1 if one_row else count)
@@ -49,9 +54,17 @@ def filled(folder, tag: str = "", count: int = ROWS, shuffled: bool = False) -> 
 
 
 def empty(folder) -> Warehouse:
-    warehouse = Warehouse(folder)
-    warehouse.migrate()
-    return warehouse
+    shutil.copytree(_migrated(), folder, dirs_exist_ok=True)
+    return Warehouse(folder)
+
+
+@cache
+def _migrated() -> Path:
+    """Make a folder with empty tables, which all tests begin with a copy of."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    Warehouse(folder).migrate()
+    return folder
 
 
 def report_data(warehouse: Warehouse) -> ReportData:

@@ -53,3 +53,10 @@ def test_any_text_can_be_read_and_checked(text):
     read_instruction(text)
     for family in FAMILIES.values():
         family.check(text, family.draw(Random(0)).values)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_more_capitals_than_a_text_has_words_are_written(size):
+    constraint = FAMILIES["capital_letters"].constraint({"rel": "at least", "n": 40})
+    text = grammar.satisfy(constraint, Random(1), "", size)
+    assert sum(char.isupper() for char in text) >= 40

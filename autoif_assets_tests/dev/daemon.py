@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import dagster as dg
 
-READY_S = 240
+READY_S = 600
 AUTOIF = [sys.executable, "-m", "autoif_assets.cli"]
 SELECTOR = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
     name location { name } } } } }"""

@@ -3,75 +3,41 @@
 Screenshots are left in the git-ignored folder `screenshots`.
 """
 
-import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from autoif_assets.simulator import Simulator, SimulatorSettings
-from autoif_assets_tests.daemon import (
-    AUTOIF,
-    all_made,
-    autoif_dev,
-    clean_environment,
-    free_port,
-    statuses,
-    wait_for,
-)
+from .conftest import PATIENCE_S
+from .daemon import all_made, statuses, wait_for
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (pip install playwright)"
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH"),
+    pytest.mark.usefixtures("backfill"),
 ]
-SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
+SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
 GROUPS = ("seeds", "instructions", "verifiers", "queries", "responses", "training", "exports")
-SMALL = {
-    "instructions_per_batch": 2,
-    "seeds_per_batch": 4,
-    "verifiers_per_instruction": 4,
-    "queries_per_instruction": 2,
-    "responses_per_prompt": 4,
-}
 _PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    with Simulator(SimulatorSettings()) as simulator:
-        made = clean_environment(
-            AUTOIF_DATA=str(tmp_path_factory.mktemp("data")),
-            AUTOIF_BASE_URL=simulator.base_url,
-            AUTOIF_MODEL="autoif-simulator",
-            AUTOIF_OVERRIDES=json.dumps(SMALL),
-            AUTOIF_REPORT_PORT=str(free_port()),
-        )
-        subprocess.run([*AUTOIF, "batch", "add", "b1"], env=made, check=True)
-        yield made
-
-
-@pytest.fixture(scope="module")
-def page(environment):
-    """A browser's page, after a batch was made from the UI."""
+def page(dev):
+    """A browser's page."""
     SCREENSHOTS.mkdir(exist_ok=True)
-    with autoif_dev(environment) as port, playwright.sync_playwright() as driver:
+    with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         opened = browser.new_page(
-            base_url=f"http://127.0.0.1:{port}", viewport={"width": 1400, "height": 1000}
+            base_url=f"http://127.0.0.1:{dev.port}", viewport={"width": 1400, "height": 1000}
         )
         opened.set_default_timeout(_PATIENCE_MS)
-        make_missing(opened, "launch-batch")
-        wait_for_complete(environment, ["b1"])
-        wait_for_report(environment)
         yield opened
         browser.close()
 
@@ -117,7 +83,10 @@ def test_the_sft_examples_show_the_funnel_and_where_columns_come_from(page):
 
 
 @pytest.mark.parametrize(("name", "width"), [("phone", 390), ("desktop", 1400)])
-def test_the_ui_links_a_report_that_fits_the_screen_and_asks_for_nothing(page, name, width):
+def test_the_ui_links_a_report_that_fits_the_screen_and_asks_for_nothing(page, dev, name, width):
+    with dev.instance() as instance:  # The daemon makes it after the batches.
+        report = dg.AssetKey("report")
+        assert wait_for(lambda: instance.get_latest_materialization_event(report), PATIENCE_S, 1)
     page.goto("/assets/report")
     with page.expect_popup() as opened:
         page.locator("a[href$='/report.html']").first.click()
@@ -144,28 +113,18 @@ def make_missing(page, name):
     dialog.wait_for(state="detached")
 
 
-def test_after_the_batch_a_backfill_of_three_is_made_from_the_ui(page, environment):
-    subprocess.run([*AUTOIF, "batch", "add", "b2", "b3", "b4"], env=environment, check=True)
-    make_missing(page, "launch-backfill")
-    wait_for_complete(environment, ["b1", "b2", "b3", "b4"])
+@pytest.mark.parametrize(
+    ("batches", "name"), [(["one"], "launch-batch"), (["two", "three"], "launch-backfill")]
+)
+def test_what_is_missing_is_made_from_the_ui(page, dev, batches, name):
+    dev.autoif("batch", "add", *batches)
+    make_missing(page, name)
+    with dev.instance() as instance:
+        assert wait_for(lambda: all_made(instance, batches), PATIENCE_S, 1), statuses(
+            instance, batches
+        )
+    listed = dev.autoif("batch", "list").splitlines()
+    assert {f"{batch}: complete" for batch in batches} <= set(listed)
     page.goto("/runs/")
     page.get_by_text("Success").nth(3).wait_for()
     shoot(page, "runs")
-
-
-def wait_for_complete(environment, batches):
-    home = str(Path(environment["AUTOIF_DATA"]) / "dagster")
-    with dg.DagsterInstance.from_config(home) as instance:
-        assert wait_for(lambda: all_made(instance, batches), 400, 1), statuses(instance, batches)
-    told = subprocess.run(
-        [*AUTOIF, "batch", "list"], env=environment, capture_output=True, text=True, check=True
-    )
-    assert told.stdout.splitlines() == [f"{batch}: complete" for batch in batches]
-
-
-def wait_for_report(environment):
-    """Wait for what the daemon makes after the first batch."""
-    home = str(Path(environment["AUTOIF_DATA"]) / "dagster")
-    report = dg.AssetKey("report")
-    with dg.DagsterInstance.from_config(home) as instance:
-        assert wait_for(lambda: instance.get_latest_materialization_event(report), 400, 1)
