@@ -18,8 +18,7 @@ settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None)
 settings.load_profile("quick")
 
-# Fixtures that take long to make, longest first. Whoever uses one is slow by that, and all who use
-# the same one share a process, in which it is made once (pytest -n 2 --dist loadgroup).
+# Fixtures that take long to make, longest first. Whoever uses one is slow by that.
 _SHARED = ("dev", "made", "demo_folder")
 
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -54,15 +53,25 @@ def copied(made, tmp_path, monkeypatch) -> "Batch":
 # Before pytest deselects by marks.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: run side by side, none is left for the end alone."""
-
-    def place(item: pytest.Item) -> int:
-        if group := item.get_closest_marker("xdist_group"):
-            return _SHARED.index(group.args[0])
-        return len(_SHARED) + (item.get_closest_marker("slow") is None)
-
+    """The longest files first: run side by side, none is left for the end alone."""
+    places = {}
     for item in items:
-        for name in set(_SHARED) & set(getattr(item, "fixturenames", ())):
+        shared = [n for n in _SHARED if n in getattr(item, "fixturenames", ())]
+        if shared:
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=place)
+        slow = item.get_closest_marker("slow") is not None
+        place = _SHARED.index(shared[0]) if shared else len(_SHARED) + (not slow)
+        places[item.path] = min(place, places.get(item.path, place))
+    items.sort(key=lambda item: places[item.path])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give a process whole files, and all that share one `autoif dev`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "dev" if "/dev/" in nodeid else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
