@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from .compatibility.make import ARCHIVES, BATCHES, ROUNDS, environment
-from .daemon import AUTOIF
+from .dev.daemon import AUTOIF
 
 pytestmark = pytest.mark.slow
 _TABLES = """SELECT table_name, list(column_name ORDER BY ordinal_position)
