@@ -5,7 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import polars as pl
 
-from autoif_assets.method.gates import decided
+from autoif_assets.method.gates import ACCEPTED, decided
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.lengths import constrains_length
 from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers, tell_apart
@@ -21,6 +21,9 @@ SCORE_COLUMNS = (
     *("pass_at_k", "pass_at_k_low", "pass_at_k_high"),
 )
 OVERALL = "all"
+
+# Augmented queries do not carry the category of their instruction.
+_NO_CATEGORY = pl.lit(None, dtype=pl.String)
 
 
 def on_sides(prompts: pl.DataFrame, held_out: Collection[str]) -> pl.DataFrame:
@@ -89,31 +92,15 @@ def online_pairs(
         ``online_preference_pairs`` without ``batch`` and ``policy``; reasons as of
         ``tell_apart`` and ``contrast_queries``.
     """
-    no_category = pl.lit(None, dtype=pl.String)
-    judged = verdicts.filter(pl.col("split") == "train")
-    candidates = (
-        judged.with_columns(is_negative=has_failed())
-        .join(responses.select("response_id", text="response"), on="response_id")
-        .join(prompts, on="prompt_id", maintain_order="left")
-        .select(
-            *("prompt_id", "instruction_id", "text", "pass_rate", "is_negative"),
-            candidate_id="response_id",
-            is_positive=pl.col("status") == "accepted",
-            score=pl.lit(None, dtype=pl.Float64),
-            origin=pl.lit(SAMPLED),
-            failed_verifiers=failed_verifiers(),
-            constrains_length=constrains_length(pl.col("instruction"), no_category),
-        )
-    )
+    # The held-out instructions are those that the scorecard is for: nothing is learnt from them.
+    trained = verdicts.filter(pl.col("split") == "train")
+    candidates = _candidates(trained, responses, prompts)
     drawn = draw_pairs(candidates, "prompt_id", recipe, batch)
     if recipe.spin_pairs:
-        constraints = prompts.select("instruction_id", "instruction", category=no_category).unique(
-            "instruction_id", maintain_order=True
-        )
         own = candidates.select(
             "prompt_id", "instruction_id", response_id="candidate_id", response="text"
         )
-        spin = spin_pairs(constraints, examples, own, recipe, batch)
+        spin = spin_pairs(_instructions(prompts), examples, own, recipe, batch)
         # A policy may have answered word for word what is to be trained on.
         spin = spin.join(drawn, on="pair_id", how="anti", maintain_order="left")
         drawn = pl.concat([drawn, spin.select(drawn.columns)])
@@ -125,7 +112,39 @@ def online_pairs(
     )
     if recipe.contrast_min_gap is None:
         return pairs
-    contrast = contrast_queries(filtered_queries, judged, recipe.contrast_min_gap)
+    contrast = contrast_queries(filtered_queries, trained, recipe.contrast_min_gap)
+    return _with_contrast(pairs, contrast)
+
+
+def _candidates(
+    verdicts: pl.DataFrame, responses: pl.DataFrame, prompts: pl.DataFrame
+) -> pl.DataFrame:
+    """Return a policy's responses as `draw_pairs` wants them."""
+    return (
+        verdicts.with_columns(is_negative=has_failed())
+        .join(responses.select("response_id", text="response"), on="response_id")
+        .join(prompts, on="prompt_id", maintain_order="left")
+        .select(
+            *("prompt_id", "instruction_id", "text", "pass_rate", "is_negative"),
+            candidate_id="response_id",
+            is_positive=pl.col("status") == ACCEPTED,
+            score=pl.lit(None, dtype=pl.Float64),
+            origin=pl.lit(SAMPLED),
+            failed_verifiers=failed_verifiers(),
+            constrains_length=constrains_length(pl.col("instruction"), _NO_CATEGORY),
+        )
+    )
+
+
+def _instructions(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return the instructions of prompts as `spin_pairs` wants them."""
+    return prompts.select("instruction_id", "instruction", category=_NO_CATEGORY).unique(
+        "instruction_id", maintain_order=True
+    )
+
+
+def _with_contrast(pairs: pl.DataFrame, contrast: pl.DataFrame) -> pl.DataFrame:
+    """Reject pairs of prompts without a contrast, unless they are rejected already."""
     return (
         pairs.join(
             contrast.select("prompt_id", _contrast="reason"),
@@ -214,7 +233,7 @@ def _scored(responses: pl.DataFrame, verdicts: pl.DataFrame, k: int) -> pl.DataF
         .group_by("prompt_id", "instruction_id")
         .agg(
             samples=pl.len().cast(pl.Int64),
-            correct=(pl.col("is_whole") & (pl.col("passed") == "accepted").fill_null(False))
+            correct=(pl.col("is_whole") & (pl.col("passed") == ACCEPTED).fill_null(False))
             .sum()
             .cast(pl.Int64),
         )

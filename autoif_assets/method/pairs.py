@@ -58,54 +58,68 @@ def draw_pairs(
     Returns:
         ``group``, ``pair_id`` and ``PAIR_COLUMNS``.
     """
-    order = pl.Series(
-        [content_id("draw", batch, str(recipe.seed), key) for key in candidates["candidate_id"]],
-        dtype=pl.String,
-    )
     ranked = "rank" in candidates.columns
-    by_rank = [pl.col("rank").fill_null(float("inf"))] if ranked else []
-    drawn = candidates.with_columns(_order=order).sort(group, *by_rank, "_order")
-    drawn = drawn.rename({"candidate_id": "id"}).with_columns(
-        length=pl.col("text").str.len_chars().cast(pl.Int64)
-    )
+    drawn = _in_order(candidates, group, recipe, batch)
+    # A chosen response may need a higher pass rate than an accepted one [3.4].
     enough = recipe.bound("chosen_pass_rate").accepts(pl.col("pass_rate"))
     positives = drawn.filter(pl.col("is_positive") & enough & ~pl.col("is_negative"))
     negatives = drawn.filter("is_negative")
+    # Where candidates have ranks, the first ones are taken whatever their lengths.
     places = _places(positives, negatives, group, recipe, even_lengths and not ranked)
-
-    def side(name: str, rows: pl.DataFrame, *more: str) -> pl.DataFrame:
-        place = pl.int_range(pl.len(), dtype=pl.Int64).over(group)
-        return (
-            rows.with_columns(place=place)
-            .join(
-                places.select(group, place=name).explode("place"),
-                on=[group, "place"],
-                how="semi",
-                maintain_order="left",
-            )
-            .select(
-                group,
-                *(pl.col(c).alias(name if c == "text" else f"{name}_{c}") for c in _SIDE),
-                *more,
-            )
-        )
-
-    pairs = side("chosen", positives, "constrains_length").join(
-        side("rejected", negatives, "failed_verifiers"), on=group, maintain_order="left_right"
-    )
-    origins = (pl.col("chosen_origin"), pl.col("rejected_origin"))
+    chosen = _side("chosen", positives, places, group, "constrains_length")
+    rejected = _side("rejected", negatives, places, group, "failed_verifiers")
+    pairs = chosen.join(rejected, on=group, maintain_order="left_right")
     return pairs.select(
         group,
         "constrains_length",
         *(c for c in pairs.columns if c in PAIR_COLUMNS and c != "constrains_length"),
         pair_id=id_series("pair", pairs["chosen_id"], pairs["rejected_id"]),
         margin=pl.col("chosen_pass_rate") - pl.col("rejected_pass_rate"),
-        origin=pl.when(origins[1] == NEAR)
-        .then(origins[1])
-        .when(origins[1] == FURTHER)
-        .then(origins[1])
-        .otherwise(origins[0]),
+        origin=_pair_origin(),
     )
+
+
+def _in_order(candidates: pl.DataFrame, group: str, recipe: Recipe, batch: str) -> pl.DataFrame:
+    """Put candidates in the order they are drawn in; add ``length`` and call their id ``id``."""
+    # A hash, not a shuffle: the order of two candidates is the same whatever others there are.
+    order = pl.Series(
+        [content_id("draw", batch, str(recipe.seed), key) for key in candidates["candidate_id"]],
+        dtype=pl.String,
+    )
+    by_rank = [pl.col("rank").fill_null(float("inf"))] if "rank" in candidates.columns else []
+    return (
+        candidates.with_columns(_order=order)
+        .sort(group, *by_rank, "_order")
+        .rename({"candidate_id": "id"})
+        .with_columns(length=pl.col("text").str.len_chars().cast(pl.Int64))
+    )
+
+
+def _side(
+    name: str, rows: pl.DataFrame, places: pl.DataFrame, group: str, *more: str
+) -> pl.DataFrame:
+    """Return the rows that are taken on one side, under the names they have in a pair."""
+    return (
+        rows.with_columns(place=pl.int_range(pl.len(), dtype=pl.Int64).over(group))
+        .join(
+            places.select(group, place=name).explode("place"),
+            on=[group, "place"],
+            how="semi",
+            maintain_order="left",
+        )
+        .select(
+            group,
+            *(pl.col(c).alias(name if c == "text" else f"{name}_{c}") for c in _SIDE),
+            *more,
+        )
+    )
+
+
+def _pair_origin() -> pl.Expr:
+    """Return where a pair comes from: the rarer source of its two sides."""
+    chosen, rejected = pl.col("chosen_origin"), pl.col("rejected_origin")
+    # Only a rejected one is a near miss; either may be a further sample.
+    return pl.when(rejected.is_in([NEAR, FURTHER])).then(rejected).otherwise(chosen)
 
 
 def _places(

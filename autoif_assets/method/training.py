@@ -115,21 +115,7 @@ def instruction_pairs(
     Returns:
         ``instruction_preference_pairs`` without ``batch``.
     """
-    failed = pl.col("outcome") == "fail"
-    tallies = (
-        cases.select("case_id", "instruction_id", text="input", outcome="outcomes")
-        .explode("outcome")
-        .unnest("outcome")
-        .join(verifiers.select("verifier_id"), on="verifier_id", how="semi")
-        .group_by("case_id", "instruction_id", "text", maintain_order=True)
-        .agg(
-            passed=(pl.col("outcome") == "pass").sum(),
-            failed=failed.sum(),
-            failed_verifiers=pl.col("verifier_id").filter(failed).sort(),
-            functions=pl.len(),
-        )
-        .filter(pl.col("text").str.strip_chars() != "")
-    )
+    tallies = _case_tallies(cases, verifiers)
     verdicts = pl.col("passed") + pl.col("failed")
     # As for responses: half or more of the verifiers silent is no evidence in either direction.
     candidates = (
@@ -156,6 +142,25 @@ def instruction_pairs(
             maintain_order="left",
         )
         .select("pair_id", "instruction_id", "prompt", *PAIR_COLUMNS)
+    )
+
+
+def _case_tallies(cases: pl.DataFrame, verifiers: pl.DataFrame) -> pl.DataFrame:
+    """Count what the surviving verifiers said of each case that holds any text."""
+    failed = pl.col("outcome") == "fail"
+    return (
+        cases.select("case_id", "instruction_id", text="input", outcome="outcomes")
+        .explode("outcome")
+        .unnest("outcome")
+        .join(verifiers.select("verifier_id"), on="verifier_id", how="semi")
+        .group_by("case_id", "instruction_id", "text", maintain_order=True)
+        .agg(
+            passed=(pl.col("outcome") == "pass").sum(),
+            failed=failed.sum(),
+            failed_verifiers=pl.col("verifier_id").filter(failed).sort(),
+            functions=pl.len(),
+        )
+        .filter(pl.col("text").str.strip_chars() != "")
     )
 
 
