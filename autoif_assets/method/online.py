@@ -5,15 +5,25 @@ from collections.abc import Collection
 import numpy as np
 import polars as pl
 
-from autoif_assets.method.gates import ACCEPTED, decided
+from autoif_assets.method.gates import ACCEPTED, decide, decided
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.lengths import constrains_length
-from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers, tell_apart
+from autoif_assets.method.pairs import (
+    PAIR_COLUMNS,
+    draw_pairs,
+    failed_verifiers,
+    length_constraints,
+    tell_apart,
+)
+from autoif_assets.method.queries import pass_at_k
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import SAMPLED
-from autoif_assets.method.responses import has_failed, parse_responses, verify_responses
-from autoif_assets.method.selection import contrast_queries, pass_at_k
-from autoif_assets.method.training import spin_pairs
+from autoif_assets.method.responses import (
+    has_evidence,
+    has_failed,
+    parse_responses,
+    verify_responses,
+)
 
 SCORE_COLUMNS = (
     *("category", "instructions", "prompts", "samples", "k"),
@@ -155,6 +165,96 @@ def _with_contrast(pairs: pl.DataFrame, contrast: pl.DataFrame) -> pl.DataFrame:
         .with_columns(reason=pl.coalesce("reason", "_contrast"))
         .with_columns(status=decided())
         .drop("_contrast")
+    )
+
+
+def spin_pairs(
+    instructions: pl.DataFrame,
+    examples: pl.DataFrame,
+    policy_responses: pl.DataFrame,
+    recipe: Recipe,
+    batch: str,
+) -> pl.DataFrame:
+    """Prefer the response to train on to what the policy itself answers (SPIN, arXiv 2401.01335).
+
+    No verdict is needed on the policy's response; one that equals a training response of its
+    prompt is no negative.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``, ``category``.
+        examples: Accepted ``sft_examples``: ``prompt_id``, ``instruction_id``, ``response_id``,
+            ``response``, ``pass_rate``, ``score``.
+        policy_responses: Accepted ``policy_responses`` of one policy: ``prompt_id``,
+            ``instruction_id``, ``response_id``, ``response``.
+        recipe: ``chosen_pass_rate`` and how many are drawn on each side.
+        batch: Key of the batch; the draw derives from it.
+
+    Returns:
+        ``prompt_id``, ``pair_id`` and ``PAIR_COLUMNS``; ``origin`` is ``spin``, and what would
+        need a verdict on ``rejected`` is null, or empty.
+    """
+    nothing = pl.lit(None, dtype=pl.Float64)
+    own = policy_responses.join(
+        examples, on="response_id", how="anti", maintain_order="left"
+    ).with_columns(pass_rate=nothing, score=nothing)
+    candidates = pl.concat(
+        side.select(
+            *("prompt_id", "instruction_id", "pass_rate", "score"),
+            candidate_id="response_id",
+            text="response",
+            failed_verifiers=pl.lit([], dtype=pl.List(pl.String)),
+            origin=pl.lit("spin"),
+            is_positive=pl.lit(not negative),
+            is_negative=pl.lit(negative),
+        )
+        for side, negative in ((examples, False), (own, True))
+    ).join(length_constraints(instructions), on="instruction_id", how="left", maintain_order="left")
+    pairs = draw_pairs(candidates, "prompt_id", recipe, batch)
+    return pairs.select("prompt_id", "pair_id", *PAIR_COLUMNS)
+
+
+def contrast_queries(
+    filtered_queries: pl.DataFrame, policy_verdicts: pl.DataFrame, min_gap: float
+) -> pl.DataFrame:
+    """Keep prompts at which the supervision model succeeds much more often than the policy.
+
+    The pairs of such prompts hold what the one can do and the other cannot (arXiv 2310.02263).
+
+    Args:
+        filtered_queries: ``prompt_id``, ``passing``, ``judged`` of one batch.
+        policy_verdicts: ``prompt_id``, ``status``, ``reason`` of one policy in that batch.
+        min_gap: Least difference of the pass rates.
+
+    Returns:
+        ``prompt_id``, ``supervision_pass_rate``, ``policy_pass_rate``, ``gap``, ``status``,
+        ``reason``. Reasons: ``no_policy_verdict``, ``small_gap``.
+    """
+    policy = policy_verdicts.group_by("prompt_id").agg(
+        _passing=(pl.col("status") == "accepted").sum(), _judged=has_evidence().sum()
+    )
+    frame = (
+        filtered_queries.select(
+            "prompt_id",
+            supervision_pass_rate=pl.when(pl.col("judged") > 0).then(
+                pl.col("passing") / pl.col("judged")
+            ),
+        )
+        .join(policy, on="prompt_id", how="left", maintain_order="left")
+        .with_columns(
+            policy_pass_rate=pl.when(pl.col("_judged") > 0).then(
+                pl.col("_passing") / pl.col("_judged")
+            )
+        )
+        .with_columns(gap=pl.col("supervision_pass_rate") - pl.col("policy_pass_rate"))
+        .drop("_passing", "_judged")
+    )
+    return decide(
+        frame,
+        {
+            "no_policy_verdict": pl.col("gap").is_null(),
+            # Rates are ratios of small counts; 0.8 - 0.3 must not fall short of 0.5.
+            "small_gap": pl.col("gap") < min_gap - 1e-9,
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""Verifier candidates, test cases and their cross-validation [3.2]."""
+"""Verifier candidates and test cases, their cross-validation [3.2], and verifiers run again."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from autoif_assets.method.gates import ACCEPTED, accepted, decide
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.parsing import ParsedVerifier, parse_verifier, unusable
 from autoif_assets.method.prompts import VERIFIER
-from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.recipe import Recipe, Threshold
 
 OUTCOME_STRUCT = pl.List(pl.Struct({"verifier_id": pl.String, "outcome": pl.String}))
 
@@ -283,3 +283,29 @@ def _expected_outcome() -> pl.Expr:
 
 def _share(part: str, whole: str) -> pl.Expr:
     return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
+
+
+def contradicted(texts: pl.DataFrame, outcomes: pl.DataFrame, bound: Threshold) -> pl.DataFrame:
+    """Return the texts whose verdicts are not what their side of the data promises.
+
+    Args:
+        texts: ``input_id``, and ``passes``: whether the text should pass by ``bound`` or should
+            pass no verifier at all.
+        outcomes: ``OUTCOME_SCHEMA`` of executing the instruction's verifiers again.
+        bound: The share of verdicts that must be ``pass``.
+
+    Returns:
+        ``input_id``, ``passes``, ``passed``, ``failed``. A text without a verdict does not pass.
+    """
+    passed, verdicts = pl.col("passed"), pl.col("passed") + pl.col("failed")
+    tallies = outcomes.group_by("input_id").agg(
+        passed=(pl.col("outcome") == "pass").sum().cast(pl.Int64),
+        failed=(pl.col("outcome") == "fail").sum().cast(pl.Int64),
+    )
+    does_pass = bound.accepts(pl.when(verdicts > 0).then(passed / verdicts)).fill_null(False)
+    return (
+        texts.select("input_id", "passes")
+        .join(tallies, on="input_id", how="left", maintain_order="left")
+        .with_columns(pl.col("passed", "failed").fill_null(0))
+        .filter(pl.when("passes").then(~does_pass).otherwise(passed > 0))
+    )
