@@ -10,9 +10,9 @@ from typing import Protocol
 
 import polars as pl
 
-from autoif_assets.method.checks import EARLIER_BATCHES, contradicted, yields
+from autoif_assets.method.gates import EARLIER_BATCHES, yields
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.method.verifiers import verifier_runs
+from autoif_assets.method.verifiers import contradicted, verifier_runs
 from autoif_assets.warehouse import TABLES, ForeignKey, Partition, Table
 from autoif_assets.warehouse.quality import (
     Orphans,

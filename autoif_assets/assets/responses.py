@@ -5,7 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 import polars as pl
 
-from autoif_assets.method.augmentation import augment_queries
+from autoif_assets.method.queries import augment_queries, filter_queries
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import (
     further_prompts,
@@ -16,7 +16,6 @@ from autoif_assets.method.resampling import (
     verify_further,
 )
 from autoif_assets.method.responses import (
-    filter_queries,
     parse_responses,
     parse_scores,
     response_prompts,

@@ -9,7 +9,14 @@ import polars as pl
 from autoif_assets.assets.reports import funnel
 from autoif_assets.checks import dominance, even_lengths, pass_again
 from autoif_assets.method import training
-from autoif_assets.method.pairs import PAIR_COLUMNS, gather_pairs, mean_bias, tally_bias
+from autoif_assets.method.pairs import (
+    PAIR_COLUMNS,
+    gather_pairs,
+    instruction_pairs,
+    mean_bias,
+    query_pairs,
+    tally_bias,
+)
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import verdicts_with_scores
 from autoif_assets.resources import add_metadata
@@ -46,7 +53,7 @@ def _joined(
     further_texts: pl.DataFrame,
     *verdicts_and_scores: pl.DataFrame,
 ) -> tuple[pl.DataFrame, ...]:
-    """Return what ``method.training`` makes rows of, from frames in the order they are read."""
+    """Return what examples and pairs are made of, from frames in the order they are read."""
     known = verdicts_with_scores(*verdicts_and_scores)
     return kept, prompts, pl.concat([texts, further_texts]), known
 
@@ -97,7 +104,7 @@ def instruction_preference_pairs(
     recipe: Recipe,
 ) -> pl.DataFrame:
     bias = _Bias()
-    make = partial(training.instruction_pairs, recipe=recipe, batch=context.partition_key)
+    make = partial(instruction_pairs, recipe=recipe, batch=context.partition_key)
     pairs = bias.of(make, instructions, verifiers, cases)
     add_metadata(context, bias.metadata())
     return pairs
@@ -119,7 +126,7 @@ def query_preference_pairs(
     context: dg.AssetExecutionContext, parts: Parts, recipe: Recipe
 ) -> Frames:
     bias = _Bias()
-    make = partial(training.query_pairs, recipe=recipe, batch=context.partition_key)
+    make = partial(query_pairs, recipe=recipe, batch=context.partition_key)
     for *part, instructions, likelihoods in parts:
         yield bias.of(make, instructions, *_joined(*part), likelihoods)
     add_metadata(context, bias.metadata())

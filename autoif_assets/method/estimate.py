@@ -88,99 +88,173 @@ def estimate(
         Requests are those of a server that takes ``n``; ``most_completion_tokens`` is the bound
         that ``max_tokens`` sets.
     """
-    instruction = _mean_chars(seeds["instruction"])
-    query = _mean_chars(queries["query"])
-    tokens, chars = yields.completion_tokens, yields.chars_per_token
+    texts = _Texts(
+        instruction=_mean_chars(seeds["instruction"]),
+        query=_mean_chars(queries["query"]),
+        tokens=yields.completion_tokens,
+        chars_per_token=yields.chars_per_token,
+    )
+    counts = _counts(recipe, fresh_seeds, queries.height, yields)
+    rows: list[tuple[str | int, ...]] = []
+    for stage in _stages(recipe, counts, texts, seeds.height, nli=nli):
+        # A request carries its prompt once, however many completions it asks for.
+        requests = round(stage.requests)
+        completions = round(requests * stage.samples)
+        prompt_tokens = (len(PROMPTS[stage.role].source) + stage.variables) / texts.chars_per_token
+        most = getattr(recipe, f"{stage.role}_max_tokens")
+        rows.append(
+            (
+                stage.role,
+                requests,
+                completions,
+                round(requests * prompt_tokens),
+                round(completions * min(stage.tokens, most)),
+                completions * most,
+            )
+        )
+    # Each response is read twice, once after its prompt and once alone; a server writes one token.
+    response = min(texts.tokens["response"], recipe.response_max_tokens)
+    read = response + (texts.instruction + texts.query) / texts.chars_per_token / 2
+    requests = 2 * round(counts.read)
+    rows.append(("likelihood", requests, requests, round(requests * read), requests, requests))
+    return pl.DataFrame(rows, schema=ESTIMATE_SCHEMA, orient="row")
 
-    wanted = recipe.instructions_per_batch
-    calls = math.ceil(wanted / recipe.instructions_per_call)
-    shown = min(seeds.height, recipe.seed_examples_per_call)
+
+@dataclass(frozen=True)
+class _Counts:
+    """How many there will be of what the stages ask for; fractions until the end."""
+
+    instructions: float
+    translations: float
+    prompts: float
+    near_miss_prompts: float
+    further_prompts: float
+    responses: float
+    scored: float
+    read: float
+
+
+def _counts(recipe: Recipe, fresh_seeds: int, queries: int, yields: Yields) -> _Counts:
+    """Follow a batch through its stages, each with the yield of the one before."""
+    # Self-instruct [3.2]: the seeds that no other batch carries, and the rewrites.
     limit = recipe.seeds_per_batch
     carried = fresh_seeds if limit is None else min(limit, fresh_seeds)
-    instructions = carried + wanted * yields.rewrites
-
+    instructions = carried + recipe.instructions_per_batch * yields.rewrites
+    # Back-translation [3.2]: the recipe may want fewer functions than survive, never more.
     survivors = recipe.verifiers_per_instruction * yields.verifiers
     translated = recipe.back_translations_per_instruction or survivors
-    translations = instructions * min(translated, survivors)
-
-    prompts = instructions * yields.verified * min(recipe.queries_per_instruction, queries.height)
+    # Augmented queries and their responses [3.3].
+    prompts = instructions * yields.verified * min(recipe.queries_per_instruction, queries)
+    responses = prompts * recipe.responses_per_prompt
+    # More is asked only of prompts whose responses make no pair, and only if the recipe wants it.
     near, further = recipe.near_misses_per_prompt, recipe.further_responses_per_prompt
     missed = prompts * yields.all_good if near else 0.0
     resampled = prompts * yields.all_failing if further else 0.0
-    responses = prompts * recipe.responses_per_prompt
     scored = responses * (yields.passing + (yields.failing if recipe.score_failing else 0))
     scored += (missed * near + resampled * further) * yields.useful
     # Most that reach the judge are good; near misses are read only where negatives are.
-    told = {
+    read = {
         "none": 0.0,
         "kept": responses * yields.passing + resampled * further * yields.useful,
         "judged": responses * (yields.passing + yields.failing)
         + missed * near * yields.useful
         + resampled * further,
     }[recipe.likelihood_of]
+    return _Counts(
+        instructions=instructions,
+        translations=instructions * min(translated, survivors),
+        prompts=prompts,
+        near_miss_prompts=missed,
+        further_prompts=resampled,
+        responses=responses,
+        scored=scored,
+        read=read,
+    )
 
-    # Role, requests, completions a request, tokens a completion, characters of the variables.
-    stages = [
-        (
+
+@dataclass(frozen=True)
+class _Texts:
+    """How long the texts are: instruction and query in characters, completions in tokens."""
+
+    instruction: float
+    query: float
+    tokens: Mapping[str, float]
+    chars_per_token: float
+
+    def chars(self, role: str) -> float:
+        """Return the mean characters of a completion, which a later prompt may show."""
+        return self.tokens[role] * self.chars_per_token
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One role's requests.
+
+    Attributes:
+        role: Name of its prompt.
+        requests: How many there will be.
+        samples: Completions a request.
+        tokens: Mean tokens of a completion.
+        variables: Characters that the variables add to the prompt.
+    """
+
+    role: str
+    requests: float
+    samples: float
+    tokens: float
+    variables: float
+
+
+def _stages(
+    recipe: Recipe, counts: _Counts, texts: _Texts, seeds: int, *, nli: bool
+) -> list[_Stage]:
+    wanted, per_call = recipe.instructions_per_batch, recipe.instructions_per_call
+    shown = min(seeds, recipe.seed_examples_per_call)
+    tokens, prompt = texts.tokens, texts.instruction + texts.query
+    further = counts.further_prompts * recipe.further_responses_per_prompt
+    # On average: a prompt may be asked for further responses.
+    response_requests = counts.prompts + counts.further_prompts
+    samples = (counts.responses + further) / max(response_requests, 1)
+    return [
+        _Stage(
             "self_instruct",
-            calls,
+            math.ceil(wanted / per_call),
             1,
-            tokens["self_instruct"] * min(wanted, recipe.instructions_per_call),
-            shown * (instruction + len("- \n")),
+            # One completion holds many instructions.
+            tokens["self_instruct"] * min(wanted, per_call),
+            shown * (texts.instruction + len("- \n")),
         ),
-        (
+        _Stage(
             "verifier",
-            instructions,
+            counts.instructions,
             recipe.verifiers_per_instruction,
             tokens["verifier"],
-            instruction,
+            texts.instruction,
         ),
-        (
+        _Stage(
             "back_translation",
-            translations,
+            counts.translations,
             1,
             tokens["back_translation"],
-            tokens["verifier"] * chars,
+            texts.chars("verifier"),
         ),
-        (
+        _Stage(
             "nli",
-            translations if nli else 0,
+            counts.translations if nli else 0,
             1,
             tokens["nli"],
-            instruction + tokens["back_translation"] * chars,
+            texts.instruction + texts.chars("back_translation"),
         ),
-        (
-            "response",
-            prompts + resampled,
-            # On average: a prompt may be asked for further responses.
-            (responses + resampled * further) / max(prompts + resampled, 1),
+        _Stage("response", response_requests, samples, tokens["response"], prompt),
+        _Stage(
+            "near_miss",
+            counts.near_miss_prompts,
+            recipe.near_misses_per_prompt,
             tokens["response"],
-            instruction + query,
+            prompt,
         ),
-        ("near_miss", missed, near, tokens["response"], instruction + query),
-        ("score", scored, 1, tokens["score"], instruction + query + tokens["response"] * chars),
+        _Stage("score", counts.scored, 1, tokens["score"], prompt + texts.chars("response")),
     ]
-    rows: list[tuple[str | int, ...]] = []
-    for role, expected, samples, mean_tokens, variables in stages:
-        requests = round(expected)
-        most = getattr(recipe, f"{role}_max_tokens")
-        prompt_tokens = (len(PROMPTS[role].source) + variables) / chars
-        completions = round(requests * samples)
-        rows.append(
-            (
-                role,
-                requests,
-                completions,
-                round(requests * prompt_tokens),
-                round(completions * min(mean_tokens, most)),
-                completions * most,
-            )
-        )
-    # Each response is read twice, once after its prompt and once alone; a server writes one token.
-    read = min(tokens["response"], recipe.response_max_tokens) + (instruction + query) / chars / 2
-    requests = 2 * round(told)
-    rows.append(("likelihood", requests, requests, round(requests * read), requests, requests))
-    return pl.DataFrame(rows, schema=ESTIMATE_SCHEMA, orient="row")
 
 
 def _mean_chars(texts: pl.Series) -> float:

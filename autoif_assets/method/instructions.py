@@ -101,14 +101,7 @@ def augment_instructions(
             "near_duplicate": ~is_seed & repeat.is_not_null(),
         },
     )
-    # A model that writes more lines than asked for would make the batch cost more than was chosen.
-    is_rewrite = is_seed.not_() & (pl.col("status") == ACCEPTED)
-    over = is_rewrite & (is_rewrite.cum_sum() > recipe.instructions_per_batch)
-    gated = gated.with_columns(
-        status=pl.when(over).then(pl.lit(REJECTED)).otherwise("status"),
-        reason=pl.when(over).then(pl.lit("over_limit")).otherwise("reason"),
-    )
-    return gated.select(
+    return _within_limit(gated, recipe.instructions_per_batch).select(
         "instruction_id",
         "instruction",
         "category",
@@ -118,6 +111,17 @@ def augment_instructions(
         "position",
         "status",
         "reason",
+    )
+
+
+def _within_limit(candidates: pl.DataFrame, limit: int) -> pl.DataFrame:
+    """Reject accepted rewrites beyond the first ``limit``."""
+    # A model that writes more lines than asked for would make the batch cost more than was chosen.
+    is_rewrite = (pl.col("origin") != "seed") & (pl.col("status") == ACCEPTED)
+    over = is_rewrite & (is_rewrite.cum_sum() > limit)
+    return candidates.with_columns(
+        status=pl.when(over).then(pl.lit(REJECTED)).otherwise("status"),
+        reason=pl.when(over).then(pl.lit("over_limit")).otherwise("reason"),
     )
 
 

@@ -4,6 +4,9 @@ IFD, the instruction-following difficulty of Li et al. (arXiv 2308.12032), is th
 response given its prompt over its loss without one: near 1 the prompt helps the model little, so
 there is much to learn; above 1 it misleads. The mean log-probability given the prompt ranks
 responses as RRHF does (Yuan et al., arXiv 2304.05302).
+
+The paper selects by neither; a recipe may select SFT examples by IFD, and put pairs in the order
+of the likelihoods.
 """
 
 import json
@@ -132,3 +135,61 @@ def _measure(
         return len(second), 0, None, None
     means = (sum(logprob for _, logprob in side[-shared:]) / shared for side in (first, second))
     return len(second), shared, *means
+
+
+def ifd_rules(likelihoods: pl.DataFrame, recipe: Recipe) -> dict[str, pl.Expr]:
+    """Return the rules that reject SFT examples by their ``ifd``.
+
+    Quantiles are those of the batch's candidates, over all instructions, so that the parts an
+    asset works in do not matter.
+
+    Args:
+        likelihoods: ``kept``, ``ifd`` of all ``response_likelihoods`` of the batch.
+        recipe: ``ifd_min_quantile``, ``ifd_max_quantile`` and ``ifd_below``.
+
+    Returns:
+        Rules over a column ``ifd``: ``no_ifd``, ``ifd_not_below`` (the prompt misleads the model
+        more than it helps), ``low_ifd``, ``high_ifd``; none where nothing is selected.
+    """
+    if not selects_by_ifd(recipe):
+        return {}
+    candidates = likelihoods.filter("kept")["ifd"].drop_nulls()
+    if recipe.ifd_below is not None:
+        candidates = candidates.filter(candidates < recipe.ifd_below)
+    low = candidates.quantile(recipe.ifd_min_quantile, "linear")
+    high = candidates.quantile(recipe.ifd_max_quantile, "linear")
+    ifd = pl.col("ifd")
+    return {
+        "no_ifd": ifd.is_null(),
+        "ifd_not_below": ifd >= pl.lit(recipe.ifd_below, dtype=pl.Float64),
+        "low_ifd": ifd < pl.lit(low, dtype=pl.Float64),
+        "high_ifd": ifd > pl.lit(high, dtype=pl.Float64),
+    }
+
+
+def selects_by_ifd(recipe: Recipe) -> bool:
+    """Whether the recipe keeps SFT examples by their IFD."""
+    bounds = (recipe.ifd_min_quantile, recipe.ifd_max_quantile, recipe.ifd_below)
+    return bounds != (0, 1, None)
+
+
+def likelihood_rank(candidates: pl.DataFrame, likelihoods: pl.DataFrame) -> pl.DataFrame:
+    """Add ``rank`` to candidates of pairs: 1 is the most likely response of its prompt.
+
+    On both sides the most likely are to come first: of those that pass the ones the model stands
+    by, of those that fail the ones it is most prone to.
+
+    Args:
+        candidates: ``prompt_id``, ``candidate_id``.
+        likelihoods: ``response_id``, ``mean_logprob``.
+    """
+    return (
+        candidates.join(
+            likelihoods.select(candidate_id="response_id", _mean="mean_logprob"),
+            on="candidate_id",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(rank=pl.col("_mean").rank("min", descending=True).over("prompt_id"))
+        .drop("_mean")
+    )

@@ -5,15 +5,25 @@ from collections.abc import Collection
 import numpy as np
 import polars as pl
 
-from autoif_assets.method.gates import decided
+from autoif_assets.method.gates import ACCEPTED, decide, decided
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.lengths import constrains_length
-from autoif_assets.method.pairs import PAIR_COLUMNS, draw_pairs, failed_verifiers, tell_apart
+from autoif_assets.method.pairs import (
+    PAIR_COLUMNS,
+    draw_pairs,
+    failed_verifiers,
+    length_constraints,
+    tell_apart,
+)
+from autoif_assets.method.queries import pass_at_k
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import SAMPLED
-from autoif_assets.method.responses import has_failed, parse_responses, verify_responses
-from autoif_assets.method.selection import contrast_queries, pass_at_k
-from autoif_assets.method.training import spin_pairs
+from autoif_assets.method.responses import (
+    has_evidence,
+    has_failed,
+    parse_responses,
+    verify_responses,
+)
 
 SCORE_COLUMNS = (
     *("category", "instructions", "prompts", "samples", "k"),
@@ -21,6 +31,9 @@ SCORE_COLUMNS = (
     *("pass_at_k", "pass_at_k_low", "pass_at_k_high"),
 )
 OVERALL = "all"
+
+# Augmented queries do not carry the category of their instruction.
+_NO_CATEGORY = pl.lit(None, dtype=pl.String)
 
 
 def on_sides(prompts: pl.DataFrame, held_out: Collection[str]) -> pl.DataFrame:
@@ -89,31 +102,15 @@ def online_pairs(
         ``online_preference_pairs`` without ``batch`` and ``policy``; reasons as of
         ``tell_apart`` and ``contrast_queries``.
     """
-    no_category = pl.lit(None, dtype=pl.String)
-    judged = verdicts.filter(pl.col("split") == "train")
-    candidates = (
-        judged.with_columns(is_negative=has_failed())
-        .join(responses.select("response_id", text="response"), on="response_id")
-        .join(prompts, on="prompt_id", maintain_order="left")
-        .select(
-            *("prompt_id", "instruction_id", "text", "pass_rate", "is_negative"),
-            candidate_id="response_id",
-            is_positive=pl.col("status") == "accepted",
-            score=pl.lit(None, dtype=pl.Float64),
-            origin=pl.lit(SAMPLED),
-            failed_verifiers=failed_verifiers(),
-            constrains_length=constrains_length(pl.col("instruction"), no_category),
-        )
-    )
+    # The held-out instructions are those that the scorecard is for: nothing is learnt from them.
+    trained = verdicts.filter(pl.col("split") == "train")
+    candidates = _candidates(trained, responses, prompts)
     drawn = draw_pairs(candidates, "prompt_id", recipe, batch)
     if recipe.spin_pairs:
-        constraints = prompts.select("instruction_id", "instruction", category=no_category).unique(
-            "instruction_id", maintain_order=True
-        )
         own = candidates.select(
             "prompt_id", "instruction_id", response_id="candidate_id", response="text"
         )
-        spin = spin_pairs(constraints, examples, own, recipe, batch)
+        spin = spin_pairs(_instructions(prompts), examples, own, recipe, batch)
         # A policy may have answered word for word what is to be trained on.
         spin = spin.join(drawn, on="pair_id", how="anti", maintain_order="left")
         drawn = pl.concat([drawn, spin.select(drawn.columns)])
@@ -125,7 +122,39 @@ def online_pairs(
     )
     if recipe.contrast_min_gap is None:
         return pairs
-    contrast = contrast_queries(filtered_queries, judged, recipe.contrast_min_gap)
+    contrast = contrast_queries(filtered_queries, trained, recipe.contrast_min_gap)
+    return _with_contrast(pairs, contrast)
+
+
+def _candidates(
+    verdicts: pl.DataFrame, responses: pl.DataFrame, prompts: pl.DataFrame
+) -> pl.DataFrame:
+    """Return a policy's responses as `draw_pairs` wants them."""
+    return (
+        verdicts.with_columns(is_negative=has_failed())
+        .join(responses.select("response_id", text="response"), on="response_id")
+        .join(prompts, on="prompt_id", maintain_order="left")
+        .select(
+            *("prompt_id", "instruction_id", "text", "pass_rate", "is_negative"),
+            candidate_id="response_id",
+            is_positive=pl.col("status") == ACCEPTED,
+            score=pl.lit(None, dtype=pl.Float64),
+            origin=pl.lit(SAMPLED),
+            failed_verifiers=failed_verifiers(),
+            constrains_length=constrains_length(pl.col("instruction"), _NO_CATEGORY),
+        )
+    )
+
+
+def _instructions(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return the instructions of prompts as `spin_pairs` wants them."""
+    return prompts.select("instruction_id", "instruction", category=_NO_CATEGORY).unique(
+        "instruction_id", maintain_order=True
+    )
+
+
+def _with_contrast(pairs: pl.DataFrame, contrast: pl.DataFrame) -> pl.DataFrame:
+    """Reject pairs of prompts without a contrast, unless they are rejected already."""
     return (
         pairs.join(
             contrast.select("prompt_id", _contrast="reason"),
@@ -136,6 +165,96 @@ def online_pairs(
         .with_columns(reason=pl.coalesce("reason", "_contrast"))
         .with_columns(status=decided())
         .drop("_contrast")
+    )
+
+
+def spin_pairs(
+    instructions: pl.DataFrame,
+    examples: pl.DataFrame,
+    policy_responses: pl.DataFrame,
+    recipe: Recipe,
+    batch: str,
+) -> pl.DataFrame:
+    """Prefer the response to train on to what the policy itself answers (SPIN, arXiv 2401.01335).
+
+    No verdict is needed on the policy's response; one that equals a training response of its
+    prompt is no negative.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``, ``category``.
+        examples: Accepted ``sft_examples``: ``prompt_id``, ``instruction_id``, ``response_id``,
+            ``response``, ``pass_rate``, ``score``.
+        policy_responses: Accepted ``policy_responses`` of one policy: ``prompt_id``,
+            ``instruction_id``, ``response_id``, ``response``.
+        recipe: ``chosen_pass_rate`` and how many are drawn on each side.
+        batch: Key of the batch; the draw derives from it.
+
+    Returns:
+        ``prompt_id``, ``pair_id`` and ``PAIR_COLUMNS``; ``origin`` is ``spin``, and what would
+        need a verdict on ``rejected`` is null, or empty.
+    """
+    nothing = pl.lit(None, dtype=pl.Float64)
+    own = policy_responses.join(
+        examples, on="response_id", how="anti", maintain_order="left"
+    ).with_columns(pass_rate=nothing, score=nothing)
+    candidates = pl.concat(
+        side.select(
+            *("prompt_id", "instruction_id", "pass_rate", "score"),
+            candidate_id="response_id",
+            text="response",
+            failed_verifiers=pl.lit([], dtype=pl.List(pl.String)),
+            origin=pl.lit("spin"),
+            is_positive=pl.lit(not negative),
+            is_negative=pl.lit(negative),
+        )
+        for side, negative in ((examples, False), (own, True))
+    ).join(length_constraints(instructions), on="instruction_id", how="left", maintain_order="left")
+    pairs = draw_pairs(candidates, "prompt_id", recipe, batch)
+    return pairs.select("prompt_id", "pair_id", *PAIR_COLUMNS)
+
+
+def contrast_queries(
+    filtered_queries: pl.DataFrame, policy_verdicts: pl.DataFrame, min_gap: float
+) -> pl.DataFrame:
+    """Keep prompts at which the supervision model succeeds much more often than the policy.
+
+    The pairs of such prompts hold what the one can do and the other cannot (arXiv 2310.02263).
+
+    Args:
+        filtered_queries: ``prompt_id``, ``passing``, ``judged`` of one batch.
+        policy_verdicts: ``prompt_id``, ``status``, ``reason`` of one policy in that batch.
+        min_gap: Least difference of the pass rates.
+
+    Returns:
+        ``prompt_id``, ``supervision_pass_rate``, ``policy_pass_rate``, ``gap``, ``status``,
+        ``reason``. Reasons: ``no_policy_verdict``, ``small_gap``.
+    """
+    policy = policy_verdicts.group_by("prompt_id").agg(
+        _passing=(pl.col("status") == "accepted").sum(), _judged=has_evidence().sum()
+    )
+    frame = (
+        filtered_queries.select(
+            "prompt_id",
+            supervision_pass_rate=pl.when(pl.col("judged") > 0).then(
+                pl.col("passing") / pl.col("judged")
+            ),
+        )
+        .join(policy, on="prompt_id", how="left", maintain_order="left")
+        .with_columns(
+            policy_pass_rate=pl.when(pl.col("_judged") > 0).then(
+                pl.col("_passing") / pl.col("_judged")
+            )
+        )
+        .with_columns(gap=pl.col("supervision_pass_rate") - pl.col("policy_pass_rate"))
+        .drop("_passing", "_judged")
+    )
+    return decide(
+        frame,
+        {
+            "no_policy_verdict": pl.col("gap").is_null(),
+            # Rates are ratios of small counts; 0.8 - 0.3 must not fall short of 0.5.
+            "small_gap": pl.col("gap") < min_gap - 1e-9,
+        },
     )
 
 
@@ -214,7 +333,7 @@ def _scored(responses: pl.DataFrame, verdicts: pl.DataFrame, k: int) -> pl.DataF
         .group_by("prompt_id", "instruction_id")
         .agg(
             samples=pl.len().cast(pl.Int64),
-            correct=(pl.col("is_whole") & (pl.col("passed") == "accepted").fill_null(False))
+            correct=(pl.col("is_whole") & (pl.col("passed") == ACCEPTED).fill_null(False))
             .sum()
             .cast(pl.Int64),
         )

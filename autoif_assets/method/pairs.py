@@ -1,4 +1,4 @@
-"""Preference pairs: which candidates are put together, and what a pair carries [3.4]."""
+"""Preference pairs of test cases and of responses: drawn, told apart, and their bias [3.4]."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,10 +6,12 @@ import polars as pl
 
 from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import content_id, id_series
-from autoif_assets.method.lengths import balanced
+from autoif_assets.method.lengths import balanced, constrains_length
+from autoif_assets.method.likelihoods import likelihood_rank
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import FURTHER, NEAR
 from autoif_assets.method.text import similarity
+from autoif_assets.method.training import with_prompts, with_texts
 
 PAIR_COLUMNS = (
     *("chosen", "rejected", "chosen_id", "rejected_id", "chosen_pass_rate", "rejected_pass_rate"),
@@ -18,6 +20,138 @@ PAIR_COLUMNS = (
 )
 _AT_A_TIME = 4096  # rows whose texts are compared at once
 _SIDE = ("text", "id", "pass_rate", "score", "length", "origin")
+
+
+def instruction_pairs(
+    instructions: pl.DataFrame,
+    verifiers: pl.DataFrame,
+    cases: pl.DataFrame,
+    recipe: Recipe,
+    batch: str,
+    *,
+    even_lengths: bool = True,
+) -> pl.DataFrame:
+    """Pair test cases of an instruction: one most functions pass, one none passes.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``, ``category`` of the accepted
+            ``verified_instructions``.
+        verifiers: Accepted ``verifiers``; only their outcomes count.
+        cases: Accepted ``verifier_cases`` with ``outcomes``.
+        recipe: ``chosen_pass_rate`` and how many are drawn on each side.
+        batch: Key of the batch; the draw derives from it.
+        even_lengths: As of ``draw_pairs``.
+
+    Returns:
+        ``instruction_preference_pairs`` without ``batch``.
+    """
+    tallies = _case_tallies(cases, verifiers)
+    verdicts = pl.col("passed") + pl.col("failed")
+    # As for responses: half or more of the verifiers silent is no evidence in either direction.
+    candidates = (
+        tallies.filter(verdicts * 2 > pl.col("functions"))
+        .join(
+            length_constraints(instructions), on="instruction_id", how="left", maintain_order="left"
+        )
+        .select(
+            "instruction_id",
+            "text",
+            "failed_verifiers",
+            "constrains_length",
+            candidate_id="case_id",
+            pass_rate=pl.col("passed") / verdicts,
+            score=pl.lit(None, dtype=pl.Float64),
+            origin=pl.lit("test_case"),
+            is_negative=pl.col("passed") == 0,
+            is_positive=pl.lit(True),
+        )
+    )
+    return (
+        draw_pairs(candidates, "instruction_id", recipe, batch, even_lengths=even_lengths)
+        .join(
+            instructions.select("instruction_id", prompt="instruction"),
+            on="instruction_id",
+            maintain_order="left",
+        )
+        .select("pair_id", "instruction_id", "prompt", *PAIR_COLUMNS)
+    )
+
+
+def _case_tallies(cases: pl.DataFrame, verifiers: pl.DataFrame) -> pl.DataFrame:
+    """Count what the surviving verifiers said of each case that holds any text."""
+    failed = pl.col("outcome") == "fail"
+    return (
+        cases.select("case_id", "instruction_id", text="input", outcome="outcomes")
+        .explode("outcome")
+        .unnest("outcome")
+        .join(verifiers.select("verifier_id"), on="verifier_id", how="semi")
+        .group_by("case_id", "instruction_id", "text", maintain_order=True)
+        .agg(
+            passed=(pl.col("outcome") == "pass").sum(),
+            failed=failed.sum(),
+            failed_verifiers=pl.col("verifier_id").filter(failed).sort(),
+            functions=pl.len(),
+        )
+        .filter(pl.col("text").str.strip_chars() != "")
+    )
+
+
+def query_pairs(
+    instructions: pl.DataFrame,
+    filtered_queries: pl.DataFrame,
+    augmented_queries: pl.DataFrame,
+    responses: pl.DataFrame,
+    judged: pl.DataFrame,
+    likelihoods: pl.DataFrame,
+    recipe: Recipe,
+    batch: str,
+    *,
+    even_lengths: bool = True,
+) -> pl.DataFrame:
+    """Pair responses to a prompt: one that passed and scored well, one that passes no verifier.
+
+    A response that obeys the instruction and ignores the query must not be preferred, so chosen
+    ones have a good score.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``, ``category``.
+        filtered_queries: Accepted ``filtered_queries``.
+        augmented_queries: ``prompt_id``, ``prompt``.
+        responses: ``response_id``, ``response`` of all accepted responses.
+        judged: What ``resampling.verdicts_with_scores`` says of them, with ``outcomes``.
+        likelihoods: ``response_id``, ``mean_logprob``.
+        recipe: ``chosen_pass_rate``, ``pair_order`` and how many are drawn on each side.
+        batch: Key of the batch; the draw derives from it.
+        even_lengths: As of ``draw_pairs``.
+
+    Returns:
+        ``query_preference_pairs`` without ``batch``.
+    """
+    wanted = judged.filter(pl.col("is_positive") | pl.col("is_negative"))
+    rows = with_texts(wanted, filtered_queries, augmented_queries, responses)
+    candidates = rows.join(
+        length_constraints(instructions), on="instruction_id", how="left", maintain_order="left"
+    ).select(
+        *("prompt_id", "instruction_id", "pass_rate", "score", "origin", "constrains_length"),
+        *("is_negative", "is_positive"),
+        candidate_id="response_id",
+        text="response",
+        failed_verifiers=failed_verifiers(),
+    )
+    if recipe.pair_order == "likelihood":
+        candidates = likelihood_rank(candidates, likelihoods)
+    pairs = draw_pairs(candidates, "prompt_id", recipe, batch, even_lengths=even_lengths)
+    return with_prompts(pairs, filtered_queries, augmented_queries).select(
+        "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS
+    )
+
+
+def length_constraints(instructions: pl.DataFrame) -> pl.DataFrame:
+    """Return ``instruction_id`` and ``constrains_length``."""
+    return instructions.select(
+        "instruction_id",
+        constrains_length=constrains_length(pl.col("instruction"), pl.col("category")),
+    )
 
 
 def failed_verifiers() -> pl.Expr:
@@ -58,54 +192,68 @@ def draw_pairs(
     Returns:
         ``group``, ``pair_id`` and ``PAIR_COLUMNS``.
     """
-    order = pl.Series(
-        [content_id("draw", batch, str(recipe.seed), key) for key in candidates["candidate_id"]],
-        dtype=pl.String,
-    )
     ranked = "rank" in candidates.columns
-    by_rank = [pl.col("rank").fill_null(float("inf"))] if ranked else []
-    drawn = candidates.with_columns(_order=order).sort(group, *by_rank, "_order")
-    drawn = drawn.rename({"candidate_id": "id"}).with_columns(
-        length=pl.col("text").str.len_chars().cast(pl.Int64)
-    )
+    drawn = _in_order(candidates, group, recipe, batch)
+    # A chosen response may need a higher pass rate than an accepted one [3.4].
     enough = recipe.bound("chosen_pass_rate").accepts(pl.col("pass_rate"))
     positives = drawn.filter(pl.col("is_positive") & enough & ~pl.col("is_negative"))
     negatives = drawn.filter("is_negative")
+    # Where candidates have ranks, the first ones are taken whatever their lengths.
     places = _places(positives, negatives, group, recipe, even_lengths and not ranked)
-
-    def side(name: str, rows: pl.DataFrame, *more: str) -> pl.DataFrame:
-        place = pl.int_range(pl.len(), dtype=pl.Int64).over(group)
-        return (
-            rows.with_columns(place=place)
-            .join(
-                places.select(group, place=name).explode("place"),
-                on=[group, "place"],
-                how="semi",
-                maintain_order="left",
-            )
-            .select(
-                group,
-                *(pl.col(c).alias(name if c == "text" else f"{name}_{c}") for c in _SIDE),
-                *more,
-            )
-        )
-
-    pairs = side("chosen", positives, "constrains_length").join(
-        side("rejected", negatives, "failed_verifiers"), on=group, maintain_order="left_right"
-    )
-    origins = (pl.col("chosen_origin"), pl.col("rejected_origin"))
+    chosen = _side("chosen", positives, places, group, "constrains_length")
+    rejected = _side("rejected", negatives, places, group, "failed_verifiers")
+    pairs = chosen.join(rejected, on=group, maintain_order="left_right")
     return pairs.select(
         group,
         "constrains_length",
         *(c for c in pairs.columns if c in PAIR_COLUMNS and c != "constrains_length"),
         pair_id=id_series("pair", pairs["chosen_id"], pairs["rejected_id"]),
         margin=pl.col("chosen_pass_rate") - pl.col("rejected_pass_rate"),
-        origin=pl.when(origins[1] == NEAR)
-        .then(origins[1])
-        .when(origins[1] == FURTHER)
-        .then(origins[1])
-        .otherwise(origins[0]),
+        origin=_pair_origin(),
     )
+
+
+def _in_order(candidates: pl.DataFrame, group: str, recipe: Recipe, batch: str) -> pl.DataFrame:
+    """Put candidates in the order they are drawn in; add ``length`` and call their id ``id``."""
+    # A hash, not a shuffle: the order of two candidates is the same whatever others there are.
+    order = pl.Series(
+        [content_id("draw", batch, str(recipe.seed), key) for key in candidates["candidate_id"]],
+        dtype=pl.String,
+    )
+    by_rank = [pl.col("rank").fill_null(float("inf"))] if "rank" in candidates.columns else []
+    return (
+        candidates.with_columns(_order=order)
+        .sort(group, *by_rank, "_order")
+        .rename({"candidate_id": "id"})
+        .with_columns(length=pl.col("text").str.len_chars().cast(pl.Int64))
+    )
+
+
+def _side(
+    name: str, rows: pl.DataFrame, places: pl.DataFrame, group: str, *more: str
+) -> pl.DataFrame:
+    """Return the rows that are taken on one side, under the names they have in a pair."""
+    return (
+        rows.with_columns(place=pl.int_range(pl.len(), dtype=pl.Int64).over(group))
+        .join(
+            places.select(group, place=name).explode("place"),
+            on=[group, "place"],
+            how="semi",
+            maintain_order="left",
+        )
+        .select(
+            group,
+            *(pl.col(c).alias(name if c == "text" else f"{name}_{c}") for c in _SIDE),
+            *more,
+        )
+    )
+
+
+def _pair_origin() -> pl.Expr:
+    """Return where a pair comes from: the rarer source of its two sides."""
+    chosen, rejected = pl.col("chosen_origin"), pl.col("rejected_origin")
+    # Only a rejected one is a near miss; either may be a further sample.
+    return pl.when(rejected.is_in([NEAR, FURTHER])).then(rejected).otherwise(chosen)
 
 
 def _places(
@@ -155,46 +303,6 @@ def _sizes(chosen: int, rejected: int, recipe: Recipe) -> tuple[int, int]:
         else:
             rejected -= 1
     return chosen, rejected
-
-
-BIAS_SCHEMA = {
-    "pairs": pl.Int64,
-    "length_pairs": pl.Int64,
-    "length": pl.Int64,
-    "score_pairs": pl.Int64,
-    "score": pl.Float64,
-}
-
-
-def tally_bias(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Add up how much longer and better scored chosen is than rejected.
-
-    Returns:
-        One row of ``BIAS_SCHEMA``: how many pairs there are, and the number and sum of the
-        differences of length (in characters, where the instruction does not constrain it) and of
-        score (where both have one). The rows of several parts may be put together.
-    """
-    length = (pl.col("chosen_length") - pl.col("rejected_length")).filter(
-        ~pl.col("constrains_length")
-    )
-    score = pl.col("chosen_score") - pl.col("rejected_score")
-    return pairs.select(
-        pairs=pl.len(),
-        length_pairs=length.count(),
-        length=length.sum(),
-        score_pairs=score.count(),
-        score=score.sum(),
-    ).cast(BIAS_SCHEMA)  # type: ignore[arg-type]
-
-
-def mean_bias(tallies: Iterable[pl.DataFrame]) -> dict[str, float]:
-    """Return the mean differences, ``length_bias`` and ``score_bias``, of what there is of them."""
-    sums = pl.concat([pl.DataFrame(schema=BIAS_SCHEMA), *tallies]).sum().row(0, named=True)
-    return {
-        f"{name}_bias": round(sums[name] / sums[f"{name}_pairs"], 3)
-        for name in ("length", "score")
-        if sums[f"{name}_pairs"]
-    }
 
 
 def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], recipe: Recipe) -> pl.DataFrame:
@@ -248,3 +356,43 @@ def tell_apart(pairs: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
             "near_identical": recipe.bound("near_identical").accepts(pl.col("_alike")),
         },
     ).drop("_alike")
+
+
+BIAS_SCHEMA = {
+    "pairs": pl.Int64,
+    "length_pairs": pl.Int64,
+    "length": pl.Int64,
+    "score_pairs": pl.Int64,
+    "score": pl.Float64,
+}
+
+
+def tally_bias(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Add up how much longer and better scored chosen is than rejected.
+
+    Returns:
+        One row of ``BIAS_SCHEMA``: how many pairs there are, and the number and sum of the
+        differences of length (in characters, where the instruction does not constrain it) and of
+        score (where both have one). The rows of several parts may be put together.
+    """
+    length = (pl.col("chosen_length") - pl.col("rejected_length")).filter(
+        ~pl.col("constrains_length")
+    )
+    score = pl.col("chosen_score") - pl.col("rejected_score")
+    return pairs.select(
+        pairs=pl.len(),
+        length_pairs=length.count(),
+        length=length.sum(),
+        score_pairs=score.count(),
+        score=score.sum(),
+    ).cast(BIAS_SCHEMA)  # type: ignore[arg-type]
+
+
+def mean_bias(tallies: Iterable[pl.DataFrame]) -> dict[str, float]:
+    """Return the mean differences, ``length_bias`` and ``score_bias``, of what there is of them."""
+    sums = pl.concat([pl.DataFrame(schema=BIAS_SCHEMA), *tallies]).sum().row(0, named=True)
+    return {
+        f"{name}_bias": round(sums[name] / sums[f"{name}_pairs"], 3)
+        for name in ("length", "score")
+        if sums[f"{name}_pairs"]
+    }

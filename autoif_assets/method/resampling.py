@@ -11,16 +11,16 @@ import polars as pl
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.prompts import NEAR_MISS
+from autoif_assets.method.queries import filter_queries
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.responses import (
-    filter_queries,
+    has_evidence,
     has_failed,
     parse_responses,
     parse_scores,
     response_prompts,
     verify_responses,
 )
-from autoif_assets.method.selection import has_evidence
 
 SAMPLED, NEAR, FURTHER = "sampled", "near_miss", "further"
 

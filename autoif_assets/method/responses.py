@@ -7,7 +7,6 @@ from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_score, unusable, usable
 from autoif_assets.method.prompts import RESPONSE, SCORE
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.method.selection import difficulty, difficulty_rules
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
 
@@ -173,49 +172,16 @@ def parse_scores(
     )
 
 
-def filter_queries(
-    augmented_queries: pl.DataFrame, judged: pl.DataFrame, recipe: Recipe
-) -> pl.DataFrame:
-    """Keep the augmented queries that have a response worth training on.
-
-    Args:
-        augmented_queries: All ``augmented_queries``.
-        judged: Their responses as ``resampling.verdicts_with_scores`` tells of them.
-        recipe: ``difficulty`` and its numbers.
-
-    Returns:
-        ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
-        ``no_passing_response``, ``no_good_response`` (passing ones score too low), and of the
-        selection by difficulty ``too_hard`` and ``too_easy``.
-    """
-    counts = judged.group_by("prompt_id").agg(
-        responses=pl.len(),
-        judged=pl.col("is_judged").sum(),
-        passing=pl.col("passes").sum(),
-        failing=pl.col("is_negative").sum(),
-        kept=pl.col("is_positive").sum(),
-    )
-    joined = (
-        augmented_queries.select("prompt_id", "instruction_id", "query_id")
-        .join(counts, on="prompt_id", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("responses", "judged", "passing", "failing", "kept").fill_null(0).cast(pl.Int64)
-        )
-    )
-    return decide(
-        joined.with_columns(difficulty(joined["passing"], joined["judged"], recipe.difficulty_k)),
-        {
-            "no_response": pl.col("responses") == 0,
-            "no_passing_response": pl.col("passing") == 0,
-            "no_good_response": pl.col("kept") == 0,
-            **difficulty_rules(recipe),
-        },
-    )
-
-
 def has_failed() -> pl.Expr:
     """Whether a row of ``response_verdicts`` may be a negative: enough verdicts, no pass.
 
     A crashed or timed-out verifier gives no verdict and never makes a response a negative.
     """
     return ((pl.col("reason") == "low_pass_rate") & (pl.col("passed") == 0)).fill_null(False)
+
+
+def has_evidence() -> pl.Expr:
+    """Whether a row of response verdicts counts: it passed, or failed with enough verdicts."""
+    return ((pl.col("status") == "accepted") | (pl.col("reason") == "low_pass_rate")).fill_null(
+        False
+    )

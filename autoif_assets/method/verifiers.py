@@ -1,6 +1,7 @@
-"""Verifier candidates, test cases and their cross-validation [3.2]."""
+"""Verifier candidates and test cases, their cross-validation [3.2], and verifiers run again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import polars as pl
 
@@ -8,7 +9,7 @@ from autoif_assets.method.gates import ACCEPTED, accepted, decide
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.parsing import ParsedVerifier, parse_verifier, unusable
 from autoif_assets.method.prompts import VERIFIER
-from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.recipe import Recipe, Threshold
 
 OUTCOME_STRUCT = pl.List(pl.Struct({"verifier_id": pl.String, "outcome": pl.String}))
 
@@ -71,41 +72,16 @@ def parse_candidates(
         candidate: those of an unusable completion, ``no_function``, those of ``static_check``,
         ``duplicate``. Reasons of a case: ``unparsed``, ``duplicate``.
     """
-    candidates, cases = [], []
+    candidates: list[tuple[object, ...]] = []
+    cases: list[tuple[object, ...]] = []
     for row in decide(completions, unusable()).iter_rows(named=True):
-        where = (row["instruction_id"], row["sample"])
-        parsed = ParsedVerifier(None, ())
-        rejection, detail = row["reason"], row["error"]
-        if row["status"] == ACCEPTED:
-            parsed = parse_verifier(row["raw"])
-            rejection, detail = (None, None) if parsed.source else ("no_function", parsed.problem)
-        verifier_id = None
-        if parsed.source:
-            problem = static_check(parsed.source)
-            if problem:
-                rejection, _, detail = problem.partition(":")
-            canonical = canonical_source(parsed.source)
-            verifier_id = content_id("verifier", row["instruction_id"], canonical)
-        candidates.append(
-            (
-                *where,
-                verifier_id,
-                parsed.source,
-                row["raw"],
-                row["finish_reason"],
-                row["call_id"],
-                detail,
-                rejection,
-            )
-        )
-        for position, case in enumerate(parsed.cases):
-            case_id = None
-            if case.problem is None and case.input is not None:
-                case_id = content_id("case", row["instruction_id"], str(case.expected), case.input)
-            cases.append(
-                (*where, position, case_id, case.input, case.expected, row["call_id"], case.problem)
-            )
+        # Of a refused or truncated completion nothing is read; it stays as a rejected candidate.
+        is_whole = row["status"] == ACCEPTED
+        parsed = parse_verifier(row["raw"]) if is_whole else ParsedVerifier(None, ())
+        candidates.append(_candidate(row, parsed, static_check, canonical_source))
+        cases += _cases(row, parsed)
     found = pl.col("rejection")
+    # Only what could be a verifier has an original that others may repeat.
     first = pl.when(found.is_null()).then(pl.col("verifier_id")).is_first_distinct()
     candidate_frame = pl.DataFrame(candidates, schema=_CANDIDATE_SCHEMA, orient="row")
     reasons = candidate_frame["rejection"].drop_nulls().unique(maintain_order=True)
@@ -122,6 +98,55 @@ def parse_candidates(
             },
         ),
     )
+
+
+def _candidate(
+    row: Mapping[str, Any],
+    parsed: ParsedVerifier,
+    static_check: Callable[[str], str | None],
+    canonical_source: Callable[[str], str],
+) -> tuple[object, ...]:
+    """Return the row of ``_CANDIDATE_SCHEMA`` that a completion makes."""
+    rejection, detail, verifier_id = row["reason"], row["error"], None
+    if row["status"] == ACCEPTED:
+        rejection, detail = (None, None) if parsed.source else ("no_function", parsed.problem)
+    if parsed.source:
+        problem = static_check(parsed.source)
+        if problem:
+            rejection, _, detail = problem.partition(":")
+        # A rejected function has an id as well, so that one may ask what became of it.
+        canonical = canonical_source(parsed.source)
+        verifier_id = content_id("verifier", row["instruction_id"], canonical)
+    return (
+        row["instruction_id"],
+        row["sample"],
+        verifier_id,
+        parsed.source,
+        row["raw"],
+        row["finish_reason"],
+        row["call_id"],
+        detail,
+        rejection,
+    )
+
+
+def _cases(row: Mapping[str, Any], parsed: ParsedVerifier) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of ``_CASE_SCHEMA`` that a completion makes."""
+    for position, case in enumerate(parsed.cases):
+        case_id = None
+        if case.problem is None and case.input is not None:
+            # The same text may be expected to pass by one completion and to fail by another.
+            case_id = content_id("case", row["instruction_id"], str(case.expected), case.input)
+        yield (
+            row["instruction_id"],
+            row["sample"],
+            position,
+            case_id,
+            case.input,
+            case.expected,
+            row["call_id"],
+            case.problem,
+        )
 
 
 def verifier_runs(verifiers: pl.DataFrame, inputs: pl.DataFrame) -> pl.DataFrame:
@@ -258,3 +283,29 @@ def _expected_outcome() -> pl.Expr:
 
 def _share(part: str, whole: str) -> pl.Expr:
     return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
+
+
+def contradicted(texts: pl.DataFrame, outcomes: pl.DataFrame, bound: Threshold) -> pl.DataFrame:
+    """Return the texts whose verdicts are not what their side of the data promises.
+
+    Args:
+        texts: ``input_id``, and ``passes``: whether the text should pass by ``bound`` or should
+            pass no verifier at all.
+        outcomes: ``OUTCOME_SCHEMA`` of executing the instruction's verifiers again.
+        bound: The share of verdicts that must be ``pass``.
+
+    Returns:
+        ``input_id``, ``passes``, ``passed``, ``failed``. A text without a verdict does not pass.
+    """
+    passed, verdicts = pl.col("passed"), pl.col("passed") + pl.col("failed")
+    tallies = outcomes.group_by("input_id").agg(
+        passed=(pl.col("outcome") == "pass").sum().cast(pl.Int64),
+        failed=(pl.col("outcome") == "fail").sum().cast(pl.Int64),
+    )
+    does_pass = bound.accepts(pl.when(verdicts > 0).then(passed / verdicts)).fill_null(False)
+    return (
+        texts.select("input_id", "passes")
+        .join(tallies, on="input_id", how="left", maintain_order="left")
+        .with_columns(pl.col("passed", "failed").fill_null(0))
+        .filter(pl.when("passes").then(~does_pass).otherwise(passed > 0))
+    )

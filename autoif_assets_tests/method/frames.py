@@ -26,3 +26,54 @@ def reasons(frame: pl.DataFrame, key: str) -> dict[str, str | None]:
     """Map each row's key to its reason (None: accepted)."""
     assert frame.filter((pl.col("status") == "accepted") != pl.col("reason").is_null()).is_empty()
     return dict(frame.select(key, "reason").iter_rows())
+
+
+# One prompt whose responses serve as everything they may serve as.
+INSTRUCTIONS = pl.DataFrame(
+    {"instruction_id": ["i"], "instruction": ["Be kind."], "category": ["tone"]}
+)
+KEPT = pl.DataFrame({"prompt_id": ["p"], "instruction_id": ["i"], "query_id": ["q"]})
+PROMPTS = pl.DataFrame({"prompt_id": ["p", "other"], "prompt": ["Why? Be kind.", "x"]})
+# Response, prompt, pass rate, score, whether it may be chosen and rejected, and its verdict by v.
+JUDGED = pl.DataFrame(
+    [
+        ("good", "p", 1.0, 9.0, True, False, "pass"),
+        ("dull", "p", 1.0, 6.0, False, False, "pass"),
+        ("bad", "p", 0.0, 2.0, False, True, "fail"),
+        ("crashed", "p", None, None, False, False, "crash"),
+        ("half", "p", 0.5, None, False, False, "fail"),
+        ("elsewhere", "other", 1.0, 9.0, True, False, "pass"),
+    ],
+    schema=[
+        *("response_id", "prompt_id", "pass_rate", "score"),
+        *("is_positive", "is_negative", "outcome"),
+    ],
+    orient="row",
+).select(
+    pl.exclude("outcome"),
+    origin=pl.lit("sampled"),
+    outcomes=pl.concat_list(pl.struct(pl.lit("v").alias("verifier_id"), "outcome")),
+)
+TEXTS = JUDGED.select("response_id", response=pl.col("response_id") + " text")
+NO_LIKELIHOODS = pl.DataFrame(
+    schema={
+        "response_id": pl.String,
+        "kept": pl.Boolean,
+        "ifd": pl.Float64,
+        "mean_logprob": pl.Float64,
+    }
+)
+
+
+def judged_as(sides):
+    """Return texts and judged responses of prompt p: those that may be chosen, and rejected."""
+    judged = pl.DataFrame(
+        {"response_id": list(sides), "prompt_id": "p", "is_positive": list(sides.values())}
+    ).with_columns(
+        pass_rate=pl.col("is_positive").cast(pl.Float64),
+        score=pl.lit(9.0),
+        is_negative=~pl.col("is_positive"),
+        origin=pl.lit("sampled"),
+        outcomes=pl.concat_list(pl.struct(verifier_id=pl.lit("v"), outcome=pl.lit("fail"))),
+    )
+    return judged.select("response_id", response="response_id"), judged

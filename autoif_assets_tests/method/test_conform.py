@@ -10,7 +10,6 @@ import json
 import polars as pl
 import pytest
 
-from autoif_assets.method.augmentation import augment_queries
 from autoif_assets.method.back_translation import (
     check_back_translations,
     nli_pairs,
@@ -27,7 +26,8 @@ from autoif_assets.method.online import (
     policy_verdicts,
     scorecard,
 )
-from autoif_assets.method.pairs import gather_pairs
+from autoif_assets.method.pairs import gather_pairs, instruction_pairs, query_pairs
+from autoif_assets.method.queries import augment_queries, filter_queries
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.resampling import (
     parse_further,
@@ -36,16 +36,13 @@ from autoif_assets.method.resampling import (
     verify_further,
 )
 from autoif_assets.method.responses import (
-    filter_queries,
     parse_responses,
     parse_scores,
     verify_responses,
 )
 from autoif_assets.method.seeds import select_instructions, select_queries
 from autoif_assets.method.training import (
-    instruction_pairs,
     kto_examples,
-    query_pairs,
     sft_examples,
 )
 from autoif_assets.method.verifiers import cross_validate, parse_candidates

@@ -1,15 +1,18 @@
 """Online pairs and the scorecard, on cases with known answers."""
 
-import itertools
-
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from autoif_assets.method.online import on_sides, online_pairs, scorecard
+from autoif_assets.method.online import (
+    contrast_queries,
+    on_sides,
+    online_pairs,
+    scorecard,
+    spin_pairs,
+)
+from autoif_assets.method.pairs import PAIR_COLUMNS
 from autoif_assets.method.recipe import make_recipe
-from autoif_assets.method.selection import pass_at_k
+from autoif_assets_tests.method.frames import INSTRUCTIONS, reasons
 
 VERDICTS = {
     "response_id": pl.String,
@@ -20,19 +23,6 @@ VERDICTS = {
     "status": pl.String,
     "reason": pl.String,
 }
-
-
-@given(
-    st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n)))
-)
-def test_pass_at_k_is_the_share_of_draws_with_a_correct_one(case):
-    samples, correct, k = case
-    draws = list(itertools.combinations([True] * correct + [False] * (samples - correct), k))
-    assert pass_at_k(samples, correct, k) == pytest.approx(sum(map(any, draws)) / len(draws))
-
-
-def test_pass_at_k_needs_k_samples():
-    assert pass_at_k(3, 3, 4) is None
 
 
 def sampled(*samples):
@@ -180,6 +170,66 @@ def test_spin_adds_the_training_responses_as_chosen_once():
     }
     assert set(pairs["prompt"]) == {"P"}
     assert set(pairs["status"]) == {"accepted"}
+
+
+def test_spin_pairs_prefer_the_training_response_to_the_policys_own():
+    examples = pl.DataFrame(
+        {
+            "prompt_id": ["p", "q"],
+            "instruction_id": "i",
+            "response_id": ["t", "u"],
+            "response": ["teacher", "alone"],
+            "pass_rate": [1.0, 1.0],
+            "score": [9.0, 9.0],
+        }
+    )
+    policy = pl.DataFrame(
+        {
+            "prompt_id": ["p", "p", "other"],
+            "instruction_id": "i",
+            "response_id": ["t", "o", "x"],
+            "response": ["teacher", "own", "nothing to learn"],
+        }
+    )
+    pairs = spin_pairs(INSTRUCTIONS, examples, policy, make_recipe("paper"), "b")
+    assert pairs.columns == ["prompt_id", "pair_id", *PAIR_COLUMNS]
+    assert pairs.drop("pair_id", "chosen_id", "rejected_id").to_dicts() == [
+        {
+            "prompt_id": "p",
+            "chosen": "teacher",
+            "rejected": "own",
+            "chosen_pass_rate": 1.0,
+            "rejected_pass_rate": None,
+            "chosen_score": 9.0,
+            "rejected_score": None,
+            "chosen_length": 7,
+            "rejected_length": 3,
+            "failed_verifiers": [],
+            "margin": None,
+            "constrains_length": False,
+            "origin": "spin",
+        }
+    ]
+
+
+def test_contrast_keeps_prompts_with_a_large_gap():
+    queries = pl.DataFrame({"prompt_id": list("abc"), "passing": [8, 8, 4], "judged": [10, 10, 4]})
+    passed, failed = ("accepted", None), ("rejected", "low_pass_rate")
+    silent = ("rejected", "no_verdict")
+    verdicts = pl.DataFrame(
+        [
+            *[("a", *passed)] * 3,
+            *[("a", *failed)] * 7,
+            *[("b", *passed)] * 7,
+            *[("b", *failed)] * 3,
+            ("c", *silent),
+        ],
+        schema=["prompt_id", "status", "reason"],
+        orient="row",
+    )
+    kept = contrast_queries(queries, verdicts, 0.5)
+    assert reasons(kept, "prompt_id") == {"a": None, "b": "small_gap", "c": "no_policy_verdict"}
+    assert kept["gap"].to_list() == [pytest.approx(0.5), pytest.approx(0.1), None]
 
 
 @pytest.mark.parametrize(

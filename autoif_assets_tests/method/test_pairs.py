@@ -1,4 +1,4 @@
-"""Which candidates are paired: the invariants, whatever the candidates."""
+"""Which candidates are paired, with known answers and the invariants, whatever the candidates."""
 
 import polars as pl
 import pytest
@@ -9,13 +9,104 @@ from autoif_assets.method.pairs import (
     draw_pairs,
     failed_verifiers,
     gather_pairs,
+    instruction_pairs,
     mean_bias,
+    query_pairs,
     tally_bias,
 )
 from autoif_assets.method.recipe import make_recipe
-from autoif_assets_tests.method.frames import reasons
+from autoif_assets_tests.method.frames import (
+    INSTRUCTIONS,
+    JUDGED,
+    KEPT,
+    NO_LIKELIHOODS,
+    PROMPTS,
+    TEXTS,
+    judged_as,
+    reasons,
+)
 
 PAPER = make_recipe("paper")
+
+
+def test_instruction_pairs_use_surviving_verifiers_only():
+    def case(case_id, **said):
+        verdicts = [{"verifier_id": v, "outcome": outcome} for v, outcome in said.items()]
+        return {
+            "case_id": case_id,
+            "instruction_id": "i",
+            "input": f"text {case_id}",
+            "outcomes": verdicts,
+        }
+
+    cases = pl.DataFrame(
+        [
+            case("yes", v="pass", w="pass", dropped="fail"),
+            case("no", v="fail", w="fail", dropped="pass"),
+            case("split", v="pass", w="fail", dropped="fail"),
+            case("crash", v="error", w="error", dropped="fail"),
+        ]
+    )
+    pairs = instruction_pairs(
+        INSTRUCTIONS.with_columns(instruction=pl.lit("Write at most 9 words.")),
+        pl.DataFrame({"verifier_id": ["v", "w"]}),
+        cases,
+        PAPER,
+        "b",
+    )
+    assert pairs.select(
+        *("prompt", "chosen", "rejected", "failed_verifiers", "constrains_length", "origin"),
+        "chosen_score",
+    ).rows() == [
+        ("Write at most 9 words.", "text yes", "text no", ["v", "w"], True, "test_case", None)
+    ]
+
+
+def test_query_pairs_prefer_good_passes_over_clean_fails():
+    pairs = query_pairs(INSTRUCTIONS, KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, PAPER, "b")
+    (pair,) = pairs.drop("pair_id").to_dicts()
+    assert pair == {
+        "prompt_id": "p",
+        "instruction_id": "i",
+        "query_id": "q",
+        "prompt": "Why? Be kind.",
+        "chosen": "good text",
+        "rejected": "bad text",
+        "chosen_id": "good",
+        "rejected_id": "bad",
+        "chosen_pass_rate": 1.0,
+        "rejected_pass_rate": 0.0,
+        "chosen_score": 9.0,
+        "rejected_score": 2.0,
+        "chosen_length": 9,
+        "rejected_length": 8,
+        "failed_verifiers": ["v"],
+        "margin": 1.0,
+        "constrains_length": False,
+        "origin": "sampled",
+    }
+
+
+def test_pairs_in_order_of_likelihood():
+    numbers = {
+        "likelihood_of": "judged",
+        "pair_order": "likelihood",
+        "chosen_per_prompt": 1,
+        "rejected_per_prompt": 2,
+    }
+    sides = {"good": True, "better": True, "bad": False, "worse": False, "unread": False}
+    material = (INSTRUCTIONS, KEPT, PROMPTS, *judged_as(sides))
+    likelihoods = pl.DataFrame(
+        {"response_id": list(sides)[:4], "mean_logprob": [-0.9, -0.2, -0.5, -0.4]}
+    )
+    pairs = query_pairs(*material, likelihoods, make_recipe("paper", numbers), "b")
+    # Those that even out the lengths are others.
+    assert pairs.select("chosen", "rejected").rows() == [("better", "worse"), ("better", "bad")]
+    numbers["pair_order"] = "random"
+    pairs = query_pairs(*material, likelihoods, make_recipe("paper", numbers), "b")
+    assert set(pairs["chosen"]) == {"good"}
+
+
 CANDIDATE = {
     "g": pl.String,
     "instruction_id": pl.String,

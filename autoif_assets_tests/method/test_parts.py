@@ -5,19 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.method.gates import accepted
-from autoif_assets.method.pairs import gather_pairs
+from autoif_assets.method.pairs import gather_pairs, query_pairs
 from autoif_assets.method.parsing import COMPLETION_SCHEMA
+from autoif_assets.method.queries import filter_queries
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.resampling import verdicts_with_scores
 from autoif_assets.method.responses import (
-    filter_queries,
     parse_responses,
     parse_scores,
     response_prompts,
     score_prompts,
     verify_responses,
 )
-from autoif_assets.method.training import kto_examples, query_pairs, sft_examples
+from autoif_assets.method.training import kto_examples, sft_examples
 from autoif_assets_tests.method.frames import outcomes
 
 PAPER = make_recipe("paper")

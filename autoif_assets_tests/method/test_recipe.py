@@ -56,3 +56,16 @@ def test_a_wrong_number_is_named(name, overrides, message):
 def test_every_profile_keeps_its_name_in_overridable_form():
     for name, recipe in RECIPES.items():
         assert make_recipe(name) == recipe
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ({"ifd_min_quantile": 0.5}, "needs likelihood_of"),
+        ({"pair_order": "likelihood", "likelihood_of": "kept"}, "to be judged"),
+        ({"difficulty_min": 0.9}, "difficulty_min is above difficulty_max"),
+    ],
+)
+def test_numbers_that_do_not_fit_together_are_refused(numbers, words):
+    with pytest.raises(ValueError, match=words):
+        make_recipe("paper", numbers)

@@ -3,7 +3,6 @@ import pytest
 
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.responses import (
-    filter_queries,
     has_failed,
     parse_responses,
     parse_scores,
@@ -145,31 +144,3 @@ def test_score_prompts_end_with_the_response():
     prompts = score_prompts(RESPONSES.drop("instruction_id"), PROMPTS)
     assert prompts.columns == ["response_id", "prompt_id", "instruction_id", "prompt"]
     assert prompts["prompt"][0].endswith("[Response] Because.")
-
-
-def test_filtered_queries_say_what_each_prompt_lacks():
-    prompts = pl.DataFrame(
-        {"prompt_id": list("abcd"), "instruction_id": "i", "query_id": list("1234")}
-    )
-    judged = pl.DataFrame(
-        {
-            "prompt_id": ["a", "a", "b", "c"],
-            "is_judged": [True, True, True, False],
-            "passes": [True, False, True, False],
-            "is_positive": [True, False, False, False],
-            "is_negative": [False, True, False, False],
-        }
-    )
-    kept = filter_queries(prompts, judged, PAPER)
-    assert reasons(kept, "prompt_id") == {
-        "a": None,
-        "b": "no_good_response",
-        "c": "no_passing_response",
-        "d": "no_response",
-    }
-    assert kept.filter(prompt_id="a").select("responses", "passing", "failing", "kept").row(0) == (
-        2,
-        1,
-        1,
-        1,
-    )

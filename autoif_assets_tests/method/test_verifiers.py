@@ -1,13 +1,15 @@
 import json
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.gates import accepted
-from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.recipe import Threshold, make_recipe
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
+    contradicted,
     cross_validate,
     parse_candidates,
     verifier_prompts,
@@ -209,3 +211,34 @@ def test_cross_validation_against_its_definition(data):
 
 def test_outcome_schema_is_what_the_frames_use():
     assert outcomes({}).schema == pl.Schema(dict(OUTCOME_SCHEMA))
+
+
+def texts(**passes: bool) -> pl.DataFrame:
+    return pl.DataFrame({"input_id": list(passes), "passes": list(passes.values())})
+
+
+def said_of(**said: list[str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(name, outcome) for name, all_ in said.items() for outcome in all_],
+        schema={"input_id": pl.String, "outcome": pl.String},
+        orient="row",
+    )
+
+
+def test_texts_that_pass_and_fail_as_they_should_contradict_nothing():
+    said = said_of(good=["pass", "pass", "fail"], bad=["fail", "timeout"])
+    assert contradicted(texts(good=True, bad=False), said, Threshold(">", 0.5)).is_empty()
+
+
+def test_texts_that_do_not_are_given_with_their_verdicts():
+    said = said_of(good=["pass", "fail", "error"], bad=["pass", "fail", "fail"])
+    found = contradicted(texts(good=True, bad=False), said, Threshold(">", 0.5))
+    assert found.rows() == [("good", True, 1, 1), ("bad", False, 1, 2)]
+    assert contradicted(texts(good=True), said, Threshold(">=", 0.5)).is_empty()
+
+
+@pytest.mark.parametrize("said", [said_of(), said_of(text=["timeout", "crash"])])
+def test_without_a_verdict_a_text_neither_passes_nor_is_passed(said):
+    found = contradicted(texts(text=True), said, Threshold(">", 0))
+    assert found.rows() == [("text", True, 0, 0)]
+    assert contradicted(texts(text=False), said, Threshold(">", 0)).is_empty()

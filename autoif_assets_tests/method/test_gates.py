@@ -1,12 +1,11 @@
-"""Yields are compared with those of other batches, verdicts with what was promised."""
+"""Yields are compared with those of other batches."""
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.method.checks import contradicted, yields
-from autoif_assets.method.recipe import Threshold
+from autoif_assets.method.gates import yields
 
 
 def counts(accepted: list[int], rows: int = 100) -> pl.DataFrame:
@@ -57,34 +56,3 @@ def test_the_order_of_batches_does_not_matter(accepted):
     one, other = yields(frame), yields(frame.reverse()).reverse()
     for bound in ("low", "high"):
         assert one[bound].to_list() == pytest.approx(other[bound].to_list())
-
-
-def texts(**passes: bool) -> pl.DataFrame:
-    return pl.DataFrame({"input_id": list(passes), "passes": list(passes.values())})
-
-
-def outcomes(**said: list[str]) -> pl.DataFrame:
-    return pl.DataFrame(
-        [(name, outcome) for name, all_ in said.items() for outcome in all_],
-        schema={"input_id": pl.String, "outcome": pl.String},
-        orient="row",
-    )
-
-
-def test_texts_that_pass_and_fail_as_they_should_contradict_nothing():
-    said = outcomes(good=["pass", "pass", "fail"], bad=["fail", "timeout"])
-    assert contradicted(texts(good=True, bad=False), said, Threshold(">", 0.5)).is_empty()
-
-
-def test_texts_that_do_not_are_given_with_their_verdicts():
-    said = outcomes(good=["pass", "fail", "error"], bad=["pass", "fail", "fail"])
-    found = contradicted(texts(good=True, bad=False), said, Threshold(">", 0.5))
-    assert found.rows() == [("good", True, 1, 1), ("bad", False, 1, 2)]
-    assert contradicted(texts(good=True), said, Threshold(">=", 0.5)).is_empty()
-
-
-@pytest.mark.parametrize("said", [outcomes(), outcomes(text=["timeout", "crash"])])
-def test_without_a_verdict_a_text_neither_passes_nor_is_passed(said):
-    found = contradicted(texts(text=True), said, Threshold(">", 0))
-    assert found.rows() == [("text", True, 0, 0)]
-    assert contradicted(texts(text=False), said, Threshold(">", 0)).is_empty()

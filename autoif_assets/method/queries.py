@@ -1,0 +1,152 @@
+"""Augmented queries: user queries joined to instructions, and which of them are kept [3.3].
+
+The paper keeps every prompt with a response worth training on. A selection by difficulty, off by
+default, goes by pass@k and its estimator of Chen et al. (arXiv 2107.03374).
+"""
+
+import math
+import random
+import unicodedata
+
+import polars as pl
+
+from autoif_assets.method.gates import decide
+from autoif_assets.method.ids import content_id, derived_seed
+from autoif_assets.method.recipe import Recipe
+
+_TERMINAL = set(".!?…:;。！？：；")
+_CLOSING = set("\"'”’)]}»」』）`*_")
+
+
+def augment_queries(
+    instructions: pl.DataFrame, queries: pl.DataFrame, recipe: Recipe, batch: str
+) -> pl.DataFrame:
+    """Join each verified instruction to ``queries_per_instruction`` sampled user queries.
+
+    Args:
+        instructions: Accepted ``verified_instructions``.
+        queries: Accepted ``seed_queries``.
+        recipe: ``queries_per_instruction`` and ``seed``.
+        batch: Key of the batch; the sample derives from it and from the instruction.
+
+    Returns:
+        ``augmented_queries`` without ``batch``, sorted by instruction so that neighbours share
+        a prompt's prefix. Fewer rows where there are fewer queries than asked for.
+    """
+    pool = queries.sort("query_id").select("query_id", "query").rows()
+    count = min(recipe.queries_per_instruction, len(pool))
+    rows = []
+    for instruction_id, instruction in (
+        instructions.sort("instruction_id").select("instruction_id", "instruction").iter_rows()
+    ):
+        draw = random.Random(derived_seed(batch, str(recipe.seed), "queries", instruction_id))
+        for query_id, query in draw.sample(pool, count):
+            prompt_id = content_id("prompt", instruction_id, query_id)
+            prompt = join_prompt(query, instruction)
+            rows.append((prompt_id, instruction_id, query_id, instruction, query, prompt))
+    columns = ("prompt_id", "instruction_id", "query_id", "instruction", "query", "prompt")
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
+def join_prompt(query: str, instruction: str) -> str:
+    """Join a query and an instruction into what a trained model is asked [3.4].
+
+    Each begins with a capital and ends with a mark of its own or a full stop. The authors' step
+    9 looks for ``?`` or ``.`` anywhere in the query and always appends a full stop, which leaves
+    "Write a poem" unended after "v1.0" and doubles the mark of "Use no commas."; we look at the
+    end of each text.
+    """
+    return f"{_sentence(query)} {_sentence(instruction)}"
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    if not text:
+        return text
+    # One character's capital can be several ("ß" -> "SS"); such letters stay as they are.
+    capital = text[0].upper()
+    text = (capital if len(capital) == 1 else text[0]) + text[1:]
+    end = text.rstrip("".join(_CLOSING)) or text
+    if end[-1] in _TERMINAL:
+        return text
+    wide = unicodedata.east_asian_width(end[-1]) in "WF" and end[-1].isalpha()
+    return text + ("。" if wide else ".")
+
+
+def filter_queries(
+    augmented_queries: pl.DataFrame, judged: pl.DataFrame, recipe: Recipe
+) -> pl.DataFrame:
+    """Keep the augmented queries that have a response worth training on.
+
+    Args:
+        augmented_queries: All ``augmented_queries``.
+        judged: Their responses as ``resampling.verdicts_with_scores`` tells of them.
+        recipe: ``difficulty`` and its numbers.
+
+    Returns:
+        ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
+        ``no_passing_response``, ``no_good_response`` (passing ones score too low), and of the
+        selection by difficulty ``too_hard`` and ``too_easy``.
+    """
+    counts = judged.group_by("prompt_id").agg(
+        responses=pl.len(),
+        judged=pl.col("is_judged").sum(),
+        passing=pl.col("passes").sum(),
+        failing=pl.col("is_negative").sum(),
+        kept=pl.col("is_positive").sum(),
+    )
+    joined = (
+        augmented_queries.select("prompt_id", "instruction_id", "query_id")
+        .join(counts, on="prompt_id", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("responses", "judged", "passing", "failing", "kept").fill_null(0).cast(pl.Int64)
+        )
+    )
+    return decide(
+        joined.with_columns(difficulty(joined["passing"], joined["judged"], recipe.difficulty_k)),
+        {
+            "no_response": pl.col("responses") == 0,
+            "no_passing_response": pl.col("passing") == 0,
+            "no_good_response": pl.col("kept") == 0,
+            **difficulty_rules(recipe),
+        },
+    )
+
+
+def difficulty_rules(recipe: Recipe) -> dict[str, pl.Expr]:
+    """Return the rules that reject prompts by ``pass_at_k``: ``too_hard`` and ``too_easy``."""
+    rate = pl.col("pass_at_k")
+    match recipe.difficulty:
+        case "drop_0_and_1":
+            return {"too_hard": rate <= 0, "too_easy": rate >= 1}
+        case "band":
+            return {
+                "too_hard": rate < recipe.difficulty_min,
+                "too_easy": rate > recipe.difficulty_max,
+            }
+        case _:
+            return {}
+
+
+def difficulty(passing: pl.Series, judged: pl.Series, k: int) -> pl.Series:
+    """Return the ``pass_at_k`` of prompts; where fewer than k were judged, k is their number.
+
+    Returns:
+        One number a row; null where none was judged.
+    """
+    values = [
+        pass_at_k(n, c, min(k, n)) if n else None for c, n in zip(passing, judged, strict=True)
+    ]
+    return pl.Series("pass_at_k", values, dtype=pl.Float64)
+
+
+def pass_at_k(samples: int, correct: int, k: int) -> float | None:
+    """Estimate the chance that at least one of k samples is correct, without bias.
+
+    It is ``1 - C(n - c, k) / C(n, k)`` for c of n samples that are correct (arXiv 2107.03374);
+    with k = 1 the share of them.
+
+    Returns:
+        None for fewer than k samples.
+    """
+    return 1 - math.comb(samples - correct, k) / math.comb(samples, k) if samples >= k else None
