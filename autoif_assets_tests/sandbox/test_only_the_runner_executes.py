@@ -8,7 +8,7 @@ import autoif_assets
 PACKAGE = Path(autoif_assets.__file__).parent
 RUNNER = PACKAGE / "sandbox" / "inside" / "runner.py"
 # The latter parses the method's own modules.
-PARSERS = {PACKAGE / "sandbox" / "static.py", PACKAGE / "automation" / "code_versions.py"}
+PARSERS = {PACKAGE / "sandbox" / "static.py", PACKAGE / "code_versions.py"}
 EXECUTES = {"exec", "eval", "compile", "execfile"}
 
 

@@ -95,7 +95,7 @@ def run_child(
     files: Sequence[int],
     area: mmap,
     orders: Orders | None,
-    rehearse: Callable[[], None],
+    warm_up: Callable[[], None],
 ) -> NoReturn:
     """Run a request in this process, which ends here.
 
@@ -103,13 +103,13 @@ def run_child(
         settings: As every child.
         files: The memory files that requests come in.
         area: Shared memory: the orders, if they come later, then the statuses.
-        orders: What to do; None to rehearse and then wait for it.
-        rehearse: What to do before the orders come.
+        orders: What to do; None to warm up and then wait for it.
+        warm_up: What to do before the orders come.
     """
     try:
         settings.lock.begin()
         if orders is None:
-            rehearse()
+            warm_up()
             signal.sigwaitinfo(_ORDERS)
             orders = Orders(*wire.ORDERS.unpack_from(area, 1))
         file, size, sources, inputs, first, struck = orders

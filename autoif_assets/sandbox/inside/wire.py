@@ -21,7 +21,7 @@ from mmap import mmap
 NOT_REACHED = b"\0"
 PASS, FAIL, ERROR, TIMEOUT, CRASH, MEMORY, NOT_BOOL, LOAD_ERROR, SKIPPED = range(1, 10)
 
-LOAD_WORDS = {TIMEOUT: "timeout", CRASH: "crash", MEMORY: "memory"}  # ended while loading
+LOAD_REASONS = {TIMEOUT: "timeout", CRASH: "crash", MEMORY: "memory"}  # ended while loading
 
 # Phases of a child, in the first byte of the mapping.
 STARTING, LOADING, CALLING, REPEATING, DONE = range(5)
