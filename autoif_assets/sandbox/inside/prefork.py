@@ -14,7 +14,7 @@ from functools import partial
 from mmap import mmap
 
 from autoif_assets.sandbox.inside import wire
-from autoif_assets.sandbox.inside.runner import Settings, judge
+from autoif_assets.sandbox.inside.runner import Settings, run_verifier
 
 # What verifiers commonly do.
 _SAMPLE = r"""
@@ -52,7 +52,8 @@ def warm_up_run(settings: Settings, inputs: int) -> Callable[[], None]:
         with mmap(-1, layout.size) as area:
             sources, places = wire.places(data)
             text = partial(wire.text, data, places)
-            judge(settings, wire.text(data, sources, 0), text, area, layout, 0, 0, 0)
+            source = wire.text(data, sources, 0)
+            run_verifier(settings, source, text, area, layout, 0, 0, 0)
             wire.collect(area, layout)
 
     return warm_up

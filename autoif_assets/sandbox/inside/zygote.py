@@ -171,7 +171,7 @@ class Zygote:
     def _unclean(
         self, area: mmap.mmap, layout: wire.Layout, end: End, first: int, struck: int, began: float
     ) -> int:
-        """Fill in what a dead child could not; returns the input to go on with."""
+        """Fill in what a dead child of one verifier could not; returns the input to go on with."""
         phase = area[0]
         if phase == wire.STARTING and struck < self.strikes:
             return first  # not the verifier's doing
@@ -179,14 +179,14 @@ class Zygote:
             area[layout.flags] = 1  # the first time it did return
             return layout.cells
         if phase == wire.LOADING:
-            return layout.fill(area, 0, wire.LOAD_ERROR, wire.LOAD_REASONS[end.code])
+            return layout.fill(area, layout.row(0), wire.LOAD_ERROR, wire.LOAD_REASONS[end.code])
         at = area.find(wire.NOT_REACHED, layout.status, layout.details)  # the call that runs
         if phase != wire.CALLING or at < 0:
-            return layout.fill(area, 0, end.code, end.detail)
+            return layout.fill(area, layout.row(0), end.code, end.detail)
         cell = at - layout.status
         layout.put(area, cell, end.code, end.detail)
         if struck >= self.strikes or time.monotonic() - began > self.unit_wall_s:
-            return layout.fill(area, cell + 1, wire.SKIPPED, wire.STRUCK)
+            return layout.fill(area, layout.row(0, cell + 1), wire.SKIPPED, wire.STRUCK)
         return cell + 1
 
     # --- watchdog ------------------------------------------------------------------------
