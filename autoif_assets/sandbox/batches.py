@@ -53,36 +53,36 @@ def batches(units: Iterable[Unit], limits: Limits, share: bool) -> Iterator[Batc
     A group stays open past its neighbours that may not share, but not for long: results come in
     the order of the units.
     """
-    held: Batch | None = None
+    group: Batch | None = None  # still open to the next unit
     encode = _Encoder()
     for number, unit in enumerate(units):
         _check(unit)
         alone = not (share and unit.group is not None and may_share(unit.source))
-        if held is not None and not (
-            _goes_on(held, number, unit) and (alone or _joins(held, unit))
+        if group is not None and not (
+            _goes_on(group, number, unit) and (alone or _joins(group, unit))
         ):
-            yield held
-            held = None
-        if held is not None and not alone:
-            held.numbers.append(number)
-            held.units.append(unit)
+            yield group
+            group = None
+        if group is not None and not alone:
+            group.numbers.append(number)
+            group.units.append(unit)
             continue
         parts = _cut(number, unit, limits, encode)
         if alone or len(parts) > 1 or parts[0].refused:
             yield from parts
         else:
-            held = parts[0]
-    if held is not None:
-        yield held
+            group = parts[0]
+    if group is not None:
+        yield group
 
 
-def _goes_on(held: Batch, number: int, unit: Unit) -> bool:
-    return unit.group == held.units[0].group and number - held.numbers[0] < wire.SOURCES
+def _goes_on(group: Batch, number: int, unit: Unit) -> bool:
+    return unit.group == group.units[0].group and number - group.numbers[0] < wire.SOURCES
 
 
-def _joins(held: Batch, unit: Unit) -> bool:
-    head = held.units[0]
-    return (len(held.units) + 1) * max(1, held.count) <= wire.CELLS and (
+def _joins(group: Batch, unit: Unit) -> bool:
+    head = group.units[0]
+    return (len(group.units) + 1) * max(1, group.count) <= wire.CELLS and (
         unit.inputs is head.inputs or list(unit.inputs) == list(head.inputs)
     )
 

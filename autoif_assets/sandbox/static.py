@@ -17,6 +17,10 @@ from autoif_assets.sandbox.types import Limits
 
 _CHARS = Limits().source_chars
 _CHAIN = 200  # operators and brackets in one logical line
+# Words that make one expression a part of another.
+_NESTING_WORDS = frozenset((
+    "not", "lambda", "if", "else", "await", "and", "or", "in", "is", "for", "elif",
+))  # fmt: skip
 
 
 def static_check(source: str, modules: Collection[str] = ()) -> str | None:
@@ -38,20 +42,18 @@ def static_check(source: str, modules: Collection[str] = ()) -> str | None:
         return "too_deep"
     except SyntaxError:
         return "syntax_error"
+    # By top-level name, as the guard of `import` in the sandbox does.
     allowed = {name.partition(".")[0] for name in (*STANDARD, *modules)}
     for name in _imports(tree):
         if name not in allowed:
             return f"forbidden_import:{name}"
-    defined: ast.FunctionDef | ast.AsyncFunctionDef | bool = False
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == "evaluate":
-            defined = node
-        elif "evaluate" in _targets(node):
-            defined = True  # an import, a class or an assigned callable: only a call can tell
-    if not defined:
+    # The last binding is the one that a call finds.
+    binding = next((node for node in reversed(tree.body) if "evaluate" in _targets(node)), None)
+    if binding is None:
         return "no_evaluate"
-    if isinstance(defined, ast.AST) and not _takes_one(defined.args):
-        return "wrong_arity"
+    # Of an import, a class or an assigned callable, only a call can tell what it takes.
+    if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return None if _takes_one(binding.args) else "wrong_arity"
     return None
 
 
@@ -66,15 +68,20 @@ def parse(source: str) -> ast.Module:
         SyntaxError: Not Python, for whatever reason (NULs, lone surrogates, …).
         TooDeep: Nested too deep to parse safely, or longer than `Limits.source_chars`.
     """
+    # Before the parser sees it: what nests too deep can overflow the C stack, which ends this
+    # process instead of raising.
     if len(source) > _CHARS or _chains(source):
         raise TooDeep
     try:
         with warnings.catch_warnings():
+            # `"\d"` and the like are the verifier's affair, not a message on our terminal.
             warnings.simplefilter("ignore")
             return ast.parse(source)
     except (RecursionError, MemoryError) as error:
+        # The parser has limits of its own, which differ between Python versions.
         raise TooDeep from error
     except ValueError as error:
+        # NULs and lone surrogates; one class of error for all that is not Python.
         raise SyntaxError(str(error)) from error
 
 
@@ -85,27 +92,28 @@ def _chains(source: str) -> bool:
     them bounds the recursion of everything that walks the tree. A list of literals is flat:
     commas start a new count.
     """
+    # One count for the line and one more for each open bracket.
     depth, counts = 0, [0]
-    prefixes = {"not", "lambda", "if", "else", "await", "and", "or", "in", "is", "for", "elif"}
     elifs = 0
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type == tokenize.NEWLINE:
-                depth, counts = 0, [0]
+                depth, counts = 0, [0]  # expressions end with their logical line
             elif token.type == tokenize.OP and token.string in "([{":
                 depth += 1
+                # Also for the expression around: `a()()()` nests though each bracket closes.
                 counts[-1] += 1
                 counts.append(0)
             elif token.type == tokenize.OP and token.string in ")]}":
                 depth -= 1
-                if len(counts) > 1:
+                if len(counts) > 1:  # more closed than opened is left to the parser
                     counts.pop()
             elif token.type == tokenize.OP and token.string in (",", ";"):
                 counts[-1] = 0
-            elif token.type == tokenize.OP or token.string in prefixes:
+            elif token.type == tokenize.OP or token.string in _NESTING_WORDS:
                 counts[-1] += 1
             if token.string == "elif":
-                elifs += 1  # each one nests in the tree
+                elifs += 1  # each is an `if` in the `else` of the one before, over many lines
             if depth > _CHAIN or counts[-1] > _CHAIN or elifs > _CHAIN:
                 return True
     except (tokenize.TokenError, SyntaxError, ValueError, RecursionError):
@@ -115,6 +123,7 @@ def _chains(source: str) -> bool:
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
+    """Top-level names of the modules imported anywhere; "." stands for a relative import."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -172,28 +181,21 @@ def canonical_source(source: str) -> str:
 
 def _renamable(tree: ast.Module) -> dict[str, str]:
     """Canonical names of what the source binds itself, in the order of appearance."""
-    bound: dict[str, None] = {}
+    bound: dict[str, None] = {}  # a dictionary for its order
+    # A local that shares its name with a builtin may stand for the builtin elsewhere.
     kept = {"evaluate", *dir(builtins), *keyword.kwlist, *keyword.softkwlist}
     for node in _in_order(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
-            bound[node.id] = None
-        elif isinstance(node, ast.arg):
-            bound[node.arg] = None
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler)):
-            if node.name:
-                bound[node.name] = None
+        if _has_other_names(node):
+            return {}
+        if (name := _bound_name(node)) is not None:
+            bound[name] = None
         elif isinstance(node, ast.keyword) and node.arg:
-            kept.add(node.arg)
+            kept.add(node.arg)  # it may name a parameter of somebody else's function
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             kept.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
-        if (
-            isinstance(node, (ast.ClassDef, ast.Match))
-            or (isinstance(node, ast.Name) and node.id in _REFLECTIVE)
-            or (isinstance(node, ast.Attribute) and node.attr.startswith("__"))
-        ):
-            return {}
     free = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - set(bound)
     names: dict[str, str] = {}
+    # A new name must not come to mean what an unchanged one does.
     taken = kept | free
     number = 0
     for name in bound:
@@ -206,7 +208,29 @@ def _renamable(tree: ast.Module) -> dict[str, str]:
     return names
 
 
+def _bound_name(node: ast.AST) -> str | None:
+    """The name that a node binds itself, if it is one that may be exchanged for another."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+        return node.id
+    if isinstance(node, ast.arg):
+        return node.arg
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler)):
+        return node.name or None
+    return None
+
+
+def _has_other_names(node: ast.AST) -> bool:
+    """Whether names are reached in ways that renaming does not follow."""
+    # The names in a class are attributes too, and those in a pattern are strings in the tree.
+    if isinstance(node, (ast.ClassDef, ast.Match)):
+        return True
+    if isinstance(node, ast.Attribute):
+        return node.attr.startswith("__")
+    return isinstance(node, ast.Name) and node.id in _REFLECTIVE
+
+
 def _in_order(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes in the order of the text; `ast.walk` goes level by level."""
     stack = [node]
     while stack:
         node = stack.pop()
@@ -273,6 +297,7 @@ class _Canonical(ast.NodeTransformer):
 
 
 def _cannot_fail(node: ast.expr) -> bool:
+    """Whether evaluating an annotation is sure to work and to do nothing."""
     if isinstance(node, ast.Tuple):
         return all(map(_cannot_fail, node.elts))
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
@@ -285,6 +310,7 @@ def _cannot_fail(node: ast.expr) -> bool:
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    """The body without the constant it begins with, but not empty, which would be no Python."""
     if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         return body[1:] or [ast.Pass()]
     return body

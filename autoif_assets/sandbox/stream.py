@@ -10,7 +10,7 @@ from autoif_assets.sandbox.inside import wire
 from autoif_assets.sandbox.types import Limits, Outcome, Result, SandboxUnavailable, Unit
 from autoif_assets.sandbox.worker import SLOTS, Worker, WorkerDied
 
-_AHEAD = 512  # results kept for a slow unit at the head of the line
+_REORDER = 512  # results that wait for a slow unit before them
 _ATTEMPTS = 2  # workers a request may kill before it is given up
 _DEATHS = 12  # workers that may die in a row before the sandbox itself counts as broken
 _GRACE_S = 30.0  # on top of the limits, before a worker itself counts as stuck
@@ -90,7 +90,7 @@ class Run:
                         if len(worker.waiting) > depth:
                             continue
                         batch = self.again.pop() if self.again else None
-                        if batch is None and more and taken - given < _AHEAD:
+                        if batch is None and more and taken - given < _REORDER:
                             batch = next(source, None)
                             more = batch is not None
                         if batch is not None:
@@ -165,16 +165,16 @@ class Run:
             )
         self.selector.unregister(worker.control)
         worker.kill()
-        held = [entry[0] for entry in worker.waiting]
-        if held:
-            held[0].attempts += 1
-            if held[0].attempts >= _ATTEMPTS:
-                batch = held.pop(0)
+        queued = [entry[0] for entry in worker.waiting]
+        if queued:
+            queued[0].attempts += 1
+            if queued[0].attempts >= _ATTEMPTS:
+                batch = queued.pop(0)
                 for which in range(len(batch.units)):
                     status = bytes([wire.CRASH]) * batch.count
                     details = ["the sandbox's own process died twice"] * batch.count
                     self.store(batch, which, False, status, details, 0.0)
-        self.again.extend(reversed(held))
+        self.again.extend(reversed(queued))
         worker.waiting.clear()
         fresh = self.start()
         self.workers[self.workers.index(worker)] = fresh

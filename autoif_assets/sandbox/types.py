@@ -56,7 +56,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One verifier and the texts it has to judge.
+    """One verifier and the texts it has to check.
 
     Attributes:
         id: Returned with the result; any string.

@@ -17,7 +17,7 @@ from autoif_assets.sandbox.inside import wire
 from autoif_assets.sandbox.types import SandboxUnavailable
 
 SLOTS = 2  # requests a worker holds: one running, one waiting
-_KEEP = 1 << 20  # a memory file with more inputs than this is emptied once they are done
+_KEEP = 1 << 20  # a memory file with more bytes of inputs is emptied once they are done
 _START_S = 120.0
 
 # Stands for the package without running its __init__, which would load the parent's side.
@@ -32,7 +32,7 @@ main()
 
 
 class WorkerDied(Exception):
-    """The zygote is gone; what it held has no result."""
+    """The zygote is gone; the requests it had have no result."""
 
 
 class Worker:
@@ -46,7 +46,7 @@ class Worker:
         self.waiting: deque[tuple[Any, int, int, int]] = deque()
         self._free = list(range(SLOTS))
         self._files = [os.memfd_create(f"request-{slot}") for slot in range(SLOTS)]
-        self._held: list[bytes | None] = [None] * SLOTS  # the inputs in each file
+        self._inputs: list[bytes | None] = [None] * SLOTS  # in each file now
         self.control, theirs = socket.socketpair()
         here = Path(__file__).parent
         boot = _BOOT.format(top=str(here.parent), here=str(here))
@@ -103,9 +103,9 @@ class Worker:
         file = self._files[slot]
         head, tail = wire.encode_sources(sources, count, len(inputs))
         _write(file, head, 0)
-        if self._held[slot] is not inputs:  # neighbours often have the same ones
+        if self._inputs[slot] is not inputs:  # neighbours often have the same ones
             _write(file, inputs, len(head))
-            self._held[slot] = inputs
+            self._inputs[slot] = inputs
         size = len(head) + len(inputs) + len(tail)
         # A child maps whole pages and must not find another request in the last one.
         _write(file, tail + bytes(-size % mmap.PAGESIZE), len(head) + len(inputs))
@@ -121,10 +121,10 @@ class Worker:
         clean, cpu_us, length = wire.REPLY.unpack(self._receive(wire.REPLY.size))
         body = self._receive(length)
         token, slot, sources, count = self.waiting.popleft()
-        held = self._held[slot]
-        if held is not None and len(held) > _KEEP:
+        inputs = self._inputs[slot]
+        if inputs is not None and len(inputs) > _KEEP:
             os.ftruncate(self._files[slot], 0)
-            self._held[slot] = None
+            self._inputs[slot] = None
         self._free.append(slot)
         return token, clean, cpu_us / 1e6, wire.split(body, sources, count)
 

@@ -127,10 +127,10 @@ def multiprocessing_unit(source: str, texts: list[str]) -> None:
 
 _SCRIPT = (
     "import json, sys\nsource, texts = json.load(sys.stdin)\nspace = {}\n"
-    "def judge(text):\n    try: return space['evaluate'](text) is True\n"
+    "def call(text):\n    try: return space['evaluate'](text) is True\n"
     "    except Exception: return None\n"
     "try: exec(source, space)\nexcept Exception: pass\n"
-    "json.dump([judge(text) for text in texts], sys.stdout)"
+    "json.dump([call(text) for text in texts], sys.stdout)"
 )
 
 

@@ -20,7 +20,7 @@ def sandbox():
         yield opened
 
 
-def judge(sandbox, source, *inputs):
+def run_one(sandbox, source, *inputs):
     (result,) = sandbox.evaluate([Unit("u", source, inputs)])
     assert result.id == "u"
     assert len(result.outcomes) == len(result.details) == len(inputs)
@@ -33,7 +33,7 @@ def test_one_namespace_with_helpers_and_imports(sandbox):
         "def helper(text):\n    return Counter(re.findall('a', text))['a'] > LIMIT\n"
         "def evaluate(response):\n    return helper(response)\n"
     )
-    assert judge(sandbox, source, "aaa", "aa").outcomes == ("pass", "fail")
+    assert run_one(sandbox, source, "aaa", "aa").outcomes == ("pass", "fail")
 
 
 @pytest.mark.parametrize(
@@ -52,25 +52,25 @@ def test_one_namespace_with_helpers_and_imports(sandbox):
     ],
 )
 def test_outcome_of_an_answer(sandbox, expression, outcome):
-    result = judge(sandbox, f"def evaluate(r): return {expression}", "x")
+    result = run_one(sandbox, f"def evaluate(r): return {expression}", "x")
     assert result.outcomes == (outcome,)
     assert bool(result.details[0]) == (not result.outcomes[0].is_verdict)
 
 
 def test_details_name_the_cause(sandbox):
-    result = judge(sandbox, "def evaluate(r): raise ValueError('no ' + r)", "a\nb")
+    result = run_one(sandbox, "def evaluate(r): raise ValueError('no ' + r)", "a\nb")
     assert result.details == ("ValueError: no a b",)
-    assert judge(sandbox, "def evaluate(r): return 0.5", "x").details == ("float",)
-    assert judge(sandbox, "import socket\n", "x").details == ("forbidden_import:socket",)
-    assert judge(sandbox, "x = 1", "x").details == ("no_evaluate",)
-    assert judge(sandbox, "def evaluate(", "x").details[0].startswith("syntax_error: ")
-    assert judge(sandbox, "#" * 99999, "x").details == ("source_too_long",)
+    assert run_one(sandbox, "def evaluate(r): return 0.5", "x").details == ("float",)
+    assert run_one(sandbox, "import socket\n", "x").details == ("forbidden_import:socket",)
+    assert run_one(sandbox, "x = 1", "x").details == ("no_evaluate",)
+    assert run_one(sandbox, "def evaluate(", "x").details[0].startswith("syntax_error: ")
+    assert run_one(sandbox, "#" * 99999, "x").details == ("source_too_long",)
 
 
 def test_printing_and_reading_are_harmless(sandbox):
     source = "def evaluate(r):\n    print(r * 1000)\n    return True"
-    assert judge(sandbox, source, "x").outcomes == ("pass",)
-    assert judge(sandbox, "def evaluate(r): return bool(input())", "x").details == (
+    assert run_one(sandbox, source, "x").outcomes == ("pass",)
+    assert run_one(sandbox, "def evaluate(r): return bool(input())", "x").details == (
         "EOFError: EOF when reading a line",
     )
 
@@ -82,12 +82,12 @@ def test_printing_and_reading_are_harmless(sandbox):
 )
 def test_texts_survive_the_trip(sandbox, text):
     source = f"def evaluate(r): return r == {text!a} and type(r) is str"
-    assert judge(sandbox, source, text).outcomes == ("pass",)
+    assert run_one(sandbox, source, text).outcomes == ("pass",)
 
 
 def test_ten_megabytes_survive_the_trip(sandbox):
     source = "def evaluate(r): return len(r) == 10_000_000 and set(r) == {'é'}"
-    assert judge(sandbox, source, "é" * 10_000_000).outcomes == ("pass",)
+    assert run_one(sandbox, source, "é" * 10_000_000).outcomes == ("pass",)
 
 
 def test_inputs_that_do_not_fit_are_named_so():
@@ -101,12 +101,12 @@ def test_inputs_that_do_not_fit_are_named_so():
 
 
 def test_no_inputs(sandbox):
-    assert judge(sandbox, "def evaluate(r): return True").outcomes == ()
+    assert run_one(sandbox, "def evaluate(r): return True").outcomes == ()
 
 
 def test_more_inputs_than_a_request_holds(sandbox):
     texts = [str(n) for n in range(2 * INPUTS + 5)]
-    result = judge(sandbox, "def evaluate(r): return int(r) % 3 == 0", *texts)
+    result = run_one(sandbox, "def evaluate(r): return int(r) % 3 == 0", *texts)
     assert result.outcomes == tuple(
         Outcome.PASS if n % 3 == 0 else Outcome.FAIL for n in range(len(texts))
     )
@@ -114,7 +114,7 @@ def test_more_inputs_than_a_request_holds(sandbox):
 
 def test_slow_inputs_only_are_timeouts(sandbox):
     source = "def evaluate(r):\n    while r == 'slow': pass\n    return r == 'good'"
-    result = judge(sandbox, source, "good", "slow", "bad", "slow", "good")
+    result = run_one(sandbox, source, "good", "slow", "bad", "slow", "good")
     assert result.outcomes == ("pass", "timeout", "fail", "timeout", "pass")
 
 
@@ -123,13 +123,13 @@ def test_crashing_inputs_only_are_crashes(sandbox):
         "import enum\ndef evaluate(r):\n"
         "    if r == 'crash': enum.sys.modules['ctypes'].string_at(0)\n    return r == 'good'"
     )
-    result = judge(sandbox, source, "good", "crash", "bad", "crash", "good")
+    result = run_one(sandbox, source, "good", "crash", "bad", "crash", "good")
     assert result.outcomes == ("pass", "crash", "fail", "crash", "pass")
     assert result.details[1] == "SIGSEGV"
 
 
 def test_the_rest_is_skipped_after_three_strikes(sandbox):
-    result = judge(sandbox, "def evaluate(r):\n    while True: pass", *"abcdef")
+    result = run_one(sandbox, "def evaluate(r):\n    while True: pass", *"abcdef")
     assert result.outcomes == ("timeout",) * 3 + ("skipped",) * 3
 
 
@@ -145,7 +145,7 @@ def test_the_rest_is_skipped_after_three_strikes(sandbox):
 )
 @pytest.mark.parametrize("count", [16, 32])
 def test_nondeterministic_verifiers_are_named(sandbox, source, count):
-    result = judge(sandbox, source, *map(str, range(count)))
+    result = run_one(sandbox, source, *map(str, range(count)))
     if "n[0] > 32" in source and count == 16:
         assert result.reason is None  # 24 calls: it has not shown yet
     else:
@@ -158,13 +158,13 @@ def test_hanging_in_the_repeated_call_is_nondeterministic(sandbox):
         "        try:\n            while True: pass\n        except BaseException: pass\n"
         "    return True"
     )
-    result = judge(sandbox, source, "a", "b")
+    result = run_one(sandbox, source, "a", "b")
     assert (result.outcomes, result.reason) == (("pass", "pass"), "nondeterministic")
 
 
 def test_deterministic_verifiers_are_not(sandbox):
     source = "import random\ndef evaluate(r):\n    random.seed(r)\n    return random.random() < 0.5"
-    assert judge(sandbox, source, *map(str, range(50))).reason is None
+    assert run_one(sandbox, source, *map(str, range(50))).reason is None
 
 
 def test_state_does_not_reach_other_verifiers(sandbox):
@@ -180,15 +180,15 @@ def test_state_does_not_reach_other_verifiers(sandbox):
 def test_the_hash_of_strings_is_fixed(sandbox):
     source = "def evaluate(r): return hash(r) % 2 == 0"
     texts = [str(n) for n in range(64)]
-    first = judge(sandbox, source, *texts).outcomes
+    first = run_one(sandbox, source, *texts).outcomes
     with Sandbox(workers=1) as other:
-        assert judge(other, source, *texts).outcomes == first
+        assert run_one(other, source, *texts).outcomes == first
 
 
 def test_strings_as_verdicts_on_request():
     source = "def evaluate(r): return r"
     with Sandbox(workers=1, coerce_strings=True) as sandbox:
-        result = judge(sandbox, source, "true", "False", " TRUE\n", "yes", "")
+        result = run_one(sandbox, source, "true", "False", " TRUE\n", "yes", "")
     assert result.outcomes == ("pass", "fail", "pass", "not_bool", "not_bool")
 
 
@@ -197,9 +197,9 @@ def test_optional_modules(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     source = "import autoif_extra\ndef evaluate(r): return r in autoif_extra.WORDS"
     with Sandbox(workers=1, modules=["autoif_extra"]) as sandbox:
-        assert judge(sandbox, source, "good", "bad").outcomes == ("pass", "fail")
+        assert run_one(sandbox, source, "good", "bad").outcomes == ("pass", "fail")
     with Sandbox(workers=1) as sandbox:
-        assert judge(sandbox, source, "good").details == ("forbidden_import:autoif_extra",)
+        assert run_one(sandbox, source, "good").details == ("forbidden_import:autoif_extra",)
 
 
 @pytest.mark.parametrize("module", STANDARD_MODULES)
@@ -208,7 +208,7 @@ def test_every_allowed_module_is_there_whole(sandbox, module):
     here = {k: v for k, v in vars(importlib.import_module(module)).items() if k[0] != "_"}
     names = [name for name, value in here.items() if not isinstance(value, ModuleType)]
     source = f"import {module}\ndef evaluate(r): return set(r.split()) <= set(dir({module}))"
-    assert judge(sandbox, source, " ".join(names)).outcomes == ("pass",)
+    assert run_one(sandbox, source, " ".join(names)).outcomes == ("pass",)
 
 
 def test_a_module_is_imported_once(sandbox):
@@ -217,7 +217,7 @@ def test_a_module_is_imported_once(sandbox):
         "    import dataclasses as again\n"
         "    return again is dataclasses and again.dataclass is dataclass"
     )
-    assert judge(sandbox, source, "a").outcomes == ("pass",)
+    assert run_one(sandbox, source, "a").outcomes == ("pass",)
 
 
 def test_lazy_parts_of_the_standard_library(sandbox):
@@ -228,7 +228,7 @@ def test_lazy_parts_of_the_standard_library(sandbox):
         "    statistics.median([1, 2]), json.loads('[1]'), urllib.parse.urlparse(r)\n"
         "    return True"
     )
-    assert judge(sandbox, source, "http://x").outcomes == ("pass",)
+    assert run_one(sandbox, source, "http://x").outcomes == ("pass",)
 
 
 def test_units_that_are_not_text_are_refused(sandbox):
@@ -236,7 +236,7 @@ def test_units_that_are_not_text_are_refused(sandbox):
         list(sandbox.evaluate([Unit("u", "", ["a", None])]))
     with pytest.raises(TypeError, match="one string"):
         list(sandbox.evaluate([Unit("u", "", "abc")]))
-    assert judge(sandbox, "def evaluate(r): return True", "x").outcomes == ("pass",)
+    assert run_one(sandbox, "def evaluate(r): return True", "x").outcomes == ("pass",)
 
 
 def test_results_come_in_the_order_of_the_units():

@@ -53,11 +53,6 @@ _ALLOWED = (
 _MACHINE = os.uname().machine
 
 
-def supported() -> bool:
-    """True on the architectures whose system call numbers are known here."""
-    return _MACHINE in _SYSCALLS
-
-
 def number(name: str) -> int:
     """A system call's number on this machine, or -1."""
     return _COMMON.get(name) or _SYSCALLS[_MACHINE].get(name, -1)
@@ -262,7 +257,7 @@ class ChildLock:
         if self._filter is not None and call(*self._filter):
             raise OSError
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Go through the step in the zygote with calls that do nothing, to fill its caches."""
         real = self._calls, self._close, self._filter, self.zygote
         nothing = self._call("sched_yield")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from autoif_assets.sandbox.inside.shelf import Shelf
+from autoif_assets.sandbox.inside.bytecode_cache import BytecodeCache
 
 # The part of the standard library that text checks need and that only computes.
 STANDARD = (
@@ -62,8 +62,8 @@ def preload(optional: Sequence[str], path: Sequence[str]) -> None:
     try:
         for name in _COMMON:
             importlib.import_module(name)
-        shelf = Shelf((*STANDARD, *_HIDDEN))
-        for name in shelf.extensions:
+        cache = BytecodeCache((*STANDARD, *_HIDDEN))
+        for name in cache.extensions:
             importlib.import_module(name)
         if optional:
             sys.path.extend(entry for entry in path if entry not in sys.path)
@@ -77,7 +77,7 @@ def preload(optional: Sequence[str], path: Sequence[str]) -> None:
     os.environ.clear()
     sys.argv[:] = [""]
     sys.path.clear()
-    sys.meta_path.append(shelf)
+    sys.meta_path.append(cache)
     sys.path_importer_cache.clear()
     sys.stdin = io.StringIO()
     sys.stdout = sys.stderr = _Nothing()

@@ -95,7 +95,7 @@ def run_child(
     files: Sequence[int],
     area: mmap,
     orders: Orders | None,
-    rehearse: Callable[[], None],
+    warm_up: Callable[[], None],
 ) -> NoReturn:
     """Run a request in this process, which ends here.
 
@@ -103,13 +103,13 @@ def run_child(
         settings: As every child.
         files: The memory files that requests come in.
         area: Shared memory: the orders, if they come later, then the statuses.
-        orders: What to do; None to rehearse and then wait for it.
-        rehearse: What to do before the orders come.
+        orders: What to do; None to warm up and then wait for it.
+        warm_up: What to do before the orders come.
     """
     try:
         settings.lock.begin()
         if orders is None:
-            rehearse()
+            warm_up()
             signal.sigwaitinfo(_ORDERS)
             orders = Orders(*wire.ORDERS.unpack_from(area, 1))
         file, size, sources, inputs, first, struck = orders
@@ -126,7 +126,7 @@ def run_child(
             text = [text(i) for i in range(layout.inputs)].__getitem__
         for index in range(layout.sources):
             source = wire.text(data, codes, index)
-            judge(settings, source, text, area, layout, index, first, struck)
+            run_verifier(settings, source, text, area, layout, index, first, struck)
         area[0] = wire.DONE
         os._exit(0)
     except MemoryError:
@@ -135,7 +135,7 @@ def run_child(
         os._exit(3)
 
 
-def judge(
+def run_verifier(
     settings: Settings,
     source: str,
     text: Callable[[int], str],
@@ -145,13 +145,23 @@ def judge(
     first: int,
     struck: int,
 ) -> None:
-    """Load one verifier, call it on each input, repeat a few calls."""
-    count = layout.inputs
-    status = layout.status + index * count
+    """Load one verifier, call it on each input, repeat a few calls.
+
+    Args:
+        settings: As every child.
+        source: The verifier.
+        text: Input by number.
+        area: Shared memory, where the phase and the statuses go.
+        layout: Of the area.
+        index: Number of the verifier in its request.
+        first: Input to begin with.
+        struck: Timeouts and crashes so far.
+    """
     call = settings.clock.call
-    coerce = settings.coerce_strings
+    # The zygote goes by the phase if this process dies, so it is written before each begins.
     area[0] = wire.LOADING
     try:
+        # Unlike the number of any call and of any other load: each has the clock for itself.
         call[0] = _LOAD - index
         # Neighbours of share mode have one dictionary: what may share cannot reach it, and a copy
         # would write to, and so duplicate, 80 pages.
@@ -159,53 +169,97 @@ def judge(
         call[0] = _IDLE
     except BaseException as error:
         call[0] = _IDLE
-        detail = load_failure(error)
-        for cell in range(index * count, (index + 1) * count):
-            layout.put(area, cell, wire.LOAD_ERROR, detail)
+        layout.fill(area, layout.row(index), wire.LOAD_ERROR, load_failure(error))
         return
-    # A sample in the reverse order, the first input included: a function of its input agrees
-    # with itself.
-    step = -(-count // settings.repeats) if settings.repeats else 0  # rounded up
-    sample = reversed(range(0, count, step)) if step else ()
-    for phase, base, order in (
-        (wire.CALLING, status, range(first, count)),
-        (wire.REPEATING, status + _REPEAT, sample),
-    ):
-        area[0] = phase
-        again = phase == wire.REPEATING
-        for i in order:
-            if again and area[status + i] not in _REPEATABLE:
-                continue
-            detail = ""
-            try:
-                call[0] = base + i
-                answer = evaluate(text(i))
-                call[0] = _IDLE
-            except BaseException as error:
-                call[0] = _IDLE
-                code, detail = call_failure(error)
+    area[0] = wire.CALLING
+    inputs = range(first, layout.inputs)
+    if not call_each(settings, evaluate, text, area, layout, index, inputs, struck, again=False):
+        return
+    area[0] = wire.REPEATING
+    inputs = sample(layout.inputs, settings.repeats)
+    call_each(settings, evaluate, text, area, layout, index, inputs, struck, again=True)
+
+
+def call_each(
+    settings: Settings,
+    evaluate: Callable[[str], object],
+    text: Callable[[int], str],
+    area: mmap,
+    layout: wire.Layout,
+    index: int,
+    inputs: range,
+    struck: int,
+    again: bool,
+) -> bool:
+    """Call a verifier on some inputs and write down, or compare with, what it says of each.
+
+    The calls of both phases are this one loop, in one frame: a function more per call would cost
+    a fifth of a short call.
+
+    Args:
+        settings: As every child.
+        evaluate: What the source defined.
+        text: Input by number.
+        area: Shared memory.
+        layout: Of the area.
+        index: Number of the verifier in its request.
+        inputs: The inputs to call it on, in this order.
+        struck: Timeouts and crashes so far.
+        again: Whether to compare with the statuses of the first calls instead of writing them.
+
+    Returns:
+        False if it gave up before the last input.
+    """
+    status = layout.status + index * layout.inputs
+    call = settings.clock.call
+    # A repeated call is another one to the clock than the first on the same input.
+    base = status + _REPEAT if again else status
+    for i in inputs:
+        # What ran out of time or memory need not do so twice.
+        if again and area[status + i] not in _REPEATABLE:
+            continue
+        detail = ""
+        try:
+            # The clock raises between the two marks only, so no status is ever half written.
+            call[0] = base + i
+            answer = evaluate(text(i))
+            call[0] = _IDLE
+        except BaseException as error:
+            call[0] = _IDLE
+            code, detail = call_failure(error)
+        else:
+            # `is`: an object that equals everything is not a verdict.
+            if answer is True:
+                code = wire.PASS
+            elif answer is False:
+                code = wire.FAIL
             else:
-                # `is`: an object that equals everything is not a verdict.
-                if answer is True:
-                    code = wire.PASS
-                elif answer is False:
-                    code = wire.FAIL
-                else:
-                    code, detail = no_verdict(answer, coerce)
-            if again:
-                if code != area[status + i]:
-                    area[layout.flags + index] = 1
-                    return
-                continue
-            area[status + i] = code
-            if detail:
-                layout.put(area, index * count + i, code, detail)
-                if code == wire.TIMEOUT:
-                    struck += 1
-                    if struck >= settings.strikes:
-                        for cell in range(index * count + i + 1, (index + 1) * count):
-                            layout.put(area, cell, wire.SKIPPED, wire.STRUCK)
-                        return
+                code, detail = no_verdict(answer, settings.coerce_strings)
+        if again:
+            if code != area[status + i]:
+                area[layout.flags + index] = 1
+                return False  # one contradiction is enough
+            continue
+        area[status + i] = code
+        if detail:  # empty for verdicts, which are most
+            layout.put(area, index * layout.inputs + i, code, detail)
+            if code == wire.TIMEOUT:
+                struck += 1
+                if struck >= settings.strikes:
+                    rest = layout.row(index, i + 1)
+                    layout.fill(area, rest, wire.SKIPPED, wire.STRUCK)
+                    return False
+    return True
+
+
+def sample(inputs: int, repeats: int) -> range:
+    """At most `repeats` of so many inputs, in the reverse order, the first input included.
+
+    A function of its input alone agrees with itself in any order.
+    """
+    if not inputs or not repeats:
+        return range(0)
+    return range(0, inputs, -(-inputs // repeats))[::-1]  # the step is rounded up
 
 
 def load(source: str, builtins: dict[str, Any]) -> Any:

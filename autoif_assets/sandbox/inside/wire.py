@@ -21,7 +21,7 @@ from mmap import mmap
 NOT_REACHED = b"\0"
 PASS, FAIL, ERROR, TIMEOUT, CRASH, MEMORY, NOT_BOOL, LOAD_ERROR, SKIPPED = range(1, 10)
 
-LOAD_WORDS = {TIMEOUT: "timeout", CRASH: "crash", MEMORY: "memory"}  # ended while loading
+LOAD_REASONS = {TIMEOUT: "timeout", CRASH: "crash", MEMORY: "memory"}  # ended while loading
 
 # Phases of a child, in the first byte of the mapping.
 STARTING, LOADING, CALLING, REPEATING, DONE = range(5)
@@ -90,11 +90,15 @@ class Layout:
         at = self.details + cell * DETAIL_BYTES
         area[at : at + DETAIL_BYTES] = data.ljust(DETAIL_BYTES, b"\0")
 
-    def fill(self, area: mmap, first: int, code: int, detail: str) -> int:
-        """Write all cells from `first` on; returns the number of cells."""
-        for cell in range(first, self.cells):
+    def row(self, source: int, first: int = 0) -> range:
+        """The cells of one source from input `first` on."""
+        return range(source * self.inputs + first, (source + 1) * self.inputs)
+
+    def fill(self, area: mmap, cells: range, code: int, detail: str) -> int:
+        """Write the same to all of the cells; returns the cell after them."""
+        for cell in cells:
             self.put(area, cell, code, detail)
-        return self.cells
+        return cells.stop
 
 
 AREA = Layout(SOURCES, CELLS // SOURCES).size  # bytes of the largest

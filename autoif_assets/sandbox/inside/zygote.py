@@ -15,11 +15,11 @@ import sys
 import time
 from typing import Any, NamedTuple, NoReturn
 
-from autoif_assets.sandbox.inside import kernel, modules, probes, warm, wire
+from autoif_assets.sandbox.inside import kernel, modules, prefork, probes, wire
 from autoif_assets.sandbox.inside.runner import START, TICKS, Clock, Orders, Settings, run_child
 
-LOOK_S = 0.05  # the watchdog looks this often
-_REHEARSED = 2  # inputs of a child's rehearsal
+_WATCHDOG_S = 0.05  # how often the watchdog looks
+_WARM_UP_INPUTS = 2  # of a child that waits for its orders
 _STARVED = 0.02  # a call that waits uses less than this share of the CPU
 
 
@@ -69,7 +69,7 @@ class Zygote:
             repeats=config["repeats"],
             coerce_strings=config["coerce_strings"],
         )
-        self.rehearse = warm.rehearsal(self.settings, _REHEARSED)
+        self.warm_up = prefork.warm_up_run(self.settings, _WARM_UP_INPUTS)
 
     def _lock(self, seccomp: bool) -> kernel.ChildLock:
         cpu_s = math.ceil(self.unit_wall_s) + 1
@@ -165,13 +165,13 @@ class Zygote:
     def _fork(self, area: mmap.mmap, orders: Orders | None) -> int:
         pid = os.fork()
         if pid == 0:
-            run_child(self.settings, self.files, area, orders, self.rehearse)
+            run_child(self.settings, self.files, area, orders, self.warm_up)
         return pid
 
     def _unclean(
         self, area: mmap.mmap, layout: wire.Layout, end: End, first: int, struck: int, began: float
     ) -> int:
-        """Fill in what a dead child could not; returns the input to go on with."""
+        """Fill in what a dead child of one verifier could not; returns the input to go on with."""
         phase = area[0]
         if phase == wire.STARTING and struck < self.strikes:
             return first  # not the verifier's doing
@@ -179,14 +179,14 @@ class Zygote:
             area[layout.flags] = 1  # the first time it did return
             return layout.cells
         if phase == wire.LOADING:
-            return layout.fill(area, 0, wire.LOAD_ERROR, wire.LOAD_WORDS[end.code])
+            return layout.fill(area, layout.row(0), wire.LOAD_ERROR, wire.LOAD_REASONS[end.code])
         at = area.find(wire.NOT_REACHED, layout.status, layout.details)  # the call that runs
         if phase != wire.CALLING or at < 0:
-            return layout.fill(area, 0, end.code, end.detail)
+            return layout.fill(area, layout.row(0), end.code, end.detail)
         cell = at - layout.status
         layout.put(area, cell, end.code, end.detail)
         if struck >= self.strikes or time.monotonic() - began > self.unit_wall_s:
-            return layout.fill(area, cell + 1, wire.SKIPPED, wire.STRUCK)
+            return layout.fill(area, layout.row(0, cell + 1), wire.SKIPPED, wire.STRUCK)
         return cell + 1
 
     # --- watchdog ------------------------------------------------------------------------
@@ -197,7 +197,7 @@ class Zygote:
         clock = (~pid << 3) | 2  # the child's CPU clock, as clock_getcpuclockid computes it
         call, call_began, call_cpu = (-1, -1), began, 0.0
         while True:
-            signal.sigtimedwait({signal.SIGCHLD}, LOOK_S)
+            signal.sigtimedwait({signal.SIGCHLD}, _WATCHDOG_S)
             done, status, usage = os.wait4(pid, os.WNOHANG)
             if done:
                 return _end(area[0], status, reason, usage.ru_utime + usage.ru_stime)
@@ -248,5 +248,5 @@ def main() -> None:
     control.sendall(len(line).to_bytes(4, "little") + line)
     if "error" in report:
         return
-    warm.prepare(zygote.settings)
+    prefork.prepare(zygote.settings)
     zygote.serve()

@@ -1,8 +1,8 @@
 """Modules kept as bytecode until a child imports them.
 
-Imported beforehand they would be a third of the zygote's memory, and a fork copies the tables of
-all of it. Most verifiers import none of them. The bytecode lies in one private mapping of a file,
-whose tables are not copied.
+Imported beforehand they would be a third of the zygote's memory, and a fork copies the page
+tables of all of it. Most verifiers import none of them. The bytecode lies in one private mapping
+of a file, whose page tables are not copied.
 """
 
 import importlib
@@ -21,22 +21,24 @@ from importlib.machinery import (
 from types import ModuleType
 
 
-class Shelf:
-    """A finder of modules on the shelf, for `sys.meta_path`.
+class BytecodeCache:
+    """A finder of the modules in the cache, for `sys.meta_path`.
 
     Args:
-        names: Modules to take along, with whatever they import.
+        names: Modules to cache, with whatever they import.
 
     Attributes:
-        extensions: Modules in shared libraries among them, which cannot wait.
+        extensions: Modules in shared libraries among them, which have no bytecode: they must be
+            imported while files can still be opened.
 
     Raises:
         ImportError: A module is missing or cannot be imported.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        fd = os.memfd_create("shelf")
+        fd = os.memfd_create("bytecode-cache")
         try:
+            # In a process that ends: what it imports stays out of the zygote's memory.
             pid = os.fork()
             if pid == 0:
                 _collect(fd, names)
@@ -45,7 +47,7 @@ class Shelf:
             length = int.from_bytes(os.pread(fd, 8, 0), "little")
             index = json.loads(os.pread(fd, length, 8))
             self.extensions: list[str] = index["extensions"]
-            self._places: dict[str, tuple[str, int, int]] = index["places"]
+            self._spans: dict[str, tuple[str, int, int]] = index["spans"]
             self._begin = 8 + length
             self._data = mmap.mmap(fd, 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
         finally:
@@ -55,9 +57,9 @@ class Shelf:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """As every finder."""
-        if name not in self._places:
+        if name not in self._spans:
             return None
-        file, begin, end = self._places[name]
+        file, begin, end = self._spans[name]
         loader = _Loader(name, file)
         loader.bytecode = self._data[self._begin + begin : self._begin + end]
         return ModuleSpec(name, loader, is_package=loader.is_package(name))
@@ -81,7 +83,7 @@ def _collect(fd: int, names: Sequence[str]) -> None:
         before = set(sys.modules)
         for name in names:
             importlib.import_module(name)
-        codes, places, extensions, at = [], {}, [], 0
+        codes, spans, extensions, at = [], {}, [], 0
         for name in sorted(set(sys.modules) - before):
             spec = getattr(sys.modules[name], "__spec__", None)
             loader = getattr(spec, "loader", None)
@@ -90,9 +92,9 @@ def _collect(fd: int, names: Sequence[str]) -> None:
             elif isinstance(loader, SourceFileLoader):
                 codes.append(header + marshal.dumps(loader.get_code(name)))
                 file = f"{name}/__init__.pyc" if loader.is_package(name) else f"{name}.pyc"
-                places[name] = (file, at, at + len(codes[-1]))
+                spans[name] = (file, at, at + len(codes[-1]))
                 at += len(codes[-1])
-        index = json.dumps({"extensions": extensions, "places": places}).encode()
+        index = json.dumps({"extensions": extensions, "spans": spans}).encode()
         os.pwrite(fd, b"".join((len(index).to_bytes(8, "little"), index, *codes)), 0)
         os._exit(0)
     except BaseException:

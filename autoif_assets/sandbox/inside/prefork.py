@@ -1,4 +1,4 @@
-"""Makes the zygote's children cheap, without changing what they do.
+"""Prepares the zygote's memory before it forks: children cost less and do the same.
 
 A page that a child writes is first copied, at 1 to 4 microseconds each, and those copies are
 most of what a unit costs. So the zygote runs a verifier of its own first (children find the
@@ -14,7 +14,7 @@ from functools import partial
 from mmap import mmap
 
 from autoif_assets.sandbox.inside import wire
-from autoif_assets.sandbox.inside.runner import Settings, judge
+from autoif_assets.sandbox.inside.runner import Settings, run_verifier
 
 # What verifiers commonly do.
 _SAMPLE = r"""
@@ -38,32 +38,33 @@ def evaluate(response):
 
 _FRESH = 8192  # bytes in a row that tell fresh memory from a hole
 _MOST = 4000  # holes to fill per size
-_kept: list[object] = []
+_fillers: list[object] = []  # what fills the holes must stay alive
 
 
-def rehearsal(settings: Settings, inputs: int) -> Callable[[], None]:
-    """Returns what runs the zygote's own verifier on so many inputs."""
+def warm_up_run(settings: Settings, inputs: int) -> Callable[[], None]:
+    """Returns a function that runs the zygote's own verifier on so many inputs."""
     texts = wire.encode_inputs(["One two, three.", "été"] * (inputs // 2))
     head, tail = wire.encode_sources([_SAMPLE], inputs, len(texts))
     data = head + texts + tail
     layout = wire.Layout(1, inputs)
 
-    def rehearse() -> None:
+    def warm_up() -> None:
         with mmap(-1, layout.size) as area:
             sources, places = wire.places(data)
             text = partial(wire.text, data, places)
-            judge(settings, wire.text(data, sources, 0), text, area, layout, 0, 0, 0)
+            source = wire.text(data, sources, 0)
+            run_verifier(settings, source, text, area, layout, 0, 0, 0)
             wire.collect(area, layout)
 
-    return rehearse
+    return warm_up
 
 
 def prepare(settings: Settings) -> None:
     """Fill caches and holes, then hide everything from the garbage collector."""
-    rehearse = rehearsal(settings, 64)
+    warm_up = warm_up_run(settings, 64)
     for _ in range(4):
-        rehearse()
-    settings.lock.rehearse()
+        warm_up()
+    settings.lock.warm_up()
     gc.collect()
     _fill_small()
     _fill_large()
@@ -77,7 +78,7 @@ def _fill_small() -> None:
         before = row = 0
         for _ in range(_MOST):
             filler = bytes(size - 33)  # an empty bytes object has 33 bytes
-            _kept.append(filler)
+            _fillers.append(filler)
             follows = id(filler) == before + size
             if not follows and row > _FRESH:
                 break  # the pool is full and the next begins: header and space on one page
