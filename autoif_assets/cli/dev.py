@@ -24,7 +24,7 @@ def dev(arguments: tuple[str, ...]) -> None:
 
 def _serve_exports() -> None:
     """Serve the exports to this machine: a browser follows no link from the UI to a file."""
-    from autoif_assets.reports.address import report_port
+    from autoif_assets.reports import report_port
 
     port, exports = report_port(), data_dir() / "exports"
     with socket.socket() as probe:
