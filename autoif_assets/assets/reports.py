@@ -5,8 +5,7 @@ import polars as pl
 
 from autoif_assets.automation.sensors import FOLLOW_EXPORTS
 from autoif_assets.charts import Bar, funnel_chart, in_markdown
-from autoif_assets.reports import Stage, gather, page, write_page
-from autoif_assets.reports.address import report_url
+from autoif_assets.reports import Stage, gather, render_page, report_url, write_page
 from autoif_assets.stage import stage
 from autoif_assets.warehouse import TABLES, Warehouse
 
@@ -34,7 +33,7 @@ def report(warehouse: Warehouse) -> dg.MaterializeResult[None]:
     warehouse.migrate()  # an empty folder has a report too
     data = gather(warehouse.query, _STAGES)
     path = (warehouse.data_dir / "exports" / "report.html").absolute()
-    write_page(page(data), path)
+    write_page(render_page(data), path)
     rows = dict(data.datasets.group_by("dataset").agg(pl.sum("rows")).iter_rows())
     return dg.MaterializeResult(
         metadata={

@@ -3,15 +3,12 @@
 import click
 
 from autoif_assets.cli.batches import batch, grow
-from autoif_assets.cli.data import journal, publish
+from autoif_assets.cli.data import export, history, journal, publish
 from autoif_assets.cli.demos import demo, demo_llm, demo_loop
-from autoif_assets.cli.dev import dev
 from autoif_assets.cli.doctor import doctor
-from autoif_assets.cli.exporting import export
-from autoif_assets.cli.history import history
 from autoif_assets.cli.policies import policy
 from autoif_assets.cli.runs import run
-from autoif_assets.cli.servers import local_model, serve, simulate
+from autoif_assets.cli.servers import dev, local_model, serve, simulate
 
 __all__ = ["main"]
 

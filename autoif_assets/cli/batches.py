@@ -68,15 +68,15 @@ def batch_list() -> None:
         keys = instance.get_dynamic_partitions(str(BATCHES.name))
         for state in batch_states(instance, graph, keys, ATTEMPTS):
             if state.busy:
-                words = "is being made"
+                standing = "is being made"
             elif not state.lacking:
-                words = "complete"
+                standing = "complete"
             else:
                 asset, why = next(iter(state.lacking.items()))
-                words = f"lacks {len(state.lacking)} assets, first {asset} ({why})"
+                standing = f"lacks {len(state.lacking)} assets, first {asset} ({why})"
             if state.parked:
-                words += f"; parked, its last {ATTEMPTS} runs failed: {state.parked}"
-            click.echo(f"{state.batch}: {words}")
+                standing += f"; parked, its last {ATTEMPTS} runs failed: {state.parked}"
+            click.echo(f"{state.batch}: {standing}")
 
 
 @click.command()

@@ -1,10 +1,22 @@
-"""Commands on the data folder."""
+"""What is in the data folder: its database as files, its journals, Dagster's memory of runs."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from autoif_assets.cli.home import data_dir, older_than
+from autoif_assets.cli.home import data_dir, prepare_home
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def older_than(what: str) -> Callable[[Command], Command]:
+    """Return the option that says how many days old what a command removes is at least."""
+    return click.option(
+        "--older-than", "days", type=click.FloatRange(0), required=True, metavar="DAYS", help=what
+    )
 
 
 @click.command()
@@ -15,6 +27,31 @@ def publish() -> None:
     warehouse = Warehouse(data_dir())
     warehouse.publish()
     click.echo(warehouse.published_path)
+
+
+@click.command()
+@click.option("--parquet", is_flag=True, required=True, help="Write Parquet files.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the files. [default: exports/parquet in the data folder]",
+)
+@click.option("--batch", "batches", multiple=True, help="Only this batch; may be repeated.")
+def export(parquet: bool, out: Path | None, batches: tuple[str, ...]) -> None:
+    """Write every table to OUT/TABLE/BATCH.parquet.
+
+    The training data as trainers read it is in exports/sft and exports/preference already.
+    """
+    from autoif_assets.warehouse import Warehouse, WarehouseError
+
+    folder = out or data_dir() / "exports" / "parquet"
+    try:
+        rows = Warehouse(data_dir()).export_parquet(folder, batches or None)
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from error
+    for table, count in rows.items():
+        click.echo(f"{count:>9,} {table}")
+    click.echo(folder)
 
 
 @click.group()
@@ -36,6 +73,8 @@ def journal_prune(days: float, asset: str | None, batch: str | None, dry_run: bo
 
     folder, older_than_s = data_dir() / "journals", days * 86400
     try:
+        # Each asset and batch by itself: only where all its calls are in the table do its
+        # journals hold nothing that is not kept elsewhere.
         old = prune_journals(folder, older_than_s, dry_run=True, asset=asset, batch=batch)
         places = sorted({(one.asset, one.batch) for one in old})
         removed = []
@@ -54,8 +93,8 @@ def journal_prune(days: float, asset: str | None, batch: str | None, dry_run: bo
     for one in removed:
         click.echo(f"{'old' if dry_run else 'removed':<9}{one.path} ({one.size / 1e6:.1f} MB)")
     size = sum(one.size for one in removed) / 1e6
-    words = "would be removed" if dry_run else "removed"
-    click.echo(f"{len(removed)} journals, {size:.1f} MB, {words}.")
+    done = "would be removed" if dry_run else "removed"
+    click.echo(f"{len(removed)} journals, {size:.1f} MB, {done}.")
 
 
 @journal.command("compact")
@@ -91,3 +130,30 @@ def _calls_not_in_table(folder: Path, asset: str, batch: str) -> int:
     known = journaled.join(loaded, on="call_id", suffix="_loaded")
     current = known.filter(pl.col("finished_at") <= pl.col("finished_at_loaded")).height
     return journaled.height - current
+
+
+@click.group()
+def history() -> None:
+    """Dagster's memory of runs."""
+
+
+@history.command("prune")
+@older_than("Runs that were started longer ago and are over.")
+@click.option("--dry-run", is_flag=True, help="Say how many would be removed; remove none.")
+def history_prune(days: float, dry_run: bool) -> None:
+    """Remove old runs and their logs.
+
+    The run that last made an asset of a batch is kept, however old, so that Dagster still knows
+    it as made. Tables, journals and exports are not touched.
+    """
+    prepare_home()
+    import dagster as dg
+
+    from autoif_assets.automation.history import old_runs
+
+    with dg.DagsterInstance.get() as instance:
+        old = old_runs(instance, datetime.now(UTC) - timedelta(days=days))
+        if not dry_run:
+            for run_id in old:
+                instance.delete_run(run_id)
+    click.echo(f"{len(old)} runs {'would be' if dry_run else 'are'} removed.")

@@ -1,10 +1,8 @@
-"""`autoif demo` and `autoif demo-llm`: a batch without a server of one's own."""
+"""`autoif demo`, `demo-llm` and `demo-loop`: a batch without a server of one's own."""
 
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,6 +10,7 @@ import click
 from autoif_assets.cli.home import DEMO_MODEL, data_dir
 from autoif_assets.cli.policies import add_policy, print_scorecard, run_round, train_next
 from autoif_assets.cli.runs import parse_override, resource_config, run_batch
+from autoif_assets.cli.servers import module_server, server
 
 
 @click.command()
@@ -24,13 +23,13 @@ def demo(batch: str) -> None:
     )
     with server("simulate", "--port", "0", "--model", DEMO_MODEL) as base_url:
         _ask_only(base_url, DEMO_MODEL)
-        before = served(base_url)
+        before = completions_served(base_url)
         run_batch(batch, resource_config(overrides=_ALL_PAIRS))
         # Self-alignment: the policy is the supervision model, at whatever port it is now.
         add_policy("demo-policy", model=DEMO_MODEL)
         run_round("demo-policy", batch, resource_config(overrides=_ALL_PAIRS))
         print_scorecard(batch)
-        click.echo(f"Requests to the simulator: {served(base_url) - before}")
+        click.echo(f"Requests to the simulator: {completions_served(base_url) - before}")
 
 
 # What the recipe leaves out for its cost: the simulator's answers cost nothing.
@@ -149,7 +148,7 @@ def _sample(name: str, config: Mapping[str, Any]) -> None:
     policy = find_policy(warehouse, name)
     assert policy.checkpoint is not None
     serving = ("autoif_assets.serving.checkpoint", policy.checkpoint, "--model", policy.model)
-    with _module(*serving) as base_url:
+    with module_server(*serving) as base_url:
         register_policy(warehouse, replace(policy, base_url=base_url))
         run_round(name, "loop", config)
 
@@ -164,51 +163,7 @@ def _ask_only(base_url: str, model: str) -> None:
     os.environ["AUTOIF_MODEL"] = model
 
 
-@contextmanager
-def server(*command: str) -> Iterator[str]:
-    """Run an `autoif` server command, yield the URL it prints first, and stop it at the end."""
-    with _module("autoif_assets.cli", *command) as url:
-        yield url
-
-
-@contextmanager
-def _module(*command: str) -> Iterator[str]:
-    """Do the same with a module."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=end_with_parent,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        url = next((word for word in line.split() if word.startswith("http://")), None)
-        if url is None:
-            raise click.ClickException(f"{' '.join(command)} did not start.")
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def end_with_parent() -> None:
-    """Have the kernel end this process when its parent is gone, even by kill -9 (Linux).
-
-    For servers that have nothing to put in order: SIGTERM may be ignored, which is inherited.
-    """
-    import ctypes
-    import signal
-
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-def served(base_url: str) -> int:
+def completions_served(base_url: str) -> int:
     """Return how many completion requests the simulator has answered."""
     import json
     from urllib.request import urlopen

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import polars as pl
@@ -11,6 +11,10 @@ from autoif_assets.cli.home import data_dir
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
 from autoif_assets.method.estimate import Yields, estimate
 from autoif_assets.method.prompts import PROMPTS
+from autoif_assets.method.recipe import Recipe
+
+if TYPE_CHECKING:
+    from autoif_assets.endpoint import EndpointSettings
 
 # The resource whose endpoint is asked in each role.
 _ENDPOINTS = {
@@ -114,39 +118,18 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     elsewhere, held = _known(batch)
     with dg.build_resources(from_environment(), resource_config=dict(config)) as resources:
         endpoints = {role: getattr(resources, name).settings() for role, name in _ENDPOINTS.items()}
-        recipe = resources.recipe.load()
-        recipe = recipe.model_copy(
-            update={
-                f"{role}_max_tokens": settings.max_tokens
-                for role, settings in endpoints.items()
-                if settings.max_tokens is not None and role in PROMPTS
-            }
-        )
+        recipe = _with_limits_of(endpoints, resources.recipe.load())
         inputs = resources.inputs
         seeds = read_seed_instructions(inputs.seeds).filter(status="accepted")
         queries = read_seed_queries(
             inputs.queries, inputs.queries_column, recipe.query_min_chars, recipe.query_max_chars
         ).filter(status="accepted")
         local_nli = resources.nli.by == "transformers"
+    # A seed that another batch carries is not carried again.
     fresh = seeds.filter(~pl.col("instruction_id").is_in(elsewhere.implode())).height
     table = estimate(recipe, seeds, fresh, queries, yields, nli=not local_nli)
 
-    click.echo(
-        f"{'':<18}{'model':<24}{'requests':>10}{'completions':>13}{'prompt tokens':>15}"
-        f"{'completion tokens':>19}{'at most':>13}{'cost':>10}{'cost at most':>14}"
-    )
-    sums = [0.0] * 7
-    for role, *counts in table.iter_rows():
-        settings = endpoints[role]
-        requests, completions, prompt, completion, most = counts
-        costs = [
-            (prompt * settings.price_prompt + tokens * settings.price_completion) / 1e6
-            for tokens in (completion, most)
-        ]
-        row = [requests, completions, prompt, completion, most, *costs]
-        sums = [total + value for total, value in zip(sums, row, strict=True)]
-        _print_row(role, settings.model, row)
-    _print_row("all", "", sums)
+    _print_table(table, endpoints)
     click.echo(
         "\nA request brings all completions of its prompt (n); a server that refuses n gets one "
         "request a completion and reads the prompt as often. `at most`: every completion as long "
@@ -162,6 +145,42 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     if held:
         click.echo(f"{held} calls of batch {batch!r} are there already and are not asked again.")
     click.echo("Nothing was sent.")
+
+
+def _with_limits_of(endpoints: Mapping[str, "EndpointSettings"], recipe: Recipe) -> Recipe:
+    """Return the recipe with the limits of tokens that a run would send: the endpoints' first."""
+    return recipe.model_copy(
+        update={
+            f"{role}_max_tokens": settings.max_tokens
+            for role, settings in endpoints.items()
+            if settings.max_tokens is not None and role in PROMPTS
+        }
+    )
+
+
+def _print_table(estimated: pl.DataFrame, endpoints: Mapping[str, "EndpointSettings"]) -> None:
+    """Print the counts of each role with what they cost at the prices of its endpoint, and sums.
+
+    Args:
+        estimated: From `estimate`.
+        endpoints: Role → the endpoint that is asked.
+    """
+    click.echo(
+        f"{'':<18}{'model':<24}{'requests':>10}{'completions':>13}{'prompt tokens':>15}"
+        f"{'completion tokens':>19}{'at most':>13}{'cost':>10}{'cost at most':>14}"
+    )
+    sums = [0.0] * 7
+    for role, *counts in estimated.iter_rows():
+        settings = endpoints[role]
+        requests, completions, prompt, completion, most = counts
+        costs = [
+            (prompt * settings.price_prompt + tokens * settings.price_completion) / 1e6
+            for tokens in (completion, most)
+        ]
+        row = [requests, completions, prompt, completion, most, *costs]
+        sums = [total + value for total, value in zip(sums, row, strict=True)]
+        _print_row(role, settings.model, row)
+    _print_row("all", "", sums)
 
 
 def _print_row(role: str, model: str, row: list[float]) -> None:

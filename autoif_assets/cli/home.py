@@ -2,13 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEMO_MODEL = "autoif-simulator"
 _MIN_FREE_MB = 20  # Dagster's own storage fails below this, and not in one sentence.
@@ -32,6 +28,7 @@ def prepare_home() -> Path:
         home.mkdir(parents=True, exist_ok=True)
         settings = Path(__file__).parents[2] / "dagster.yaml"
         link = home / "dagster.yaml"
+        # A link, so that the home follows the settings of the version that is installed now.
         if settings.exists() and not (link.exists() and link.samefile(settings)):
             link.unlink(missing_ok=True)
             link.symlink_to(settings)
@@ -71,10 +68,3 @@ def check_not_mixed(model: str) -> None:
             f"{data_dir()} holds {kept}, and the exports hold all batches of a folder. "
             "Set AUTOIF_DATA to another folder, or delete this one."
         )
-
-
-def older_than(what: str) -> Callable[[Command], Command]:
-    """Return the option that says how many days old what a command removes is at least."""
-    return click.option(
-        "--older-than", "days", type=click.FloatRange(0), required=True, metavar="DAYS", help=what
-    )

@@ -1,14 +1,13 @@
 """`autoif policy`: the served models that the online loop samples from."""
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
-from autoif_assets.cli.runs import failures_of_job
+from autoif_assets.cli.runs import exit_if_failed, failures_of_job
 
 
 @click.group()
@@ -84,12 +83,12 @@ def policy_list() -> None:
     from autoif_assets.warehouse import Warehouse, known_policies
 
     for one in known_policies(Warehouse(data_dir())):
-        words = f"{one.policy}: {one.model} at {one.base_url or 'the endpoint of AUTOIF_POLICY_*'}"
+        line = f"{one.policy}: {one.model} at {one.base_url or 'the endpoint of AUTOIF_POLICY_*'}"
         if one.parent:
-            words += f", trained from {one.parent}"
+            line += f", trained from {one.parent}"
         if one.checkpoint:
-            words += f", weights in {one.checkpoint}"
-        click.echo(words)
+            line += f", weights in {one.checkpoint}"
+        click.echo(line)
 
 
 @policy.command("run")
@@ -120,15 +119,7 @@ def run_round(name: str, batch: str, config: Mapping[str, Any] | None = None) ->
             raise click.ClickException(f"There is no batch {batch}; see autoif batch list.")
         report_killed_runs(instance)
         key = dg.MultiPartitionKey({"batch": batch, "policy": name})
-        stop_on(failures_of_job(instance, "online", config or {}, key))
-
-
-def stop_on(failures: list[str]) -> None:
-    """Print what failed and end."""
-    for words in failures:
-        click.secho(words, fg="red", err=True)
-    if failures:
-        sys.exit(1)
+        exit_if_failed(failures_of_job(instance, "online", config or {}, key))
 
 
 @policy.command("train")
@@ -170,7 +161,7 @@ def train_next(
     training = {"config": {"next_policy": next_policy, "data": data}}
     with dg.DagsterInstance.get() as instance:
         report_killed_runs(instance)
-        stop_on(
+        exit_if_failed(
             failures_of_job(
                 instance, "training", config or {}, name, ops={"policy_checkpoint": training}
             )

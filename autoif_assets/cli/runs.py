@@ -2,17 +2,13 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from autoif_assets.cli.batches import check_key
-from autoif_assets.cli.home import (
-    check_not_mixed,
-    data_dir,
-    prepare_home,
-)
+from autoif_assets.cli.home import check_not_mixed, data_dir, prepare_home
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -93,19 +89,26 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
         report_killed_runs(instance)
+        # No exports of a batch that is not whole.
         failures = failures_of_job(instance, "batch", config, batch) or failures_of_job(
             instance, "exports", config
         )
-    if failures:
-        for words in failures:
-            click.secho(words, fg="red", err=True)
-        click.echo(
-            f"Run the same command again to go on: what the model answered is kept in "
-            f"{data_dir() / 'journals'}.",
-            err=True,
-        )
-        sys.exit(1)
+    exit_if_failed(
+        failures,
+        f"Run the same command again to go on: what the model answered is kept in "
+        f"{data_dir() / 'journals'}.",
+    )
     print_funnel(batch)
+
+
+def exit_if_failed(failures: Sequence[str], advice: str | None = None) -> None:
+    """Print what failed, and what to do then, and end the process; go on where nothing did."""
+    for failure in failures:
+        click.secho(failure, fg="red", err=True)
+    if failures:
+        if advice is not None:
+            click.echo(advice, err=True)
+        sys.exit(1)
 
 
 def failures_of_job(
@@ -115,7 +118,21 @@ def failures_of_job(
     partition: str | None = None,
     ops: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Run a job and return what failed, in words."""
+    """Run a job in this process and return what failed.
+
+    Args:
+        instance: Dagster's.
+        job: Its name.
+        config: See `resource_config`.
+        partition: Key of its partition, if it has one.
+        ops: Configuration of its assets, by name.
+
+    Returns:
+        A sentence for each step that failed; none where all went well.
+
+    Raises:
+        click.ClickException: Another run is making the partition.
+    """
     from autoif_assets.automation.history import innermost_words
     from autoif_assets.automation.killed import process_tags, under_way
     from autoif_assets.definitions import defs

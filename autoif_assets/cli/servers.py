@@ -1,11 +1,57 @@
-"""Servers of a model: vLLM, the simulator, and the local model of `autoif demo-llm`."""
+"""Servers: Dagster's UI, vLLM, the simulator, and the local model of `autoif demo-llm`."""
 
 import os
 import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
 import click
+
+from autoif_assets.cli.home import data_dir, prepare_home
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def dev(arguments: tuple[str, ...]) -> None:
+    """Start Dagster's UI and daemon on this data folder; ARGUMENTS go to `dagster dev`."""
+    prepare_home()
+    _serve_exports()
+    program = Path(sys.executable).parent / "dagster"
+    os.execv(program, ["dagster", "dev", "-m", "autoif_assets.definitions", *arguments])
+
+
+def _serve_exports() -> None:
+    """Serve the exports to this machine: a browser follows no link from the UI to a file."""
+    from autoif_assets.reports import report_port
+
+    port, exports = report_port(), data_dir() / "exports"
+    # The server's own complaint would be lost among Dagster's log.
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            click.secho(
+                f"The report is not linked from the UI: port {port} is not free "
+                f"({error.strerror}). Set AUTOIF_REPORT_PORT to one that is.",
+                fg="yellow",
+                err=True,
+            )
+            return
+    exports.mkdir(parents=True, exist_ok=True)
+    command = ["http.server", str(port), "--bind", "127.0.0.1", "--directory", str(exports)]
+    subprocess.Popen(
+        [sys.executable, "-m", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=end_with_parent,
+    )
 
 
 @click.command()
@@ -95,3 +141,48 @@ def local_model_serve(model: str, host: str, port: int, slots: int, threads: int
         serve(fetch(model), host, port, slots=slots, threads=threads)
     except LocalModelError as error:
         raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def server(*command: str) -> Iterator[str]:
+    """Run an `autoif` server command, yield the URL it prints first, and stop it at the end."""
+    with module_server("autoif_assets.cli", *command) as url:
+        yield url
+
+
+@contextmanager
+def module_server(*command: str) -> Iterator[str]:
+    """Run a module that serves, yield the URL it prints first, and stop it at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=end_with_parent,
+    )
+    try:
+        assert process.stdout is not None
+        # Empty where the process ended before it served; its own words are on stderr.
+        line = process.stdout.readline()
+        url = next((word for word in line.split() if word.startswith("http://")), None)
+        if url is None:
+            raise click.ClickException(f"{' '.join(command)} did not start.")
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent is gone, even by kill -9 (Linux).
+
+    For servers that have nothing to put in order: SIGTERM may be ignored, which is inherited.
+    """
+    import ctypes
+    import signal
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from autoif_assets.reports.queries import MAX_CHARS
-
+# Texts are cut in the database; the page says how much is missing.
+MAX_CHARS = 3000
 EACH = 2  # rows for each status and reason
 
 _INSTRUCTION = """

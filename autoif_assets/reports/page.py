@@ -1,19 +1,22 @@
 """The page: one HTML file that needs no network, no script and no other file."""
 
+import fcntl
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from autoif_assets.reports import words
-from autoif_assets.reports.charts import Bin, bar, histogram
-from autoif_assets.reports.data import ReportData, Stage
+from autoif_assets.reports import formatting
+from autoif_assets.reports.data import MAX_CALLS, MAX_CATEGORIES, ReportData, Stage
 from autoif_assets.reports.examples import EXAMPLES
-from autoif_assets.reports.queries import MAX_CALLS, MAX_CATEGORIES
+from autoif_assets.reports.reasons import explain
+from autoif_assets.reports.svg import Bin, bar, histogram
 
 _ACCEPTED = "accepted"
 
@@ -36,12 +39,12 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters.update(
-    number=words.number,
-    duration=words.duration,
-    money=words.money,
-    moment=words.moment,
-    title=words.title,
-    visible=words.visible,
+    number=formatting.number,
+    duration=formatting.duration,
+    money=formatting.money,
+    moment=formatting.moment,
+    title=formatting.title,
+    visible=formatting.visible,
 )
 
 
@@ -85,7 +88,7 @@ class _Histogram:
     unjudged: int
 
 
-def page(data: ReportData) -> str:
+def render_page(data: ReportData) -> str:
     """Return the report as HTML; the same data gives the same text.
 
     Args:
@@ -110,16 +113,16 @@ def page(data: ReportData) -> str:
         gallery=[
             row
             | {
-                "instruction": words.excerpt(row["instruction"], None),
-                "source": words.excerpt(row["source"], row["source_length"], 1200, 30),
-                "back_translation": words.excerpt(row["back_translation"], None),
-                "agreement": words.percent(round(row["accuracy"] * row["cases"]), row["cases"])
+                "instruction": formatting.excerpt(row["instruction"], None),
+                "source": formatting.excerpt(row["source"], row["source_length"], 1200, 30),
+                "back_translation": formatting.excerpt(row["back_translation"], None),
+                "agreement": formatting.percent(round(row["accuracy"] * row["cases"]), row["cases"])
                 if row["accuracy"] is not None
                 else "–",
             }
             for row in data.gallery.iter_rows(named=True)
         ],
-        calls=_with_bars(data.calls.head(MAX_CALLS), "seconds", words.duration),
+        calls=_with_bars(data.calls.head(MAX_CALLS), "seconds", formatting.duration),
         more_calls=data.calls.height > MAX_CALLS,
         batches=_with_bars(data.batches, "examples"),
         totals=totals,
@@ -129,6 +132,7 @@ def page(data: ReportData) -> str:
 
 
 def _stages(data: ReportData) -> Iterator[_StageView]:
+    """Count what each stage kept, and what it dropped by reason; both are shares of its rows."""
     for stage in data.stages:
         counts = data.funnel.filter(pl.col("stage") == stage.name)
         rows = int(counts["rows"].sum())
@@ -137,11 +141,12 @@ def _stages(data: ReportData) -> Iterator[_StageView]:
             for reason, status, count in counts.select("reason", "status", "rows").iter_rows()
             if status != _ACCEPTED
         }
+        # Also of a stage without a gate, whose rows have no status.
         kept = rows - sum(reasons.values())
-        share = words.percent(kept, rows)
+        share = formatting.percent(kept, rows)
         yield _StageView(
             stage,
-            words.title(stage.name),
+            formatting.title(stage.name),
             rows,
             kept,
             share,
@@ -149,10 +154,10 @@ def _stages(data: ReportData) -> Iterator[_StageView]:
             [
                 _Reason(
                     name,
-                    words.explain(stage.name, name),
+                    explain(stage.name, name),
                     count,
-                    words.percent(count, rows),
-                    bar(count, rows, f"{words.percent(count, rows)} dropped", "dropped"),
+                    formatting.percent(count, rows),
+                    bar(count, rows, f"{formatting.percent(count, rows)} dropped", "dropped"),
                 )
                 for name, count in reasons.items()
             ],
@@ -163,6 +168,7 @@ def _stages(data: ReportData) -> Iterator[_StageView]:
 def _groups(
     stage: str, examples: pl.DataFrame | None, kept: int, reasons: dict[str, int]
 ) -> list[_Group]:
+    """Group the examples of a stage: those kept, and those dropped for each reason."""
     if examples is None or examples.is_empty():
         return []
     shown: dict[str | None, list[dict[str, Any]]] = {}
@@ -170,9 +176,11 @@ def _groups(
         group = None if row["status"] == _ACCEPTED else row["reason"] or ""
         shown.setdefault(group, []).append(_example(stage, row))
     groups = []
+    # The kept ones first, then from the most frequent reason to the rarest; ties by name, so that
+    # the same data gives the same page.
     for group in sorted(shown, key=lambda g: (g is not None, -reasons.get(g or "", 0), g or "")):
-        heading = "Kept" if group is None else f"Dropped: {words.title(group).lower()}"
-        meaning = "" if group is None else words.explain(stage, group)
+        heading = "Kept" if group is None else f"Dropped: {formatting.title(group).lower()}"
+        meaning = "" if group is None else explain(stage, group)
         count = kept if group is None else reasons.get(group, 0)
         groups.append(_Group(heading, meaning, count, shown[group]))
     return groups
@@ -185,10 +193,11 @@ def _example(stage: str, row: dict[str, Any]) -> dict[str, Any]:
         ("text", spec.text_label, spec.is_code),
         ("other", spec.other_label, False),
     ]
+    # A stage without the label of a text has no such text.
     return {
-        "note": words.excerpt(row["note"], None),
+        "note": formatting.excerpt(row["note"], None),
         "parts": [
-            (label, words.excerpt(row[name], row[f"{name}_length"]), is_code)
+            (label, formatting.excerpt(row[name], row[f"{name}_length"]), is_code)
             for name, label, is_code in parts
             if label
         ],
@@ -211,15 +220,17 @@ def _histogram(
     counts: Counter[tuple[int | None, bool]] = Counter()
     for place, status, count in rows.select("bin", "status", "rows").iter_rows():
         counts[place, status == _ACCEPTED] += count
+    # The axis has room for a few characters, the table below it for words.
     drawn, bins = (
         [Bin(label, counts[place, True], counts[place, False]) for place, label in enumerate(names)]
         for names in zip(*labels, strict=True)
     )
     total = sum(one.kept + one.dropped for one in bins)
     most = max(bins, key=lambda one: one.kept + one.dropped)
+    number = formatting.number
     description = (
-        f"{words.number(total)} responses, {words.number(sum(one.kept for one in bins))} of them "
-        f"kept. The most are in the bin {most.label}: {words.number(most.kept + most.dropped)}. "
+        f"{number(total)} responses, {number(sum(one.kept for one in bins))} of them kept. "
+        f"The most are in the bin {most.label}: {number(most.kept + most.dropped)}. "
         f"The numbers are in the table below."
     )
     return _Histogram(
@@ -232,11 +243,42 @@ def _histogram(
 
 
 def _with_bars(
-    rows: pl.DataFrame, column: str, in_words: Callable[[Any], str] = words.number
+    rows: pl.DataFrame, column: str, formatted: Callable[[Any], str] = formatting.number
 ) -> list[dict[str, Any]]:
     """Add a bar to each row, as long as the column is beside its highest value."""
     values = [value or 0 for value in rows[column]]
     return [
-        row | {"bar": bar(value, max(values), in_words(value))}
+        row | {"bar": bar(value, max(values), formatted(value))}
         for row, value in zip(rows.iter_rows(named=True), values, strict=True)
     ]
+
+
+def write_page(html: str, path: Path) -> None:
+    """Put a page in the place of the one at ``path``; readers see the old or the new one.
+
+    Processes that write the same page take turns, and what a killed one left is overwritten.
+
+    Args:
+        html: The page.
+        path: Its folder is made if absent.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the page, since a file is replaced at once only within one file system.
+    new = path.with_name(f".{path.name}.new")
+    with path.with_name(f".{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with new.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(html)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+
+
+def report_port() -> int:
+    """Return the port of this machine: ``AUTOIF_REPORT_PORT``, or 3001."""
+    return int(os.environ.get("AUTOIF_REPORT_PORT") or 3001)
+
+
+def report_url() -> str:
+    """Return the address of the report while `autoif dev` runs."""
+    return f"http://127.0.0.1:{report_port()}/report.html"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from autoif_assets import reports
-from autoif_assets.reports import page, words
+from autoif_assets.reports import formatting, render_page
 
 from .warehouses import STAGES, Page, empty, filled, report_data, rows, write
 
@@ -34,7 +34,7 @@ def empty_data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
-    return page(report_data(filled(tmp_path_factory.mktemp("hostile"), tag=HOSTILE)))
+    return render_page(report_data(filled(tmp_path_factory.mktemp("hostile"), tag=HOSTILE)))
 
 
 def ids(found: Page) -> list[str]:
@@ -42,13 +42,13 @@ def ids(found: Page) -> list[str]:
 
 
 def test_every_stage_is_in_the_funnel_and_every_gate_shows_kept_and_dropped_rows(data):
-    html = page(data)
+    html = render_page(data)
     found = Page(html)
     gates = [stage.name for stage in STAGES if stage.is_gate]
     assert len(gates) == 18
     assert {f"stage-{name}" for name in gates} <= set(ids(found))
     for stage in STAGES:
-        assert words.title(stage.name) in found.texts["a"] + found.texts["th"]
+        assert formatting.title(stage.name) in found.texts["a"] + found.texts["th"]
     for stage in gates:
         section = html.split(f'id="stage-{stage}"')[1].split("<h3")[0]
         assert "<summary>Kept " in section, stage
@@ -59,7 +59,7 @@ def test_every_stage_is_in_the_funnel_and_every_gate_shows_kept_and_dropped_rows
 
 
 def test_an_empty_folder_has_a_page_that_says_so(empty_data):
-    found = Page(page(empty_data))
+    found = Page(render_page(empty_data))
     assert "All tables are empty" in found.text
     assert "No model calls yet." in found.text
     for stage in STAGES:
@@ -69,13 +69,13 @@ def test_an_empty_folder_has_a_page_that_says_so(empty_data):
 
 
 def test_a_page_with_rows_does_not_say_that_there_are_none(data):
-    assert "All tables are empty" not in page(data)
+    assert "All tables are empty" not in render_page(data)
 
 
 def test_the_same_rows_make_the_same_page_in_whatever_order_they_are_stored(tmp_path):
     one = filled(tmp_path / "one", count=40)
     other = filled(tmp_path / "other", count=40, shuffled=True)
-    assert page(report_data(one)) == page(report_data(other))
+    assert render_page(report_data(one)) == render_page(report_data(other))
 
 
 def test_the_models_text_is_text(hostile):
@@ -89,13 +89,13 @@ def test_the_models_text_is_text(hostile):
 
 
 def test_control_characters_do_not_reach_the_page(tmp_path):
-    html = page(report_data(filled(tmp_path, tag="\x00\x1b[31m\x85")))
+    html = render_page(report_data(filled(tmp_path, tag="\x00\x1b[31m\x85")))
     assert "␀␛[31m\ufffd" in html
     assert [char for char in html if unicodedata.category(char) == "Cc" and char != "\n"] == []
 
 
 def test_nothing_is_loaded_from_anywhere(hostile, data):
-    for html in (hostile, page(data)):
+    for html in (hostile, render_page(data)):
         found = Page(html)
         for _, attributes, _ in found.elements:
             for name in ("src", "srcset", "data", "action", "poster", "xlink:href"):
@@ -108,7 +108,7 @@ def test_nothing_is_loaded_from_anywhere(hostile, data):
 
 
 def test_links_within_the_page_lead_somewhere_and_ids_are_unique(data):
-    found = Page(page(data))
+    found = Page(render_page(data))
     assert max(Counter(ids(found)).values()) == 1
     targets = {a["href"].removeprefix("#") for a in found.attributes("a")}
     assert len(targets) > 10
@@ -118,7 +118,7 @@ def test_links_within_the_page_lead_somewhere_and_ids_are_unique(data):
 
 
 def test_headings_go_down_by_one_and_there_is_one_title(data):
-    found = Page(page(data))
+    found = Page(render_page(data))
     assert found.headings.count(1) == 1
     assert found.headings[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(found.headings))
@@ -128,7 +128,7 @@ def test_headings_go_down_by_one_and_there_is_one_title(data):
 
 
 def test_every_picture_has_words_and_every_table_headers_and_a_caption(data):
-    found = Page(page(data))
+    found = Page(render_page(data))
     pictures = found.attributes("svg")
     assert len(pictures) > 20
     assert all(a["role"] == "img" for a in pictures)
@@ -150,7 +150,7 @@ def test_a_chart_has_its_numbers_in_a_table_beside(data):
             "rows": [12345, 7, 400, 1, 9],
         }
     )
-    html = page(replace(data, pass_rates=rates))
+    html = render_page(replace(data, pass_rates=rates))
     figure = html.split("<figure>")[1].split("</figure>")[0]
     cells = re.findall(
         r'scope="row">(.*?)</th><td class="cell">(.*?)</td><td.*?>(.*?)</td>', figure
@@ -207,7 +207,7 @@ def with_text(data, text):
 @settings(deadline=None, max_examples=30)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=100))
 def test_text_in_any_script_comes_through(data, text):
-    found = Page(page(with_text(data, text)))
+    found = Page(render_page(with_text(data, text)))
     assert text in found.texts["code"]
     assert found.texts["div"].count(text) == 2
     assert text in found.texts["bdi"]
@@ -218,7 +218,7 @@ def test_very_long_lines_are_folded_and_what_is_left_out_is_counted(tmp_path):
     long = "x" * 10_000
     write(warehouse, "seed_queries", rows("seed_queries", query=long))
     write(warehouse, "augmented_instructions", rows("augmented_instructions", instruction=long))
-    found = Page(page(report_data(warehouse)))
+    found = Page(render_page(report_data(warehouse)))
     assert max(map(len, found.texts["div"])) == 3_000 - 400
     assert "Show 2,600 more characters" in found.text
     assert "7,000 more characters are not on this page." in found.text
@@ -226,15 +226,16 @@ def test_very_long_lines_are_folded_and_what_is_left_out_is_counted(tmp_path):
 
 def test_thousands_of_rows_make_no_larger_page(tmp_path):
     few, many = (
-        page(report_data(filled(tmp_path / str(count), count=count))) for count in (100, 2_000)
+        render_page(report_data(filled(tmp_path / str(count), count=count)))
+        for count in (100, 2_000)
     )
     assert len(many) < 1.05 * len(few)
 
 
 def test_money_is_shown_where_there_is_some(data):
-    priced = page(data)
+    priced = render_page(data)
     assert "in the currency of the prices" in priced
     free = replace(data, totals=data.totals.with_columns(cost=pl.lit(0.0)))
-    assert "No prices were set" in page(free)
+    assert "No prices were set" in render_page(free)
     assert ">Cost</th>" in priced
-    assert ">Cost</th>" not in page(free)
+    assert ">Cost</th>" not in render_page(free)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.reports import words
+from autoif_assets.reports import formatting
 
 
 @given(st.text(max_size=600), st.integers(1, 80), st.integers(1, 6))
 def test_an_excerpt_loses_nothing_and_is_as_short_as_asked(text, chars, lines):
-    found = words.excerpt(text, len(text), chars, lines)
-    clean = words.excerpt(text, len(text), 10_000, 10_000)
+    found = formatting.excerpt(text, len(text), chars, lines)
+    clean = formatting.excerpt(text, len(text), 10_000, 10_000)
     assert found.head + found.rest == clean.head
     assert clean.rest == ""
     assert len(found.head) <= chars
@@ -23,7 +23,7 @@ def test_an_excerpt_loses_nothing_and_is_as_short_as_asked(text, chars, lines):
 
 @given(st.text(st.characters(categories=["Cc"]), min_size=1))
 def test_control_characters_are_shown_as_symbols(text):
-    head = words.excerpt(text, None).head
+    head = formatting.excerpt(text, None).head
     assert not [char for char in head if ord(char) < 32 and char not in "\n\t"]
     assert "\x7f" not in head
 
@@ -38,12 +38,12 @@ def test_control_characters_are_shown_as_symbols(text):
     ],
 )
 def test_an_excerpt_ends_at_the_end_of_a_line_or_a_word(text, head):
-    assert words.excerpt(text, None, 10, 2).head == head
+    assert formatting.excerpt(text, None, 10, 2).head == head
 
 
 def test_what_was_cut_before_is_counted():
-    assert words.excerpt("abc", 10).missing == 7
-    assert words.excerpt(None, None) is None
+    assert formatting.excerpt("abc", 10).missing == 7
+    assert formatting.excerpt(None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_was_cut_before_is_counted():
     ],
 )
 def test_a_share_is_not_rounded_to_none_or_all(part, whole, text):
-    assert words.percent(part, whole) == text
+    assert formatting.percent(part, whole) == text
 
 
 @pytest.mark.parametrize(
@@ -74,25 +74,17 @@ def test_a_share_is_not_rounded_to_none_or_all(part, whole, text):
     ],
 )
 def test_durations(seconds, text):
-    assert words.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "–"), (0.0, "0.00"), (1234.5, "1,234.50"), (0.00123, "0.0012")]
 )
 def test_money(value, text):
-    assert words.money(value) == text
+    assert formatting.money(value) == text
 
 
 def test_times_are_in_utc():
     there = datetime(2026, 1, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
-    assert words.moment(there) == "2025-12-31 23:30 UTC"
-    assert words.moment(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01 00:00 UTC"
-
-
-def test_a_reason_may_mean_another_thing_at_another_stage():
-    assert words.explain("verifiers", "low_agreement") != words.explain(
-        "verifier_cases", "low_agreement"
-    )
-    assert words.explain("responses", "truncated")
-    assert words.explain("responses", "never_heard_of") == ""
+    assert formatting.moment(there) == "2025-12-31 23:30 UTC"
+    assert formatting.moment(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01 00:00 UTC"

@@ -1,56 +1,8 @@
-"""Numbers, times and the model's texts as a person reads them, and what reasons mean."""
+"""Numbers, times and the model's texts as a person reads them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
-
-_REASONS = {
-    "call_refused": "The server refused the call.",
-    "truncated": "The answer was cut at the length limit.",
-    "empty": "There was no text.",
-    "too_short": "It is shorter than the recipe allows.",
-    "too_long": "It is longer than allowed.",
-    "duplicate": "The same was there before.",
-    "duplicate_of_seed": "It repeats a seed.",
-    "duplicate_of_batch": "Another batch has it.",
-    "near_duplicate": "It says the same as an earlier one in other words.",
-    "no_human_turn": "The conversation has no turn of a person.",
-    "no_instruction": "The answer holds no instruction.",
-    "over_limit": "The model wrote more than it was asked for.",
-    "no_function": "The answer holds no Python function.",
-    "source_too_long": "The source is too long.",
-    "too_deep": "The source is nested too deeply.",
-    "syntax_error": "The source is not Python.",
-    "forbidden_import": "It imports a module that is not allowed.",
-    "no_evaluate": "It defines no function named evaluate.",
-    "wrong_arity": "Its evaluate does not take one argument.",
-    "load_error": "It failed while it was loaded.",
-    "nondeterministic": "It judged the same text differently when run again.",
-    "unparsed": "The answer could not be read.",
-    "no_surviving_case": "No test case of the instruction survived.",
-    "too_few_verifiers": "The instruction has fewer verifiers than the recipe asks for.",
-    "too_few_cases": "The instruction has fewer test cases than the recipe asks for.",
-    "no_label": "The judge gave no label.",
-    "contradiction": "What the verifier checks contradicts the instruction.",
-    "no_verifier": "No verifier of the instruction was left.",
-    "no_case": "No test case of the instruction was left.",
-    "no_back_translation": "No verifier could be put back into words.",
-    "no_verdict": "No verifier gave a verdict.",
-    "few_verdicts": "Half or more of the verifiers gave no verdict.",
-    "low_pass_rate": "Too few verifiers pass it.",
-    "low_score": "The judge scored it below the bound.",
-    "failing": "It passes no verifier; it was scored for the pairs in which it is rejected.",
-    "not_missed": "It was to break the instruction, and a verifier passes it.",
-    "identical": "Chosen and rejected are the same.",
-    "near_identical": "Chosen and rejected hardly differ.",
-    "no_response": "No response came.",
-    "no_passing_response": "No response passed verification.",
-    "no_good_response": "No response that passed was scored well enough.",
-}
-_OF_STAGE = {
-    ("verifiers", "low_agreement"): "It agreed with too few test cases.",
-    ("verifier_cases", "low_agreement"): "Too few verifiers agreed with it.",
-}
 
 # What a page cannot show as it is: control characters, as their symbols.
 _CONTROLS: Mapping[int, int] = {
@@ -108,11 +60,6 @@ def excerpt(text: str | None, length: int | None, chars: int = 400, lines: int =
 
 def _ends(text: str) -> list[int]:
     return [place + 1 for place, char in enumerate(text) if char == "\n"]
-
-
-def explain(stage: str, reason: str) -> str:
-    """Return what a reason means at a stage, or nothing for an unknown one."""
-    return _OF_STAGE.get((stage, reason)) or _REASONS.get(reason, "")
 
 
 def title(name: str) -> str:
