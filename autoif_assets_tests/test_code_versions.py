@@ -42,6 +42,7 @@ def test_a_number_concerns_its_stages_only():
         "policy_responses",
         "online_preference_dataset",
     }
+    assert changed(PAPER.model_copy(update={"sft_max_chars": 500})) == {"sft_examples"}
     assert "responses" not in changed(AUTHORS_CODE)
 
 

@@ -117,7 +117,7 @@ responses | response | seed responses_per_prompt response_temperature response_m
 seed_instructions | - | -
 seed_queries | - | query_min_chars query_max_chars
 sft_dataset | - | seed eval_share
-sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below
+sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below sft_max_chars
 test_cases | verifier | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verified_instructions | - | -
 verifier_candidates | verifier | seed verifiers_per_instruction verifier_temperature verifier_max_tokens

@@ -148,6 +148,9 @@ class Recipe(BaseModel):
     ifd_below: float | None = Field(
         None, gt=0, description="SFT examples need an IFD below this; 1 in 2308.12032; null: any."
     )
+    sft_max_chars: int | None = Field(
+        None, ge=1, description="SFT examples have at most this many characters; null: any number."
+    )
     pair_order: Literal["random", "likelihood"] = Field(
         "random",
         description="Which responses are paired first: drawn ones that even out the lengths, or "

@@ -25,10 +25,10 @@ def sft_examples(
         judged: What ``resampling.verdicts_with_scores`` says of them.
         likelihoods: ``response_id``, ``kept``, ``ifd`` of the batch's ``response_likelihoods``;
             all of them, for the quantiles.
-        recipe: The numbers of the selection by IFD.
+        recipe: ``sft_max_chars``, and the numbers of the selection by IFD.
 
     Returns:
-        ``sft_examples`` without ``batch``. Reasons: those of `ifd_rules`.
+        ``sft_examples`` without ``batch``. Reasons: ``too_long`` and those of `ifd_rules`.
     """
     positives = judged.filter("is_positive").join(
         likelihoods.select("response_id", "ifd"),
@@ -37,7 +37,10 @@ def sft_examples(
         maintain_order="left",
     )
     rows = with_texts(positives, filtered_queries, augmented_queries, responses)
-    return decide(rows, ifd_rules(likelihoods, recipe)).select(
+    rules = ifd_rules(likelihoods, recipe)
+    if recipe.sft_max_chars is not None:
+        rules = {"too_long": pl.col("response").str.len_chars() > recipe.sft_max_chars} | rules
+    return decide(rows, rules).select(
         id_series("sft", rows["response_id"]).alias("example_id"),
         "prompt_id",
         "response_id",

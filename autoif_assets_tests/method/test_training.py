@@ -22,6 +22,13 @@ def test_sft_examples_join_prompt_and_response():
     ]
 
 
+def test_sft_examples_may_be_kept_short():
+    for most, expected in ((len("good text"), None), (len("good text") - 1, "too_long")):
+        recipe = make_recipe("paper", {"sft_max_chars": most})
+        examples = sft_examples(KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, recipe)
+        assert reasons(examples, "response_id") == {"good": expected}
+
+
 def test_kto_examples_are_what_may_be_chosen_and_what_may_be_rejected():
     examples = kto_examples(KEPT, PROMPTS, TEXTS, JUDGED)
     assert examples.select("prompt", "completion", "label", "pass_rate", "score").rows() == [
