@@ -56,9 +56,11 @@ def write_dataset(
             for rows in _training_rows(kind, parts):
                 for side, writer in writers.items():
                     writer.write(rows.filter(pl.col("instruction_id").is_in(split.of(side))))
+            # The files of one format side by side, as the card lists them.
             by_side = [writer.finish() for writer in writers.values()]
             files = [file for of_format in zip(*by_side, strict=True) for file in of_format]
             _write_text(new / _INFO, dataset_info(kind, files))
+            # What was written, not what the split names: not every instruction has a row.
             instructions = {side: len(writer.instructions) for side, writer in writers.items()}
             columns = kind.formats[0].shape(rows.head(0)).columns
             card = dataset_card(kind, files, columns, instructions, split.eval_share, split.seed)
@@ -90,10 +92,13 @@ def _training_rows(kind: DatasetKind, parts: Iterable[pl.DataFrame]) -> Iterator
                     f"Row {kind.id}={row} of the {kind.name} export has no {name}; a trainer "
                     "cannot use it, so the table that holds it must reject it."
                 )
+        # The row of the first batch is the one that stays, whatever order the rows came in.
         order = [kind.id, *(["batch"] if "batch" in rows.columns else [])]
         rows = rows.sort(order, maintain_order=True)
         rows = rows.unique(kind.id, keep="first", maintain_order=True)
         if rows.height:
+            # An id in two parts would be written twice, and unsorted files would change their
+            # bytes with the sizes of the parts.
             if last is not None and rows[kind.id][0] <= last:
                 raise ValueError(
                     f"The parts of the {kind.name} export do not ascend: {rows[kind.id][0]} came "
@@ -106,5 +111,6 @@ def _training_rows(kind: DatasetKind, parts: Iterable[pl.DataFrame]) -> Iterator
 def _write_text(path: Path, text: str) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
+        # On disk before the folder is exchanged: a power cut must not leave an empty file.
         file.flush()
         os.fsync(file.fileno())

@@ -75,6 +75,7 @@ def eval_instructions(
     if eval_share == 0:
         return frozenset()
     datasets = (frozenset(instruction_ids), frozenset(other_instruction_ids))
+    # From 0 to 1 by content alone: no id depends on which others are there.
     position = {
         name: int(content_id("split", str(seed), name), 16) / 2**64
         for name in datasets[0] | datasets[1]
@@ -82,6 +83,7 @@ def eval_instructions(
     by_position = sorted(position, key=lambda name: (position[name], name))
     held_out = {name for name in by_position if position[name] < eval_share}
     train = set(by_position) - held_out
+    # From either end of the order, so that the nearest to the threshold changes sides.
     _fill(held_out, train, datasets, by_position)
     _fill(train, held_out, datasets, by_position[::-1])
     return frozenset(held_out)

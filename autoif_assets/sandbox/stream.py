@@ -89,7 +89,9 @@ class Run:
                     for worker in self.workers:
                         if len(worker.waiting) > depth:
                             continue
+                        # What a dead worker left comes first: older results wait for it.
                         batch = self.again.pop() if self.again else None
+                        # Results come in order, so one slow unit must not pile up all the rest.
                         if batch is None and more and taken - given < _REORDER:
                             batch = next(source, None)
                             more = batch is not None
@@ -143,6 +145,7 @@ class Run:
                 self.replace(worker)
                 continue
             self.deaths = 0
+            # What one verifier of a shared process did may have cost another its verdict.
             if len(batch.units) > 1 and not (clean and _undisturbed(parts)):
                 self.again.extend(reversed(batch.alone()))
                 continue
@@ -167,6 +170,7 @@ class Run:
         worker.kill()
         queued = [entry[0] for entry in worker.waiting]
         if queued:
+            # Only the oldest was running; the others have done nothing to the worker.
             queued[0].attempts += 1
             if queued[0].attempts >= _ATTEMPTS:
                 batch = queued.pop(0)

@@ -139,6 +139,7 @@ class Zygote:
             orders = Orders(file, size, sources, inputs, first, struck)
             pid, area = self.spare or (0, mmap.mmap(-1, wire.AREA))
             with area:
+                # What the dead child before it found: the answer is read from the last one's.
                 area[layout.flags : layout.flags + len(results)] = results
                 results = b""  # not to be found by the child that is forked ahead
                 if pid:
@@ -147,6 +148,7 @@ class Zygote:
                 else:
                     pid = self._fork(area, orders)
                 if self.ahead:
+                    # The child of the next request must not find the statuses of this one.
                     area.madvise(mmap.MADV_DONTFORK)
                     after = mmap.mmap(-1, wire.AREA)
                     self.spare = Child(self._fork(after, None), after)
@@ -201,15 +203,17 @@ class Zygote:
             done, status, usage = os.wait4(pid, os.WNOHANG)
             if done:
                 return _end(area[0], status, reason, usage.ru_utime + usage.ru_stime)
-            if os.getppid() != self.parent:
+            if os.getppid() != self.parent:  # nobody is left to read the answer
                 os.kill(pid, signal.SIGKILL)
                 os._exit(0)
             now, cpu, phase = time.monotonic(), time.clock_gettime(clock), area[0]
             running = (phase, area.find(wire.NOT_REACHED, layout.status, layout.details))
-            if running != call:
+            if running != call:  # the next call has its own time
                 call, call_began, call_cpu = running, now, cpu
             used, waited = cpu - call_cpu, now - call_began
+            # Repeated calls write nothing, so the time of all of them looks like that of one.
             calls = self.settings.repeats + 1 if phase == wire.REPEATING else 1
+            # Twice the limit: the clock inside the child comes first, and tells more.
             if used > 2 * self.call_cpu_s * calls:
                 reason = "CPU time, ignored the clock"
             elif waited > self.call_wall_s and used < _STARVED * waited:
