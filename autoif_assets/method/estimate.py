@@ -76,7 +76,7 @@ def estimate(
     """Estimate the requests and tokens of one batch, stage by stage.
 
     Args:
-        recipe: Numbers of the method.
+        recipe: How much is asked for at each stage, and at most how many tokens.
         seeds: ``instruction`` of the accepted ``seed_instructions``.
         fresh_seeds: How many of them no other batch carries.
         queries: ``query`` of the accepted ``seed_queries``.

@@ -29,7 +29,8 @@ def self_instruct_prompts(seeds: pl.DataFrame, recipe: Recipe, batch: str) -> pl
 
     Args:
         seeds: Accepted ``seed_instructions``.
-        recipe: Numbers of the method.
+        recipe: ``instructions_per_batch``, ``instructions_per_call``,
+            ``seed_examples_per_call`` and ``seed``.
         batch: Key of the batch; which seeds a prompt shows derives from it.
 
     Returns:
@@ -64,7 +65,7 @@ def augment_instructions(
         completions: Completion frame of the self-instruct calls.
         seeds: Accepted ``seed_instructions``.
         elsewhere: ``instruction`` of the accepted instructions of all other batches.
-        recipe: Numbers of the method.
+        recipe: ``seeds_per_batch``, ``instructions_per_batch`` and ``seed``.
         batch: Key of the batch.
 
     Returns:

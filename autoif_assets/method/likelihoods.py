@@ -21,7 +21,7 @@ ROLE = "likelihood"
 
 def likelihood_texts(
     responses: pl.DataFrame,
-    judged: pl.DataFrame,
+    assessed: pl.DataFrame,
     augmented_queries: pl.DataFrame,
     recipe: Recipe,
 ) -> pl.DataFrame:
@@ -29,7 +29,7 @@ def likelihood_texts(
 
     Args:
         responses: ``response_id``, ``response`` of all accepted responses.
-        judged: What ``resampling.verdicts_with_scores`` says of them, with ``instruction_id``.
+        assessed: What ``resampling.verdicts_with_scores`` says of them, with ``instruction_id``.
         augmented_queries: ``prompt_id``, ``prompt``.
         recipe: ``likelihood_of``: ``kept`` are the responses that passed and scored well,
             ``judged`` those and the ones that may be negatives.
@@ -41,7 +41,7 @@ def likelihood_texts(
     kept = pl.col("is_positive")
     wanted = {"none": pl.lit(False), "kept": kept, "judged": kept | pl.col("is_negative")}
     rows = (
-        judged.filter(wanted[recipe.likelihood_of])
+        assessed.filter(wanted[recipe.likelihood_of])
         .select("response_id", "prompt_id", "instruction_id", kept=kept)
         .join(
             responses.select("response_id", scored="response"),

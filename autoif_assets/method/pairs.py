@@ -101,7 +101,7 @@ def query_pairs(
     filtered_queries: pl.DataFrame,
     augmented_queries: pl.DataFrame,
     responses: pl.DataFrame,
-    judged: pl.DataFrame,
+    assessed: pl.DataFrame,
     likelihoods: pl.DataFrame,
     recipe: Recipe,
     batch: str,
@@ -118,7 +118,7 @@ def query_pairs(
         filtered_queries: Accepted ``filtered_queries``.
         augmented_queries: ``prompt_id``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
-        judged: What ``resampling.verdicts_with_scores`` says of them, with ``outcomes``.
+        assessed: What ``resampling.verdicts_with_scores`` says of them, with ``outcomes``.
         likelihoods: ``response_id``, ``mean_logprob``.
         recipe: ``chosen_pass_rate``, ``pair_order`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
@@ -127,7 +127,7 @@ def query_pairs(
     Returns:
         ``query_preference_pairs`` without ``batch``.
     """
-    wanted = judged.filter(pl.col("is_positive") | pl.col("is_negative"))
+    wanted = assessed.filter(pl.col("is_positive") | pl.col("is_negative"))
     rows = with_texts(wanted, filtered_queries, augmented_queries, responses)
     candidates = rows.join(
         length_constraints(instructions), on="instruction_id", how="left", maintain_order="left"

@@ -74,21 +74,21 @@ def _sentence(text: str) -> str:
 
 
 def filter_queries(
-    augmented_queries: pl.DataFrame, judged: pl.DataFrame, recipe: Recipe
+    augmented_queries: pl.DataFrame, assessed: pl.DataFrame, recipe: Recipe
 ) -> pl.DataFrame:
     """Keep the augmented queries that have a response worth training on.
 
     Args:
         augmented_queries: All ``augmented_queries``.
-        judged: Their responses as ``resampling.verdicts_with_scores`` tells of them.
-        recipe: ``difficulty`` and its numbers.
+        assessed: Their responses as ``resampling.verdicts_with_scores`` tells of them.
+        recipe: ``difficulty``, ``difficulty_k``, ``difficulty_min`` and ``difficulty_max``.
 
     Returns:
         ``filtered_queries`` without ``batch``. Reasons: ``no_response``,
         ``no_passing_response``, ``no_good_response`` (passing ones score too low), and of the
         selection by difficulty ``too_hard`` and ``too_easy``.
     """
-    counts = judged.group_by("prompt_id").agg(
+    counts = assessed.group_by("prompt_id").agg(
         responses=pl.len(),
         judged=pl.col("is_judged").sum(),
         passing=pl.col("passes").sum(),

@@ -68,21 +68,21 @@ def verdicts_with_scores(
 
 
 def near_miss_prompts(
-    augmented_queries: pl.DataFrame, judged: pl.DataFrame, recipe: Recipe
+    augmented_queries: pl.DataFrame, assessed: pl.DataFrame, recipe: Recipe
 ) -> pl.DataFrame:
     """Return the calls that ask for near misses: of prompts with good responses and no failing.
 
     Args:
         augmented_queries: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``,
             ``query``.
-        judged: ``verdicts_with_scores`` of the first samples.
+        assessed: ``verdicts_with_scores`` of the first samples.
         recipe: ``near_misses_per_prompt``; with 0 nothing is asked. Nor is for prompts that
             ``difficulty`` drops, which more responses to reject would not bring back.
 
     Returns:
         ``prompt_id``, ``instruction_id``, ``prompt``.
     """
-    starved = filter_queries(augmented_queries, judged, recipe).filter(
+    starved = filter_queries(augmented_queries, assessed, recipe).filter(
         (pl.col("status") == ACCEPTED)
         & (pl.col("failing") == 0)
         & (recipe.near_misses_per_prompt > 0)
@@ -92,13 +92,13 @@ def near_miss_prompts(
 
 
 def further_prompts(
-    augmented_queries: pl.DataFrame, judged: pl.DataFrame, recipe: Recipe, batch: str
+    augmented_queries: pl.DataFrame, assessed: pl.DataFrame, recipe: Recipe, batch: str
 ) -> pl.DataFrame:
     """Return the calls that ask for further samples: of prompts where some fail and none passes.
 
     Args:
         augmented_queries: As for ``near_miss_prompts``.
-        judged: ``verdicts_with_scores`` of the first samples.
+        assessed: ``verdicts_with_scores`` of the first samples.
         recipe: ``further_responses_per_prompt``; with 0 nothing is asked.
         batch: Key of the batch. The seeds derive from it, and are not those of the first samples:
             a server would answer the same again.
@@ -106,7 +106,7 @@ def further_prompts(
     Returns:
         ``prompt_id``, ``instruction_id``, ``prompt``, ``seed``.
     """
-    starved = filter_queries(augmented_queries, judged, recipe).filter(
+    starved = filter_queries(augmented_queries, assessed, recipe).filter(
         (pl.col("passing") == 0)
         & (pl.col("failing") > 0)
         & (recipe.further_responses_per_prompt > 0)
@@ -148,14 +148,14 @@ def verify_further(responses: pl.DataFrame, outcomes: pl.DataFrame, recipe: Reci
         ``further_verdicts`` without ``batch``. Reasons as of ``response_verdicts``; a near miss is
         accepted if it passes no verifier, and rejected as ``not_missed`` if it passes any.
     """
-    judged = verify_responses(responses, outcomes, recipe).join(
+    verdicts = verify_responses(responses, outcomes, recipe).join(
         responses.select("response_id", "origin"), on="response_id", maintain_order="left"
     )
     is_near = pl.col("origin") == NEAR
     # What verdicts were too few to say stays unsaid, whatever was asked for.
     silent = pl.when(pl.col("reason") != "low_pass_rate").then(pl.col("reason"))
     misses = decide(
-        judged.filter(is_near).with_columns(_silent=silent),
+        verdicts.filter(is_near).with_columns(_silent=silent),
         {
             **{
                 name: pl.col("_silent") == name
@@ -164,7 +164,7 @@ def verify_further(responses: pl.DataFrame, outcomes: pl.DataFrame, recipe: Reci
             "not_missed": pl.col("passed") > 0,
         },
     ).drop("_silent")
-    return pl.concat([misses.select(judged.columns), judged.filter(~is_near)])
+    return pl.concat([misses.select(verdicts.columns), verdicts.filter(~is_near)])
 
 
 def parse_further_scores(

@@ -12,7 +12,7 @@ def sft_examples(
     filtered_queries: pl.DataFrame,
     augmented_queries: pl.DataFrame,
     responses: pl.DataFrame,
-    judged: pl.DataFrame,
+    assessed: pl.DataFrame,
     likelihoods: pl.DataFrame,
     recipe: Recipe,
 ) -> pl.DataFrame:
@@ -22,15 +22,15 @@ def sft_examples(
         filtered_queries: Accepted ``filtered_queries``.
         augmented_queries: ``prompt_id``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
-        judged: What ``resampling.verdicts_with_scores`` says of them.
+        assessed: What ``resampling.verdicts_with_scores`` says of them.
         likelihoods: ``response_id``, ``kept``, ``ifd`` of the batch's ``response_likelihoods``;
             all of them, for the quantiles.
-        recipe: ``sft_max_chars``, and the numbers of the selection by IFD.
+        recipe: ``sft_max_chars``, ``ifd_min_quantile``, ``ifd_max_quantile`` and ``ifd_below``.
 
     Returns:
         ``sft_examples`` without ``batch``. Reasons: ``too_long`` and those of `ifd_rules`.
     """
-    positives = judged.filter("is_positive").join(
+    positives = assessed.filter("is_positive").join(
         likelihoods.select("response_id", "ifd"),
         on="response_id",
         how="left",
@@ -60,7 +60,7 @@ def kto_examples(
     filtered_queries: pl.DataFrame,
     augmented_queries: pl.DataFrame,
     responses: pl.DataFrame,
-    judged: pl.DataFrame,
+    assessed: pl.DataFrame,
 ) -> pl.DataFrame:
     """Label responses for KTO: those that may be chosen as good, those that may be rejected as bad.
 
@@ -71,12 +71,12 @@ def kto_examples(
         filtered_queries: Accepted ``filtered_queries``.
         augmented_queries: ``prompt_id``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
-        judged: What ``resampling.verdicts_with_scores`` says of them.
+        assessed: What ``resampling.verdicts_with_scores`` says of them.
 
     Returns:
         ``kto_examples`` without ``batch``.
     """
-    labelled = judged.filter(pl.col("is_positive") | pl.col("is_negative"))
+    labelled = assessed.filter(pl.col("is_positive") | pl.col("is_negative"))
     rows = with_texts(labelled, filtered_queries, augmented_queries, responses)
     return rows.select(
         id_series("kto", rows["response_id"]).alias("example_id"),
@@ -94,13 +94,13 @@ def kto_examples(
 
 
 def with_texts(
-    judged: pl.DataFrame,
+    assessed: pl.DataFrame,
     filtered_queries: pl.DataFrame,
     augmented_queries: pl.DataFrame,
     responses: pl.DataFrame,
 ) -> pl.DataFrame:
     """Add the text of the response and what ``with_prompts`` adds; other prompts' rows go."""
-    rows = judged.join(filtered_queries, on="prompt_id", how="semi", maintain_order="left").join(
+    rows = assessed.join(filtered_queries, on="prompt_id", how="semi", maintain_order="left").join(
         responses.select("response_id", "response"), on="response_id", maintain_order="left"
     )
     return with_prompts(rows, filtered_queries, augmented_queries)

@@ -35,7 +35,7 @@ INSTRUCTIONS = pl.DataFrame(
 KEPT = pl.DataFrame({"prompt_id": ["p"], "instruction_id": ["i"], "query_id": ["q"]})
 PROMPTS = pl.DataFrame({"prompt_id": ["p", "other"], "prompt": ["Why? Be kind.", "x"]})
 # Response, prompt, pass rate, score, whether it may be chosen and rejected, and its verdict by v.
-JUDGED = pl.DataFrame(
+ASSESSED = pl.DataFrame(
     [
         ("good", "p", 1.0, 9.0, True, False, "pass"),
         ("dull", "p", 1.0, 6.0, False, False, "pass"),
@@ -54,7 +54,7 @@ JUDGED = pl.DataFrame(
     origin=pl.lit("sampled"),
     outcomes=pl.concat_list(pl.struct(pl.lit("v").alias("verifier_id"), "outcome")),
 )
-TEXTS = JUDGED.select("response_id", response=pl.col("response_id") + " text")
+TEXTS = ASSESSED.select("response_id", response=pl.col("response_id") + " text")
 NO_LIKELIHOODS = pl.DataFrame(
     schema={
         "response_id": pl.String,
@@ -65,9 +65,9 @@ NO_LIKELIHOODS = pl.DataFrame(
 )
 
 
-def judged_as(sides):
-    """Return texts and judged responses of prompt p: those that may be chosen, and rejected."""
-    judged = pl.DataFrame(
+def assessed_as(sides):
+    """Return texts and assessed responses of prompt p: those that may be chosen, and rejected."""
+    assessed = pl.DataFrame(
         {"response_id": list(sides), "prompt_id": "p", "is_positive": list(sides.values())}
     ).with_columns(
         pass_rate=pl.col("is_positive").cast(pl.Float64),
@@ -76,4 +76,4 @@ def judged_as(sides):
         origin=pl.lit("sampled"),
         outcomes=pl.concat_list(pl.struct(verifier_id=pl.lit("v"), outcome=pl.lit("fail"))),
     )
-    return judged.select("response_id", response="response_id"), judged
+    return assessed.select("response_id", response="response_id"), assessed

@@ -146,15 +146,15 @@ def made():
         rows["further_verdicts"],
         RECIPE,
     )
-    judged = verdicts_with_scores(
+    assessed = verdicts_with_scores(
         *(rows["response_verdicts"], rows["response_scores"]),
         *(rows["further_verdicts"], rows["further_scores"]),
     )
     texts = pl.concat(frame.select("response_id", "response") for frame in (responses, further))
-    rows["filtered_queries"] = filter_queries(prompts, judged, RECIPE)
-    wanted = likelihood_texts(texts, judged, prompts, RECIPE).drop("prompt", "scored")
+    rows["filtered_queries"] = filter_queries(prompts, assessed, RECIPE)
+    wanted = likelihood_texts(texts, assessed, prompts, RECIPE).drop("prompt", "scored")
     rows["response_likelihoods"] = parse_likelihoods(answers(wanted, ["[[1, -0.5]]"]))
-    of_pairs = judged.drop("instruction_id")
+    of_pairs = assessed.drop("instruction_id")
     material = (accepted(rows["filtered_queries"]), prompts, texts, of_pairs)
     likelihoods = rows["response_likelihoods"]
     rows["sft_examples"] = sft_examples(*material, likelihoods, RECIPE)

@@ -11,7 +11,7 @@ from autoif_assets.method.recipe import PAPER, make_recipe
 
 SEEDS = pl.DataFrame({"instruction": ["x" * 50] * 10})
 QUERIES = pl.DataFrame({"query": ["q" * 100] * 40})
-NUMBERS = make_recipe(
+RECIPE = make_recipe(
     "paper",
     {
         "instructions_per_batch": 30,
@@ -44,7 +44,7 @@ def prompt_tokens(role, variables):
 
 
 def test_a_batch_worked_out_by_hand():
-    rows = {row["role"]: row for row in estimate(NUMBERS, SEEDS, 9, QUERIES, YIELDS).to_dicts()}
+    rows = {row["role"]: row for row in estimate(RECIPE, SEEDS, 9, QUERIES, YIELDS).to_dicts()}
     # Two calls for 30 rewrites; 8 of the 9 fresh seeds and 12 of the rewrites go on; each has 3
     # verifiers left; half of the instructions with 2 queries; a quarter of 60 responses pass.
     assert {role: (row["requests"], row["completions"]) for role, row in rows.items()} == {
@@ -86,17 +86,17 @@ def test_a_batch_worked_out_by_hand():
 
 
 def test_asking_again_is_counted_where_it_is_wanted():
-    numbers = make_recipe(
+    recipe = make_recipe(
         "paper",
         {
-            **NUMBERS.model_dump(),
+            **RECIPE.model_dump(),
             "near_misses_per_prompt": 2,
             "further_responses_per_prompt": 6,
             "score_failing": True,
         },
     )
     yields = dataclasses.replace(YIELDS, all_good=0.2, all_failing=0.3, useful=0.5, failing=0.4)
-    rows = {row["role"]: row for row in estimate(numbers, SEEDS, 9, QUERIES, yields).to_dicts()}
+    rows = {row["role"]: row for row in estimate(recipe, SEEDS, 9, QUERIES, yields).to_dicts()}
     # Of 20 prompts 4 have only good responses, 6 only bad ones.
     assert (rows["near_miss"]["requests"], rows["near_miss"]["completions"]) == (4, 8)
     assert (rows["response"]["requests"], rows["response"]["completions"]) == (26, 60 + 36)
@@ -110,24 +110,24 @@ def test_asking_again_is_counted_where_it_is_wanted():
     [("none", 0), ("kept", 15 + 18), ("judged", 15 + 24 + 36 + 4)],
 )
 def test_likelihoods_take_two_requests_a_response(read, responses):
-    numbers = make_recipe(
+    recipe = make_recipe(
         "paper",
         {
-            **NUMBERS.model_dump(),
+            **RECIPE.model_dump(),
             "near_misses_per_prompt": 2,
             "further_responses_per_prompt": 6,
             "likelihood_of": read,
         },
     )
     yields = dataclasses.replace(YIELDS, all_good=0.2, all_failing=0.3, useful=0.5, failing=0.4)
-    row = estimate(numbers, SEEDS, 9, QUERIES, yields).filter(role="likelihood")
+    row = estimate(recipe, SEEDS, 9, QUERIES, yields).filter(role="likelihood")
     # One of the two has the prompt of 150 characters before the 200 tokens of the response.
     wanted = (2 * responses, 2 * responses, responses * (200 + 230), 2 * responses, 2 * responses)
     assert row.drop("role").row(0) == wanted
 
 
 def test_a_local_nli_model_is_asked_nothing():
-    table = estimate(NUMBERS, SEEDS, 9, QUERIES, YIELDS, nli=False)
+    table = estimate(RECIPE, SEEDS, 9, QUERIES, YIELDS, nli=False)
     assert table.filter(role="nli").drop("role").row(0) == (0, 0, 0, 0, 0)
     assert table.filter(role="score")["requests"].item() == 15
 
@@ -144,7 +144,7 @@ shares = st.floats(0, 1)
         chars_per_token=st.floats(1, 8),
     ),
 )  # fmt: skip
-def test_an_estimate_is_within_what_the_numbers_allow(fresh, seeds, queries, yields):
+def test_an_estimate_is_within_what_the_recipe_allows(fresh, seeds, queries, yields):
     table = estimate(PAPER, SEEDS.head(seeds), fresh, QUERIES.head(queries), yields)
     assert table.schema == ESTIMATE_SCHEMA
     assert table["role"].to_list() == [*PROMPTS, "likelihood"]

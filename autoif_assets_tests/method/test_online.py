@@ -108,7 +108,7 @@ def test_sides():
     assert on_sides(prompts, {"j"})["split"].to_list() == ["train", "eval"]
 
 
-def paired(**numbers):
+def paired(**overrides):
     """Return the online pairs of two prompts, of which the second is held out."""
     verdicts = pl.DataFrame(
         [
@@ -147,7 +147,7 @@ def paired(**numbers):
             "score": [9.0, 9.0, 9.0],
         }
     )
-    recipe = make_recipe("paper", numbers)
+    recipe = make_recipe("paper", overrides)
     return online_pairs(prompts, responses, verdicts, supervised, examples, recipe, "b/p")
 
 

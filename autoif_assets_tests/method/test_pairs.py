@@ -16,13 +16,13 @@ from autoif_assets.method.pairs import (
 )
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets_tests.method.frames import (
+    ASSESSED,
     INSTRUCTIONS,
-    JUDGED,
     KEPT,
     NO_LIKELIHOODS,
     PROMPTS,
     TEXTS,
-    judged_as,
+    assessed_as,
     reasons,
 )
 
@@ -63,7 +63,7 @@ def test_instruction_pairs_use_surviving_verifiers_only():
 
 
 def test_query_pairs_prefer_good_passes_over_clean_fails():
-    pairs = query_pairs(INSTRUCTIONS, KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, PAPER, "b")
+    pairs = query_pairs(INSTRUCTIONS, KEPT, PROMPTS, TEXTS, ASSESSED, NO_LIKELIHOODS, PAPER, "b")
     (pair,) = pairs.drop("pair_id").to_dicts()
     assert pair == {
         "prompt_id": "p",
@@ -88,22 +88,22 @@ def test_query_pairs_prefer_good_passes_over_clean_fails():
 
 
 def test_pairs_in_order_of_likelihood():
-    numbers = {
+    overrides = {
         "likelihood_of": "judged",
         "pair_order": "likelihood",
         "chosen_per_prompt": 1,
         "rejected_per_prompt": 2,
     }
     sides = {"good": True, "better": True, "bad": False, "worse": False, "unread": False}
-    material = (INSTRUCTIONS, KEPT, PROMPTS, *judged_as(sides))
+    material = (INSTRUCTIONS, KEPT, PROMPTS, *assessed_as(sides))
     likelihoods = pl.DataFrame(
         {"response_id": list(sides)[:4], "mean_logprob": [-0.9, -0.2, -0.5, -0.4]}
     )
-    pairs = query_pairs(*material, likelihoods, make_recipe("paper", numbers), "b")
+    pairs = query_pairs(*material, likelihoods, make_recipe("paper", overrides), "b")
     # Those that even out the lengths are others.
     assert pairs.select("chosen", "rejected").rows() == [("better", "worse"), ("better", "bad")]
-    numbers["pair_order"] = "random"
-    pairs = query_pairs(*material, likelihoods, make_recipe("paper", numbers), "b")
+    overrides["pair_order"] = "random"
+    pairs = query_pairs(*material, likelihoods, make_recipe("paper", overrides), "b")
     assert set(pairs["chosen"]) == {"good"}
 
 
@@ -200,8 +200,8 @@ def test_parts_by_instruction_give_the_pairs_of_the_whole(rows):
 @settings(deadline=None)
 @given(CANDIDATES, st.integers(1, 3), st.integers(1, 3))
 def test_lengths_of_a_prompt_are_as_even_as_can_be(rows, of_chosen, of_rejected):
-    numbers = {"chosen_per_prompt": of_chosen, "rejected_per_prompt": of_rejected}
-    recipe = make_recipe("paper", numbers | {"pairs_per_prompt": 9})
+    overrides = {"chosen_per_prompt": of_chosen, "rejected_per_prompt": of_rejected}
+    recipe = make_recipe("paper", overrides | {"pairs_per_prompt": 9})
     candidates = candidate_frame([row for row in rows if row[0] == "g"])
     pairs = draw_pairs(candidates, "g", recipe, "b")
     if pairs.is_empty():

@@ -46,26 +46,28 @@ COMPLETIONS = st.lists(
     ),
     max_size=30,
 )
+# A part may be any of the instructions: none, some or all.
+PARTS = st.sets(st.sampled_from(["i0", "i1", "i2"]))
 
 
-def in_parts(function, *frames):
-    """Work on the instructions one by one and put the results together."""
-    ids = sorted({key for frame in frames for key in frame["instruction_id"]})
-    parts = [function(*(frame.filter(instruction_id=key) for frame in frames)) for key in ids]
-    return pl.concat([function(*(frame.clear() for frame in frames)), *parts])
+def same(function, key, part, *frames):
+    """Check that a part gives the whole's rows of it and, by key, their order; return the whole."""
 
+    def of_part(frame):
+        return frame.filter(pl.col("instruction_id").is_in(part))
 
-def same(function, key, *frames):
-    """Check that parts give the rows of the whole and, by key, their order; return the whole."""
     whole = function(*frames)
-    parts = in_parts(function, *frames)
-    assert parts.sort(key, maintain_order=True).equals(whole.sort(key, maintain_order=True))
+    alone = function(*map(of_part, frames))
+    assert alone.schema == whole.schema
+    expected = of_part(whole).sort(key, maintain_order=True)
+    assert alone.sort(key, maintain_order=True).equals(expected)
     return whole
 
 
 @settings(deadline=None)
-@given(COMPLETIONS)
-def test_parts_give_the_result_of_the_whole(drawn):
+@given(COMPLETIONS, PARTS)
+def test_parts_give_the_result_of_the_whole(drawn, instructions):
+    part = sorted(instructions)
     ids = PROMPTS.select("prompt_id", "instruction_id").rows()
     completions = pl.DataFrame(
         [
@@ -75,16 +77,18 @@ def test_parts_give_the_result_of_the_whole(drawn):
         schema={"prompt_id": pl.String, "instruction_id": pl.String, **COMPLETION_SCHEMA},
         orient="row",
     ).sort("prompt_id", "sample")
-    same(response_prompts, "prompt_id", PROMPTS)
-    responses = accepted(same(parse_responses, ("prompt_id", "sample"), completions))
+    same(response_prompts, "prompt_id", part, PROMPTS)
+    responses = accepted(same(parse_responses, ("prompt_id", "sample"), part, completions))
     drawn_for = {n: (said, score) for n, (_, _, said, score) in enumerate(drawn)}
     by_response = {id: drawn_for[n] for id, n in responses.select("response_id", "sample").rows()}
     said = outcomes(
         {f"v{n}": {id: said[n] for id, (said, _) in by_response.items()} for n in range(2)}
     ).join(responses.select("instruction_id", input_id="response_id"), on="input_id")
-    verdicts = same(lambda r, o: verify_responses(r, o, PAPER), "response_id", responses, said)
+    verdicts = same(
+        lambda r, o: verify_responses(r, o, PAPER), "response_id", part, responses, said
+    )
     passed = responses.join(accepted(verdicts), on="response_id", how="semi")
-    prompts = same(score_prompts, "response_id", passed, PROMPTS)
+    prompts = same(score_prompts, "response_id", part, passed, PROMPTS)
     judged = prompts.drop("prompt").with_columns(
         pl.Series(
             "raw",
@@ -95,9 +99,11 @@ def test_parts_give_the_result_of_the_whole(drawn):
         finish_reason=pl.lit("stop"),
         error=pl.lit(None, pl.String),
     )
-    scores = same(lambda s: parse_scores(s, PAPER), "response_id", judged)
-    judged = same(verdicts_with_scores, "response_id", verdicts, scores)
-    kept = accepted(same(lambda *f: filter_queries(*f, PAPER), "prompt_id", PROMPTS, judged))
+    scores = same(lambda s: parse_scores(s, PAPER), "response_id", part, judged)
+    assessed = same(verdicts_with_scores, "response_id", part, verdicts, scores)
+    kept = accepted(
+        same(lambda *f: filter_queries(*f, PAPER), "prompt_id", part, PROMPTS, assessed)
+    )
     # Of every response, though an asset works in parts: quantiles are those of the batch.
     likelihoods = responses.select("response_id", "instruction_id").with_columns(
         kept=pl.lit(True),
@@ -106,15 +112,16 @@ def test_parts_give_the_result_of_the_whole(drawn):
     )
     by_ifd = make_recipe("paper", {"likelihood_of": "judged", "ifd_min_quantile": 0.5})
     by_rank = make_recipe("paper", {"likelihood_of": "judged", "pair_order": "likelihood"})
-    material = (kept, PROMPTS, responses, judged)
+    material = (kept, PROMPTS, responses, assessed)
     examples = same(
-        lambda *frames: sft_examples(*frames, likelihoods, by_ifd), "example_id", *material
+        lambda *frames: sft_examples(*frames, likelihoods, by_ifd), "example_id", part, *material
     )
     assert set(examples["response_id"]) == set(accepted(scores)["response_id"])
-    same(kto_examples, "example_id", *material)
+    same(kto_examples, "example_id", part, *material)
     pairs = same(
         lambda *frames: query_pairs(*frames, by_rank, "b1"),
         "pair_id",
+        part,
         *(INSTRUCTIONS, *material, likelihoods),
     )
-    same(lambda frame: gather_pairs([("query", frame)], PAPER), "pair_id", pairs)
+    same(lambda frame: gather_pairs([("query", frame)], PAPER), "pair_id", part, pairs)

@@ -67,7 +67,7 @@ def test_filtered_queries_say_what_each_prompt_lacks():
     prompts = pl.DataFrame(
         {"prompt_id": list("abcd"), "instruction_id": "i", "query_id": list("1234")}
     )
-    judged = pl.DataFrame(
+    assessed = pl.DataFrame(
         {
             "prompt_id": ["a", "a", "b", "c"],
             "is_judged": [True, True, True, False],
@@ -76,7 +76,7 @@ def test_filtered_queries_say_what_each_prompt_lacks():
             "is_negative": [False, True, False, False],
         }
     )
-    kept = filter_queries(prompts, judged, PAPER)
+    kept = filter_queries(prompts, assessed, PAPER)
     assert reasons(kept, "prompt_id") == {
         "a": None,
         "b": "no_good_response",
@@ -92,7 +92,7 @@ def test_filtered_queries_say_what_each_prompt_lacks():
 
 
 @pytest.mark.parametrize(
-    ("numbers", "rejected"),
+    ("overrides", "rejected"),
     [
         ({}, {}),
         ({"difficulty": "drop_0_and_1"}, {"4": "too_easy"}),
@@ -104,7 +104,7 @@ def test_filtered_queries_say_what_each_prompt_lacks():
         ({"difficulty": "drop_0_and_1", "difficulty_k": 2}, {"3": "too_easy", "4": "too_easy"}),
     ],
 )
-def test_difficulty_keeps_what_it_drops(numbers, rejected):
+def test_difficulty_keeps_what_it_drops(overrides, rejected):
     """Prompt n has n passing responses of four; a fifth without a verdict does not count."""
     rows = [
         (str(n), f"{n}-{i}", *(("accepted", None, 1) if i < n else ("rejected", why, 0)))
@@ -118,26 +118,26 @@ def test_difficulty_keeps_what_it_drops(numbers, rejected):
         instruction_id=pl.lit("i"), query_id=pl.lit("q")
     )
     scores = verdicts.filter(status="accepted").select("response_id", "status", score=pl.lit(9.0))
-    judged = verdicts_with_scores(verdicts, scores)
-    queries = filter_queries(prompts, judged, make_recipe("paper", numbers))
+    assessed = verdicts_with_scores(verdicts, scores)
+    queries = filter_queries(prompts, assessed, make_recipe("paper", overrides))
     assert queries["judged"].to_list() == [4] * 5
     expected = {str(n): None for n in range(5)} | {"0": "no_passing_response"} | rejected
     assert reasons(queries, "prompt_id") == expected
 
 
 @pytest.mark.parametrize(
-    ("passing", "judged", "k", "expected"),
+    ("passing", "assessed", "k", "expected"),
     [
         (2, 4, 1, 0.5),
         (2, 4, 2, 1 - 1 / 6),  # of the six pairs one holds no pass
         (1, 4, 4, 1.0),
         (0, 4, 4, 0.0),
-        (1, 2, 4, 1.0),  # only two were judged
+        (1, 2, 4, 1.0),  # only two were assessed
         (0, 0, 1, None),
     ],
 )
-def test_pass_at_k(passing, judged, k, expected):
-    found = difficulty(pl.Series([passing]), pl.Series([judged]), k)[0]
+def test_pass_at_k(passing, assessed, k, expected):
+    found = difficulty(pl.Series([passing]), pl.Series([assessed]), k)[0]
     assert found is None if expected is None else found == pytest.approx(expected)
 
 

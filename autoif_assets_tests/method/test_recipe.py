@@ -4,7 +4,7 @@ import pytest
 from autoif_assets.method.recipe import AUTHORS_CODE, PAPER, RECIPES, Threshold, make_recipe
 
 
-def test_the_paper_numbers():
+def test_the_recipe_of_the_paper():
     assert PAPER.instructions_per_batch == 100
     assert PAPER.verifiers_per_instruction == PAPER.responses_per_prompt == 8
     assert PAPER.queries_per_instruction == 16
@@ -14,7 +14,7 @@ def test_the_paper_numbers():
     assert PAPER.min_score == ">= 8"
 
 
-def test_the_authors_numbers():
+def test_the_recipe_of_the_authors_code():
     assert (AUTHORS_CODE.min_verifiers, AUTHORS_CODE.min_cases) == (3, 10)
     assert AUTHORS_CODE.case_agreement == "> 0"
     assert AUTHORS_CODE.verifier_agreement == ">= 0.8"
@@ -32,7 +32,7 @@ def test_bounds_are_strict_or_not(bound, expected):
     assert values.select(Threshold.parse(bound).accepts(pl.col("x")))["x"].to_list() == expected
 
 
-def test_overrides_replace_single_numbers():
+def test_overrides_replace_single_values():
     recipe = make_recipe("authors_code", {"responses_per_prompt": 2, "min_score": ">=7"})
     assert recipe.responses_per_prompt == 2
     assert recipe.min_score == ">= 7"
@@ -53,19 +53,19 @@ def test_a_wrong_number_is_named(name, overrides, message):
         make_recipe(name, overrides)
 
 
-def test_every_profile_keeps_its_name_in_overridable_form():
+def test_every_recipe_keeps_its_name_in_overridable_form():
     for name, recipe in RECIPES.items():
         assert make_recipe(name) == recipe
 
 
 @pytest.mark.parametrize(
-    ("numbers", "words"),
+    ("overrides", "message"),
     [
         ({"ifd_min_quantile": 0.5}, "needs likelihood_of"),
         ({"pair_order": "likelihood", "likelihood_of": "kept"}, "to be judged"),
         ({"difficulty_min": 0.9}, "difficulty_min is above difficulty_max"),
     ],
 )
-def test_numbers_that_do_not_fit_together_are_refused(numbers, words):
-    with pytest.raises(ValueError, match=words):
-        make_recipe("paper", numbers)
+def test_overrides_that_do_not_fit_together_are_refused(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        make_recipe("paper", overrides)

@@ -36,7 +36,7 @@ def prompts(*names):
     )
 
 
-def judged(by_prompt, score=9.0):
+def assessed(by_prompt, score=9.0):
     rows = [
         (f"{prompt}{n}", prompt, passed, status, reason)
         for prompt, verdicts in by_prompt.items()
@@ -65,18 +65,18 @@ STARVED = {
 
 def test_those_are_asked_again_that_make_no_pair():
     rows = prompts(*STARVED)
-    found = judged(STARVED)
+    found = assessed(STARVED)
     assert near_miss_prompts(rows, found, ASKING)["prompt_id"].to_list() == ["good", "half"]
     further = further_prompts(rows, found, ASKING, "b")
     assert further["prompt_id"].to_list() == ["bad", "bad or silent"]
     # Answers that are no good are nothing to prefer to a near miss.
-    assert near_miss_prompts(rows, judged(STARVED, score=5.0), ASKING).is_empty()
+    assert near_miss_prompts(rows, assessed(STARVED, score=5.0), ASKING).is_empty()
 
 
 def test_no_near_misses_of_prompts_that_difficulty_drops():
-    numbers = {**ASKING.model_dump(), "difficulty": "drop_0_and_1"}
-    recipe = make_recipe("paper", numbers)
-    rows, found = prompts(*STARVED), judged(STARVED)
+    overrides = {**ASKING.model_dump(), "difficulty": "drop_0_and_1"}
+    recipe = make_recipe("paper", overrides)
+    rows, found = prompts(*STARVED), assessed(STARVED)
     assert near_miss_prompts(rows, found, recipe)["prompt_id"].to_list() == ["half"]
     # A further sample may pass, and then the prompt is no longer too hard.
     further = further_prompts(rows, found, recipe, "b")
@@ -84,23 +84,23 @@ def test_no_near_misses_of_prompts_that_difficulty_drops():
 
 
 def test_by_default_nobody_is_asked():
-    rows, found = prompts(*STARVED), judged(STARVED)
+    rows, found = prompts(*STARVED), assessed(STARVED)
     for recipe in (make_recipe("paper"), make_recipe("authors_code")):
         assert near_miss_prompts(rows, found, recipe).is_empty()
         assert further_prompts(rows, found, recipe, "b").is_empty()
 
 
 def test_further_samples_have_seeds_of_their_own():
-    rows = further_prompts(prompts("bad"), judged({"bad": [FAIL]}), ASKING, "b")
+    rows = further_prompts(prompts("bad"), assessed({"bad": [FAIL]}), ASKING, "b")
     first = derived_seed("b", str(ASKING.seed), "response", rows["prompt"][0])
     assert rows["seed"].to_list() != [first]
     assert rows["prompt"][0].endswith("[Query] Why bad?")
-    other = further_prompts(prompts("bad"), judged({"bad": [FAIL]}), ASKING, "c")
+    other = further_prompts(prompts("bad"), assessed({"bad": [FAIL]}), ASKING, "c")
     assert other["seed"].to_list() != rows["seed"].to_list()
 
 
 def test_a_near_miss_is_asked_to_break_the_instruction():
-    (prompt,) = near_miss_prompts(prompts("p"), judged({"p": [GOOD]}), ASKING)["prompt"]
+    (prompt,) = near_miss_prompts(prompts("p"), assessed({"p": [GOOD]}), ASKING)["prompt"]
     assert prompt.endswith("[Instruction to break] Use no commas.\n[Query] Why p?")
 
 

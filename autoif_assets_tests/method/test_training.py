@@ -3,12 +3,12 @@ import polars as pl
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.training import kto_examples, sft_examples
 from autoif_assets_tests.method.frames import (
-    JUDGED,
+    ASSESSED,
     KEPT,
     NO_LIKELIHOODS,
     PROMPTS,
     TEXTS,
-    judged_as,
+    assessed_as,
     reasons,
 )
 
@@ -16,7 +16,7 @@ PAPER = make_recipe("paper")
 
 
 def test_sft_examples_join_prompt_and_response():
-    examples = sft_examples(KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, PAPER)
+    examples = sft_examples(KEPT, PROMPTS, TEXTS, ASSESSED, NO_LIKELIHOODS, PAPER)
     assert examples.drop("example_id").rows() == [
         ("p", "good", "i", "q", "Why? Be kind.", "good text", 1.0, 9.0, None, "accepted", None)
     ]
@@ -25,18 +25,18 @@ def test_sft_examples_join_prompt_and_response():
 def test_sft_examples_may_be_kept_short():
     for most, expected in ((len("good text"), None), (len("good text") - 1, "too_long")):
         recipe = make_recipe("paper", {"sft_max_chars": most})
-        examples = sft_examples(KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, recipe)
+        examples = sft_examples(KEPT, PROMPTS, TEXTS, ASSESSED, NO_LIKELIHOODS, recipe)
         assert reasons(examples, "response_id") == {"good": expected}
 
 
 def test_kto_examples_are_what_may_be_chosen_and_what_may_be_rejected():
-    examples = kto_examples(KEPT, PROMPTS, TEXTS, JUDGED)
+    examples = kto_examples(KEPT, PROMPTS, TEXTS, ASSESSED)
     assert examples.select("prompt", "completion", "label", "pass_rate", "score").rows() == [
         ("Why? Be kind.", "good text", True, 1.0, 9.0),
         ("Why? Be kind.", "bad text", False, 0.0, 2.0),
     ]
     assert not set(examples["example_id"]) & set(
-        sft_examples(KEPT, PROMPTS, TEXTS, JUDGED, NO_LIKELIHOODS, PAPER)["example_id"]
+        sft_examples(KEPT, PROMPTS, TEXTS, ASSESSED, NO_LIKELIHOODS, PAPER)["example_id"]
     )
 
 
@@ -49,15 +49,15 @@ def test_ifd_selects_sft_examples_by_the_quantiles_of_the_batch():
             "ifd": [0.2, 0.4, 0.6, 1.1, None, 0.8, 0.0],
         }
     )
-    numbers = {
+    overrides = {
         "likelihood_of": "kept",
         "ifd_min_quantile": 0.3,
         "ifd_max_quantile": 0.7,
         "ifd_below": 1.0,
     }
     examples = sft_examples(
-        *(KEPT, PROMPTS, *judged_as(dict.fromkeys(ids, True)), likelihoods),
-        make_recipe("paper", numbers),
+        *(KEPT, PROMPTS, *assessed_as(dict.fromkeys(ids, True)), likelihoods),
+        make_recipe("paper", overrides),
     )
     # Of 0.2, 0.4, 0.6 and 0.8 the quantiles are 0.38 and 0.62.
     assert reasons(examples, "response_id") == {
