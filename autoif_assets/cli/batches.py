@@ -58,7 +58,7 @@ def batch_list() -> None:
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.history import batch_states
+    from autoif_assets.automation.batches import batch_states
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.schedules import ATTEMPTS
     from autoif_assets.definitions import defs

@@ -82,8 +82,8 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.killed import report_killed_runs
     from autoif_assets.automation.partitions import BATCHES
+    from autoif_assets.automation.runs import report_killed_runs
 
     check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
     with dg.DagsterInstance.get() as instance:
@@ -133,8 +133,7 @@ def failures_of_job(
     Raises:
         click.ClickException: Another run is making the partition.
     """
-    from autoif_assets.automation.history import innermost_words
-    from autoif_assets.automation.killed import process_tags, under_way
+    from autoif_assets.automation.runs import process_tags, root_cause, under_way
     from autoif_assets.definitions import defs
 
     definition = defs.resolve_job_def(job)
@@ -160,7 +159,7 @@ def failures_of_job(
     if result.success:
         return []
     failures = [
-        f"{event.step_key} failed: {innermost_words(event.step_failure_data.error)}"
+        f"{event.step_key} failed: {root_cause(event.step_failure_data.error)}"
         for event in result.all_events
         if event.is_step_failure
     ]
