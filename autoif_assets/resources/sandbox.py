@@ -93,6 +93,7 @@ class SandboxSession:
         began = time.monotonic()
         for result in self._sandbox.evaluate(_units(runs)):
             ids = inputs_of[result.id]
+            # A verifier that never ran has its reason for an outcome on each of its inputs.
             outcomes = (
                 [result.reason] * len(ids)
                 if result.reason
