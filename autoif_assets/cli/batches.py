@@ -100,6 +100,7 @@ def grow(sft: int, dry_run: bool) -> None:
             " LEFT JOIN (FROM autoif.sft_examples WHERE status = 'accepted') USING (batch)"
             " GROUP BY batch ORDER BY batch"
         )["examples"].to_list()
+    # What is registered and not made yet will yield too; only the rest is to be added.
     with dg.DagsterInstance.get() as instance:
         known = list(instance.get_dynamic_partitions(str(BATCHES.name)))
         unmade = len(known) - len(yields)

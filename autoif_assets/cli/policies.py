@@ -67,6 +67,7 @@ def add_policy(name: str, **known: str | None) -> None:
             "--api-key-variable takes the name of an environment variable, not the key itself."
         )
     try:
+        # Before it is in the warehouse, where a name that Dagster refuses would stay.
         check_policy_name(name)
         policy = Policy(policy=name, **known)  # type: ignore[arg-type]
         register_policy(Warehouse(data_dir()), policy)

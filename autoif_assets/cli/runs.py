@@ -88,6 +88,7 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
     check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
+        # A killed run still holds its places in pools, which this one would wait for.
         report_killed_runs(instance)
         # No exports of a batch that is not whole.
         failures = failures_of_job(instance, "batch", config, batch) or failures_of_job(
@@ -158,6 +159,7 @@ def failures_of_job(
     )
     if result.success:
         return []
+    # The innermost error is what went wrong; those around it say where in Dagster it passed.
     failures = [
         f"{event.step_key} failed: {root_cause(event.step_failure_data.error)}"
         for event in result.all_events

@@ -54,6 +54,7 @@ class SandboxResource(dg.ConfigurableResource[Any]):
         ) as sandbox:
             session = SandboxSession(sandbox)
             yield session
+        # Not of a session that failed: nothing is stored that it could stand beside.
         if context is not None:
             add_metadata(context, session.metadata())
 
