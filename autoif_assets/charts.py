@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _INK = "#8a8a8a"
 _CALLS, _TOKENS = "#3b82c4", "#d9822b"
 _KEPT, _DROPPED = _CALLS, _TOKENS
-_LINE_IN = 0.24  # height of a bar that lies
+_ROW_IN = 0.24  # height of a horizontal bar, in inches
 
 
 class Bar(NamedTuple):
@@ -25,9 +25,9 @@ class Bar(NamedTuple):
     dropped: int
 
 
-def in_markdown(png: bytes, what: str) -> str:
-    """Return a PNG as an image in Markdown; ``what`` is said to those who cannot see it."""
-    return f"![{what}](data:image/png;base64,{base64.b64encode(png).decode()})"
+def in_markdown(png: bytes, alt: str) -> str:
+    """Return a PNG as an image in Markdown; ``alt`` is read to those who cannot see it."""
+    return f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def histogram_chart(bars: Sequence[Bar], axis: str) -> bytes:
@@ -67,7 +67,7 @@ def funnel_chart(bars: Sequence[Bar]) -> bytes:
     """
     if not any(bar.kept + bar.dropped for bar in bars):
         return b""
-    figure, axes = _figure(0.6 + _LINE_IN * len(bars), left=0.4)
+    figure, axes = _figure(0.6 + _ROW_IN * len(bars), left=0.4)
     places = range(len(bars))
     rows = [bar.kept + bar.dropped for bar in bars]
     axes.barh(places, [bar.kept for bar in bars], color=_KEPT, label="accepted", zorder=2)

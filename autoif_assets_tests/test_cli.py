@@ -5,7 +5,7 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from autoif_assets.automation.killed import under_way
+from autoif_assets.automation.runs import under_way
 from autoif_assets.cli import home, main
 from autoif_assets.cli.home import prepare_home
 from autoif_assets.cli.runs import parse_override

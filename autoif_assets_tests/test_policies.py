@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from autoif_assets.automation.history import stages
+from autoif_assets.automation.batches import declared_assets
 from autoif_assets.cli import main
 from autoif_assets.definitions import defs
 from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
@@ -75,7 +75,7 @@ def test_weights_tell_answers_apart(folder):
 
 
 def test_assets_of_a_policy_are_no_part_of_a_batch():
-    names = {stage.name for stage in stages(defs.resolve_asset_graph())}
+    names = {asset.name for asset in declared_assets(defs.resolve_asset_graph())}
     assert "preference_pairs" in names
     assert not [name for name in names if "policy" in name or "online" in name]
 

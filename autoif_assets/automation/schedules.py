@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster._utils.schedules import get_smallest_cron_interval
 
-from autoif_assets.automation.history import batch_states
+from autoif_assets.automation.batches import batch_states
 from autoif_assets.automation.jobs import BATCH_JOB
 from autoif_assets.automation.partitions import BATCHES
 

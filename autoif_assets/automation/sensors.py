@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from autoif_assets.automation.killed import report_killed_runs
+from autoif_assets.automation.runs import report_killed_runs
 
 # Made again when a batch's training data has changed since. Not held up by other batches that are
 # being made: with one always under way the exports would never be.

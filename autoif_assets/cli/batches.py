@@ -58,7 +58,7 @@ def batch_list() -> None:
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.history import batch_states
+    from autoif_assets.automation.batches import batch_states
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.schedules import ATTEMPTS
     from autoif_assets.definitions import defs
@@ -100,6 +100,7 @@ def grow(sft: int, dry_run: bool) -> None:
             " LEFT JOIN (FROM autoif.sft_examples WHERE status = 'accepted') USING (batch)"
             " GROUP BY batch ORDER BY batch"
         )["examples"].to_list()
+    # What is registered and not made yet will yield too; only the rest is to be added.
     with dg.DagsterInstance.get() as instance:
         known = list(instance.get_dynamic_partitions(str(BATCHES.name)))
         unmade = len(known) - len(yields)

@@ -149,7 +149,7 @@ def history_prune(days: float, dry_run: bool) -> None:
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.history import old_runs
+    from autoif_assets.automation.runs import old_runs
 
     with dg.DagsterInstance.get() as instance:
         old = old_runs(instance, datetime.now(UTC) - timedelta(days=days))

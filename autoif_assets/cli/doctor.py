@@ -41,6 +41,7 @@ def _check_endpoints() -> bool:
     shown: dict[str, str] = {}
     for role in _ROLES:
         own = settings[role]
+        # A check asks the model several times, so what two roles share is checked once.
         key = own.model_dump_json(include=_CHECKED)
         if role == "nli" and local_nli is not None:
             _say(role, f"{local_nli}, a local model (AUTOIF_NLI)")

@@ -173,6 +173,7 @@ def _print_table(estimated: pl.DataFrame, endpoints: Mapping[str, "EndpointSetti
     for role, *counts in estimated.iter_rows():
         settings = endpoints[role]
         requests, completions, prompt, completion, most = counts
+        # As many as expected, and as many as the limits allow: what the prompts cost is the same.
         costs = [
             (prompt * settings.price_prompt + tokens * settings.price_completion) / 1e6
             for tokens in (completion, most)

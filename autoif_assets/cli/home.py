@@ -21,6 +21,7 @@ def prepare_home() -> Path:
     Raises:
         click.ClickException: the folder cannot be written, or its disk is full.
     """
+    # Theirs has settings of its own, and may not be on this disk.
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
     home = data_dir() / "dagster"

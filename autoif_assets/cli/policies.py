@@ -67,6 +67,7 @@ def add_policy(name: str, **known: str | None) -> None:
             "--api-key-variable takes the name of an environment variable, not the key itself."
         )
     try:
+        # Before it is in the warehouse, where a name that Dagster refuses would stay.
         check_policy_name(name)
         policy = Policy(policy=name, **known)  # type: ignore[arg-type]
         register_policy(Warehouse(data_dir()), policy)
@@ -111,8 +112,8 @@ def run_round(name: str, batch: str, config: Mapping[str, Any] | None = None) ->
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.killed import report_killed_runs
     from autoif_assets.automation.partitions import BATCHES
+    from autoif_assets.automation.runs import report_killed_runs
 
     with dg.DagsterInstance.get() as instance:
         if batch not in instance.get_dynamic_partitions(str(BATCHES.name)):
@@ -156,7 +157,7 @@ def train_next(
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.killed import report_killed_runs
+    from autoif_assets.automation.runs import report_killed_runs
 
     training = {"config": {"next_policy": next_policy, "data": data}}
     with dg.DagsterInstance.get() as instance:

@@ -82,12 +82,13 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.killed import report_killed_runs
     from autoif_assets.automation.partitions import BATCHES
+    from autoif_assets.automation.runs import report_killed_runs
 
     check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
+        # A killed run still holds its places in pools, which this one would wait for.
         report_killed_runs(instance)
         # No exports of a batch that is not whole.
         failures = failures_of_job(instance, "batch", config, batch) or failures_of_job(
@@ -133,8 +134,7 @@ def failures_of_job(
     Raises:
         click.ClickException: Another run is making the partition.
     """
-    from autoif_assets.automation.history import innermost_words
-    from autoif_assets.automation.killed import process_tags, under_way
+    from autoif_assets.automation.runs import process_tags, root_cause, under_way
     from autoif_assets.definitions import defs
 
     definition = defs.resolve_job_def(job)
@@ -159,8 +159,9 @@ def failures_of_job(
     )
     if result.success:
         return []
+    # The innermost error is what went wrong; those around it say where in Dagster it passed.
     failures = [
-        f"{event.step_key} failed: {innermost_words(event.step_failure_data.error)}"
+        f"{event.step_key} failed: {root_cause(event.step_failure_data.error)}"
         for event in result.all_events
         if event.is_step_failure
     ]

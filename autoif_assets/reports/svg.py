@@ -57,6 +57,7 @@ def histogram(name: str, title: str, description: str, bins: Sequence[Bin]) -> M
         )
     ]
     for place, one in enumerate(bins):
+        # Each bar is in the middle of its share of the axis.
         left = _LEFT + place * step + (step - width) / 2
         top = float(floor)
         for colour, rows in (("kept", one.kept), ("dropped", one.dropped)):

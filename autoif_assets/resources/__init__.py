@@ -8,7 +8,7 @@ from autoif_assets.resources.environment import (
     recipe_from_environment,
 )
 from autoif_assets.resources.inputs import Inputs, RecipeResource
-from autoif_assets.resources.metadata import add_metadata, keys_of
+from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.sandbox import SandboxResource
@@ -17,6 +17,7 @@ from autoif_assets.resources.trainer import Trainer
 from autoif_assets.resources.warehouse import (
     WarehouseIOManager,
     WarehouseResource,
+    keys_of,
     table_schema,
 )
 

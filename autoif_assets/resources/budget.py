@@ -8,6 +8,7 @@ from pydantic import Field
 
 from autoif_assets.endpoint import Budget, Spent, spent_by_run
 
+# Dagster sets it on runs that it starts again by itself, and on no others.
 _RETRY = "dagster/retry_number"
 
 
@@ -26,12 +27,11 @@ class BudgetResource(dg.ConfigurableResource[Any]):
         A run that Dagster starts again by itself goes on with the budget of the run it replaces;
         one that a person starts again has a new one.
         """
-        spent, run = Spent(), context.run
-        while True:
+        spent = Spent()
+        run: dg.DagsterRun | None = context.run
+        while run is not None:
             spent += spent_by_run(journals, run.run_id)
-            if _RETRY not in run.tags or run.parent_run_id is None:
-                return Budget(self.max_requests, self.max_tokens, self.max_cost, spent)
-            parent = context.instance.get_run_by_id(run.parent_run_id)
-            if parent is None:
-                return Budget(self.max_requests, self.max_tokens, self.max_cost, spent)
-            run = parent
+            replaces = run.parent_run_id if _RETRY in run.tags else None
+            # Where the record of a run was pruned, nothing tells what it replaced.
+            run = None if replaces is None else context.instance.get_run_by_id(replaces)
+        return Budget(self.max_requests, self.max_tokens, self.max_cost, spent)

@@ -1,4 +1,4 @@
-"""The user's files and the numbers of the method."""
+"""What a run is made of: the user's files, and the recipe."""
 
 from typing import Any
 

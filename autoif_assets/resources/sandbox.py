@@ -54,6 +54,7 @@ class SandboxResource(dg.ConfigurableResource[Any]):
         ) as sandbox:
             session = SandboxSession(sandbox)
             yield session
+        # Not of a session that failed: nothing is stored that it could stand beside.
         if context is not None:
             add_metadata(context, session.metadata())
 
@@ -93,6 +94,7 @@ class SandboxSession:
         began = time.monotonic()
         for result in self._sandbox.evaluate(_units(runs)):
             ids = inputs_of[result.id]
+            # A verifier that never ran has its reason for an outcome on each of its inputs.
             outcomes = (
                 [result.reason] * len(ids)
                 if result.reason

@@ -27,8 +27,8 @@ from autoif_assets.method.parsing import COMPLETION_SCHEMA
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource
-from autoif_assets.resources.metadata import add_metadata, keys_of
-from autoif_assets.resources.warehouse import WarehouseResource
+from autoif_assets.resources.metadata import add_metadata
+from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.warehouse import Rows, Warehouse
 
 

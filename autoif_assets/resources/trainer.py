@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 from dagster import PipesExecutionResult
+from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
 
@@ -42,10 +43,11 @@ class Trainer(dg.ConfigurableResource[Any]):
                 "No trainer is named. Set AUTOIF_TRAINER to the command that trains, such as "
                 "'python -m autoif_assets.recipes.trl_train', then materialise again."
             )
-        words = shlex.split(self.command)
+        # Split first: a folder whose name holds a space stays one argument.
+        arguments = shlex.split(self.command)
         for name, place in places.items():
-            words = [word.replace(f"{{{name}}}", place) for word in words]
-        return words
+            arguments = [argument.replace(f"{{{name}}}", place) for argument in arguments]
+        return arguments
 
     def train(
         self, context: dg.AssetExecutionContext, places: Mapping[str, str]
@@ -78,9 +80,7 @@ class Trainer(dg.ConfigurableResource[Any]):
             raise dg.Failure(
                 f"The trainer's command {command[0]!r} is not on the PATH; set AUTOIF_TRAINER."
             ) from error
-        except Exception as error:
-            if "code" not in str(error):
-                raise
+        except DagsterPipesExecutionError as error:
             raise dg.Failure(
                 f"{error}. The trainer's own words are in the run's stdout and stderr; the "
                 f"command was: {shlex.join(command)}"
@@ -106,6 +106,7 @@ def find_checkpoint(output: Path) -> Path:
     Raises:
         dg.Failure: There is none.
     """
+    # Weights of adapters have no configuration of the model beside them.
     if (output / "config.json").exists() or (output / "adapter_config.json").exists():
         return output
     numbered = [

@@ -11,7 +11,7 @@ import polars as pl
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
-from autoif_assets.resources.describing import Tally
+from autoif_assets.resources.metadata import Tally
 from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.reading import Rows
 from autoif_assets.warehouse.schema import Partition, Table
@@ -192,6 +192,13 @@ def _table(key: dg.AssetKey) -> Table:
             f"declares {', '.join(TABLES)}."
         )
     return TABLES[name]
+
+
+def keys_of(partition_key: str) -> dict[str, str]:
+    """Return the batch, and where there is one the policy, of a run's partition key."""
+    if isinstance(partition_key, dg.MultiPartitionKey):
+        return dict(partition_key.keys_by_dimension)
+    return {"batch": partition_key}
 
 
 def _partitions(table: Table, keys: Sequence[str]) -> list[Partition]:

@@ -7,9 +7,8 @@ from functools import cache
 import dagster as dg
 import pytest
 
-from autoif_assets.automation.history import old_runs
-from autoif_assets.automation.killed import process_tags
 from autoif_assets.automation.partitions import BATCHES
+from autoif_assets.automation.runs import old_runs, process_tags
 from autoif_assets.automation.schedules import ATTEMPTS, nightly_batch, repair_batches
 from autoif_assets.automation.sensors import killed_runs
 

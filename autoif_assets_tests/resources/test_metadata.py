@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.charts import Bar
-from autoif_assets.resources import describing
-from autoif_assets.resources.describing import Distribution, Tally, column_lineage
+from autoif_assets.resources import metadata
+from autoif_assets.resources.metadata import Distribution, Tally, column_lineage
 from autoif_assets.warehouse import TABLES
 from autoif_assets_tests.warehouse.samples import sample
 
@@ -93,7 +93,7 @@ def test_a_chart_and_a_mean_of_what_the_table_names():
 @pytest.fixture
 def drawn(monkeypatch):
     """What the chart is drawn of, in its place."""
-    monkeypatch.setattr(describing, "histogram_chart", lambda bars, axis: (bars, axis))
+    monkeypatch.setattr(metadata, "histogram_chart", lambda bars, axis: (bars, axis))
 
     def of(what, *frames):
         counted = Distribution("x", what)

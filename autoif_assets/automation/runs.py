@@ -1,0 +1,130 @@
+"""Dagster's runs: those of this process, those that were killed, failed, or are old."""
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster_shared.error import SerializableErrorInfo
+
+# Of a run of `autoif run`, which the daemon does not watch as it does its own.
+_HOST, _PID = "autoif/host", "autoif/pid"
+_IDS = 500  # records asked for at a time; SQLite takes no long lists
+_OVER = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+_NOT_OVER = [*IN_PROGRESS_RUN_STATUSES, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
+
+
+def process_tags() -> dict[str, str]:
+    """Tell this process apart, in the tags of its runs."""
+    return {_HOST: socket.gethostname(), _PID: str(os.getpid())}
+
+
+def under_way(instance: dg.DagsterInstance, partition: str) -> str | None:
+    """Return the id of a run that is at work on a partition, if there is one.
+
+    Dagster's queue keeps such runs apart, but what starts a run in its own process passes it by.
+    Processes of other hosts do not count: nobody here can tell whether they live.
+    """
+    running = dg.RunsFilter(
+        statuses=[
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+            dg.DagsterRunStatus.CANCELING,
+        ],
+        tags={PARTITION_NAME_TAG: str(partition)},
+    )
+    known = (None, socket.gethostname())
+    return next(
+        (run.run_id for run in instance.get_runs(running) if run.tags.get(_HOST) in known), None
+    )
+
+
+def report_killed_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs of `autoif run` whose process is gone as failed, and return them.
+
+    They would stay "started" for ever, hold a place in the run queue, and hold their places in
+    pools, which the next run would wait for.
+    """
+    running = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+        tags={_HOST: socket.gethostname()},
+    )
+    killed = [
+        run for run in instance.get_runs(running) if not Path(f"/proc/{run.tags[_PID]}").exists()
+    ]
+    for run in killed:
+        instance.report_run_failed(run, "Its process is gone; it was killed.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run in killed]
+
+
+def busy_batches(instance: dg.DagsterInstance) -> set[str]:
+    """Return the batches that a run is making, or will once it leaves the queue."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_NOT_OVER))
+    return {run.tags[PARTITION_NAME_TAG] for run in runs if PARTITION_NAME_TAG in run.tags}
+
+
+def repeated_failure(instance: dg.DagsterInstance, batch: str, attempts: int) -> str | None:
+    """Return why the last ``attempts`` runs of a batch failed, or None if one of them did not."""
+    runs = instance.get_runs(dg.RunsFilter(tags={PARTITION_NAME_TAG: batch}), limit=attempts)
+    if len(runs) < attempts or any(run.status != dg.DagsterRunStatus.FAILURE for run in runs):
+        return None
+    return failure_reason(instance, runs[0].run_id)
+
+
+def failure_reason(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return why the first step of a run failed, or why the run itself did."""
+    for event_type in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE):
+        records = instance.get_records_for_run(run_id, of_type=event_type, limit=1).records
+        for record in records:
+            event = record.event_log_entry.dagster_event
+            if event is None:
+                continue
+            if event.is_step_failure:
+                return f"{event.step_key}: {root_cause(event.step_failure_data.error)}"
+            return (event.message or "").strip()
+    return "no reason is recorded"
+
+
+def root_cause(error: SerializableErrorInfo | None) -> str:
+    """Return the message of the error that all the others were raised from."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "no reason is recorded"
+
+
+def old_runs(instance: dg.DagsterInstance, before: datetime) -> list[str]:
+    """Return the runs that ended, were made before a time, and are not needed any more.
+
+    A run that holds the latest materialization of some asset and batch is needed: with its events
+    Dagster would forget that the asset was made.
+    """
+    needed: set[str] = set()
+    for key in instance.all_asset_keys():
+        needed.update(record.run_id for record in latest_materializations(instance, key))
+        event = instance.get_latest_materialization_event(key)
+        if event is not None:
+            needed.add(event.run_id)
+    old = instance.get_runs(dg.RunsFilter(statuses=_OVER, created_before=before))
+    return [run.run_id for run in old if run.run_id not in needed]
+
+
+def latest_materializations(
+    instance: dg.DagsterInstance, key: dg.AssetKey
+) -> Iterator[dg.EventLogRecord]:
+    """Yield the latest materialization of every partition of an asset."""
+    latest = instance.get_latest_storage_id_by_partition(
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION
+    )
+    ids = list(latest.values())
+    for start in range(0, len(ids), _IDS):
+        some = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + _IDS])
+        yield from instance.fetch_materializations(some, limit=_IDS).records
