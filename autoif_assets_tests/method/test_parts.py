@@ -1,7 +1,7 @@
 """Big batches are worked on part by part: by instruction, with the result of the whole."""
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autoif_assets.method.gates import accepted
@@ -67,6 +67,8 @@ def same(function, key, part, *frames):
 
 @settings(deadline=None)
 @given(COMPLETIONS, PARTS)
+# Whether a prompt is kept must not depend on what is kept of another instruction's.
+@example([(0, "yes", SAID[0], 5), (1, "yes", SAID[0], 10)], {"i0"})
 def test_parts_give_the_result_of_the_whole(drawn, instructions):
     part = sorted(instructions)
     ids = PROMPTS.select("prompt_id", "instruction_id").rows()
