@@ -1,5 +1,6 @@
 """Exports: the training data of all batches as files that trainers load."""
 
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -28,10 +29,10 @@ from autoif_assets.warehouse import Rows, Warehouse
 _EXAMPLES = rows("sft_examples", "instruction_id")
 _PAIRS = accepted("preference_pairs", "instruction_id")
 
+_dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FOLLOW_BATCHES)
 
-@stage(
-    group="exports",
-    kinds={"json", "parquet"},
+
+@_dataset(
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
     reads={"pairs": _PAIRS},
     parts={
@@ -42,7 +43,6 @@ _PAIRS = accepted("preference_pairs", "instruction_id")
     },
     parts_on=SFT.id,
     checks=[splits(SFT.name, "sft_examples")],
-    follows=FOLLOW_BATCHES,
 )
 def sft_dataset(
     parts: Parts, pairs: pl.DataFrame, warehouse: Warehouse, recipe: Recipe
@@ -51,9 +51,7 @@ def sft_dataset(
     return _export(SFT, parts, _split(examples, pairs, recipe), warehouse)
 
 
-@stage(
-    group="exports",
-    kinds={"json", "parquet"},
+@_dataset(
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
     reads={"examples": _EXAMPLES},
     parts={
@@ -67,7 +65,6 @@ def sft_dataset(
     },
     parts_on=PREFERENCE.id,
     checks=[splits(PREFERENCE.name, "preference_pairs")],
-    follows=FOLLOW_BATCHES,
 )
 def preference_dataset(
     parts: Parts, examples: pl.DataFrame, warehouse: Warehouse, recipe: Recipe
@@ -76,9 +73,7 @@ def preference_dataset(
     return _export(PREFERENCE, parts, _split(examples, pairs, recipe), warehouse)
 
 
-@stage(
-    group="exports",
-    kinds={"json", "parquet"},
+@_dataset(
     description="KTO examples of all batches as TRL JSONL, labelled Alpaca JSON and Parquet.",
     reads={"examples": _EXAMPLES, "pairs": _PAIRS},
     parts={
@@ -90,7 +85,6 @@ def preference_dataset(
     },
     parts_on=KTO.id,
     checks=[splits(KTO.name, "kto_examples")],
-    follows=FOLLOW_BATCHES,
 )
 def kto_dataset(
     parts: Parts, examples: pl.DataFrame, pairs: pl.DataFrame, warehouse: Warehouse, recipe: Recipe

@@ -98,8 +98,8 @@ class Client:
         ids = [call_id(self.model, request, self._further) for request in requests]
         for key, request in zip(ids, requests, strict=True):
             if key not in calls:
-                held = journal.held(key)
-                calls[key] = Call(key, request, held.choices, held.error)
+                journaled = journal.call(key)
+                calls[key] = Call(key, request, journaled.choices, journaled.error)
         run = Run(
             self._settings,
             self._budget,

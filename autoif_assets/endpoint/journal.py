@@ -58,7 +58,7 @@ _PLACES = {"call_id": pl.String, "file": pl.Int64, "offset": pl.Int64}
 
 
 @dataclass
-class Held:
+class JournaledCall:
     """What a journal holds of one call.
 
     Attributes:
@@ -107,7 +107,7 @@ class Journal:
             elif not refresh or path == self.path:
                 self._lines[record["call_id"]].append((path, offset))
 
-    def held(self, call_id: str) -> Held:
+    def call(self, call_id: str) -> JournaledCall:
         """Read what is there of a call; of a sample asked for twice, the later completion."""
         return _merge(self._read(call_id))
 
@@ -207,9 +207,9 @@ def merge(records: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], str
     return dict(sorted(raw.items())), error
 
 
-def _merge(records: list[dict[str, Any]]) -> Held:
+def _merge(records: list[dict[str, Any]]) -> JournaledCall:
     raw, error = merge(records)
-    return Held({sample: Choice.from_raw(choice) for sample, choice in raw.items()}, error)
+    return JournaledCall({sample: Choice.from_raw(choice) for sample, choice in raw.items()}, error)
 
 
 def _file_name(run_id: str) -> str:

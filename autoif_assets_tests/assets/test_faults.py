@@ -26,7 +26,7 @@ def test_30_percent_of_every_fault_leave_no_trace_in_the_tables(tmp_path, monkey
     whole, faulty = tmp_path / "whole", tmp_path / "faulty"
     with Simulator(SimulatorSettings()) as server:
         assert run_batch(whole, server.base_url, overrides=NUMBERS).success
-        ideal = server.stats()["completions"]
+        ideal = server.stats()["by_role"]
     rates = {f"fault_{kind}": 0.3 for kind in KINDS}
     settings = SimulatorSettings(latency=0.01, slow_seconds=60, retry_after=0.1, **rates)
     with Simulator(settings) as server:
@@ -40,7 +40,10 @@ def test_30_percent_of_every_fault_leave_no_trace_in_the_tables(tmp_path, monkey
         assert result.success, [event.step_failure_data.error_display_string for event in failures]
         stats = server.stats()
     assert set(stats["faults"]) == set(KINDS)
-    assert stats["completions"] == ideal
+    # Whether the server is back is asked for with words of no role, more often on a slow machine.
+    assert {role: stats["by_role"][role]["completions"] for role in ideal} == {
+        role: counts["completions"] for role, counts in ideal.items()
+    }
     assert stats["served"] < stats["received"] / 3
     assert differing(tables(faulty), tables(whole)) == []
     assert exports(faulty) == exports(whole)

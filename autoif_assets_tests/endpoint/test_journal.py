@@ -40,8 +40,8 @@ def line(call="c1", samples=(0,), texts=("a",), finished="2026-01-01T00:00:01.00
     return record | changes
 
 
-def held(journal, call="c1"):
-    return {sample: choice.text for sample, choice in journal.held(call).choices.items()}
+def completions(journal, call="c1"):
+    return {sample: choice.text for sample, choice in journal.call(call).choices.items()}
 
 
 @given(st.text(min_size=1, max_size=400))
@@ -63,7 +63,7 @@ def test_any_batch_key_stays_inside_the_folder(tmp_path, batch):
     with Journal(folder, "responses", batch, "run1") as journal:
         journal.append(line())
     assert folder in journal.path.resolve().parents
-    assert held(Journal(folder, "responses", batch, "run2")) == {0: "a"}
+    assert completions(Journal(folder, "responses", batch, "run2")) == {0: "a"}
 
 
 def test_journals_of_a_batch_whose_name_begins_with_anothers_stay_apart(tmp_path):
@@ -71,8 +71,8 @@ def test_journals_of_a_batch_whose_name_begins_with_anothers_stay_apart(tmp_path
     for batch in (short, long):
         with Journal(tmp_path, "responses", batch, "run1") as journal:
             journal.append(line(texts=[batch]))
-    assert held(Journal(tmp_path, "responses", short, "run2")) == {0: short}
-    assert held(Journal(tmp_path, "responses", long, "run2")) == {0: long}
+    assert completions(Journal(tmp_path, "responses", short, "run2")) == {0: short}
+    assert completions(Journal(tmp_path, "responses", long, "run2")) == {0: long}
 
 
 def test_lines_of_one_call_merge_across_files_and_the_later_sample_wins(tmp_path):
@@ -81,7 +81,7 @@ def test_lines_of_one_call_merge_across_files_and_the_later_sample_wins(tmp_path
     with Journal(tmp_path, "a", "b", "aaa") as journal:
         journal.append(line(samples=[1], texts=["new1"], finished="2026-01-02T00:00:00.000000"))
     journal = Journal(tmp_path, "a", "b", "mmm")
-    assert held(journal) == {0: "old0", 1: "new1"}
+    assert completions(journal) == {0: "old0", 1: "new1"}
     (row,) = llm_calls(tmp_path, "a", "b").to_dicts()
     assert row["completions"] == ["old0", "new1"]
     assert row["attempts"] == 3
@@ -97,12 +97,12 @@ def test_every_way_a_last_line_can_be_torn_is_ignored_and_counted(tmp_path):
         journal.path.write_bytes(whole[:end])
         with Journal(tmp_path, "a", "b", "run1") as torn:
             assert torn.torn == 1
-            assert held(torn, "c1") == {0: "ä"}
-            assert held(torn, "c2") == {}
+            assert completions(torn, "c1") == {0: "ä"}
+            assert completions(torn, "c2") == {}
             if end % 50 == 0:
                 torn.append(line("c2", texts=["again"]))
                 after = Journal(tmp_path, "a", "b", "run2")
-                assert (after.torn, held(after, "c2")) == (1, {0: "again"})
+                assert (after.torn, completions(after, "c2")) == (1, {0: "again"})
 
 
 def test_a_whole_line_without_its_newline_counts_and_can_be_followed(tmp_path):
@@ -110,10 +110,10 @@ def test_a_whole_line_without_its_newline_counts_and_can_be_followed(tmp_path):
         journal.append(line("c1"))
     journal.path.write_bytes(journal.path.read_bytes()[:-1])
     with Journal(tmp_path, "a", "b", "run1") as journal:
-        assert (journal.torn, held(journal)) == (0, {0: "a"})
+        assert (journal.torn, completions(journal)) == (0, {0: "a"})
         journal.append(line("c2"))
     after = Journal(tmp_path, "a", "b", "run2")
-    assert (held(after, "c1"), held(after, "c2")) == ({0: "a"}, {0: "a"})
+    assert (completions(after, "c1"), completions(after, "c2")) == ({0: "a"}, {0: "a"})
 
 
 def test_a_refusal_is_held_until_an_answer_follows_and_a_passing_failure_is_not(tmp_path):
@@ -122,10 +122,10 @@ def test_a_refusal_is_held_until_an_answer_follows_and_a_passing_failure_is_not(
     with Journal(tmp_path, "a", "b", "run1") as journal:
         journal.append(refused)
         journal.append(passing)
-        assert journal.held("c1").error == "400: too long"
-        assert journal.held("c2").error is None
+        assert journal.call("c1").error == "400: too long"
+        assert journal.call("c2").error is None
         journal.append(line(finished="2026-01-02T00:00:00.000000"))
-        assert journal.held("c1").error is None
+        assert journal.call("c1").error is None
     errors = llm_calls(tmp_path, "a", "b").sort("call_id")["error"].to_list()
     assert errors == [None, "gave up"]
 

@@ -16,7 +16,7 @@ from autoif_assets.endpoint import (
     llm_calls,
     prune_journals,
 )
-from autoif_assets_tests.endpoint.test_journal import held, line
+from autoif_assets_tests.endpoint.test_journal import completions, line
 
 DAY_S = 86_400.0
 
@@ -53,7 +53,7 @@ runs = st.lists(
 
 def contents(folder):
     with Journal(folder, "a", "b", "look") as journal:
-        known = {call: journal.held(call) for call in ("c1", "c2", "c3")}
+        known = {call: journal.call(call) for call in ("c1", "c2", "c3")}
     return known, llm_calls(folder, "a", "b").to_dicts()
 
 
@@ -88,7 +88,7 @@ def test_compacting_makes_one_file_of_each_asset_and_batch(tmp_path):
     for one in done:
         assert one.path.stat().st_size == one.size == one.size_before
         assert [path.name for path in one.path.parent.glob("*.*")] == [one.path.name]
-        assert held(Journal(tmp_path, "a", one.batch, "run4"), "run2") == {0: "a"}
+        assert completions(Journal(tmp_path, "a", one.batch, "run4"), "run2") == {0: "a"}
 
 
 def test_only_the_asset_and_batch_asked_for_are_compacted(tmp_path):
@@ -150,7 +150,7 @@ def test_journals_that_a_run_has_open_are_left_alone(tmp_path):
     paths = [write(tmp_path, run=run, call=run, idle_s=10 * DAY_S) for run in ("run1", "run2")]
     with Journal(tmp_path, "a", "b", "reader") as reader:
         assert prune_journals(tmp_path, DAY_S) == [] == compact_journals(tmp_path)
-        assert held(reader, "run1") == {0: "a"}
+        assert completions(reader, "run1") == {0: "a"}
     with Journal(tmp_path, "a", "new", "writer") as writer:
         writer.append(line())
         write(tmp_path, batch="new", run="run1", idle_s=10 * DAY_S)
