@@ -93,11 +93,12 @@ def response_verdicts(
 def response_scores(
     context: dg.AssetExecutionContext, parts: Parts, judge: RoleEndpoint, recipe: Recipe
 ) -> Frames:
-    with judge.session(context) as model:
-        for verdicts, candidates, prompts in parts:
-            wanted = to_score(candidates, verdicts, recipe)
-            completions = model.generate("score", score_prompts(wanted, prompts), recipe)
-            yield parse_scores(completions, recipe, wanted.filter("failing")["response_id"])
+    def parse(
+        completions: pl.DataFrame, verdicts: pl.DataFrame, recipe: Recipe, failing: pl.Series
+    ) -> pl.DataFrame:
+        return parse_scores(completions, recipe, failing)
+
+    yield from _scored(context, parts, judge, recipe, parse)
 
 
 @stage(
@@ -164,12 +165,7 @@ def further_verdicts(
 def further_scores(
     context: dg.AssetExecutionContext, parts: Parts, judge: RoleEndpoint, recipe: Recipe
 ) -> Frames:
-    with judge.session(context) as model:
-        for verdicts, candidates, prompts in parts:
-            wanted = to_score(candidates, verdicts, recipe)
-            completions = model.generate("score", score_prompts(wanted, prompts), recipe)
-            failing = wanted.filter("failing")["response_id"]
-            yield parse_further_scores(completions, verdicts, recipe, failing)
+    yield from _scored(context, parts, judge, recipe, parse_further_scores)
 
 
 @stage(
@@ -215,3 +211,26 @@ def executed(
         for candidates, verifiers in parts:
             inputs = candidates.select("instruction_id", input_id="response_id", input="response")
             yield verify(candidates, session.run(verifier_runs(verifiers, inputs)), recipe)
+
+
+def _scored(
+    context: dg.AssetExecutionContext,
+    parts: Parts,
+    judge: RoleEndpoint,
+    recipe: Recipe,
+    parse: Callable[[pl.DataFrame, pl.DataFrame, Recipe, pl.Series], pl.DataFrame],
+) -> Frames:
+    """Have the judge score responses, part by part.
+
+    Args:
+        context: The asset that runs.
+        parts: Verdicts, responses and prompts.
+        judge: Whom to ask.
+        recipe: The numbers.
+        parse: From completions, verdicts, recipe and the ids of failing responses to the rows.
+    """
+    with judge.session(context) as model:
+        for verdicts, candidates, prompts in parts:
+            wanted = to_score(candidates, verdicts, recipe)
+            completions = model.generate("score", score_prompts(wanted, prompts), recipe)
+            yield parse(completions, verdicts, recipe, wanted.filter("failing")["response_id"])
