@@ -35,6 +35,7 @@ _FOLLOWED = (
 # How a bound is read; all else in this module is numbers, and these count one by one, as the
 # prompts of that dictionary do.
 _BOUND = (recipe.__name__, "Threshold")
+_BOUND_METHOD = "bound"
 _PROMPTS = (prompts.__name__, "PROMPTS")
 
 Unit = tuple[str, str]
@@ -179,6 +180,9 @@ def _uses(module: str, statement: ast.stmt) -> _Uses:
                     prompts.add(value.role)
                 elif unit != _PROMPTS and (unit[0] != recipe.__name__ or unit == _BOUND):
                     units.add(unit)
+    # The recipe hands bounds out: whoever asks for one does not name their class.
+    if any(attributes[-1:] == (_BOUND_METHOD,) for _, attributes in _dotted(statement)):
+        units.add(_BOUND)
     numbers = set(_numbers(statement))
     return _Uses(text, frozenset(units), frozenset(prompts), frozenset(numbers))
 
@@ -257,7 +261,7 @@ def _numbers(statement: ast.stmt) -> Iterator[str]:
             first = node.args[0]
             if not (isinstance(first, ast.Constant) and isinstance(first.value, str)):
                 continue
-            if node.func.attr == "bound":
+            if node.func.attr == _BOUND_METHOD:
                 yield first.value
             elif node.func.attr == "generate":
                 given = {keyword.arg for keyword in node.keywords}

@@ -78,6 +78,9 @@ def test_a_rule_concerns_the_stages_that_reach_it():
     assert reach("parse_nli") == {"back_translations"}
     assert reach("online_pairs") == {"online_preference_pairs"}
     assert reach("select_queries") == {"seed_queries"}
+    # How a bound is read is a rule of what reads one.
+    assert reach("Threshold") >= reach("verify_responses") | {"response_scores", "verifiers"}
+    assert "responses" not in reach("Threshold")
 
 
 def test_versions_are_short():
