@@ -34,7 +34,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, get_type_hints
 
@@ -164,9 +164,7 @@ def stage(
         }
         common: dict[str, Any] = {
             "ins": one.inputs(partitioned),
-            "deps": [
-                dg.AssetDep(name, partition_mapping=_mapping(name, partitioned)) for name in after
-            ],
+            "deps": one.deps(after, partitioned),
             "partitions_def": partitioned,
             "group_name": group,
             "pool": _ENDPOINT_POOL if one.asks else None,
@@ -226,7 +224,7 @@ class _Stage:
         )
 
     def inputs(self, partitions: dg.PartitionsDefinition[str] | None) -> dict[str, dg.AssetIn]:
-        """Return what the IO manager reads."""
+        """Return what the IO manager reads as a whole."""
         return {
             name: dg.AssetIn(
                 rows.table,
@@ -236,8 +234,21 @@ class _Stage:
                 },
                 partition_mapping=_mapping(rows.table, partitions),
             )
-            for name, rows in {**self._reads, **self._parts}.items()
+            for name, rows in self._reads.items()
         }
+
+    def deps(
+        self, after: Iterable[str], partitions: dg.PartitionsDefinition[str] | None
+    ) -> list[dg.AssetDep]:
+        """Return what it comes after without the IO manager reading it.
+
+        Its parts are among them: as inputs, Dagster would store two events for each.
+        """
+        names = {*after, *(rows.table for rows in self._parts.values())}
+        return [
+            dg.AssetDep(name, partition_mapping=_mapping(name, partitions))
+            for name in sorted(names - {rows.table for rows in self._reads.values()})
+        ]
 
     def check_specs(self) -> list[dg.AssetCheckSpec]:
         """Return what Dagster shows of the checks."""
@@ -313,12 +324,12 @@ class _Stage:
             taken["warehouse"] = WarehouseResource
         if any(check.executes for _, check in self._checks):
             taken |= {"sandbox": SandboxResource, "recipe": RecipeResource}
-        return dict.fromkeys(self._reads, pl.DataFrame) | dict.fromkeys(self._parts, Rows) | taken
+        return dict.fromkeys(self._reads, pl.DataFrame) | taken
 
     def _run(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Iterator[Any]:
         """Make the rows, have them stored, and check what was stored."""
-        made: Any = self._function(**self._arguments(context, given))
-        keys = keys_of(context.partition_key) if context.has_partition_key else {}
+        keys = _keys(context)
+        made: Any = self._function(**self._arguments(context, given, keys))
         if inspect.isgenerator(made):
             yield self._stored(context, given["warehouse"], made, keys)
         elif isinstance(made, pl.DataFrame):
@@ -332,7 +343,7 @@ class _Stage:
         yield from self._checked(context, given, keys)
 
     def _arguments(
-        self, context: dg.AssetExecutionContext, given: Mapping[str, Any]
+        self, context: dg.AssetExecutionContext, given: Mapping[str, Any], keys: Partition
     ) -> dict[str, Any]:
         """Return what the function takes: core objects for resources, parts for rows."""
         arguments: dict[str, Any] = {}
@@ -341,7 +352,10 @@ class _Stage:
                 arguments[name] = context
             elif name == "parts":
                 warehouse: Warehouse = given["warehouse"].open(context.log.info)
-                wanted = [given[part] for part in self._parts]
+                wanted = [
+                    replace(rows, partitions=_partitions_read(rows.table, keys, context.instance))
+                    for rows in self._parts.values()
+                ]
                 arguments[name] = Parts(warehouse, wanted, self._parts_on, self._part_rows)
             elif annotation is Recipe:
                 arguments[name] = given[name].load()
@@ -389,6 +403,34 @@ class _Stage:
                         warehouse.query, _slices(asset, keys), given["recipe"].load(), session.run
                     )
                     yield _result(asset, check, check.find(seen))
+
+
+def _keys(context: dg.AssetExecutionContext) -> Partition:
+    """Return the batch and the policy of a run, as far as its asset has them."""
+    if not context.has_partition_key:
+        return {}
+    partitioned = context.assets_def.partitions_def
+    if partitioned is POLICIES:
+        return {"policy": context.partition_key}
+    return keys_of(context.partition_key)
+
+
+def _partitions_read(
+    table: str, keys: Partition, instance: dg.DagsterInstance
+) -> list[Partition] | None:
+    """Return the slices of an upstream table that a run reads, as Dagster maps its partitions.
+
+    Those that Dagster knows, where the run has no key of them: a batch that was deleted there
+    is in no export.
+    """
+    of = TABLES[table].partitions
+    partitions = _PARTITIONS[of]
+    if partitions is None:
+        return None
+    if set(of) <= set(keys):
+        return [{name: keys[name] for name in of}]
+    known = map(keys_of, partitions.get_partition_keys(dynamic_partitions_store=instance))
+    return [one for one in known if all(one[name] == keys[name] for name in of if name in keys)]
 
 
 def _link(path: str, line: int, label: str | None = None) -> dg.LocalFileCodeReference:

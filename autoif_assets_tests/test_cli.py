@@ -10,6 +10,8 @@ from autoif_assets.cli import home, main
 from autoif_assets.cli.home import prepare_home
 from autoif_assets.cli.runs import parse_override
 
+from .dev.daemon import instance_of
+
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
@@ -66,7 +68,7 @@ def test_a_batch_that_a_run_is_making_is_left_to_it(data):
     home = prepare_home()
     tags = {"dagster/partition": "b1"}
     run = dg.DagsterRun(job_name="batch", tags=tags, status=dg.DagsterRunStatus.STARTED)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with instance_of(home) as instance:
         instance.add_run(run)
     result = CliRunner().invoke(main, ["run", "--batch", "b1"])
     assert result.exit_code == 1
@@ -74,7 +76,7 @@ def test_a_batch_that_a_run_is_making_is_left_to_it(data):
     # One of another machine, whose processes cannot be seen from here, is in nobody's way.
     away = run._replace(run_id=dg.DagsterRun(job_name="batch").run_id)
     away = away.with_tags({**tags, "dagster/partition": "b2", "autoif/host": "elsewhere"})
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with instance_of(home) as instance:
         instance.add_run(away)
         assert under_way(instance, "b1") == run.run_id
         assert under_way(instance, "b2") is None

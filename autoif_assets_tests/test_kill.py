@@ -19,7 +19,7 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES
 
 from .assets.pipeline import COST, SMALL, differing, exports, tables
-from .dev.daemon import wait_for
+from .dev.daemon import instance_of, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -115,7 +115,7 @@ def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
         assert process.wait() == 0, log_of(killed)
         completions = simulator.stats()["completions"] - ideal
 
-    with dg.DagsterInstance.from_config(str(killed / "dagster")) as instance:
+    with instance_of(killed / "dagster") as instance:
         statuses = [run.status for run in instance.get_runs()]
     # Killed runs do not stay "started" and in the way of the queue.
     assert set(statuses) <= {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS}

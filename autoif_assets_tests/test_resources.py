@@ -245,7 +245,7 @@ def test_the_metadata_of_calls_made_in_two_goes():
         "notes": "The server refuses n=4.",
     }  # fmt: skip
     # Dagster's page shows pictures of this form.
-    assert picture.value.startswith("![throughput](data:image/png;base64,")
+    assert picture.value.startswith("![throughput](data:image/svg+xml;base64,")
     png = base64.b64decode(picture.value.partition("base64,")[2].rstrip(")"))
     assert png.startswith(b"\x89PNG")
 

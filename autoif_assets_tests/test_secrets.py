@@ -12,11 +12,12 @@ import zlib
 from collections import Counter
 from contextlib import closing, contextmanager, suppress
 
-import dagster as dg
 import duckdb
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
+
+from .dev.daemon import instance_of
 
 pytestmark = pytest.mark.slow
 
@@ -169,7 +170,7 @@ def test_the_key_and_the_headers_are_nowhere(tmp_path):
         assert in_duckdb(database, key) == set()
     for store in stores:
         assert in_sqlite(store, key) == set()
-    with dg.DagsterInstance.from_config(str(data / "dagster")) as instance:
+    with instance_of(data / "dagster") as instance:
         runs = instance.get_runs()
         # The exports follow the two batches that were made.
         assert Counter(run.job_name for run in runs) == {"batch": 3, "exports": 2}

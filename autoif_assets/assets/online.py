@@ -154,8 +154,8 @@ def policy_scorecard(
         responses.filter(held_out), verdicts.filter(held_out), instructions, recipe
     )
     keys = keys_of(context.partition_key)
-    if png := policies_chart(_points(card, keys, warehouse)):
-        picture = dg.MetadataValue.md(in_markdown(png, "pass rates of the policies"))
+    if chart := policies_chart(_points(card, keys, warehouse)):
+        picture = dg.MetadataValue.md(in_markdown(chart, "pass rates of the policies"))
         add_metadata(context, {"chart/policies": picture})
     return card
 

@@ -60,5 +60,7 @@ def funnel(tables: Warehouse, last: str, batch: str | None = None) -> dict[str, 
     )
     stages = list(TABLES)[: list(TABLES).index(last) + 1]
     bars = [Bar(*row) for row in rows.iter_rows() if row[0] in stages]
-    png = funnel_chart(bars)
-    return {"chart/funnel": dg.MetadataValue.md(in_markdown(png, "yield funnel"))} if png else {}
+    chart = funnel_chart(bars)
+    if not chart:
+        return {}
+    return {"chart/funnel": dg.MetadataValue.md(in_markdown(chart, "yield funnel"))}

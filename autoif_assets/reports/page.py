@@ -12,11 +12,11 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from autoif_assets.charts import Bar, bar, histogram
 from autoif_assets.reports import formatting
 from autoif_assets.reports.data import MAX_CALLS, MAX_CATEGORIES, ReportData, Stage
 from autoif_assets.reports.examples import EXAMPLES
 from autoif_assets.reports.reasons import explain
-from autoif_assets.reports.svg import Bin, bar, histogram
 
 _ACCEPTED = "accepted"
 
@@ -84,7 +84,7 @@ class _Histogram:
     name: str
     title: str
     chart: Markup
-    bins: list[Bin]
+    bins: list[Bar]
     unjudged: int
 
 
@@ -222,7 +222,7 @@ def _histogram(
         counts[place, status == _ACCEPTED] += count
     # The axis has room for a few characters, the table below it for words.
     drawn, bins = (
-        [Bin(label, counts[place, True], counts[place, False]) for place, label in enumerate(names)]
+        [Bar(label, counts[place, True], counts[place, False]) for place, label in enumerate(names)]
         for names in zip(*labels, strict=True)
     )
     total = sum(one.kept + one.dropped for one in bins)

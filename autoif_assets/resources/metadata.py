@@ -81,11 +81,11 @@ class Tally:
                     _markdown(names, [[row[name] for name in names] for row in shown])
                 )
         for distribution in self._distributions:
-            if png := distribution.chart():
+            if chart := distribution.chart():
                 name, number = distribution.mean()
                 metadata[name] = dg.MetadataValue.float(number)
                 metadata[f"chart/{distribution.column}"] = dg.MetadataValue.md(
-                    in_markdown(png, f"distribution of {distribution.column}")
+                    in_markdown(chart, f"distribution of {distribution.column}")
                 )
         return metadata
 
@@ -140,10 +140,10 @@ class Distribution:
         name = "mean_chars" if self._measure == "length" else "mean"
         return f"{self.column}/{name}", round(self._sum / max(self._rows.total(), 1), 4)
 
-    def chart(self) -> bytes:
-        """Return the histogram as a PNG; empty where there was no value."""
+    def chart(self) -> str:
+        """Return the histogram as an SVG; empty where there was no value."""
         if not self._rows:
-            return b""
+            return ""
         places = [place for place, _ in self._rows]
         first, last = (min(places), max(places)) if self._measure == "length" else (0, 10)
         bars = [

@@ -1,11 +1,10 @@
 """Runs the whole pipeline in the test's process, on a data folder and a simulator of its own."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock, patch
 
 import dagster as dg
 import polars as pl
@@ -66,7 +65,6 @@ def run_batch(
     model: str = "autoif-simulator",
     only: str | None = None,
     resources: dict[str, dict[str, Any]] | None = None,
-    charts: bool = False,
 ) -> dg.ExecuteInProcessResult:
     """Materialise one batch.
 
@@ -81,10 +79,9 @@ def run_batch(
         model: Name of the served model.
         only: The one asset to materialise; all if None.
         resources: What the run's configuration says of resources, by their names.
-        charts: Whether charts are drawn.
     """
     job = batch_job(data, base_url, recipe, overrides, inputs, model)
-    with nullcontext() if charts else no_charts(), dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("batch", [*others, batch])
         return job.execute_in_process(
             partition_key=batch,
@@ -94,15 +91,6 @@ def run_batch(
             run_config={"resources": {n: {"config": c} for n, c in (resources or {}).items()}}
             | QUIET,
         )
-
-
-def no_charts() -> AbstractContextManager[Any]:
-    """Draw nothing meanwhile: it takes a third of a small batch's time."""
-    return patch.multiple(
-        "autoif_assets.charts",
-        _figure=lambda *_, **__: (None, MagicMock()),
-        _png=lambda figure: b"",
-    )
 
 
 def batch_job(
@@ -206,6 +194,6 @@ def making(data: Path) -> Iterator[Batch]:
     with Simulator(FLAWED) as simulator:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("AUTOIF_API_KEY", KEY)
-            result = run_batch(data, simulator.base_url, charts=True)
+            result = run_batch(data, simulator.base_url)
         assert result.success
         yield Batch(data, simulator, result, simulator.stats()["received"])

@@ -38,7 +38,7 @@ def test_a_model_that_mostly_answers_badly(tmp_path):
 
 def test_a_model_that_only_refuses(tmp_path):
     with Simulator(SimulatorSettings(refusal_rate=1.0)) as simulator:
-        result = run_batch(tmp_path, simulator.base_url, overrides=TINY, charts=True)
+        result = run_batch(tmp_path, simulator.base_url, overrides=TINY)
     assert result.success
     check_nothing_came_of_it(tmp_path)
 

@@ -16,7 +16,7 @@ from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.resources import WarehouseIOManager
 from autoif_assets.warehouse import TABLES, Rows, Warehouse, polars_schema
 
-from .pipeline import QUIET, batch_job, exports, no_charts
+from .pipeline import QUIET, batch_job, exports
 
 pytestmark = pytest.mark.slow
 
@@ -91,7 +91,7 @@ def without(copied, monkeypatch) -> Iterator[Callable[..., object]]:
         )
         return (_made(asset, data), exports(data)) if done.success else None
 
-    with no_charts(), dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("batch", ["b1"])
         yield run
 

@@ -92,7 +92,7 @@ def test_the_scorecard_compares_policies_in_one_query(looped):
     assert set(rows["k"]) == {6}
     (event,) = result.asset_materializations_for_node("policy_scorecard")
     chart = event.metadata["chart/policies"].value
-    assert chart.startswith("![pass rates of the policies](data:image/png;base64,iVBOR")
+    assert chart.startswith("![pass rates of the policies](data:image/svg+xml;base64,")
 
 
 def test_again_asks_for_nothing_and_changes_nothing(looped, made, monkeypatch):

@@ -17,7 +17,16 @@ import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
 
-from .daemon import AUTOIF, autoif_dev, clean_environment, free_port, graphql, repository, wait_for
+from .daemon import (
+    AUTOIF,
+    autoif_dev,
+    clean_environment,
+    free_port,
+    graphql,
+    instance_of,
+    repository,
+    wait_for,
+)
 
 BATCHES = ("b1", "b2", "b3", "b4", "b5")
 """One more than run at once."""
@@ -75,7 +84,7 @@ class Dev:
         return done.stdout
 
     def instance(self) -> dg.DagsterInstance:
-        return dg.DagsterInstance.from_config(str(self.data / "dagster"))
+        return instance_of(self.data / "dagster")
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """Ask the webserver as the UI does."""

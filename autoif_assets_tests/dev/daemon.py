@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from unittest.mock import patch
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
@@ -47,6 +48,12 @@ def wait_for(condition, seconds, every=0.05):
     while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(every)
     return value
+
+
+def instance_of(home):
+    """The Dagster instance of a home, whose own settings name the folder by the environment."""
+    with patch.dict(os.environ, DAGSTER_HOME=str(home)):
+        return dg.DagsterInstance.get()
 
 
 def statuses(instance, batches):

@@ -1,0 +1,76 @@
+"""Connections that stay open: what is stored is what Dagster's own storage reads and writes."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+SETTINGS = """
+storage:
+  custom:
+    module: autoif_assets.automation.run_storage
+    class: PooledSqliteStorage
+    config: {base_dir: {env: DAGSTER_HOME}}
+telemetry: {enabled: false}
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(SETTINGS)
+    return tmp_path
+
+
+@dg.asset
+def an_asset():
+    return dg.MaterializeResult(metadata={"rows": 1})
+
+
+def open_files(home):
+    found = [str(one.resolve()) for one in Path("/proc/self/fd").iterdir()]
+    return {path for path in found if path.startswith(str(home)) and path.endswith(".db")}
+
+
+def seen(instance, run_id):
+    events = [entry.dagster_event_type for entry in instance.all_logs(run_id)]
+    return events, instance.get_run_by_id(run_id).status
+
+
+def test_runs_of_either_storage_are_read_by_the_other(home):
+    with dg.DagsterInstance.get() as instance:
+        assert type(instance.event_log_storage) is not SqliteEventLogStorage
+        ours = dg.materialize([an_asset], instance=instance).run_id
+        stored = seen(instance, ours)
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    with dg.DagsterInstance.get() as instance:
+        assert type(instance.event_log_storage) is SqliteEventLogStorage
+        assert seen(instance, ours) == stored
+        theirs = dg.materialize([an_asset], instance=instance).run_id
+    (home / "dagster.yaml").write_text(SETTINGS)
+    with dg.DagsterInstance.get() as instance:
+        assert seen(instance, theirs) == stored
+        assert instance.get_latest_materialization_event(an_asset.key).run_id == theirs
+
+
+def test_threads_that_look_at_many_runs_keep_few_files_open(home):
+    with dg.DagsterInstance.get() as instance:
+        runs = [dg.materialize([an_asset], instance=instance).run_id for _ in range(17)]
+        wanted = seen(instance, runs[0])
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(lambda run: seen(instance, run), runs * 4)) == [wanted] * 68
+        # The last runs', the index, and the file of runs.
+        assert 2 < len(open_files(home)) <= 18
+    assert open_files(home) == set()
+
+
+def test_runs_go_on_after_all_of_them_were_wiped(home):
+    with dg.DagsterInstance.get() as instance:
+        gone = dg.materialize([an_asset], instance=instance).run_id
+        instance.wipe()
+        assert instance.get_run_by_id(gone) is None
+        kept = dg.materialize([an_asset], instance=instance).run_id
+        assert seen(instance, kept)[1] is dg.DagsterRunStatus.SUCCESS
+        assert instance.all_logs(gone) == []
