@@ -47,6 +47,7 @@ from autoif_assets.checks import Check, CheckContext, Finding, checks_of
 from autoif_assets.code_versions import dependencies
 from autoif_assets.method import prompts
 from autoif_assets.method.gates import ACCEPTED
+from autoif_assets.method.guard import UnreadableRows
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources import (
@@ -297,7 +298,10 @@ class _Stage:
         """Return what Dagster executes: a function whose signature names all that is needed."""
 
         def compute(context: dg.AssetExecutionContext, **given: Any) -> Iterator[Any]:
-            yield from self._run(context, given)
+            try:
+                yield from self._run(context, given)
+            except UnreadableRows as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         given = {"context": dg.AssetExecutionContext, **self._needs()}

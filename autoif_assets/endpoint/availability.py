@@ -105,7 +105,9 @@ class Availability:
         """
         longest = min(max(_WORKING_BACKOFF_S, self._silent_s()), _MAX_BACKOFF_S)
         pause = min(_BACKOFF_S * 2.0 ** min(attempts - 1, 10), longest) * random.uniform(0.5, 1.0)
-        pause = max(pause, min(failure.retry_after_s, _MAX_RETRY_AFTER_S))
+        # A server that asks for more time than it has is tried once more before the run gives up.
+        left = max(self._max_outage_s - self._silent_s(), _BACKOFF_S)
+        pause = max(pause, min(failure.retry_after_s, _MAX_RETRY_AFTER_S, left))
         return pause if self.reached else min(pause, self._first_contact_s / 4)
 
     def __str__(self) -> str:

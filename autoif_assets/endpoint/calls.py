@@ -16,7 +16,9 @@ from autoif_assets.method.ids import content_id
 _OPEN, _CLOSE = "<think>", "</think>"
 # Some chat templates write the opening tag into the prompt, so that only the closing one comes
 # back. A line of its own tells it from a text that merely talks about the tag.
-_ORPHAN_CLOSE = re.compile(r"^\s*</think>\s*$", re.MULTILINE)
+_ORPHAN_CLOSE = re.compile(r"^[^\S\n]*</think>[^\S\n]*$", re.MULTILINE)
+# One that was never closed is all thought.
+_BLOCK = re.compile(rf"\s*{_OPEN}(.*?)(?:{_CLOSE}|\Z)", re.DOTALL)
 _CREDENTIALS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 
 
@@ -145,11 +147,9 @@ def split_reasoning(text: str) -> tuple[str, str | None]:
     """
     thoughts = []
     rest = text
-    while rest.lstrip().startswith(_OPEN):
-        thought, closed, rest = rest.lstrip().removeprefix(_OPEN).partition(_CLOSE)
-        thoughts.append(thought.strip())
-        if not closed:
-            break
+    while block := _BLOCK.match(rest):
+        thoughts.append(block[1].strip())
+        rest = rest[block.end() :]
     if not thoughts and (close := _ORPHAN_CLOSE.search(text)):
         thoughts.append(text[: close.start()].strip())
         rest = text[close.end() :]

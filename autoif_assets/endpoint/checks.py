@@ -13,10 +13,11 @@ from autoif_assets.endpoint.concurrency import Load
 from autoif_assets.endpoint.errors import EndpointError, Failure
 from autoif_assets.endpoint.responses import Answer
 from autoif_assets.endpoint.settings import Credentials, EndpointSettings
+from autoif_assets.method.prompts import NLI
+from autoif_assets.method.readable import count
 
 if TYPE_CHECKING:
     from autoif_assets.endpoint.wire import Wire
-from autoif_assets.method.prompts import NLI
 
 _TIMEOUT_S = 120.0
 _HELLO = "Say hello."
@@ -146,7 +147,7 @@ async def _look(wire: "Wire", found: dict[str, Any]) -> str | None:
     length = own.get("max_model_len")
     if not isinstance(length, int) and isinstance(meta := own.get("meta"), dict):
         length = meta.get("n_ctx")  # llama.cpp's name for it
-    found["context_length"] = length if isinstance(length, int) else None
+    found["context_length"] = count(length)
     return None
 
 
@@ -196,13 +197,13 @@ async def _ask_with_schema(wire: "Wire", settings: EndpointSettings) -> Ability:
 def _follows(text: str, schema: Mapping[str, Any]) -> bool:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     properties: Mapping[str, Any] = schema["properties"]
     return (
         isinstance(value, dict)
         and value.keys() == properties.keys()
-        and all(value[name] in kind["enum"] for name, kind in properties.items())
+        and all(value[name] in list(kind["enum"]) for name, kind in properties.items())
     )
 
 

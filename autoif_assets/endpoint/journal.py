@@ -78,6 +78,7 @@ class Journal:
     Attributes:
         path: This run's file; it exists once a call has finished.
         torn: Lines that could not be read, as a killed process leaves them; they are ignored.
+        damaged: File and line of those that are JSON and hold not what they should; ignored, too.
     """
 
     def __init__(
@@ -97,15 +98,21 @@ class Journal:
         """
         self.path = journal_folder(folder, asset, batch) / _file_name(run_id)
         self.torn = 0
+        self.damaged: list[str] = []
+        # Which of two answers is the newer is told by what was there when it came, not by a clock.
+        self._order = 1
         # Held while this object lives, so that nobody prunes or compacts what it has indexed.
         self._unlock = self._lock() if self.path.parent.is_dir() else None
         self._lines: defaultdict[str, list[tuple[Path, int]]] = defaultdict(list)
         self._file: int | None = None
-        for path, offset, record in read_lines(journal_files(folder, asset, batch)):
-            if record is None:
-                self.torn += 1
-            elif not refresh or path == self.path:
-                self._lines[record["call_id"]].append((path, offset))
+        for line in read_lines(journal_files(folder, asset, batch)):
+            if line.record is None:
+                self.torn += line.torn
+                self.damaged += [] if line.torn else [str(line)]
+                continue
+            self._order = max(self._order, line.record.get("order", 0) + 1)
+            if not refresh or line.path == self.path:
+                self._lines[line.record["call_id"]].append((line.path, line.offset))
 
     def call(self, call_id: str) -> JournaledCall:
         """Read what is there of a call; of a sample asked for twice, the later completion."""
@@ -117,7 +124,8 @@ class Journal:
         Raises:
             EndpointError: The disk is full or the file cannot be written.
         """
-        data = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        ordered = {**record, "order": self._order}
+        data = json.dumps(ordered, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         try:
             if self._file is None:
                 self._file = self._open()
@@ -186,8 +194,8 @@ def spent_by_run(folder: Path, run_id: str) -> Spent:
         run_id: The run.
     """
     total = Spent()
-    for _, _, record in read_lines(sorted(folder.rglob(_file_name(run_id)))):
-        if record is not None:
+    for line in read_lines(sorted(folder.rglob(_file_name(run_id)))):
+        if (record := line.record) is not None:
             total += Spent(record["attempts"], record["tokens"], record["cost"])
     return total
 
@@ -201,10 +209,19 @@ def merge(records: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], str
     """
     raw: dict[int, dict[str, Any]] = {}
     error = None
-    for record in sorted(records, key=lambda record: record["finished"]):
+    for record in in_order(records):
         raw.update(zip(record["samples"], record["choices"], strict=True))
         error = record["error"] if record["final"] else None
     return dict(sorted(raw.items())), error
+
+
+def in_order(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put lines in the order in which they came.
+
+    Lines of one order are of one run and stand in its file as they came. Those of earlier
+    versions have none: of these the clock is all that tells.
+    """
+    return sorted(records, key=lambda r: (r.get("order", 0), "" if "order" in r else r["finished"]))
 
 
 def _merge(records: list[dict[str, Any]]) -> JournaledCall:
@@ -241,9 +258,9 @@ def llm_calls_in_parts(
     paths = journal_files(folder, asset, batch)
     place = {path: number for number, path in enumerate(paths)}
     places = (
-        (record["call_id"], place[path], offset)
-        for path, offset, record in read_lines(paths)
-        if record is not None
+        (line.record["call_id"], place[line.path], line.offset)
+        for line in read_lines(paths)
+        if line.record is not None
     )
     index = pl.concat(
         pl.DataFrame(some, schema=_PLACES, orient="row")
@@ -268,7 +285,9 @@ def llm_calls_in_parts(
 
 def _line(file: IO[bytes], offset: int) -> dict[str, Any]:
     file.seek(offset)
-    record: dict[str, Any] = json.loads(file.readline())
+    record = parse(file.readline())
+    # It was whole when it was indexed a moment ago, and nobody changes what a journal holds.
+    assert record is not None, f"a line of {file.name} changed while it was read"
     return record
 
 
@@ -291,8 +310,8 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 def _row(asset: str, batch: str, records: list[dict[str, Any]]) -> dict[str, Any]:
     raw, _ = merge(records)
-    first = min(records, key=lambda record: record["started"])
-    last = max(records, key=lambda record: record["finished"])
+    records = in_order(records)
+    first, last = records[0], records[-1]
     return {
         "batch": batch,
         "asset": asset,

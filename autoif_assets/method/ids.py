@@ -3,15 +3,29 @@
 import hashlib
 import re
 import unicodedata
+from itertools import groupby
 
 import polars as pl
 
 _SPACE = re.compile(r"\s+")
+# Composing costs the square of a run of marks; in no language one letter has so many.
+_MARKS = 30
+_SHORT = 1000
 
 
 def normalise(text: str) -> str:
     """Fold what does not change a text's meaning: Unicode NFC, runs of white space, the ends."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    if len(text) <= _SHORT or _most_marks(text) <= _MARKS:
+        text = unicodedata.normalize("NFC", text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def _most_marks(text: str) -> int:
+    """Return how many combining marks follow one another at most."""
+    if text.isascii():
+        return 0
+    runs = groupby(text, lambda char: unicodedata.combining(char) > 0)
+    return max((sum(1 for _ in run) for marks, run in runs if marks), default=0)
 
 
 def content_id(kind: str, *parts: str) -> str:

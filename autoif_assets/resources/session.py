@@ -77,6 +77,11 @@ def open_session(
                 f"{journal.torn} torn lines in the journals of {asset} {batch} are ignored: "
                 "a killed run left them; the calls they belong to are asked again."
             )
+        if journal.damaged:
+            context.log.warning(
+                f"{len(journal.damaged)} damaged lines in {journal.path.parent} are skipped: "
+                f"{', '.join(journal.damaged[:10])}; the calls they belong to are asked again."
+            )
         session = Session(client, journal, context, settings, name)
         try:
             yield session
