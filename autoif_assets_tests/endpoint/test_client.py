@@ -36,7 +36,12 @@ def test_replies_come_in_order_with_all_samples(journal):
 
 def test_a_second_run_asks_nothing(journal):
     requests = [ask(f"p{i}", n=2) for i in range(5)] + [ask("bad")]
-    behave = lambda body, count: 400 if body["messages"][0]["content"] == "bad" else None  # noqa: E731
+
+    def behave(body, count):
+        if body["messages"][0]["content"] == "bad":
+            return 400, {"error": {"message": "no", "code": "content_filter"}}
+        return None
+
     with Server(behave) as server:
         first = client(server).complete(requests, journal)
         asked = len(server.bodies)
