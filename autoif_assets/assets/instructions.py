@@ -5,7 +5,7 @@ import polars as pl
 
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.resources import NLI, RoleEndpoint, Supervision
+from autoif_assets.resources import RoleEndpoint, Supervision
 from autoif_assets.stage import accepted, stage
 from autoif_assets.warehouse import Warehouse
 
@@ -23,7 +23,7 @@ def augmented_instructions(
     supervision: Supervision,
     responder: RoleEndpoint,
     judge: RoleEndpoint,
-    nli: NLI,
+    nli: RoleEndpoint,
     warehouse: Warehouse,
     recipe: Recipe,
 ) -> pl.DataFrame:

@@ -199,7 +199,7 @@ class Job:
             the server has no place for so many, its form has fewer.
         crashes: Errors of the server's own on one form, in a row.
         refused: The forms that were refused so far, with the server's words.
-        crashed: Whether the first of these was no refusal but crashes.
+        crashed: One of them, on which it did not refuse but crash.
         forms: The simpler forms left to try.
     """
 
@@ -214,7 +214,7 @@ class Job:
     room: int = 0
     crashes: int = 0
     refused: dict[Form, str] = field(default_factory=dict)
-    crashed: bool = False
+    crashed: Form | None = None
     forms: list[Form] = field(default_factory=list)
 
 

@@ -258,8 +258,8 @@ async def _ask_in_some_form(
         Failure: What the server said to the first form, where none is answered.
     """
     job = Job(Call("", request, {}), list(range(request.n)))
-    first = features.form(request.n, request, settings)
-    forms, refused = [first], dict[Form, Failure]()
+    why: Failure | None = None
+    forms, refused = [features.form(request.n, request, settings)], dict[Form, str]()
     while forms:
         form = forms.pop(0)
         try:
@@ -268,15 +268,17 @@ async def _ask_in_some_form(
             if failure.stops_the_run or (failure.transient and not refused):
                 raise
             forms = features.left(form, request, failure, refused, forms)
-            refused[form] = failure
+            refused[form] = failure.words
+            why = why or failure
             continue
         if refused:
-            features.learn(first, form, request, refused[first].words, crash=False)
+            features.learn(refused, form, request, None)
         features.took(form, len(answer.choices), request)
         shown = any(Choice.from_raw(choice).shows_thoughts for choice in answer.choices)
         features.saw(thoughts=shown or answer.thoughts > 0, settings=settings)
         return answer
-    raise refused[first]
+    assert why is not None
+    raise why
 
 
 async def _ask_many(

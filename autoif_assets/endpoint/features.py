@@ -7,7 +7,7 @@ from the answered form is what the server refuses. A feature that was answered o
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,10 @@ class Form:
         """The name of the field that limits the tokens."""
         return "max_completion_tokens" if "max_tokens" in self.without else "max_tokens"
 
+    def lacks(self, name: str) -> bool:
+        """Whether it is without a feature."""
+        return self.n == 1 if name == "n" else name in self.without
+
     def simplified(self, names: Iterable[str]) -> "Form":
         """Return the form with these features left out."""
         given = set(names)
@@ -101,6 +105,8 @@ class Features:
         if self._n_limited:
             n = min(n, self._n_taken)
         without = {name for name, value in _features(request) if (name, value) in self._refused}
+        if self._no_temperature():
+            without.add("temperature")
         room = 0 if request.scored is not None else self.wanted_room(settings)
         if self._most_room is not None:
             room = min(room, self._most_room)
@@ -154,9 +160,9 @@ class Features:
         unproven = self._unproven(form, request)
         if not unproven:
             return 0
-        keys = _keys(request)
-        suspected = any(self._suspected[name, keys.get(name)] for name in unproven)
-        return 1 if suspected else _CRASHES
+        # Where one schema was refused, the next is suspected as well.
+        suspected = {name for name, _ in (*self._suspected, *self._refused)}
+        return _CRASHES if suspected.isdisjoint(unproven) else 1
 
     def took(self, form: Form, completions: int, request: "Request") -> None:
         """Note that the server answered ``form`` with so many completions."""
@@ -168,30 +174,45 @@ class Features:
                 self._taken.add((name, value))
                 self._suspected.pop((name, value), None)
 
-    def learn(self, form: Form, instead: Form, request: "Request", words: str, crash: bool) -> None:
-        """Note that the server refused ``form`` of a request and took ``instead``.
+    def learn(
+        self,
+        refused: Mapping[Form, str],
+        instead: Form,
+        request: "Request",
+        crashed: Form | None = None,
+    ) -> None:
+        """Note that the server refused some forms of a request and then took ``instead``.
 
         Args:
-            form: The form that was asked for first.
+            refused: The forms in their order, with what the server said.
             instead: The one that was answered.
             request: What was asked.
-            words: What the server said to the first.
-            crash: Whether it only failed on it, which may have been chance.
+            crashed: One of the forms, on which it failed without refusing it, which may have been
+                chance.
         """
-        if instead.room < form.room and (self._most_room or instead.room) >= instead.room:
+        first, words = next(iter(refused.items()))
+        if instead.room < first.room and (self._most_room or instead.room) >= instead.room:
             self._most_room = instead.room
             self.notes.append(
-                f"The server has no place for {form.room} tokens of thoughts beside the answer "
+                f"The server has no place for {first.room} tokens of thoughts beside the answer "
                 f"({words}): it is asked for {instead.room}."
             )
-        if instead.n < form.n and self._confirmed(("n", None), crash):
-            self._limit_n(f"refuses n={form.n} ({words})")
         keys = _keys(request)
-        for name in sorted(instead.without - form.without):
+        lost = instead.without - first.without | ({"n"} if instead.n < first.n else set())
+        for name in sorted(lost):
             feature = (name, keys.get(name))
-            if feature not in self._refused | self._taken and self._confirmed(feature, crash):
+            if feature in self._refused | self._taken:
+                continue
+            self._suspected[feature] += 1
+            blamed = (said for said in refused.values() if _NAMES[name].search(said))
+            chance = crashed is not None and not crashed.lacks(name)
+            why = refused[crashed] if chance and crashed else next(blamed, words)
+            if not chance or self._suspected[feature] >= _CONFIRMED:
                 self._refused.add(feature)
-                self.notes.append(_note(name, request, words))
+                if name == "n":
+                    self._limit_n(f"refuses n={first.n} ({why})")
+                else:
+                    self.notes.append(_note(name, request, why))
 
     def saw(self, *, thoughts: bool, settings: EndpointSettings) -> None:
         """Note whether a completion shows that the model thinks before it answers."""
@@ -204,6 +225,11 @@ class Features:
                 "for beside the answer's; AUTOIF_THINKING_TOKENS sets another number."
             )
 
+    def _no_temperature(self) -> bool:
+        """Whether some temperature was refused and none was ever taken."""
+        refused = {name for name, _ in self._refused}
+        return "temperature" in refused - {name for name, _ in self._taken}
+
     def _unproven(self, form: Form, request: "Request") -> list[str]:
         unproven = ["n"] if form.n > self._n_taken else []
         return unproven + [
@@ -211,10 +237,6 @@ class Features:
             for name, value in _features(request)
             if name not in form.without and (name, value) not in self._taken
         ]
-
-    def _confirmed(self, feature: Feature, crash: bool) -> bool:
-        self._suspected[feature] += 1
-        return not crash or self._suspected[feature] >= _CONFIRMED
 
     def _limit_n(self, why: str) -> None:
         if not self._n_limited:

@@ -256,9 +256,7 @@ class Run:
         self._availability.note_answer()
         self._concurrency.answered(latency_s, more=bool(self._ready))
         choices = answer.choices[: form.n]
-        if job.refused:
-            first, words = next(iter(job.refused.items()))
-            features.learn(first, form, call.request, words, job.crashed)
+        self._learn(job, form)
         features.took(form, len(choices), call.request)
         if len(choices) < len(job.samples):
             self._split(job, len(choices))
@@ -280,6 +278,10 @@ class Run:
         self._account.answered(latency_s, answer.usage, spent)
         self._check_share()
 
+    def _learn(self, job: Job, form: Form) -> None:
+        if job.refused:
+            self._features.learn(job.refused, form, job.call.request, job.crashed)
+
     def _ask_again(self, call: Call, samples: list[int]) -> None:
         """Queue completions that were cut off before it was known that the model thinks."""
         for group in consecutive(samples):
@@ -297,6 +299,7 @@ class Run:
         if empty:
             # The server works, only not on this row.
             self._availability.note_work()
+            self._learn(job, form)
         else:
             self._availability.note_failure(failure)
         if failure.overload:
@@ -306,7 +309,8 @@ class Run:
             return
         # Until a request that is refused, or that the server breaks on, has a form that is
         # answered, the others wait.
-        if not failure.crash or job.crashed:
+        crashed = failure.crash and job.crashed is not None
+        if crashed or not (failure.crash or empty):
             self._meet()
         if self._availability.blames_row(failure):
             job.failures += 1
@@ -324,17 +328,17 @@ class Run:
         request = job.call.request
         if not failure.crash or request.scored is not None:
             return False
-        if job.crashed:
+        if job.crashed is not None:
             # A simpler form that crashes, too, makes way for the next; after the last one, the
             # first is tried as before.
             job.forms = job.forms[1:]
             return bool(job.forms) and self._put_first(job)
         patience = self._features.patience(form, request)
-        if job.refused or not patience or job.crashes < patience:
+        if not patience or job.crashes < patience:
             return False
-        job.crashed, job.refused[form] = True, failure.words
-        named = self._features.without_named(form, request, failure.words)
-        job.forms = list(dict.fromkeys([*named, *self._features.simpler(form, request)]))
+        job.crashed, job.refused[form] = form, failure.words
+        others = [*self._features.simpler(form, request), *job.forms]
+        job.forms = [other for other in dict.fromkeys(others) if other not in job.refused]
         return self._put_first(job)
 
     def _put_first(self, job: Job) -> bool:
@@ -356,9 +360,6 @@ class Run:
         """
         self._availability.note_work()
         request, features = job.call.request, self._features
-        if job.crashed:
-            # What helps against crashes is not known: a refusal says more.
-            job.refused, job.crashed = {}, False
         job.forms = features.left(form, request, failure, job.refused, job.forms)
         job.refused[form] = failure.words
         if job.forms:
@@ -377,7 +378,9 @@ class Run:
         self._account.failed += job.call.error is None
         job.call.error = words
         self._shortfalls.note_error(job.call.request, len(job.samples), words)
-        self._meet()
+        if job is self._scout:
+            # The next may tell more.
+            self._scout = None
         self._close(job)
         self._check_share()
 
