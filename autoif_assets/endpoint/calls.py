@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from autoif_assets.endpoint.budget import Spent, Usage
-from autoif_assets.endpoint.features import Form
+from autoif_assets.endpoint.errors import Failure
+from autoif_assets.endpoint.features import Features, Form
 from autoif_assets.endpoint.settings import EndpointSettings
 from autoif_assets.method.ids import canonical_json, content_id
 
@@ -216,6 +217,38 @@ class Job:
     refused: dict[Form, str] = field(default_factory=dict)
     crashed: Form | None = None
     forms: list[Form] = field(default_factory=list)
+
+    def has_other_after(self, failure: Failure, form: Form, features: Features) -> bool:
+        """Note a refusal; return whether there is another form to try."""
+        self.forms = features.left(form, self.call.request, failure, self.refused, self.forms)
+        self.refused[form] = failure.words
+        return bool(self.forms)
+
+    def has_simpler_after(self, failure: Failure, form: Form, features: Features) -> bool:
+        """Note a failure; return whether a simpler form is to be tried.
+
+        That is so where the server crashes on a form again and again. A simpler form that
+        crashes, too, makes way for the next; after the last one, the first is tried as before.
+        """
+        request = self.call.request
+        self.crashes = self.crashes + 1 if failure.crash else 0
+        if not failure.crash or request.scored is not None:
+            return False
+        if self.crashed is not None:
+            self.forms = self.forms[1:]
+            return bool(self.forms)
+        patience = features.patience(form, request)
+        if not patience or self.crashes < patience:
+            return False
+        self.crashed, self.refused[form] = form, failure.words
+        others = dict.fromkeys([*features.simpler(form, request), *self.forms])
+        self.forms = [other for other in others if other not in self.refused]
+        return bool(self.forms)
+
+    def learn(self, form: Form, features: Features) -> None:
+        """Note what the server does not take, now that it took a form."""
+        if self.refused:
+            features.learn(self.refused, form, self.call.request, self.crashed)
 
 
 def jobs(call: Call) -> list[Job]:

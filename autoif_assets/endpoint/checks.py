@@ -232,6 +232,8 @@ async def _say_hello(
     request = _request(_HELLO, _HELLO_TOKENS)
     try:
         answer = await _ask_in_some_form(wire, settings, features, request)
+        if Choice.from_raw(answer.choices[0]).cut and features.thinks:
+            answer = await _ask_in_some_form(wire, settings, features, request)
     except Failure as failure:
         served = found["served"]
         # Not every server lists all it serves: the list alone is no proof.
@@ -290,7 +292,8 @@ async def _ask_many(
         return Ability(False, words)
     if len(answer.choices) < n:
         return Ability(False, f"{len(answer.choices)} completions where n={n} were asked")
-    if len({choice["text"] or choice["reasoning"] for choice in answer.choices}) == 1:
+    said = {choice["text"] or choice["reasoning"] for choice in answer.choices}
+    if len(said) == 1 and said != {""} and said != {None}:
         return Ability(True, f"n={n} gave {n} equal completions: little use for sampling")
     return Ability(True, f"n={n}")
 
@@ -300,7 +303,7 @@ async def _ask_with_schema(wire: "Wire", settings: EndpointSettings, features: F
     request = replace(
         _request(NLI.render(**_PAIR), _LABEL_TOKENS), role=NLI.role, schema=NLI.schema
     )
-    form = replace(features.form(1, request, settings), room=0)
+    form = features.form(1, request, settings)
     answer, words = await _try(wire, settings, request, form)
     if answer is None:
         return Ability(False, words)

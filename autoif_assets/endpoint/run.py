@@ -256,7 +256,7 @@ class Run:
         self._availability.note_answer()
         self._concurrency.answered(latency_s, more=bool(self._ready))
         choices = answer.choices[: form.n]
-        self._learn(job, form)
+        job.learn(form, features)
         features.took(form, len(choices), call.request)
         if len(choices) < len(job.samples):
             self._split(job, len(choices))
@@ -278,10 +278,6 @@ class Run:
         self._account.answered(latency_s, answer.usage, spent)
         self._check_share()
 
-    def _learn(self, job: Job, form: Form) -> None:
-        if job.refused:
-            self._features.learn(job.refused, form, job.call.request, job.crashed)
-
     def _ask_again(self, call: Call, samples: list[int]) -> None:
         """Queue completions that were cut off before it was known that the model thinks."""
         for group in consecutive(samples):
@@ -299,13 +295,13 @@ class Run:
         if empty:
             # The server works, only not on this row.
             self._availability.note_work()
-            self._learn(job, form)
+            job.learn(form, self._features)
         else:
             self._availability.note_failure(failure)
         if failure.overload:
             self._concurrency.overloaded(time.monotonic(), latency_s)
-        job.crashes = job.crashes + 1 if failure.crash else 0
-        if self._simplified(job, form, failure):
+        if job.has_simpler_after(failure, form, self._features):
+            self._put_first(job)
             return
         # Until a request that is refused, or that the server breaks on, has a form that is
         # answered, the others wait.
@@ -323,28 +319,9 @@ class Run:
             pause_s = self._availability.pause_s(job.attempts, failure)
             asyncio.get_running_loop().call_later(pause_s, self._again, job)
 
-    def _simplified(self, job: Job, form: Form, failure: Failure) -> bool:
-        """Try a simpler form of a request on which the server crashes again and again."""
-        request = job.call.request
-        if not failure.crash or request.scored is not None:
-            return False
-        if job.crashed is not None:
-            # A simpler form that crashes, too, makes way for the next; after the last one, the
-            # first is tried as before.
-            job.forms = job.forms[1:]
-            return bool(job.forms) and self._put_first(job)
-        patience = self._features.patience(form, request)
-        if not patience or job.crashes < patience:
-            return False
-        job.crashed, job.refused[form] = form, failure.words
-        others = [*self._features.simpler(form, request), *job.forms]
-        job.forms = [other for other in dict.fromkeys(others) if other not in job.refused]
-        return self._put_first(job)
-
-    def _put_first(self, job: Job) -> bool:
+    def _put_first(self, job: Job) -> None:
         self._ready.appendleft(job)
         self._wake.set()
-        return True
 
     def _again(self, job: Job) -> None:
         if job is self._scout:
@@ -359,10 +336,7 @@ class Run:
         It is final where the server names the row's own content: no other form would help it.
         """
         self._availability.note_work()
-        request, features = job.call.request, self._features
-        job.forms = features.left(form, request, failure, job.refused, job.forms)
-        job.refused[form] = failure.words
-        if job.forms:
+        if job.has_other_after(failure, form, self._features):
             self._put_first(job)
         else:
             words = failure.words if failure.content else next(iter(job.refused.values()))

@@ -10,6 +10,7 @@ from autoif_assets.endpoint.responses import content_named
 from autoif_assets.endpoint.settings import EndpointSettings
 
 _ENOUGH = 100  # completions that must be lacking before a run is stopped half-way
+_SOME_ROOM = 4096  # tokens that are suggested for thoughts where there were none
 _SHOWN = 2  # different words of the server
 _CHARS = 300  # of each
 
@@ -112,7 +113,7 @@ class Shortfalls:
     def _advice(self, role: str, found: _Shortfall, room: int) -> list[str]:
         advice = []
         if found.cut:
-            more = f"set AUTOIF_THINKING_TOKENS above {room}"
+            more = f"set AUTOIF_THINKING_TOKENS to {max(2 * room, _SOME_ROOM)} or so"
             advice.append(
                 f"The model thinks before it answers: {more}; only what was cut off is asked again."
                 if self._features.thinks
