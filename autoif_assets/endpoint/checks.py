@@ -231,8 +231,9 @@ async def _say_hello(
     began = time.monotonic()
     request = _request(_HELLO, _HELLO_TOKENS)
     try:
+        room = features.wanted_room(settings)
         answer = await _ask_in_some_form(wire, settings, features, request)
-        if Choice.from_raw(answer.choices[0]).cut and features.thinks:
+        if Choice.from_raw(answer.choices[0]).cut and features.wanted_room(settings) > room:
             answer = await _ask_in_some_form(wire, settings, features, request)
     except Failure as failure:
         served = found["served"]
