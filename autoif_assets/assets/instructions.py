@@ -5,7 +5,7 @@ import polars as pl
 
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.resources import Supervision
+from autoif_assets.resources import RoleEndpoint, Supervision
 from autoif_assets.stage import accepted, stage
 from autoif_assets.warehouse import Warehouse
 
@@ -21,11 +21,16 @@ def augmented_instructions(
     context: dg.AssetExecutionContext,
     seeds: pl.DataFrame,
     supervision: Supervision,
+    responder: RoleEndpoint,
+    judge: RoleEndpoint,
+    nli: RoleEndpoint,
     warehouse: Warehouse,
     recipe: Recipe,
 ) -> pl.DataFrame:
     batch = context.partition_key
-    with supervision.session(context) as model:
+    # The first that asks: a batch whose judge cannot be used must not pay for the rest.
+    others = {"responder": responder, "judge": judge, "nli": nli}
+    with supervision.session(context, others) as model:
         completions = model.generate(
             "self_instruct", self_instruct_prompts(seeds, recipe, batch), recipe
         )

@@ -148,14 +148,17 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
 
 
 def _with_limits_of(endpoints: Mapping[str, "EndpointSettings"], recipe: Recipe) -> Recipe:
-    """Return the recipe with the limits of tokens that a run would send: the endpoints' first."""
-    return recipe.model_copy(
-        update={
-            f"{role}_max_tokens": settings.max_tokens
-            for role, settings in endpoints.items()
-            if settings.max_tokens is not None and role in PROMPTS
-        }
-    )
+    """Return the recipe with the limits of tokens that a run would send: the endpoints' first.
+
+    Tokens for thoughts are in them, as far as they are set.
+    """
+    limits = {}
+    for role, settings in endpoints.items():
+        if role in PROMPTS:
+            name = f"{role}_max_tokens"
+            answer = settings.max_tokens or getattr(recipe, name)
+            limits[name] = answer + (settings.thinking_tokens or 0)
+    return recipe.model_copy(update=limits)
 
 
 def _print_table(estimated: pl.DataFrame, endpoints: Mapping[str, "EndpointSettings"]) -> None:

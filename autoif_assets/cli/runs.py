@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Replace a number; repeatable."
 )
 @click.option("--refresh", is_flag=True, help="Ask the model anew for what the journals hold.")
+@click.option(
+    "--ask-refused",
+    is_flag=True,
+    help="Ask again what the server refused for its content (length, content filter).",
+)
 @click.option("--max-requests", type=click.IntRange(0), help="Stop before more HTTP requests.")
 @click.option("--max-tokens", type=click.IntRange(0), help="Stop before more tokens, in and out.")
 @click.option("--max-cost", type=click.FloatRange(0), help="Stop before it costs more.")
@@ -31,6 +36,7 @@ def run(
     recipe: str | None,
     overrides: tuple[str, ...],
     refresh: bool,
+    ask_refused: bool,
     max_requests: int | None,
     max_tokens: int | None,
     max_cost: float | None,
@@ -39,7 +45,9 @@ def run(
 ) -> None:
     """Materialise one batch, from the seeds to the exports, against AUTOIF_BASE_URL."""
     caps = {"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost}
-    config = resource_config(recipe, dict(map(parse_override, overrides)), refresh, caps, serve)
+    config = resource_config(
+        recipe, dict(map(parse_override, overrides)), refresh, caps, serve, ask_refused
+    )
     if dry_run:
         from autoif_assets.cli.dry_run import print_estimate
 
@@ -54,6 +62,7 @@ def resource_config(
     refresh: bool = False,
     caps: Mapping[str, float | None] | None = None,
     managed: str | None = None,
+    ask_refused: bool = False,
 ) -> dict[str, Any]:
     """Return what a run's configuration says of the resources, as far as it is given."""
     from autoif_assets.resources import overrides_from_environment
@@ -62,7 +71,11 @@ def resource_config(
     replaced = {**overrides_from_environment(), **overrides} if overrides else None
     given: dict[str, dict[str, Any]] = {
         "recipe": {"name": recipe, "overrides": replaced},
-        "supervision": {"refresh": refresh or None, "managed": managed},
+        "supervision": {
+            "refresh": refresh or None,
+            "ask_refused": ask_refused or None,
+            "managed": managed,
+        },
         "budget": dict(caps or {}),
     }
     return {

@@ -32,6 +32,7 @@ from autoif_assets.endpoint.journal_files import (
     parse,
     read_lines,
 )
+from autoif_assets.endpoint.responses import content_named
 
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "batch": pl.String,
@@ -64,10 +65,18 @@ class JournaledCall:
     Attributes:
         choices: Completions by sample.
         error: Why the server refused the call for good, if it did.
+        rooms: Tokens for thoughts that the completions were to have beside the answer's.
     """
 
     choices: dict[int, Choice] = field(default_factory=dict)
     error: str | None = None
+    rooms: dict[int, int] = field(default_factory=dict)
+
+    def drop_cut(self, room: int) -> None:
+        """Forget the completions that were cut off where they would now have more room."""
+        for sample, had in self.rooms.items():
+            if self.choices[sample].cut and had < room:
+                del self.choices[sample]
 
 
 class Journal:
@@ -82,7 +91,14 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, asset: str, batch: str, run_id: str, *, refresh: bool = False
+        self,
+        folder: Path,
+        asset: str,
+        batch: str,
+        run_id: str,
+        *,
+        refresh: bool = False,
+        ask_refused: bool = False,
     ) -> None:
         """Index the journals of ``asset`` and ``batch`` under ``folder``.
 
@@ -92,6 +108,7 @@ class Journal:
             batch: Partition key; any characters.
             run_id: Names this run's file. A run that is retried goes on in its own file.
             refresh: Ask anew for what earlier runs have; their lines are kept.
+            ask_refused: Ask again what earlier runs were refused.
 
         Raises:
             EndpointError: A journal cannot be read.
@@ -101,6 +118,7 @@ class Journal:
         self.damaged: list[str] = []
         # Which of two answers is the newer is told by what was there when it came, not by a clock.
         self._order = 1
+        self._ask_refused = ask_refused
         # Held while this object lives, so that nobody prunes or compacts what it has indexed.
         self._unlock = self._lock() if self.path.parent.is_dir() else None
         self._lines: defaultdict[str, list[tuple[Path, int]]] = defaultdict(list)
@@ -116,7 +134,11 @@ class Journal:
 
     def call(self, call_id: str) -> JournaledCall:
         """Read what is there of a call; of a sample asked for twice, the later completion."""
-        return _merge(self._read(call_id))
+        found = _merge(self._read(call_id))
+        ours = any(path == self.path for path, _ in self._lines.get(call_id, ()))
+        if self._ask_refused and not ours:
+            found.error = None
+        return found
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one line and hand it to the operating system, so that kill -9 cannot lose it.
@@ -210,8 +232,11 @@ def merge(records: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], str
     raw: dict[int, dict[str, Any]] = {}
     error = None
     for record in in_order(records):
-        raw.update(zip(record["samples"], record["choices"], strict=True))
-        error = record["error"] if record["final"] else None
+        # Lines of before there was a room for thoughts have none.
+        room = {"room": record.get("room", 0)}
+        choices = [choice | room for choice in record["choices"]]
+        raw.update(zip(record["samples"], choices, strict=True))
+        error = record["error"] if _is_final(record) else None
     return dict(sorted(raw.items())), error
 
 
@@ -224,9 +249,24 @@ def in_order(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(records, key=lambda r: (r.get("order", 0), "" if "order" in r else r["finished"]))
 
 
+def _is_final(record: Mapping[str, Any]) -> bool:
+    """Whether a line ends its call for good: only where the server names the row's content.
+
+    Earlier releases took every refusal for final, and did not write down what it was of.
+    """
+    error = record["error"]
+    if error is None or not record["final"]:
+        return False
+    return bool(record.get("content") or content_named(error))
+
+
 def _merge(records: list[dict[str, Any]]) -> JournaledCall:
     raw, error = merge(records)
-    return JournaledCall({sample: Choice.from_raw(choice) for sample, choice in raw.items()}, error)
+    return JournaledCall(
+        {sample: Choice.from_raw(choice) for sample, choice in raw.items()},
+        error,
+        {sample: choice["room"] for sample, choice in raw.items()},
+    )
 
 
 def _file_name(run_id: str) -> str:

@@ -3,6 +3,7 @@
 import email.utils
 import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +15,37 @@ from autoif_assets.method.readable import count, shown_text
 _MAX_WAIT_S = 86_400.0  # a day; how much of it is waited depends on the run
 _REASON = 100  # characters of a finish reason
 
+# What servers say of a row that they refuse for what it holds, be it in words or as a code. Any
+# other refusal is of what every row has, such as a parameter.
+_OF_THE_ROW = {
+    "length": re.compile(
+        r"context[ _-]?(?:length|size|window)|exceeds?_context|maximum (?:model|input|sequence) "
+        r"length|\btoo long\b|(?:prompt|input|request) is too large|longer than the "
+        r"(?:maximum|model)",
+        re.IGNORECASE,
+    ),
+    "filter": re.compile(
+        r"content[ _-]?filter|content[ _-](?:management[ _-])?policy|ResponsibleAIPolicyViolation"
+        r"|safety (?:system|filter|policy|settings)|usage polic|flagged (?:as|by|for)|moderation",
+        re.IGNORECASE,
+    ),
+}
+_REFUSALS = (400, 413, 422)
+
 
 @dataclass(frozen=True)
 class Answer:
-    """Completions in a server's words: ``text``, ``reasoning``, ``finish_reason`` each."""
+    """Completions in a server's words: ``text``, ``reasoning``, ``finish_reason`` each.
+
+    Attributes:
+        choices: The completions.
+        usage: Tokens, as far as they are told.
+        thoughts: Tokens that went into thoughts, shown or not; 0 where the server does not say.
+    """
 
     choices: tuple[dict[str, str | None], ...]
     usage: Usage
+    thoughts: int = 0
 
 
 def read_json(raw: bytes) -> Any:
@@ -50,9 +75,17 @@ def read_answer(raw: bytes) -> Answer:
     except (TypeError, KeyError, AttributeError):
         raise ValueError(f"not a chat completion: {_beginning(data)!r}") from None
     if not choices:
-        raise ValueError("an answer without completions")
+        raise NoChoices("an answer without completions")
     usage = data.get("usage")
-    return Answer(choices, _usage(usage) if isinstance(usage, dict) else Usage())
+    if not isinstance(usage, dict):
+        return Answer(choices, Usage())
+    details = usage.get("completion_tokens_details")
+    thoughts = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return Answer(choices, _usage(usage), count(thoughts) or 0)
+
+
+class NoChoices(ValueError):
+    """The server answered, with no completion in it: so do some that block a prompt."""
 
 
 class Unsupported(ValueError):
@@ -146,6 +179,32 @@ def server_words(text: str) -> str:
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body.get("error") or body
     return body if isinstance(body, str) else _beginning(body) if body else ""
+
+
+def refused_content(status: int, text: str) -> str | None:
+    """Tell what of a row's own content an error body objects to.
+
+    Returns:
+        ``length`` or ``filter``; None where it names nothing of the row.
+    """
+    if status not in _REFUSALS:
+        return None
+    if status == 413:
+        return "length"
+    said = [server_words(text)]
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict):
+        error = body["error"] if isinstance(body.get("error"), dict) else body
+        said += [str(error.get(name)) for name in ("code", "type")]
+    return content_named(" ".join(said))
+
+
+def content_named(words: str) -> str | None:
+    """Tell what of a row's content a server's words object to; see `refused_content`."""
+    return next((name for name, said in _OF_THE_ROW.items() if said.search(words)), None)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:

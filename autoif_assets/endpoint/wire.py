@@ -21,10 +21,12 @@ from autoif_assets.endpoint.bodies import BodyTooLarge, bound
 from autoif_assets.endpoint.errors import AccessDenied, EndpointError, Failure, NotServed
 from autoif_assets.endpoint.responses import (
     Answer,
+    NoChoices,
     Unsupported,
     read_answer,
     read_json,
     read_likelihood,
+    refused_content,
     retry_after_s,
     server_words,
 )
@@ -115,11 +117,14 @@ class Wire:
             Failure: No completion came.
         """
         raw = await self._post("/chat/completions", body)
+        cause = "body"
         try:
             return read_answer(raw)
+        except NoChoices as error:
+            cause, words = "empty", self._clean(str(error))
         except ValueError as error:
             words = self._clean(str(error))
-        raise Failure("body", words)
+        raise Failure(cause, words)
 
     async def likelihood(self, body: Mapping[str, Any]) -> Answer:
         """Post ``body``, which asks for ``prompt_logprobs``: a chat, or a plain text.
@@ -240,15 +245,18 @@ class Wire:
 
     def _refusal(self, response: httpx2.Response) -> Failure:
         status = response.status_code
+        content = None
         if 300 <= status < 400:
             words = f"it redirects to {_target(response) or 'no URL'}"
         else:
-            words = server_words(response.content.decode("utf-8", "replace"))
+            text = response.content.decode("utf-8", "replace")
+            words, content = server_words(text), refused_content(status, text)
         return Failure(
             f"http {status}",
             self._clean(f"{status}: {words or response.reason_phrase}"),
             status,
             retry_after_s(response.headers),
+            content,
         )
 
     def _broken(self, error: Exception) -> Failure:

@@ -1,6 +1,7 @@
 """Content ids: the same content has one id everywhere, so reruns and joins need no batch."""
 
 import hashlib
+import json
 import re
 import unicodedata
 from itertools import groupby
@@ -59,3 +60,8 @@ def id_series(kind: str, *parts: pl.Series) -> pl.Series:
 def derived_seed(*parts: str) -> int:
     """Return a reproducible seed in ``[0, 2**31)`` for sampling and shuffling."""
     return int(content_id("seed", *parts), 16) % 2**31
+
+
+def canonical_json(value: object) -> str:
+    """Write JSON so that equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -102,7 +102,7 @@ def _endpoint(prefix: str) -> dict[str, Any]:
             given[name] = variable
         elif field.annotation is str:
             given |= _settings(**{name: variable})
-        elif field.annotation is int:
+        elif field.annotation in (int, int | None):
             given |= _integers(**{name: variable})
         elif name == "extra_body":
             given[name] = _json_object(
