@@ -2,6 +2,7 @@
 
 import click
 
+from autoif_assets.cli import remake, standing
 from autoif_assets.cli.batches import batch, grow
 from autoif_assets.cli.data import export, history, journal, publish
 from autoif_assets.cli.demos import demo, demo_llm, demo_loop
@@ -17,6 +18,9 @@ __all__ = ["main"]
 def main() -> None:
     """Verified instruction-following data, made by an LLM and checked by execution."""
 
+
+for command in (remake.batch_remake, *standing.COMMANDS):
+    batch.add_command(command)
 
 for command in (
     run,
