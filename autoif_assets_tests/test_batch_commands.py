@@ -93,7 +93,8 @@ def test_other_settings_and_one_seed_more_make_no_batch_another(data, folder):
     # Made again where everything about it is said otherwise, it is what it was.
     before, asked = rows(data), folder[1].stats()["received"]
     output = ok("run", "--batch", "b1")
-    assert "b1 keeps what it is pinned to: responses_per_prompt 2 instead of 3" in output
+    assert "b1 keeps what it is pinned to; this shell's settings do not count: " in output
+    assert ": responses_per_prompt 2 instead of 3.\n" in output
     assert same(before, rows(data))
     assert folder[1].stats()["received"] == asked
     # The seeds of today are those with one more, and elsewhere.

@@ -22,7 +22,7 @@ from autoif_assets.datasets import (
 )
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.stage import Parts, accepted, rows, stage
-from autoif_assets.warehouse import Rows, Warehouse, excluded_batches
+from autoif_assets.warehouse import Rows, Warehouse, excluded_batches, known_batches
 
 # Every export splits the instructions of SFT examples and preference pairs, so that one is on the
 # same side everywhere. Those of KTO examples are among them: a prompt with a label has a good
@@ -126,7 +126,17 @@ def _export(
     files = write_dataset(kind, (part for (part,) in parts), folder, split)
     # For autoif.dataset, which gives the rows of the files.
     warehouse.write("dataset_splits", _sides(kind, split), {"dataset": kind.name})
-    return dg.MaterializeResult(metadata=_described(folder, files))
+    return dg.MaterializeResult(metadata=_described(folder, files) | _mixed(warehouse))
+
+
+def _mixed(warehouse: Warehouse) -> dict[str, dg.MetadataValue]:
+    """Name the simulated batches, where they are exported together with real ones."""
+    known = [one for one in known_batches(warehouse).values() if not one.excluded]
+    simulated = [one.batch for one in known if one.simulated]
+    if not simulated or all(one.simulated is not False for one in known):
+        return {}
+    words = f"Synthetic, among real ones: {', '.join(simulated)}. See autoif batch exclude."
+    return {"simulated": dg.MetadataValue.text(words)}
 
 
 def _sides(kind: DatasetKind, split: InstructionSplit) -> pl.DataFrame:

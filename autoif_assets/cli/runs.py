@@ -125,7 +125,10 @@ def _check_plan(batch: str, config: Mapping[str, Any], yes: bool) -> None:
     if plan.refusal is not None:
         raise Refused(plan.refusal)
     if plan.ignored:
-        click.echo(f"{batch} keeps what it is pinned to: {'; '.join(plan.ignored)} does not count.")
+        click.echo(
+            f"{batch} keeps what it is pinned to; this shell's settings do not count: "
+            f"{'; '.join(plan.ignored)}."
+        )
     if plan.discards:
         from autoif_assets.cli.dry_run import print_estimate
 

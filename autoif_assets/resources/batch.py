@@ -57,7 +57,8 @@ class Plan:
         known: What is known of the batch, if anything.
         batch: What the run would use, and pin if nothing is.
         differences: What it asks for that is not as pinned, each in a few words.
-        ignored: What its environment says otherwise and what is not taken from there.
+        ignored: What its environment says of the recipe otherwise, which does not count.
+        moved: Where the same models are asked at another place than before, which is allowed.
         discards: Whether it would discard what was made.
     """
 
@@ -65,6 +66,7 @@ class Plan:
     batch: Batch
     differences: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
     discards: bool = False
 
     @property
@@ -121,6 +123,8 @@ class BatchResource(dg.ConfigurableResource[Any]):
                 f"{plan.batch.batch} keeps what it is pinned to; the settings of this run's "
                 f"environment do not count: {'; '.join(plan.ignored)}.",
             )
+        if plan.moved:
+            self._say(context, f"{plan.batch.batch}: {'; '.join(plan.moved)}.")
         # Seeds are read before, for they are part of what is pinned.
         recipe = recipe_of(plan.batch)
         if context.assets_def.partitions_def is not None:
@@ -159,8 +163,8 @@ class BatchResource(dg.ConfigurableResource[Any]):
         differences = (*asked, *models)
         if self.replace and differences:
             return Plan(known, wanted, differences, discards=True)
-        ignored = (*(text for text in numbers if text not in asked), *elsewhere)
-        return Plan(known, base, differences, ignored)
+        ignored = tuple(text for text in numbers if text not in asked)
+        return Plan(known, base, differences, ignored, tuple(elsewhere))
 
     def seeds(
         self, context: dg.AssetExecutionContext, table: str, rows: pl.DataFrame
