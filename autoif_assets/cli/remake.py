@@ -24,8 +24,8 @@ class Needs:
     """Model calls that making assets again would take.
 
     Attributes:
-        calls: Asset → calls that no journal answers, as far as they can be told.
-        following: Assets that ask about what those calls would answer.
+        calls: Step → calls that no journal answers, as far as they can be told.
+        following: Steps that ask about what those calls would answer.
         failed: What kept this from being told, if anything did.
     """
 
@@ -139,7 +139,13 @@ def calls_needed(name: str, assets: Iterable[str], seeds: bool = False) -> Needs
 
     assets = list(assets)
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-    asking = [asset for asset in assets if "openai" in specs[asset].kinds]
+    ops = {
+        key.to_user_string(): made.op.name
+        for made in defs.resolve_asset_graph().assets_defs
+        if made.is_executable
+        for key in made.keys
+    }
+    asking = {asset: ops[asset] for asset in assets if "openai" in specs[asset].kinds}
     warehouse = Warehouse(data_dir())
     if not asking or not warehouse.path.exists():
         return Needs({})
@@ -171,7 +177,8 @@ def calls_needed(name: str, assets: Iterable[str], seeds: bool = False) -> Needs
     return _told(result, asking)
 
 
-def _told(result: Any, asking: Sequence[str]) -> Needs:
+def _told(result: Any, asking: Mapping[str, str]) -> Needs:
+    """Read what assets that ask, each with the step that makes it, would have asked."""
     from autoif_assets.automation.runs import root_cause
 
     calls: dict[str, int] = {}
@@ -180,13 +187,14 @@ def _told(result: Any, asking: Sequence[str]) -> Needs:
         if not event.is_step_failure:
             continue
         data = event.step_failure_data
-        left = _unanswered(data.user_failure_data.metadata if data.user_failure_data else {})
-        if left:
-            calls[event.step_key] = left
+        unanswered = _unanswered(data.user_failure_data.metadata if data.user_failure_data else {})
+        if unanswered:
+            calls[event.step_key] = unanswered
         else:
             failed.append(f"{event.step_key}: {root_cause(data.error)}")
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
-    following = [asset for asset in asking if asset not in made and asset not in calls and calls]
+    left = dict.fromkeys(step for asset, step in asking.items() if asset not in made)
+    following = [step for step in left if calls and step not in calls]
     return Needs(calls, following, failed)
 
 
