@@ -34,13 +34,13 @@ def plan_of(batch: str, config: Mapping[str, Any]) -> "Plan":
     from autoif_assets.resources import from_environment
 
     given = config.get("recipe", {}).get("config", {})
-    with dg.build_resources(
-        from_environment(), resource_config=without_serving(config)
-    ) as resources:
-        try:
+    try:
+        with dg.build_resources(
+            from_environment(), resource_config=without_serving(config)
+        ) as resources:
             plan: Plan = resources.batch.plan(batch, given)
-        except ValueError as error:
-            raise Refused(str(error)) from None
+    except ValueError as error:
+        raise Refused(str(error)) from None
     return plan
 
 
