@@ -369,7 +369,7 @@ def test_what_is_rejected_in_a_pair_mostly_breaks_the_instruction(t, verdicts):
 
 
 def test_the_first_run_pins_what_the_batch_is_made_by(made, t):
-    row = t["batches"].row(0, named=True)
+    row = Warehouse(made.data).read("batches").row(0, named=True)
     assert (row["batch"], row["recipe"], row["excluded"]) == ("b1", "paper", False)
     numbers = json.loads(row["numbers"])
     assert numbers == make_recipe("paper", SMALL).model_dump()
