@@ -181,7 +181,7 @@ def test_the_key_and_the_headers_are_nowhere(tmp_path):
     # The search itself finds what is there.
     assert [path for path in files if path.suffix == ".jsonl" and found(path.read_bytes(), model)]
     for database in databases:
-        assert in_duckdb(database, model) == {"llm_calls"}
+        assert in_duckdb(database, model) == {"batches", "llm_calls"}
     assert set.union(*(in_sqlite(store, model) for store in stores)) >= {"event_logs"}
     assert found(base64.b64encode(b"Bearer " + KEY.encode()), key)
     assert found(base64.b64encode(KEY.encode()), key)

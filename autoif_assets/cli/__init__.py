@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from autoif_assets.cli import remake, standing
 from autoif_assets.cli.batches import batch, grow
 from autoif_assets.cli.data import export, history, journal, publish, restore
 from autoif_assets.cli.demos import demo, demo_llm, demo_loop
@@ -28,6 +29,9 @@ class _Commands(click.Group):
 def main() -> None:
     """Verified instruction-following data, made by an LLM and checked by execution."""
 
+
+for command in (remake.batch_remake, *standing.COMMANDS):
+    batch.add_command(command)
 
 for command in (
     run,

@@ -8,6 +8,7 @@ import click
 import polars as pl
 
 from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.pins import Refused, plan_of, without_serving
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
 from autoif_assets.method.estimate import Yields, estimate
 from autoif_assets.method.prompts import PROMPTS
@@ -112,13 +113,18 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     """
     import dagster as dg
 
-    from autoif_assets.resources import from_environment
+    from autoif_assets.resources import from_environment, recipe_of
 
+    plan = plan_of(batch, config)
+    if plan.refusal is not None:
+        raise Refused(plan.refusal)
     yields, lacking = measured_yields()
     elsewhere, held = _known(batch)
-    with dg.build_resources(from_environment(), resource_config=dict(config)) as resources:
+    with dg.build_resources(
+        from_environment(), resource_config=without_serving(config)
+    ) as resources:
         endpoints = {role: getattr(resources, name).settings() for role, name in _ENDPOINTS.items()}
-        recipe = _with_limits_of(endpoints, resources.recipe.load())
+        recipe = _with_limits_of(endpoints, recipe_of(plan.batch))
         inputs = resources.inputs
         seeds = read_seed_instructions(inputs.seeds).filter(status="accepted")
         queries = read_seed_queries(

@@ -61,7 +61,7 @@ def check_nothing_came_of_it(data):
     assert accepted(t["verifier_candidates"]).is_empty()
     assert t["verifier_candidates"].height >= 9
     assert set(t["verified_instructions"]["reason"]) == {"no_verifier"}
-    later = list(TABLES)[list(TABLES).index("augmented_queries") : list(TABLES).index("llm_calls")]
+    later = list(TABLES)[list(TABLES).index("augmented_queries") : list(TABLES).index("batches")]
     assert len(later) == 19
     assert [name for name in later if not t[name].is_empty()] == []
     for kind in ("sft", "preference", "kto"):
