@@ -14,8 +14,6 @@ from autoif_assets.cli import main
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse, find_batch
 
-from .assets.pipeline import no_charts
-
 pytestmark = pytest.mark.slow
 TINY = {
     "instructions_per_batch": 0,
@@ -49,7 +47,6 @@ def folder(tmp_path_factory):
     with (
         pytest.MonkeyPatch.context() as patch,
         Simulator(SimulatorSettings()) as simulator,
-        no_charts(),
     ):
         for name in [name for name in os.environ if name.startswith(_OURS)]:
             patch.delenv(name)
