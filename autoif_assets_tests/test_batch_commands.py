@@ -5,7 +5,6 @@ import os
 import shutil
 from dataclasses import replace
 
-import dagster as dg
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +12,8 @@ from autoif_assets.automation import batches as automation
 from autoif_assets.cli import main
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse, find_batch
+
+from .dev.daemon import instance_of
 
 pytestmark = pytest.mark.slow
 TINY = {
@@ -197,7 +198,7 @@ def test_a_batch_is_removed_with_all_that_is_asked(data):
 def test_a_first_run_that_makes_nothing_leaves_no_batch(data, monkeypatch):
     monkeypatch.setenv("AUTOIF_SEEDS", "nowhere.txt")
     assert autoif("run", "--batch", "b3").exit_code == 1
-    with dg.DagsterInstance.from_config(str(data / "dagster")) as instance:
+    with instance_of(data / "dagster") as instance:
         assert instance.get_dynamic_partitions("batch") == ["b1"]
     # What it would have pinned binds nobody.
     assert find_batch(Warehouse(data), "b3") is None

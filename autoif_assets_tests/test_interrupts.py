@@ -7,21 +7,21 @@ import subprocess
 import sys
 import time
 
-import dagster as dg
 import pytest
 
 from autoif_assets.automation.runs import busy_batches, under_way
 from autoif_assets.cli.interrupts import EXIT_CODE, command_of
 from autoif_assets.simulator import Simulator, SimulatorSettings
 
-from .dev.daemon import wait_for
+from .dev.daemon import instance_of, wait_for
 
 NUMBERS = ("instructions_per_batch=4", "seeds_per_batch=8", "verifiers_per_instruction=4")
 STOPPED = "Stopped; the same command continues."
 # A shell lets a background job ignore Ctrl-C, and pytest may be one.
 PROGRAM = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "from autoif_assets.cli import main; main()"
+    "import os, pathlib; from autoif_assets.cli import main\n"
+    "pathlib.Path(os.environ['AUTOIF_DATA']).with_name('begun').touch(); main()"
 )
 
 
@@ -56,18 +56,15 @@ def test_ctrl_c_prints_one_line_and_the_same_command_continues(tmp_path):
     data, log = tmp_path / "data", tmp_path / "log"
     with Simulator(SimulatorSettings(latency=1.5)) as simulator:
         # While it imports; as soon as Dagster knows of it; while it waits for answers.
-        for moment in (None, data / "dagster", data / "journals"):
+        for moment in (tmp_path / "begun", data / "dagster", data / "journals"):
             process = start(data, simulator.base_url)
-            if moment is None:
-                time.sleep(0.6)
-            else:
-                wait_for(moment.exists, 60)
+            assert wait_for(moment.exists, 60)
             before = log.stat().st_size
             assert interrupted(process) < 2
             said = log.read_text()[before:].splitlines()
             assert said[-1] == STOPPED
             assert not [line for line in said if "Traceback" in line or "Interrupted" in line]
-        with dg.DagsterInstance.from_config(str(data / "dagster")) as instance:
+        with instance_of(data / "dagster") as instance:
             assert instance.get_runs_count() > 0
             assert under_way(instance, "b1") is None
             assert busy_batches(instance) == set()
