@@ -407,9 +407,10 @@ class _Stage:
 
 def _keys(context: dg.AssetExecutionContext) -> Partition:
     """Return the batch and the policy of a run, as far as its asset has them."""
-    if not context.has_partition_key:
-        return {}
     partitioned = context.assets_def.partitions_def
+    # An export has none, also in a run that makes it together with a batch.
+    if partitioned is None:
+        return {}
     if partitioned is POLICIES:
         return {"policy": context.partition_key}
     return keys_of(context.partition_key)
