@@ -42,6 +42,12 @@ class PooledSqliteStorage(DagsterSqliteStorage):
         return cls.from_local(inst_data=inst_data, **config_value)
 
 
+def _engine(url: str) -> Engine:
+    return create_engine(
+        url, max_overflow=-1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+    )
+
+
 class _Engines:
     """The engines of the files that were used last."""
 
@@ -52,9 +58,7 @@ class _Engines:
     def of(self, url: str) -> Engine:
         """Return the engine of a database, whose connections are shared by all threads."""
         with self._lock:
-            engine = self._engines.pop(url, None) or create_engine(
-                url, max_overflow=-1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-            )
+            engine = self._engines.pop(url, None) or _engine(url)
             self._engines[url] = engine
             if len(self._engines) > _OPEN_FILES:
                 # A connection that a thread is using is closed when it is given back.
@@ -99,14 +103,14 @@ class _EventLogStorage(SqliteEventLogStorage):
 
 class _RunStorage(SqliteRunStorage):
     def __init__(self, conn_string: str):
-        self._engines = _Engines()
+        self._engine = _engine(conn_string)  # one file for all runs
         super().__init__(conn_string)
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        with self._engines.of(self._conn_string).begin() as connection:
+        with self._engine.begin() as connection:
             yield connection
 
     def dispose(self) -> None:
-        self._engines.close()
+        self._engine.dispose()
         super().dispose()
