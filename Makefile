@@ -35,6 +35,7 @@ lint: $(STAMP)-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/deptry .
 	$(BIN)/lint-imports
 
 # Extras: dev (tests and linters), local (the local model's server), train (TRL), nli (the local NLI model).
