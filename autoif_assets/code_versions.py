@@ -32,6 +32,8 @@ _FOLLOWED = (
     "autoif_assets.resources",
     "autoif_assets.inputs",
 )
+# What a batch is pinned to, which is no rule and leads to every model that is asked.
+_PINNED = "autoif_assets.resources.batch"
 # How a bound is read; all else in this module is numbers, and these count one by one, as the
 # prompts of that dictionary do.
 _BOUND = (recipe.__name__, "Threshold")
@@ -57,13 +59,14 @@ class Dependencies:
     prompts: set[str] = field(default_factory=set)
     numbers: set[str] = field(default_factory=set)
 
-    def code_version(self, recipe: Recipe) -> str:
+    def code_version(self, recipe: Recipe | None) -> str:
         """Hash the rules, the prompts with their schemas, and the values of the numbers.
 
         Comments, docstrings, layout, and the module a function is in do not count.
 
         Args:
-            recipe: The recipe of runs that do not say otherwise.
+            recipe: The recipe of runs that do not say otherwise; None where each batch is pinned
+                to one of its own, so that no number counts.
 
         Returns:
             12 hex digits.
@@ -71,7 +74,7 @@ class Dependencies:
         parts = [
             sorted(self.rules.values()),
             {role: [PROMPTS[role].source, PROMPTS[role].schema] for role in self.prompts},
-            {name: getattr(recipe, name) for name in self.numbers},
+            {name: getattr(recipe, name) for name in self.numbers if recipe is not None},
         ]
         text = json.dumps(parts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
@@ -226,7 +229,7 @@ def _resolved(module: str, name: str, attributes: tuple[str, ...]) -> Iterator[U
             origin, imported = f"{origin}.{imported}", None
         if imported is None:
             imported = attributes[0] if attributes else None
-        if imported is not None and origin.startswith(_FOLLOWED):
+        if imported is not None and origin.startswith(_FOLLOWED) and origin != _PINNED:
             yield from _defined(origin, imported)
 
 

@@ -47,9 +47,11 @@ from autoif_assets.checks import Check, CheckContext, Finding, checks_of
 from autoif_assets.code_versions import dependencies
 from autoif_assets.method import prompts
 from autoif_assets.method.gates import ACCEPTED
+from autoif_assets.method.guard import UnreadableRows
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources import (
+    BatchResource,
     RecipeResource,
     RoleEndpoint,
     SandboxResource,
@@ -156,8 +158,10 @@ def stage(
             shows,
         )
         partitioned = _PARTITIONS[declared[0].partitions] if declared else partitions
+        # The numbers of a batch are pinned: no environment makes it stale.
+        recipe = None if one.batched else recipe_from_environment()
         facts: dict[str, Any] = {
-            "code_version": one.depends_on.code_version(recipe_from_environment()),
+            "code_version": one.depends_on.code_version(recipe),
             "owners": ["team:autoif"],
             "automation_condition": follows,
             "freshness_policy": MADE_NIGHTLY if follows else None,
@@ -214,6 +218,11 @@ class _Stage:
         self._shows = shows
         hints = get_type_hints(function)
         self._takes = {name: hints[name] for name in inspect.signature(function).parameters}
+
+    @property
+    def batched(self) -> bool:
+        """Whether it makes rows of a batch."""
+        return any("batch" in table.partitions for table in self._tables)
 
     @property
     def asks(self) -> bool:
@@ -297,7 +306,10 @@ class _Stage:
         """Return what Dagster executes: a function whose signature names all that is needed."""
 
         def compute(context: dg.AssetExecutionContext, **given: Any) -> Iterator[Any]:
-            yield from self._run(context, given)
+            try:
+                yield from self._run(context, given)
+            except UnreadableRows as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         given = {"context": dg.AssetExecutionContext, **self._needs()}
@@ -314,17 +326,29 @@ class _Stage:
         The function takes core objects; Dagster has the resources that make them. Storing and
         checking need resources that the function may not.
         """
-        core = {Recipe: RecipeResource, Warehouse: WarehouseResource}
+        core = {Warehouse: WarehouseResource}
         taken = {
             name: core.get(annotation, annotation)
             for name, annotation in self._takes.items()
-            if name not in ("context", "parts", *self._reads)
+            if name not in ("context", "parts", *self._reads) and annotation is not Recipe
         }
+        executes = any(check.executes for _, check in self._checks)
+        if executes or Recipe in self._takes.values():
+            taken |= self._needs_recipe()
         if self._tables or self._parts or self._checks:
             taken["warehouse"] = WarehouseResource
-        if any(check.executes for _, check in self._checks):
-            taken |= {"sandbox": SandboxResource, "recipe": RecipeResource}
+        if executes:
+            taken["sandbox"] = SandboxResource
         return dict.fromkeys(self._reads, pl.DataFrame) | taken
+
+    def _needs_recipe(self) -> dict[str, Any]:
+        """Return the resource of the recipe: a batch's is what its first run pinned."""
+        return {"batch": BatchResource} if self.batched else {"recipe": RecipeResource}
+
+    def _recipe(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Recipe:
+        batch: BatchResource | None = given.get("batch")
+        recipe: Recipe = given["recipe"].load() if batch is None else batch.load(context)
+        return recipe
 
     def _run(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Iterator[Any]:
         """Make the rows, have them stored, and check what was stored."""
@@ -358,7 +382,7 @@ class _Stage:
                 ]
                 arguments[name] = Parts(warehouse, wanted, self._parts_on, self._part_rows)
             elif annotation is Recipe:
-                arguments[name] = given[name].load()
+                arguments[name] = self._recipe(context, given)
             elif annotation is Warehouse:
                 arguments[name] = given[name].open(context.log.info)
             else:
@@ -400,7 +424,10 @@ class _Stage:
             if check.executes:
                 with given["sandbox"].session(None) as session:
                     seen = CheckContext(
-                        warehouse.query, _slices(asset, keys), given["recipe"].load(), session.run
+                        warehouse.query,
+                        _slices(asset, keys),
+                        self._recipe(context, given),
+                        session.run,
                     )
                     yield _result(asset, check, check.find(seen))
 

@@ -12,6 +12,7 @@ from .compatibility.make import ARCHIVES, BATCHES, ROUNDS, environment
 from .dev.daemon import AUTOIF
 
 pytestmark = pytest.mark.slow
+_ROUNDS = "online_preference_pairs"
 _TABLES = """SELECT table_name, list(column_name ORDER BY ordinal_position)
 FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
 WHERE table_schema = 'autoif' AND table_type = 'BASE TABLE' AND table_name <> 'migrations'
@@ -93,6 +94,14 @@ def test_an_old_folder_reruns_without_a_model_call(archive, tmp_path, refusing):
         autoif(*words)
 
     after = rows(published, wanted)
-    assert [table for table in wanted if after[table] != before[table]] == []
+    # A round follows the recipe of its batch now, which asked for pairs of SPIN, too.
+    assert [row for row in before[_ROUNDS] if row not in after[_ROUNDS]] == []
+    changed = [table for table in wanted if after[table] != before[table]]
+    assert [table for table in changed if table != _ROUNDS] == []
     listed = autoif("batch", "list").splitlines()
     assert sorted(listed) == sorted(f"{batch}: complete" for batch in BATCHES)
+    # Its calls told the models, its last run and the run since what it was made by.
+    shown = autoif("batch", "show", "second")
+    assert "supervision  autoif-simulator" in shown
+    assert "  near_misses_per_prompt = 4" in shown
+    assert "remark       made before recipes were pinned" in shown

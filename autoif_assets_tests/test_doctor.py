@@ -127,3 +127,25 @@ def test_a_local_nli_model_is_no_endpoint(doctor, simulator):
     )
     assert status == 0
     assert topics["nli"] == ["/mine, a local model (AUTOIF_NLI)"]
+
+
+def test_a_server_that_refuses_parameters_is_usable_and_told(doctor):
+    picky = SimulatorSettings(refuses="seed,max_tokens")
+    with Simulator(picky) as server:
+        status, topics = doctor(BASE_URL=server.base_url, MODEL="autoif-simulator")
+    assert status == 0
+    notes = " ".join(line for line in topics["supervision"] if line.startswith("note: "))
+    assert "refuses seed (422: seed: extra inputs are not permitted)" in notes
+    assert "it is sent as max_completion_tokens" in notes
+    assert "several completions: one request for n completions (n=8)" in topics["supervision"]
+    assert "structured answers: JSON by schema (json_schema)" in topics["supervision"]
+
+
+def test_a_model_that_thinks_is_told_with_its_room(doctor):
+    with Simulator(SimulatorSettings(reasoning="field", thinking_tokens=40)) as server:
+        told = {"BASE_URL": server.base_url, "MODEL": "autoif-simulator"}
+        status, topics = doctor(**told)
+        assert status == 0
+        assert "thoughts: room for 8192 tokens beside the answer's" in topics["supervision"]
+        _, topics = doctor(**told, JUDGE_THINKING_TOKENS="2000")
+        assert "thoughts: room for 2000 tokens beside the answer's" in topics["judge"]

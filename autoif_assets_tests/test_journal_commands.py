@@ -41,7 +41,8 @@ def environment(copied, monkeypatch):
 
 def run(batch, **numbers):
     url = batch.simulator.base_url
-    assert run_batch(batch.data, url, overrides=numbers).success
+    replace = {"batch": {"replace": True}}
+    assert run_batch(batch.data, url, overrides=numbers, resources=replace).success
 
 
 def test_pruning_takes_what_is_old_and_in_the_table(copied):

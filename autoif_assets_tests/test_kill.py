@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
-from autoif_assets.warehouse import TABLES
+from autoif_assets.warehouse import TABLES, polars_schema
 
 from .assets.pipeline import COST, SMALL, differing, exports, tables
 from .dev.daemon import instance_of, wait_for
@@ -149,7 +149,7 @@ def published(data: Path) -> dict[str, list[tuple]]:
     """Return the rows of every published table, without what the calls cost."""
     rows = {}
     with duckdb.connect(data / "warehouse.duckdb", read_only=True) as con:
-        for name in TABLES:
-            cost = f"EXCLUDE ({', '.join(COST)})" if name == "llm_calls" else ""
-            rows[name] = con.execute(f"SELECT * {cost} FROM autoif.{name} ORDER BY ALL").fetchall()
+        for name, table in TABLES.items():
+            columns = ", ".join(column for column in polars_schema(table) if column not in COST)
+            rows[name] = con.execute(f"SELECT {columns} FROM autoif.{name} ORDER BY ALL").fetchall()
     return rows

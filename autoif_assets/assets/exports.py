@@ -1,5 +1,6 @@
 """Exports: the training data of all batches as files that trainers load."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from autoif_assets.datasets import (
 )
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.stage import Parts, accepted, rows, stage
-from autoif_assets.warehouse import Rows, Warehouse
+from autoif_assets.warehouse import Rows, Warehouse, excluded_batches, known_batches
 
 # Every export splits the instructions of SFT examples and preference pairs, so that one is on the
 # same side everywhere. Those of KTO examples are among them: a prompt with a label has a good
@@ -34,7 +35,7 @@ _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FO
 
 @_dataset(
     description="SFT examples of all batches as messages JSONL, Alpaca JSON and Parquet.",
-    reads={"pairs": _PAIRS},
+    after=["preference_pairs"],
     parts={
         "exported": accepted(
             "sft_examples",
@@ -44,16 +45,13 @@ _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FO
     parts_on=SFT.id,
     checks=[splits(SFT.name, "sft_examples")],
 )
-def sft_dataset(
-    parts: Parts, pairs: pl.DataFrame, warehouse: Warehouse, recipe: Recipe
-) -> dg.MaterializeResult[None]:
-    examples = _instructions(parts, _EXAMPLES)
-    return _export(SFT, parts, _split(examples, pairs, recipe), warehouse)
+def sft_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.MaterializeResult[None]:
+    return _export(SFT, parts, warehouse, recipe)
 
 
 @_dataset(
     description="Preference pairs of all batches as TRL JSONL, ranking JSON and Parquet.",
-    reads={"examples": _EXAMPLES},
+    after=["sft_examples"],
     parts={
         "exported": accepted(
             "preference_pairs",
@@ -67,15 +65,14 @@ def sft_dataset(
     checks=[splits(PREFERENCE.name, "preference_pairs")],
 )
 def preference_dataset(
-    parts: Parts, examples: pl.DataFrame, warehouse: Warehouse, recipe: Recipe
+    parts: Parts, warehouse: Warehouse, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
-    pairs = _instructions(parts, _PAIRS)
-    return _export(PREFERENCE, parts, _split(examples, pairs, recipe), warehouse)
+    return _export(PREFERENCE, parts, warehouse, recipe)
 
 
 @_dataset(
     description="KTO examples of all batches as TRL JSONL, labelled Alpaca JSON and Parquet.",
-    reads={"examples": _EXAMPLES, "pairs": _PAIRS},
+    after=["sft_examples", "preference_pairs"],
     parts={
         "exported": rows(
             "kto_examples",
@@ -86,39 +83,60 @@ def preference_dataset(
     parts_on=KTO.id,
     checks=[splits(KTO.name, "kto_examples")],
 )
-def kto_dataset(
-    parts: Parts, examples: pl.DataFrame, pairs: pl.DataFrame, warehouse: Warehouse, recipe: Recipe
-) -> dg.MaterializeResult[None]:
-    return _export(KTO, parts, _split(examples, pairs, recipe), warehouse)
+def kto_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.MaterializeResult[None]:
+    return _export(KTO, parts, warehouse, recipe)
 
 
-def _instructions(parts: Parts, wanted: Rows) -> pl.DataFrame:
-    """Read the instructions of the table that is exported, of the batches that it is read of."""
-    return parts.warehouse.read(
+def included(parts: Parts, warehouse: Warehouse) -> Parts:
+    """Return the parts without the batches that a person has excluded from the exports."""
+    excluded = set(excluded_batches(warehouse))
+    if not excluded:
+        return parts
+    (wanted,) = parts.rows
+    slices = wanted.partitions
+    if slices is None:
+        held = warehouse.query(f"SELECT DISTINCT batch FROM autoif.{wanted.table}")
+        slices = [{"batch": batch} for batch in held["batch"]]
+    kept = [one for one in slices if one["batch"] not in excluded]
+    return replace(parts, rows=[replace(wanted, partitions=kept)])
+
+
+def _instructions(parts: Parts, wanted: Rows) -> pl.Series:
+    """Read the instructions of a table, of the batches that are exported."""
+    found = parts.warehouse.read(
         wanted.table,
         partitions=parts.rows[0].partitions,
         columns=wanted.columns,
         where_status=wanted.status,
     )
-
-
-def _split(examples: pl.DataFrame, pairs: pl.DataFrame, recipe: Recipe) -> InstructionSplit:
-    return split_instructions(
-        examples["instruction_id"].unique(),
-        recipe.eval_share,
-        recipe.seed,
-        pairs["instruction_id"].unique(),
-    )
+    return found["instruction_id"].unique()
 
 
 def _export(
-    kind: DatasetKind, parts: Parts, split: InstructionSplit, warehouse: Warehouse
+    kind: DatasetKind, parts: Parts, warehouse: Warehouse, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
+    parts = included(parts, warehouse)
+    split = split_instructions(
+        _instructions(parts, _EXAMPLES),
+        recipe.eval_share,
+        recipe.seed,
+        _instructions(parts, _PAIRS),
+    )
     folder = warehouse.data_dir / "exports" / kind.name
     files = write_dataset(kind, (part for (part,) in parts), folder, split)
     # For autoif.dataset, which gives the rows of the files.
     warehouse.write("dataset_splits", _sides(kind, split), {"dataset": kind.name})
-    return dg.MaterializeResult(metadata=_described(folder, files))
+    return dg.MaterializeResult(metadata=_described(folder, files) | _mixed(warehouse))
+
+
+def _mixed(warehouse: Warehouse) -> dict[str, dg.MetadataValue]:
+    """Name the simulated batches, where they are exported together with real ones."""
+    known = [one for one in known_batches(warehouse).values() if not one.excluded]
+    simulated = [one.batch for one in known if one.simulated]
+    if not simulated or all(one.simulated is not False for one in known):
+        return {}
+    words = f"Synthetic, among real ones: {', '.join(simulated)}. See autoif batch exclude."
+    return {"simulated": dg.MetadataValue.text(words)}
 
 
 def _sides(kind: DatasetKind, split: InstructionSplit) -> pl.DataFrame:

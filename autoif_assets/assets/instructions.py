@@ -5,7 +5,7 @@ import polars as pl
 
 from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.resources import Supervision
+from autoif_assets.resources import BatchResource, RoleEndpoint, Supervision
 from autoif_assets.stage import accepted, stage
 from autoif_assets.warehouse import Warehouse
 
@@ -21,18 +21,25 @@ def augmented_instructions(
     context: dg.AssetExecutionContext,
     seeds: pl.DataFrame,
     supervision: Supervision,
+    responder: RoleEndpoint,
+    judge: RoleEndpoint,
+    nli: RoleEndpoint,
     warehouse: Warehouse,
     recipe: Recipe,
+    batch: BatchResource,
 ) -> pl.DataFrame:
-    batch = context.partition_key
-    with supervision.session(context) as model:
+    key = context.partition_key
+    seeds = batch.seeds(context, "seed_instructions", seeds)
+    # The first that asks: a batch whose judge cannot be used must not pay for the rest.
+    others = {"responder": responder, "judge": judge, "nli": nli}
+    with supervision.session(context, others) as model:
         completions = model.generate(
-            "self_instruct", self_instruct_prompts(seeds, recipe, batch), recipe
+            "self_instruct", self_instruct_prompts(seeds, recipe, key), recipe
         )
     # What another batch has is a duplicate here; looked up late, for others run at the same time.
     elsewhere = warehouse.query(
         "SELECT instruction FROM autoif.augmented_instructions"
         " WHERE status = 'accepted' AND batch <> ? ORDER BY instruction",
-        [batch],
+        [key],
     )
-    return augment_instructions(completions, seeds, elsewhere, recipe, batch)
+    return augment_instructions(completions, seeds, elsewhere, recipe, key)

@@ -27,6 +27,7 @@ from autoif_assets.warehouse import (
     Policy,
     Rows,
     Warehouse,
+    excluded_batches,
     find_policy,
     known_policies,
     register_policy,
@@ -184,7 +185,11 @@ def online_preference_dataset(
     context: dg.AssetExecutionContext, warehouse: Warehouse, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
     # Read here: to name them, Dagster would list the policy's rounds with every batch there is.
-    wanted = Rows("online_preference_pairs", None, ACCEPTED, [{"policy": context.partition_key}])
+    policy = {"policy": context.partition_key}
+    excluded = set(excluded_batches(warehouse))
+    held = warehouse.read("online_preference_pairs", policy, columns=["batch"])["batch"].unique()
+    rounds = [{"batch": batch, **policy} for batch in held if batch not in excluded]
+    wanted = Rows("online_preference_pairs", None, ACCEPTED, rounds)
     ids = warehouse.read(
         wanted.table,
         partitions=wanted.partitions,

@@ -24,7 +24,7 @@ from autoif_assets.method.responses import (
     verify_responses,
 )
 from autoif_assets.method.verifiers import verifier_runs
-from autoif_assets.resources import RoleEndpoint, SandboxResource
+from autoif_assets.resources import BatchResource, RoleEndpoint, SandboxResource
 from autoif_assets.stage import Frames, Parts, accepted, rows, stage
 
 # A model stands idle while the last calls of a part end; 10,000 prompts keep it busy for long.
@@ -49,7 +49,9 @@ def augmented_queries(
     instructions: pl.DataFrame,
     queries: pl.DataFrame,
     recipe: Recipe,
+    batch: BatchResource,
 ) -> pl.DataFrame:
+    queries = batch.seeds(context, "seed_queries", queries)
     return augment_queries(instructions, queries, recipe, context.partition_key)
 
 

@@ -1,31 +1,38 @@
 """Inputs: seed instructions and user queries."""
 
-import hashlib
-
 import dagster as dg
 import polars as pl
 
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
-from autoif_assets.method.recipe import Recipe
-from autoif_assets.resources import Inputs
+from autoif_assets.resources import BatchResource, Inputs
 from autoif_assets.stage import stage
+from autoif_assets.warehouse import content_hash
 
 
 @stage("seed_instructions", group="seeds")
-def seed_instructions(inputs: Inputs) -> dg.MaterializeResult[pl.DataFrame]:
-    return _versioned(read_seed_instructions(inputs.seeds))
+def seed_instructions(
+    context: dg.AssetExecutionContext, inputs: Inputs, batch: BatchResource
+) -> dg.MaterializeResult[pl.DataFrame]:
+    # Before the files are read: what the run asks for may not be what its batch is pinned to.
+    batch.load(context)
+    return _versioned(context, batch, "seed_instructions", read_seed_instructions(inputs.seeds))
 
 
 @stage("seed_queries", group="seeds")
-def seed_queries(inputs: Inputs, recipe: Recipe) -> dg.MaterializeResult[pl.DataFrame]:
-    return _versioned(
-        read_seed_queries(
-            inputs.queries, inputs.queries_column, recipe.query_min_chars, recipe.query_max_chars
-        )
+def seed_queries(
+    context: dg.AssetExecutionContext, inputs: Inputs, batch: BatchResource
+) -> dg.MaterializeResult[pl.DataFrame]:
+    recipe = batch.load(context)
+    rows = read_seed_queries(
+        inputs.queries, inputs.queries_column, recipe.query_min_chars, recipe.query_max_chars
     )
+    return _versioned(context, batch, "seed_queries", rows)
 
 
-def _versioned(frame: pl.DataFrame) -> dg.MaterializeResult[pl.DataFrame]:
-    # Every batch reads the files anew: what was made from the same rows is not stale for that.
-    digest = hashlib.blake2b(frame.write_ndjson().encode(), digest_size=16)
-    return dg.MaterializeResult(value=frame, data_version=dg.DataVersion(digest.hexdigest()))
+def _versioned(
+    context: dg.AssetExecutionContext, batch: BatchResource, table: str, rows: pl.DataFrame
+) -> dg.MaterializeResult[pl.DataFrame]:
+    batch.keep(context, table, rows)
+    # Every batch reads the files anew: what was made from the same texts is not stale for that.
+    version = dg.DataVersion(content_hash(table, rows))
+    return dg.MaterializeResult(value=rows, data_version=version)

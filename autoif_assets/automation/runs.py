@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -11,8 +12,10 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster_shared.error import SerializableErrorInfo
 
-# Of a run of `autoif run`, which the daemon does not watch as it does its own.
-_HOST, _PID = "autoif/host", "autoif/pid"
+# Of a run of `autoif run`, which the daemon does not watch as it does its own. A pid alone names no
+# process for long: the first of each container is 1.
+_HOST, _PID, _STARTED, _BOOT = "autoif/host", "autoif/pid", "autoif/started", "autoif/boot"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _IDS = 500  # records asked for at a time; SQLite takes no long lists
 _OVER = [
     dg.DagsterRunStatus.SUCCESS,
@@ -24,7 +27,47 @@ _NOT_OVER = [*IN_PROGRESS_RUN_STATUSES, dg.DagsterRunStatus.QUEUED, dg.DagsterRu
 
 def process_tags() -> dict[str, str]:
     """Tell this process apart, in the tags of its runs."""
-    return {_HOST: socket.gethostname(), _PID: str(os.getpid())}
+    pid = os.getpid()
+    return {
+        _HOST: socket.gethostname(),
+        _PID: str(pid),
+        _STARTED: _started(str(pid)) or "",
+        _BOOT: _boot(),
+    }
+
+
+def is_dead(run: dg.DagsterRun) -> bool:
+    """Whether the process of a run of `autoif run` on this host is gone.
+
+    False of all other runs: nobody here can tell.
+    """
+    if run.tags.get(_HOST) != socket.gethostname() or _PID not in run.tags:
+        return False
+    if _BOOT in run.tags and run.tags[_BOOT] != _boot():
+        return True
+    started = _started(run.tags[_PID])
+    if _STARTED in run.tags:
+        return started != run.tags[_STARTED]
+    # Of an earlier version, which this process is not.
+    return started is None or run.tags[_PID] == str(os.getpid())
+
+
+def _started(pid: str) -> str | None:
+    """Return when a living process was started, in ticks since the host was; None without one."""
+    try:
+        fields = Path(f"/proc/{int(pid)}/stat").read_text("utf-8", "replace")
+    except (OSError, ValueError):
+        return None
+    state, *rest = fields.rpartition(")")[2].split()  # the name before may hold anything
+    return None if state in "ZX" else rest[18]
+
+
+@cache
+def _boot() -> str:
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 def under_way(instance: dg.DagsterInstance, partition: str) -> str | None:
@@ -38,13 +81,19 @@ def under_way(instance: dg.DagsterInstance, partition: str) -> str | None:
             dg.DagsterRunStatus.STARTING,
             dg.DagsterRunStatus.STARTED,
             dg.DagsterRunStatus.CANCELING,
+            dg.DagsterRunStatus.NOT_STARTED,
         ],
         tags={PARTITION_NAME_TAG: str(partition)},
     )
-    known = (None, socket.gethostname())
-    return next(
-        (run.run_id for run in instance.get_runs(running) if run.tags.get(_HOST) in known), None
-    )
+    here = socket.gethostname()
+
+    def counts(run: dg.DagsterRun) -> bool:
+        host = run.tags.get(_HOST)
+        # Without a host it is the daemon's; before its start it is in the hands of the queue.
+        launched = run.status != dg.DagsterRunStatus.NOT_STARTED
+        return (host == here or (host is None and launched)) and not is_dead(run)
+
+    return next((run.run_id for run in instance.get_runs(running) if counts(run)), None)
 
 
 def report_killed_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -54,12 +103,11 @@ def report_killed_runs(instance: dg.DagsterInstance) -> list[str]:
     pools, which the next run would wait for.
     """
     running = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+        # One that was stopped at its very beginning has not even started.
+        statuses=[*IN_PROGRESS_RUN_STATUSES, dg.DagsterRunStatus.NOT_STARTED],
         tags={_HOST: socket.gethostname()},
     )
-    killed = [
-        run for run in instance.get_runs(running) if not Path(f"/proc/{run.tags[_PID]}").exists()
-    ]
+    killed = [run for run in instance.get_runs(running) if is_dead(run)]
     for run in killed:
         instance.report_run_failed(run, "Its process is gone; it was killed.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
@@ -69,7 +117,11 @@ def report_killed_runs(instance: dg.DagsterInstance) -> list[str]:
 def busy_batches(instance: dg.DagsterInstance) -> set[str]:
     """Return the batches that a run is making, or will once it leaves the queue."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_NOT_OVER))
-    return {run.tags[PARTITION_NAME_TAG] for run in runs if PARTITION_NAME_TAG in run.tags}
+    return {
+        run.tags[PARTITION_NAME_TAG]
+        for run in runs
+        if PARTITION_NAME_TAG in run.tags and not is_dead(run)
+    }
 
 
 def repeated_failure(instance: dg.DagsterInstance, batch: str, attempts: int) -> str | None:

@@ -9,6 +9,7 @@ from dagster._utils.schedules import get_smallest_cron_interval
 from autoif_assets.automation.batches import batch_states
 from autoif_assets.automation.jobs import BATCH_JOB
 from autoif_assets.automation.partitions import BATCHES
+from autoif_assets.warehouse import Warehouse, known_batches
 
 REPAIR_AT_MOST = 4  # batches a repair requests or leaves running at a time
 ATTEMPTS = 3  # failed runs in a row after which a batch is parked
@@ -51,8 +52,8 @@ def nightly_batch(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     job=BATCH_JOB,
     cron_schedule=_REPAIR_CRON,
     default_status=_REPAIR,
-    description="Requests what batches lack: assets that are missing, failed, or stale because "
-    "code, recipe or inputs changed. One run a batch, "
+    description="Requests what batches lack: assets that are missing or failed. What is there "
+    "and merely stale is left to a person (autoif batch remake). One run a batch, "
     f"at most {REPAIR_AT_MOST} at a time (AUTOIF_REPAIR_AT_MOST); a batch whose last {ATTEMPTS} "
     "runs failed is left alone until a person runs it. AUTOIF_REPAIR_CRON switches it on.",
 )
@@ -63,7 +64,9 @@ def repair_batches(
     at_most = int(os.environ.get("AUTOIF_REPAIR_AT_MOST") or REPAIR_AT_MOST)
     instance = context.instance
     keys = instance.get_dynamic_partitions(str(BATCHES.name))
-    states = batch_states(instance, context.repository_def.asset_graph, keys, ATTEMPTS)
+    # Not by the resource, which would publish after every tick.
+    known = known_batches(Warehouse(os.environ.get("AUTOIF_DATA") or "data"))
+    states = batch_states(instance, context.repository_def.asset_graph, keys, ATTEMPTS, known)
     places = at_most - sum(state.busy for state in states)
     notes, requested = [], 0
     for state in states:

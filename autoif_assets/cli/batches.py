@@ -52,33 +52,6 @@ def new_keys(known: list[str], count: int) -> list[str]:
     return [f"batch-{number}" for number in range(first, first + count)]
 
 
-@batch.command("list")
-def batch_list() -> None:
-    """Say of every batch what it lacks and why, and which are parked after repeated failures."""
-    prepare_home()
-    import dagster as dg
-
-    from autoif_assets.automation.batches import batch_states
-    from autoif_assets.automation.partitions import BATCHES
-    from autoif_assets.automation.schedules import ATTEMPTS
-    from autoif_assets.definitions import defs
-
-    graph = defs.get_repository_def().asset_graph
-    with dg.DagsterInstance.get() as instance:
-        keys = instance.get_dynamic_partitions(str(BATCHES.name))
-        for state in batch_states(instance, graph, keys, ATTEMPTS):
-            if state.busy:
-                standing = "is being made"
-            elif not state.lacking:
-                standing = "complete"
-            else:
-                asset, why = next(iter(state.lacking.items()))
-                standing = f"lacks {len(state.lacking)} assets, first {asset} ({why})"
-            if state.parked:
-                standing += f"; parked, its last {ATTEMPTS} runs failed: {state.parked}"
-            click.echo(f"{state.batch}: {standing}")
-
-
 @click.command()
 @click.option("--sft", required=True, type=click.IntRange(1), help="SFT examples wanted in all.")
 @click.option("--dry-run", is_flag=True, help="Say how many batches are missing, and no more.")

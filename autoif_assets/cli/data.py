@@ -30,6 +30,23 @@ def publish() -> None:
 
 
 @click.command()
+def restore() -> None:
+    """Make the published copy the database again, where the pipeline's own file is lost."""
+    from autoif_assets.warehouse import Warehouse, WarehouseError
+
+    warehouse = Warehouse(data_dir())
+    try:
+        written = warehouse.restore()
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(
+        f"{warehouse.path} is again what {warehouse.published_path} holds, as of "
+        f"{written.astimezone():%Y-%m-%d %H:%M:%S}. What was made since is not in it: run those "
+        "batches again; what a model answered is in the journals and is not asked again."
+    )
+
+
+@click.command()
 @click.option("--parquet", is_flag=True, required=True, help="Write Parquet files.")
 @click.option(
     "--out",

@@ -77,7 +77,10 @@ def demo_llm(batch: str, overrides: tuple[str, ...]) -> None:
             # More requests than slots would only wait in the server and run into the time limit.
             os.environ["AUTOIF_MAX_CONCURRENCY"] = "2"
             numbers = {**SMALL, **dict(map(parse_override, overrides))}
-            run_batch(batch, resource_config(overrides=numbers))
+            config = resource_config(overrides=numbers)
+            # Its answers are kept short: some are cut off, and that is meant to be.
+            config["supervision"]["config"]["max_failed_share"] = 0.5
+            run_batch(batch, config)
     except LocalModelError as error:
         raise click.ClickException(str(error)) from None
 
@@ -121,6 +124,8 @@ def demo_loop(model: str | None) -> None:
 
         make_tiny_model(base)
     config = resource_config(overrides=_TINY)
+    # A policy of random weights hardly ever ends an answer.
+    sampling = {"policy": {"config": {"max_failed_share": 1.0}}}
     trainer = f"{sys.executable} -m autoif_assets.recipes.trl_train {_TINY_TRAINING}"
     # With DPO a third of the step: the model is trained already.
     rates = {"sft": "learning_rate=3e-3 num_train_epochs=8", "online": "learning_rate=1e-3"}
@@ -129,12 +134,12 @@ def demo_loop(model: str | None) -> None:
         run_batch("loop", config)
     add_policy("base", model="base", checkpoint=str(base.absolute()))
     steps = [("base", "sft-0", "sft"), ("sft-0", "dpo-1", "online"), ("dpo-1", "dpo-2", "online")]
-    _sample("base", config)
+    _sample("base", config | sampling)
     for previous, following, data in steps:
         click.secho(f"Training {following} from {previous} on {data} data", bold=True)
         command = {"trainer": {"config": {"command": f"{trainer} {rates[data]}"}}}
         train_next(previous, following, data, {**config, **command})
-        _sample(following, config)
+        _sample(following, config | sampling)
     print_scorecard("loop")
 
 

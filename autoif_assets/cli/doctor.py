@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from autoif_assets.endpoint import EndpointSettings
     from autoif_assets.endpoint.checks import EndpointReport
 
-# The settings that a check's findings depend on.
-_CHECKED = {
-    *("base_url", "model", "api_key_variable"),
-    *("extra_headers_variable", "extra_body", "system_prompt"),
-}
 _ROLES = ("supervision", "responder", "judge", "nli", "policy")
 
 
@@ -34,7 +29,7 @@ def doctor() -> None:
 
 def _check_endpoints() -> bool:
     """Check the endpoint of every role, each once; return whether all can be used."""
-    from autoif_assets.endpoint.checks import check_endpoint
+    from autoif_assets.endpoint.checks import CHECKED, check_endpoint
 
     sound = True
     settings, local_nli = _settings()
@@ -42,7 +37,7 @@ def _check_endpoints() -> bool:
     for role in _ROLES:
         own = settings[role]
         # A check asks the model several times, so what two roles share is checked once.
-        key = own.model_dump_json(include=_CHECKED)
+        key = own.model_dump_json(include=CHECKED)
         if role == "nli" and local_nli is not None:
             _say(role, f"{local_nli}, a local model (AUTOIF_NLI)")
         elif key in shown:
@@ -84,6 +79,8 @@ def _lines(report: "EndpointReport", own: "EndpointSettings", role: str) -> list
         return [*lines, f"NOT USABLE: {report.problem}", advice]
     thoughts = ", after thoughts of its own" if report.reasons else ""
     lines.append(f"answers: {report.answer!r} in {report.latency_s or 0:.2f} s{thoughts}")
+    lines += _thoughts(report)
+    lines += [f"note: {note}" for note in report.notes]
     length = f"{report.context_length} tokens" if report.context_length else "the server names none"
     lines.append(f"context: {length}")
     many, schema = report.many, report.schema
@@ -99,6 +96,18 @@ def _lines(report: "EndpointReport", own: "EndpointSettings", role: str) -> list
         else "metrics: none of vLLM's; answers' latency and errors set the pace"
     )
     return [*lines, f"in flight: at most {own.max_concurrency} requests"]
+
+
+def _thoughts(report: "EndpointReport") -> list[str]:
+    """Say what room there is for thoughts, where the model has some or may have."""
+    if report.reasons or report.room:
+        return [f"thoughts: room for {report.room} tokens beside the answer's"]
+    if report.endless:
+        return [
+            "thoughts: its answer did not end in 256 tokens; if the model thinks without showing "
+            "it, set AUTOIF_THINKING_TOKENS"
+        ]
+    return []
 
 
 def _say(topic: str, *lines: str) -> None:

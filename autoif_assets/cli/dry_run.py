@@ -8,6 +8,7 @@ import click
 import polars as pl
 
 from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.pins import Refused, plan_of, without_serving
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
 from autoif_assets.method.estimate import Yields, estimate
 from autoif_assets.method.prompts import PROMPTS
@@ -112,13 +113,18 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     """
     import dagster as dg
 
-    from autoif_assets.resources import from_environment
+    from autoif_assets.resources import from_environment, recipe_of
 
+    plan = plan_of(batch, config)
+    if plan.refusal is not None:
+        raise Refused(plan.refusal)
     yields, lacking = measured_yields()
     elsewhere, held = _known(batch)
-    with dg.build_resources(from_environment(), resource_config=dict(config)) as resources:
+    with dg.build_resources(
+        from_environment(), resource_config=without_serving(config)
+    ) as resources:
         endpoints = {role: getattr(resources, name).settings() for role, name in _ENDPOINTS.items()}
-        recipe = _with_limits_of(endpoints, resources.recipe.load())
+        recipe = _with_limits_of(endpoints, recipe_of(plan.batch))
         inputs = resources.inputs
         seeds = read_seed_instructions(inputs.seeds).filter(status="accepted")
         queries = read_seed_queries(
@@ -148,14 +154,17 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
 
 
 def _with_limits_of(endpoints: Mapping[str, "EndpointSettings"], recipe: Recipe) -> Recipe:
-    """Return the recipe with the limits of tokens that a run would send: the endpoints' first."""
-    return recipe.model_copy(
-        update={
-            f"{role}_max_tokens": settings.max_tokens
-            for role, settings in endpoints.items()
-            if settings.max_tokens is not None and role in PROMPTS
-        }
-    )
+    """Return the recipe with the limits of tokens that a run would send: the endpoints' first.
+
+    Tokens for thoughts are in them, as far as they are set.
+    """
+    limits = {}
+    for role, settings in endpoints.items():
+        if role in PROMPTS:
+            name = f"{role}_max_tokens"
+            answer = settings.max_tokens or getattr(recipe, name)
+            limits[name] = answer + (settings.thinking_tokens or 0)
+    return recipe.model_copy(update=limits)
 
 
 def _print_table(estimated: pl.DataFrame, endpoints: Mapping[str, "EndpointSettings"]) -> None:

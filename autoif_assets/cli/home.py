@@ -56,10 +56,14 @@ def _unwritable(home: Path, why: str | None) -> click.ClickException:
 
 
 def check_not_mixed(model: str) -> None:
-    """Refuse to put a real model's batches beside the demo's synthetic ones."""
-    from autoif_assets.warehouse import Warehouse
+    """Refuse a database that is lost, and real batches beside the demo's synthetic ones."""
+    from autoif_assets.warehouse import Warehouse, WarehouseError
 
     warehouse = Warehouse(data_dir())
+    try:
+        warehouse.check_not_lost()
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from None
     if not warehouse.path.exists():
         return
     models = set(warehouse.query("SELECT DISTINCT model FROM autoif.llm_calls")["model"])

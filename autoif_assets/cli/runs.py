@@ -9,6 +9,7 @@ import click
 
 from autoif_assets.cli.batches import check_key
 from autoif_assets.cli.home import check_not_mixed, data_dir, prepare_home
+from autoif_assets.cli.pins import Refused, confirm, discard_question, plan_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -21,31 +22,49 @@ if TYPE_CHECKING:
     "--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Replace a number; repeatable."
 )
 @click.option("--refresh", is_flag=True, help="Ask the model anew for what the journals hold.")
+@click.option(
+    "--ask-refused",
+    is_flag=True,
+    help="Ask again what the server refused for its content (length, content filter).",
+)
 @click.option("--max-requests", type=click.IntRange(0), help="Stop before more HTTP requests.")
 @click.option("--max-tokens", type=click.IntRange(0), help="Stop before more tokens, in and out.")
 @click.option("--max-cost", type=click.FloatRange(0), help="Stop before it costs more.")
 @click.option("--serve", metavar="MODEL", help="Serve MODEL with vLLM while the run lasts.")
 @click.option("--dry-run", is_flag=True, help="Estimate requests, tokens and cost; send nothing.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Discard what the batch holds if this asks for another recipe or model than is pinned.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before something is discarded.")
 def run(
     batch: str,
     recipe: str | None,
     overrides: tuple[str, ...],
     refresh: bool,
+    ask_refused: bool,
     max_requests: int | None,
     max_tokens: int | None,
     max_cost: float | None,
     serve: str | None,
     dry_run: bool,
+    replace: bool,
+    yes: bool,
 ) -> None:
     """Materialise one batch, from the seeds to the exports, against AUTOIF_BASE_URL."""
     caps = {"max_requests": max_requests, "max_tokens": max_tokens, "max_cost": max_cost}
-    config = resource_config(recipe, dict(map(parse_override, overrides)), refresh, caps, serve)
+    config = resource_config(
+        recipe, dict(map(parse_override, overrides)), refresh, caps, serve, ask_refused
+    )
+    if replace:
+        config["batch"] = {"config": {"replace": True}}
     if dry_run:
         from autoif_assets.cli.dry_run import print_estimate
 
         print_estimate(batch, config)
     else:
-        run_batch(batch, config)
+        run_batch(batch, config, yes)
 
 
 def resource_config(
@@ -54,15 +73,17 @@ def resource_config(
     refresh: bool = False,
     caps: Mapping[str, float | None] | None = None,
     managed: str | None = None,
+    ask_refused: bool = False,
 ) -> dict[str, Any]:
     """Return what a run's configuration says of the resources, as far as it is given."""
-    from autoif_assets.resources import overrides_from_environment
-
-    # What a run's configuration says replaces the environment's overrides as a whole.
-    replaced = {**overrides_from_environment(), **overrides} if overrides else None
+    # Only what is asked for here: it may not differ from what the batch is pinned to.
     given: dict[str, dict[str, Any]] = {
-        "recipe": {"name": recipe, "overrides": replaced},
-        "supervision": {"refresh": refresh or None, "managed": managed},
+        "recipe": {"name": recipe, "overrides": dict(overrides) if overrides else None},
+        "supervision": {
+            "refresh": refresh or None,
+            "ask_refused": ask_refused or None,
+            "managed": managed,
+        },
         "budget": dict(caps or {}),
     }
     return {
@@ -71,12 +92,13 @@ def resource_config(
     }
 
 
-def run_batch(batch: str, config: Mapping[str, Any]) -> None:
+def run_batch(batch: str, config: Mapping[str, Any], yes: bool = False) -> None:
     """Make one batch and then the exports in this process, and print what came of it.
 
     Args:
         batch: Key of the batch.
         config: See `resource_config`.
+        yes: Whether what is discarded needs no further question.
     """
     check_key(batch)
     prepare_home()
@@ -85,21 +107,59 @@ def run_batch(batch: str, config: Mapping[str, Any]) -> None:
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import report_killed_runs
 
+    # What is pinned first: the batch named is nearer to the person than the folder.
+    _check_plan(batch, config, yes)
     check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
     with dg.DagsterInstance.get() as instance:
+        new = batch not in instance.get_dynamic_partitions(str(BATCHES.name))
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
         # A killed run still holds its places in pools, which this one would wait for.
         report_killed_runs(instance)
-        # No exports of a batch that is not whole.
-        failures = failures_of_job(instance, "batch", config, batch) or failures_of_job(
-            instance, "exports", config
-        )
+        failures = ["It was stopped."]
+        try:
+            # No exports of a batch that is not whole.
+            failures = failures_of_job(instance, "batch", config, batch) or failures_of_job(
+                instance, "exports", config
+            )
+        finally:
+            if new and failures:
+                _forget_if_empty(instance, batch)
     exit_if_failed(
         failures,
         f"Run the same command again to go on: what the model answered is kept in "
         f"{data_dir() / 'journals'}.",
     )
     print_funnel(batch)
+
+
+def _check_plan(batch: str, config: Mapping[str, Any], yes: bool) -> None:
+    """Refuse what differs from what the batch is pinned to, or ask before it is replaced."""
+    plan = plan_of(batch, config)
+    if plan.refusal is not None:
+        raise Refused(plan.refusal)
+    if plan.ignored:
+        click.echo(
+            f"{batch} keeps what it is pinned to; this shell's settings do not count: "
+            f"{'; '.join(plan.ignored)}."
+        )
+    if plan.discards:
+        from autoif_assets.cli.dry_run import print_estimate
+
+        click.echo(f"{batch} is replaced: {'; '.join(plan.differences)}.")
+        click.echo(discard_question(batch))
+        print_estimate(batch, config)
+        confirm(f"Discard what {batch} holds and make it anew?", yes)
+
+
+def _forget_if_empty(instance: "DagsterInstance", batch: str) -> None:
+    """Take back the registration of a batch whose first run failed before it made anything."""
+    from autoif_assets.automation.partitions import BATCHES
+    from autoif_assets.warehouse import Warehouse, paid_calls, remove_batch, rows_of_batch
+
+    warehouse = Warehouse(data_dir())
+    if not rows_of_batch(warehouse, batch) and not paid_calls(warehouse, batch)[0]:
+        instance.delete_dynamic_partition(str(BATCHES.name), batch)
+        remove_batch(warehouse, batch)
 
 
 def exit_if_failed(failures: Sequence[str], advice: str | None = None) -> None:
@@ -118,6 +178,7 @@ def failures_of_job(
     config: Mapping[str, Any],
     partition: str | None = None,
     ops: Mapping[str, Any] | None = None,
+    selection: Sequence[str] | None = None,
 ) -> list[str]:
     """Run a job in this process and return what failed.
 
@@ -127,6 +188,7 @@ def failures_of_job(
         config: See `resource_config`.
         partition: Key of its partition, if it has one.
         ops: Configuration of its assets, by name.
+        selection: Of its assets, those that are made; all if None.
 
     Returns:
         A sentence for each step that failed; none where all went well.
@@ -134,6 +196,8 @@ def failures_of_job(
     Raises:
         click.ClickException: Another run is making the partition.
     """
+    from dagster import AssetKey
+
     from autoif_assets.automation.runs import process_tags, root_cause, under_way
     from autoif_assets.definitions import defs
 
@@ -151,6 +215,7 @@ def failures_of_job(
         instance=instance,
         raise_on_error=False,
         tags=process_tags(),
+        asset_selection=None if selection is None else [AssetKey(name) for name in selection],
         run_config={
             "resources": used,
             "ops": dict(ops or {}),

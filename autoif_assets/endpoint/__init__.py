@@ -8,12 +8,16 @@ from autoif_assets.endpoint.errors import (
     BudgetSpent,
     EndpointError,
     NotServed,
+    NotUsable,
     ServerUnreachable,
+    TooManyFailed,
 )
+from autoif_assets.endpoint.features import Features
 from autoif_assets.endpoint.journal import Journal, llm_calls, llm_calls_in_parts, spent_by_run
 from autoif_assets.endpoint.journal_files import Compacted, Pruned, compact_journals, prune_journals
 from autoif_assets.endpoint.progress import Progress
 from autoif_assets.endpoint.settings import Credentials, EndpointSettings
+from autoif_assets.endpoint.shortfall import Shortfalls
 
 __all__ = [
     "AccessDenied",
@@ -25,15 +29,19 @@ __all__ = [
     "Credentials",
     "EndpointError",
     "EndpointSettings",
+    "Features",
     "Journal",
     "NotServed",
+    "NotUsable",
     "Prices",
     "Progress",
     "Pruned",
     "Reply",
     "Request",
     "ServerUnreachable",
+    "Shortfalls",
     "Spent",
+    "TooManyFailed",
     "call_id",
     "compact_journals",
     "llm_calls",

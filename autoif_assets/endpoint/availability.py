@@ -6,9 +6,13 @@ import time
 from autoif_assets.endpoint.errors import Failure, ServerUnreachable
 
 # After so many failures in a row, and no answer for so long, the server counts as away: then one
-# small request at a time asks whether it is back, and the rows wait.
+# small request at a time asks whether it is back, and the rows wait. Where few rows are left their
+# failures are few, so that the silence alone must do. Only the small requests can end the run: what
+# fails on all that is left, and answers these, is there.
 _FAILURES_IN_A_ROW = 10
 _SILENT_S = 3.0
+_FEW_IN_A_ROW = 2
+_LONG_SILENT_S = 10.0
 _BACKOFF_S = 0.5
 _WORKING_BACKOFF_S = 2.0  # longest pause of a row while the server answers others
 _MAX_BACKOFF_S = 20.0
@@ -40,7 +44,12 @@ class Availability:
     @property
     def is_down(self) -> bool:
         """Whether the server counts as away."""
-        return self._failures_in_a_row >= _FAILURES_IN_A_ROW and self._silent_s() >= _SILENT_S
+        # Within what the run may wait, so that nothing waits for longer.
+        may_wait_s = self._max_outage_s if self.reached else self._first_contact_s
+        failures, silent_s = self._failures_in_a_row, self._silent_s()
+        return (failures >= _FAILURES_IN_A_ROW and silent_s >= min(_SILENT_S, may_wait_s / 4)) or (
+            failures >= _FEW_IN_A_ROW and silent_s >= min(_LONG_SILENT_S, may_wait_s / 4)
+        )
 
     def note_work(self) -> None:
         """Note that the server has worked on a request."""
@@ -54,11 +63,7 @@ class Availability:
         self.note_work()
 
     def note_failure(self, failure: Failure) -> None:
-        """Note a failure that may pass.
-
-        Raises:
-            ServerUnreachable: The server has been failing for longer than it may.
-        """
+        """Note a failure that may pass."""
         self.last = failure
         self._failures_in_a_row += 1
         # Anything may answer at a wrong URL, so an answer of another kind proves nothing.
@@ -66,6 +71,14 @@ class Availability:
             self.reached = True
         if self._since is None:
             self._since = time.monotonic()
+
+    def note_no_sign(self, failure: Failure) -> None:
+        """Note that the server, asked whether it is back, did not answer.
+
+        Raises:
+            ServerUnreachable: It has been away for longer than it may.
+        """
+        self.note_failure(failure)
         waited = self._silent_s()
         if self.reached and waited > self._max_outage_s:
             raise ServerUnreachable(
@@ -105,7 +118,9 @@ class Availability:
         """
         longest = min(max(_WORKING_BACKOFF_S, self._silent_s()), _MAX_BACKOFF_S)
         pause = min(_BACKOFF_S * 2.0 ** min(attempts - 1, 10), longest) * random.uniform(0.5, 1.0)
-        pause = max(pause, min(failure.retry_after_s, _MAX_RETRY_AFTER_S))
+        # A server that asks for more time than it has is tried once more before the run gives up.
+        left = max(self._max_outage_s - self._silent_s(), _BACKOFF_S)
+        pause = max(pause, min(failure.retry_after_s, _MAX_RETRY_AFTER_S, left))
         return pause if self.reached else min(pause, self._first_contact_s / 4)
 
     def __str__(self) -> str:

@@ -1,6 +1,5 @@
 """What is asked of a model, the HTTP requests it is put in, and what comes back."""
 
-import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -10,13 +9,16 @@ from typing import Any
 
 from autoif_assets.endpoint.budget import Spent, Usage
 from autoif_assets.endpoint.errors import Failure
+from autoif_assets.endpoint.features import Features, Form
 from autoif_assets.endpoint.settings import EndpointSettings
-from autoif_assets.method.ids import content_id
+from autoif_assets.method.ids import canonical_json, content_id
 
 _OPEN, _CLOSE = "<think>", "</think>"
 # Some chat templates write the opening tag into the prompt, so that only the closing one comes
 # back. A line of its own tells it from a text that merely talks about the tag.
-_ORPHAN_CLOSE = re.compile(r"^\s*</think>\s*$", re.MULTILINE)
+_ORPHAN_CLOSE = re.compile(r"^[^\S\n]*</think>[^\S\n]*$", re.MULTILINE)
+# One that was never closed is all thought.
+_BLOCK = re.compile(rf"\s*{_OPEN}(.*?)(?:{_CLOSE}|\Z)", re.DOTALL)
 _CREDENTIALS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 
 
@@ -81,6 +83,16 @@ class Choice:
     reasoning: str | None = None
     finish_reason: str | None = None
 
+    @property
+    def cut(self) -> bool:
+        """Whether it ended at the most tokens it may have."""
+        return self.finish_reason == "length"
+
+    @property
+    def shows_thoughts(self) -> bool:
+        """Whether the model was thinking: it says so, or its tokens went elsewhere than here."""
+        return self.reasoning is not None or (self.cut and not self.text.strip())
+
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any]) -> "Choice":
         """Make a choice of a journal's ``text``, ``reasoning`` and ``finish_reason``."""
@@ -131,11 +143,6 @@ def further_parameters(settings: EndpointSettings, headers: Mapping[str, str]) -
     return settings.call_parameters() | hashed
 
 
-def canonical_json(value: object) -> str:
-    """Write JSON so that equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
 def split_reasoning(text: str) -> tuple[str, str | None]:
     """Separate leading ``<think>`` blocks from an answer.
 
@@ -145,86 +152,15 @@ def split_reasoning(text: str) -> tuple[str, str | None]:
     """
     thoughts = []
     rest = text
-    while rest.lstrip().startswith(_OPEN):
-        thought, closed, rest = rest.lstrip().removeprefix(_OPEN).partition(_CLOSE)
-        thoughts.append(thought.strip())
-        if not closed:
-            break
+    while block := _BLOCK.match(rest):
+        thoughts.append(block[1].strip())
+        rest = rest[block.end() :]
     if not thoughts and (close := _ORPHAN_CLOSE.search(text)):
         thoughts.append(text[: close.start()].strip())
         rest = text[close.end() :]
     if not thoughts:
         return text, None
     return rest.strip(), "\n".join(filter(None, thoughts)) or None
-
-
-@dataclass(frozen=True)
-class Form:
-    """A form to put a request in: how many completions at once, and whether with the schema."""
-
-    n: int
-    with_schema: bool
-
-
-class Features:
-    """Which ``n`` and which schemas a server has taken and refused.
-
-    Attributes:
-        notes: What the client does differently because of a refusal, for people.
-    """
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self._n_taken = 1
-        self._n_limited = False
-        self._schemas: dict[str, bool] = {}
-
-    def form(self, n: int, schema: Mapping[str, Any] | None) -> Form:
-        """Return the best form for ``n`` completions that is not known to be refused."""
-        if self._n_limited:
-            n = min(n, self._n_taken)
-        with_schema = schema is not None and self._schemas.get(canonical_json(schema), True)
-        return Form(n, with_schema)
-
-    def simpler(self, form: Form, request: Request) -> list[Form]:
-        """Return forms to try when ``form`` was refused: fewer of the features not yet proven."""
-        n_unproven = form.n > self._n_taken
-        schema_unproven = form.with_schema and canonical_json(request.schema) not in self._schemas
-        forms = []
-        if n_unproven:
-            forms.append(Form(1, form.with_schema))
-        if schema_unproven:
-            forms.append(Form(form.n, False))
-        if n_unproven and schema_unproven:
-            forms.append(Form(1, False))
-        return forms
-
-    def took(self, form: Form, completions: int, request: Request) -> None:
-        """Note that the server answered ``form`` with so many completions."""
-        self._n_taken = max(self._n_taken, min(form.n, completions))
-        if completions < form.n:
-            self._limit_n(f"gave {completions} completions where n={form.n} were asked")
-        if form.with_schema:
-            self._schemas.setdefault(canonical_json(request.schema), True)
-
-    def refused(self, form: Form, instead: Form, request: Request, words: str) -> None:
-        """Note that the server refused ``form`` of a request and took ``instead``."""
-        if instead.n < form.n:
-            self._limit_n(f"refuses n={form.n} ({words})")
-        key = canonical_json(request.schema)
-        if form.with_schema and not instead.with_schema and self._schemas.get(key, True):
-            self._schemas[key] = False
-            self.notes.append(
-                f"The server refuses the JSON schema of {request.role} ({words}); its prompts are "
-                "sent without it and the answers read as free text."
-            )
-
-    def _limit_n(self, why: str) -> None:
-        if not self._n_limited:
-            self._n_limited = True
-            self.notes.append(
-                f"The server {why}; from now on it is asked for at most {self._n_taken} at once."
-            )
 
 
 @dataclass
@@ -253,8 +189,6 @@ class Call:
 class Job:
     """Consecutive samples of a call that one HTTP request asks for.
 
-    Once a form of the request was refused, ``forms`` are the simpler ones left to try.
-
     Attributes:
         queued: When it was ready to be sent, in `time.monotonic` seconds.
         queue_wait_s: Seconds from then until its first request was sent.
@@ -262,6 +196,12 @@ class Job:
         attempts: Requests sent.
         failures: Of these, how many failed in a way that may be the row's fault.
         strikes: The same, timeouts counted for more.
+        room: Tokens for thoughts that the last request was to have beside the answer's; where
+            the server has no place for so many, its form has fewer.
+        crashes: Errors of the server's own on one form, in a row.
+        refused: The forms that were refused so far, with the server's words.
+        crashed: One of them, on which it did not refuse but crash.
+        forms: The simpler forms left to try.
     """
 
     call: Call
@@ -272,20 +212,61 @@ class Job:
     attempts: int = 0
     failures: int = 0
     strikes: int = 0
-    refused: tuple[Form, Failure] | None = None
+    room: int = 0
+    crashes: int = 0
+    refused: dict[Form, str] = field(default_factory=dict)
+    crashed: Form | None = None
     forms: list[Form] = field(default_factory=list)
+
+    def has_other_after(self, failure: Failure, form: Form, features: Features) -> bool:
+        """Note a refusal; return whether there is another form to try."""
+        self.forms = features.left(form, self.call.request, failure, self.refused, self.forms)
+        self.refused[form] = failure.words
+        return bool(self.forms)
+
+    def has_simpler_after(self, failure: Failure, form: Form, features: Features) -> bool:
+        """Note a failure; return whether a simpler form is to be tried.
+
+        That is so where the server crashes on a form again and again. A simpler form that
+        crashes, too, makes way for the next; after the last one, the first is tried as before.
+        """
+        request = self.call.request
+        self.crashes = self.crashes + 1 if failure.crash else 0
+        if not failure.crash or request.scored is not None:
+            return False
+        if self.crashed is not None:
+            self.forms = self.forms[1:]
+            return bool(self.forms)
+        patience = features.patience(form, request)
+        if not patience or self.crashes < patience:
+            return False
+        self.crashed, self.refused[form] = form, failure.words
+        others = dict.fromkeys([*features.simpler(form, request), *self.forms])
+        self.forms = [other for other in others if other not in self.refused]
+        return bool(self.forms)
+
+    def learn(self, form: Form, features: Features) -> None:
+        """Note what the server does not take, now that it took a form."""
+        if self.refused:
+            features.learn(self.refused, form, self.call.request, self.crashed)
 
 
 def jobs(call: Call) -> list[Job]:
     """Group the missing samples of a call into runs of consecutive ones."""
+    groups = consecutive(call.missing())
+    call.open_jobs = len(groups)
+    return [Job(call, group) for group in groups]
+
+
+def consecutive(samples: Sequence[int]) -> list[list[int]]:
+    """Group samples into runs of consecutive ones."""
     groups: list[list[int]] = []
-    for sample in call.missing():
+    for sample in samples:
         if groups and groups[-1][-1] == sample - 1:
             groups[-1].append(sample)
         else:
             groups.append([sample])
-    call.open_jobs = len(groups)
-    return [Job(call, group) for group in groups]
+    return groups
 
 
 def chat_body(settings: EndpointSettings, prompt: str, **fields: Any) -> dict[str, Any]:
@@ -301,17 +282,15 @@ def body(settings: EndpointSettings, job: Job, form: Form) -> dict[str, Any]:
     request = job.call.request
     if request.scored is not None:
         return _likelihood_body(settings, request.prompt, request.scored)
-    parts = chat_body(
-        settings,
-        request.prompt,
-        temperature=request.temperature,
-        max_tokens=request.max_tokens,
+    parts = chat_body(settings, request.prompt, **{form.cap_name: request.max_tokens + form.room})
+    if "temperature" not in form.without:
+        parts["temperature"] = request.temperature
+    if "seed" not in form.without:
         # Below 2**31: some servers keep seeds in 32 bits.
-        seed=(request.seed + job.samples[0]) % 2**31,
-    )
+        parts["seed"] = (request.seed + job.samples[0]) % 2**31
     if form.n > 1:
         parts["n"] = form.n
-    if form.with_schema:
+    if request.schema is not None and "schema" not in form.without:
         schema = {"name": request.role, "schema": request.schema, "strict": True}
         parts["response_format"] = {"type": "json_schema", "json_schema": schema}
     return parts
@@ -358,7 +337,8 @@ def record(
         "role": request.role,
         "prompt": request.prompt,
         "parameters": request.parameters() | settings.call_parameters(),
-        "with_schema": form.with_schema,
+        "without": sorted(form.without),
+        "room": job.room,
         "samples": job.samples[: len(choices)],
         "choices": choices,
         "usage": vars(usage),
@@ -370,5 +350,6 @@ def record(
         "started": job.started,
         "finished": finished,
         "error": None,
+        "content": None,
         "final": True,
     }

@@ -5,22 +5,33 @@ import json
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from autoif_assets.endpoint.calls import Choice, chat_body
+from autoif_assets.endpoint.calls import Call, Choice, Job, Request, body
 from autoif_assets.endpoint.concurrency import Load
 from autoif_assets.endpoint.errors import EndpointError, Failure
+from autoif_assets.endpoint.features import Features, Form
 from autoif_assets.endpoint.responses import Answer
 from autoif_assets.endpoint.settings import Credentials, EndpointSettings
+from autoif_assets.method.prompts import NLI
+from autoif_assets.method.readable import count
 
 if TYPE_CHECKING:
     from autoif_assets.endpoint.wire import Wire
-from autoif_assets.method.prompts import NLI
 
+# The settings that a check's findings depend on.
+CHECKED = {
+    *("base_url", "model", "api_key_variable", "extra_headers_variable"),
+    *("extra_body", "system_prompt", "thinking_tokens"),
+}
 _TIMEOUT_S = 120.0
 _HELLO = "Say hello."
-_HELLO_TOKENS = 16
+# A model that thinks is to have come to its answer, and one that does not ends long before.
+_HELLO_TOKENS = 256
+_MANY_TOKENS = 16
+_FIRST_CONTACT_S = 20.0
+_PAUSE_S = 1.0
 _LABEL_TOKENS = 256
 _PAIR = {
     "premise": "Answer in exactly two sentences.",
@@ -61,7 +72,10 @@ class EndpointReport:
         context_length: Tokens of prompt and answer together, where the server says.
         latency_s: Seconds a tiny answer took, prompt and network included.
         answer: That answer, shortened; of a model that only came to think, its thoughts.
-        reasons: Whether thoughts were told apart from an answer.
+        reasons: Whether the model was seen to think before it answers.
+        endless: Whether a short answer did not end within 256 tokens.
+        room: Tokens that requests have for thoughts, beside the answer's.
+        notes: What the server refuses, and what is done instead.
         many: Whether one request gives several completions.
         schema: Whether answers follow a JSON schema.
         signals: Which of its own figures the server shows, in words; empty without any.
@@ -75,6 +89,9 @@ class EndpointReport:
     latency_s: float | None = None
     answer: str = ""
     reasons: bool = False
+    endless: bool = False
+    room: int = 0
+    notes: tuple[str, ...] = ()
     many: Ability | None = None
     schema: Ability | None = None
     signals: tuple[str, ...] = ()
@@ -106,82 +123,190 @@ def check_endpoint(
         return EndpointReport(url, settings.model, str(error))
 
 
+def first_problem(
+    settings: EndpointSettings, features: Features, patience_s: float = _FIRST_CONTACT_S
+) -> str | None:
+    """Tell why a run that will need an endpoint should not begin; None where it may.
+
+    It is asked for as little as possible: its models and one short answer. A server that is only
+    busy or broken for now is no reason.
+
+    Args:
+        settings: Whom and how to ask.
+        features: Where it is noted what the server refuses and whether the model thinks.
+        patience_s: Seconds a server that does not answer is tried for.
+    """
+    try:
+        settings.check_extra_body()
+        credentials = settings.credentials
+        with ThreadPoolExecutor(1) as pool:
+            asked = _begin(settings, credentials, features, patience_s)
+            return pool.submit(asyncio.run, asked).result()
+    except EndpointError as error:
+        return str(error)
+
+
+async def _begin(
+    settings: EndpointSettings, credentials: Credentials, features: Features, patience_s: float
+) -> str | None:
+    from autoif_assets.endpoint.wire import Wire
+
+    until = time.monotonic() + patience_s
+    async with Wire(_brief(settings), credentials) as wire:
+        while True:
+            found: dict[str, Any] = {"base_url": settings.public_url, "model": settings.model}
+            problem = await _look(wire, found) or await _say_hello(wire, settings, features, found)
+            if problem is None or not problem.may_pass:
+                return None if problem is None else problem.words
+            if time.monotonic() >= until:
+                return None if problem.reached else problem.words
+            await asyncio.sleep(_PAUSE_S)
+
+
 async def _check(settings: EndpointSettings, credentials: Credentials, n: int) -> EndpointReport:
     # The SDK takes a second to import: this module is loaded by commands that ask nothing.
     from autoif_assets.endpoint.wire import Wire
 
     found: dict[str, Any] = {"base_url": settings.public_url, "model": settings.model}
-    brief = settings.model_copy(update={"timeout_s": _TIMEOUT_S})
-    async with Wire(brief, credentials) as wire:
-        problem = await _look(wire, found)
+    features = Features()
+    async with Wire(_brief(settings), credentials) as wire:
+        problem = await _look(wire, found) or await _say_hello(wire, settings, features, found)
         if problem is None:
-            problem = await _say_hello(wire, settings, found)
-        if problem is None:
-            found["many"] = await _ask_many(wire, settings, n)
-            found["schema"] = await _ask_with_schema(wire, settings)
+            found["many"] = await _ask_many(wire, settings, features, n)
+            found["schema"] = await _ask_with_schema(wire, settings, features)
             found["signals"] = await _signals(wire)
-    return EndpointReport(problem=problem, **found)
+    found["room"] = features.wanted_room(settings)
+    found["notes"] = tuple(features.notes)
+    return EndpointReport(problem=None if problem is None else problem.words, **found)
 
 
-async def _look(wire: "Wire", found: dict[str, Any]) -> str | None:
+def _brief(settings: EndpointSettings) -> EndpointSettings:
+    return settings.model_copy(update={"timeout_s": min(_TIMEOUT_S, settings.timeout_s)})
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Why nothing can be generated.
+
+    Attributes:
+        words: The reason, and what to do.
+        may_pass: Whether the same may work later.
+        reached: Whether there is a server of this kind.
+    """
+
+    words: str
+    may_pass: bool = False
+    reached: bool = True
+
+
+async def _look(wire: "Wire", found: dict[str, Any]) -> _Problem | None:
     url, model = found["base_url"], found["model"]
     try:
         cards = await wire.cards()
     except Failure as failure:
         if failure.denied:
-            return f"It refuses the key ({failure.words})."
+            return _Problem(f"It refuses the key ({failure.words}).")
         if failure.status is None:
-            return (
+            return _Problem(
                 f"Nothing usable answers at {url} ({failure.words}). Start the server, or correct "
-                "the URL, which usually ends in /v1."
+                "the URL, which usually ends in /v1.",
+                may_pass=True,
+                reached=failure.cause not in ("connection", "body"),
             )
         cards = []  # not every server lists its models
     found["served"] = served = tuple(card["id"] for card in cards)
-    if served and model not in served:
-        asked = f"{model!r} is not served" if model else "No model is named"
-        return f"{asked}; it serves {', '.join(served)}."
     if not model:
-        return "No model is named, and the server does not list its models."
+        known = f"; it serves {', '.join(served)}" if served else ", and the server lists none"
+        return _Problem(f"No model is named{known}.")
     own = next((card for card in cards if card["id"] == model), {})
     length = own.get("max_model_len")
     if not isinstance(length, int) and isinstance(meta := own.get("meta"), dict):
         length = meta.get("n_ctx")  # llama.cpp's name for it
-    found["context_length"] = length if isinstance(length, int) else None
+    found["context_length"] = count(length)
     return None
 
 
-async def _say_hello(wire: "Wire", settings: EndpointSettings, found: dict[str, Any]) -> str | None:
+async def _say_hello(
+    wire: "Wire", settings: EndpointSettings, features: Features, found: dict[str, Any]
+) -> _Problem | None:
     began = time.monotonic()
+    request = _request(_HELLO, _HELLO_TOKENS)
     try:
-        answer = await wire.chat(_body(settings, _HELLO, _HELLO_TOKENS))
+        room = features.wanted_room(settings)
+        answer = await _ask_in_some_form(wire, settings, features, request)
+        if Choice.from_raw(answer.choices[0]).cut and features.wanted_room(settings) > room:
+            answer = await _ask_in_some_form(wire, settings, features, request)
     except Failure as failure:
-        return f"It completes nothing ({failure.words})."
+        served = found["served"]
+        # Not every server lists all it serves: the list alone is no proof.
+        if failure.status in (400, 404) and served and settings.model not in served:
+            return _Problem(f"{settings.model!r} is not served; it serves {', '.join(served)}.")
+        reached = failure.cause not in ("connection", "body")
+        words = f"It completes nothing ({failure.words})."
+        return _Problem(words, may_pass=failure.transient, reached=reached)
     found["latency_s"] = time.monotonic() - began
     choice = Choice.from_raw(answer.choices[0])
-    found["reasons"] = choice.reasoning is not None
+    found["reasons"] = features.thinks
+    found["endless"] = choice.cut
     words = " ".join((choice.text or choice.reasoning or "").split())
     found["answer"] = "".join(letter for letter in words if letter.isprintable())[:60]
     return None
 
 
-async def _ask_many(wire: "Wire", settings: EndpointSettings, n: int) -> Ability:
-    answer, words = await _try(wire, _body(settings, _HELLO, _HELLO_TOKENS, n=n))
+async def _ask_in_some_form(
+    wire: "Wire", settings: EndpointSettings, features: Features, request: Request
+) -> Answer:
+    """Ask once, in simpler forms where the server refuses the first.
+
+    Raises:
+        Failure: What the server said to the first form, where none is answered.
+    """
+    job = Job(Call("", request, {}), list(range(request.n)))
+    why: Failure | None = None
+    forms, refused = [features.form(request.n, request, settings)], dict[Form, str]()
+    while forms:
+        form = forms.pop(0)
+        try:
+            answer = await wire.chat(body(settings, job, form))
+        except Failure as failure:
+            if failure.stops_the_run or (failure.transient and not refused):
+                raise
+            forms = features.left(form, request, failure, refused, forms)
+            refused[form] = failure.words
+            why = why or failure
+            continue
+        if refused:
+            features.learn(refused, form, request, None)
+        features.took(form, len(answer.choices), request)
+        shown = any(Choice.from_raw(choice).shows_thoughts for choice in answer.choices)
+        features.saw(thoughts=shown or answer.thoughts > 0, settings=settings)
+        return answer
+    assert why is not None
+    raise why
+
+
+async def _ask_many(
+    wire: "Wire", settings: EndpointSettings, features: Features, n: int
+) -> Ability:
+    form = replace(features.form(1, _request(_HELLO, _MANY_TOKENS), settings), n=n, room=0)
+    answer, words = await _try(wire, settings, _request(_HELLO, _MANY_TOKENS, n=n), form)
     if answer is None:
         return Ability(False, words)
     if len(answer.choices) < n:
         return Ability(False, f"{len(answer.choices)} completions where n={n} were asked")
-    if len({choice["text"] or choice["reasoning"] for choice in answer.choices}) == 1:
+    said = {choice["text"] or choice["reasoning"] for choice in answer.choices}
+    if len(said) == 1 and said != {""} and said != {None}:
         return Ability(True, f"n={n} gave {n} equal completions: little use for sampling")
     return Ability(True, f"n={n}")
 
 
-async def _ask_with_schema(wire: "Wire", settings: EndpointSettings) -> Ability:
+async def _ask_with_schema(wire: "Wire", settings: EndpointSettings, features: Features) -> Ability:
     """Ask for a label of back-translation, whose schema is the smallest one in use."""
-    form = {"name": NLI.role, "schema": NLI.schema, "strict": True}
-    wanted = {"type": "json_schema", "json_schema": form}
-    answer, words = await _try(
-        wire, _body(settings, NLI.render(**_PAIR), _LABEL_TOKENS, response_format=wanted)
+    request = replace(
+        _request(NLI.render(**_PAIR), _LABEL_TOKENS), role=NLI.role, schema=NLI.schema
     )
+    form = features.form(1, request, settings)
+    answer, words = await _try(wire, settings, request, form)
     if answer is None:
         return Ability(False, words)
     choice = Choice.from_raw(answer.choices[0])
@@ -196,13 +321,13 @@ async def _ask_with_schema(wire: "Wire", settings: EndpointSettings) -> Ability:
 def _follows(text: str, schema: Mapping[str, Any]) -> bool:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     properties: Mapping[str, Any] = schema["properties"]
     return (
         isinstance(value, dict)
         and value.keys() == properties.keys()
-        and all(value[name] in kind["enum"] for name, kind in properties.items())
+        and all(value[name] in list(kind["enum"]) for name, kind in properties.items())
     )
 
 
@@ -216,13 +341,16 @@ async def _signals(wire: "Wire") -> tuple[str, ...]:
     return tuple(words for name, words in _SIGNALS.items() if f"\nvllm:{name}" in f"\n{text}")
 
 
-async def _try(wire: "Wire", body: Mapping[str, Any]) -> tuple[Answer | None, str]:
+async def _try(
+    wire: "Wire", settings: EndpointSettings, request: Request, form: Form
+) -> tuple[Answer | None, str]:
     """Return the answer, or what the server said instead."""
+    job = Job(Call("", request, {}), list(range(request.n)))
     try:
-        return await wire.chat(body), ""
+        return await wire.chat(body(settings, job, form)), ""
     except Failure as failure:
         return None, failure.words
 
 
-def _body(settings: EndpointSettings, prompt: str, max_tokens: int, **more: Any) -> dict[str, Any]:
-    return chat_body(settings, prompt, max_tokens=max_tokens, seed=1, **more)
+def _request(prompt: str, max_tokens: int, n: int = 1) -> Request:
+    return Request(prompt, "check", n, 1.0, max_tokens, 1)

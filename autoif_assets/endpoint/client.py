@@ -1,21 +1,21 @@
 """The client of one model endpoint."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from autoif_assets.endpoint.budget import Budget
 from autoif_assets.endpoint.calls import (
     Call,
-    Features,
     Reply,
     Request,
     call_id,
     further_parameters,
 )
 from autoif_assets.endpoint.errors import EndpointError, Failure
-from autoif_assets.endpoint.journal import Journal
+from autoif_assets.endpoint.features import Features
+from autoif_assets.endpoint.journal import Journal, JournaledCall
 from autoif_assets.endpoint.progress import Progress
 from autoif_assets.endpoint.run import Run
 from autoif_assets.endpoint.settings import Credentials, EndpointSettings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Client:
     """Asks one model of one OpenAI-compatible server.
 
-    What the server turns out not to support is remembered as long as the client lives.
+    What the server turns out not to support is remembered in its features.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class Client:
         credentials: Credentials | None = None,
         *,
         budget: Budget | None = None,
+        features: Features | None = None,
         first_contact_s: float = 20.0,
         progress_every_s: float = 5.0,
     ) -> None:
@@ -46,6 +47,8 @@ class Client:
             credentials: The key and further headers; None for those of the variables that the
                 settings name.
             budget: Caps to keep, shared with the other clients of the run; None for no caps.
+            features: What is known of the server, shared with the other clients that ask it in
+                this run; None for nothing.
             first_contact_s: Seconds a server that never answered is tried for.
             progress_every_s: Seconds between calls of ``on_progress``.
 
@@ -62,7 +65,7 @@ class Client:
         self._budget = budget or Budget()
         self._first_contact_s = first_contact_s
         self._progress_every_s = progress_every_s
-        self._features = Features()
+        self._features = Features() if features is None else features
 
     def __repr__(self) -> str:
         return f"Client({self.base_url!r}, {self.model!r})"
@@ -72,6 +75,7 @@ class Client:
         requests: Sequence[Request],
         journal: Journal,
         on_progress: Callable[[Progress], None] | None = None,
+        before: Callable[[], None] | None = None,
     ) -> list[Reply]:
         """Answer ``requests`` from the journal and, for what is missing, from the server.
 
@@ -84,6 +88,8 @@ class Client:
             on_progress: Called in this thread every few seconds and once at the end, also of a
                 run that fails. An exception from it, like Ctrl-C, stops all requests and comes
                 out of here.
+            before: Called before anything is asked; not where the journal has it all. An
+                exception from it comes out of here.
 
         Returns:
             One reply per request, in the same order. A request the server refused, or kept
@@ -91,15 +97,19 @@ class Client:
 
         Raises:
             BudgetSpent: The next request might exceed a cap; what was in flight has ended.
+            TooManyFailed: More failed or was cut off than may, whatever the rest comes to.
             EndpointError: The server is away, or refuses the key or the model.
         """
         calls: dict[str, Call] = {}
         # Equal requests share a call, whose answer each of them gets.
         ids = [call_id(self.model, request, self._further) for request in requests]
+        journaled = {key: journal.call(key) for key in dict.fromkeys(ids)}
+        room = self._wanted_room(journaled.values())
         for key, request in zip(ids, requests, strict=True):
             if key not in calls:
-                journaled = journal.call(key)
-                calls[key] = Call(key, request, journaled.choices, journaled.error)
+                known = journaled.pop(key)
+                known.drop_cut(room)
+                calls[key] = Call(key, request, known.choices, known.error)
         run = Run(
             self._settings,
             self._budget,
@@ -110,6 +120,8 @@ class Client:
         )
         try:
             if any(call.missing() for call in calls.values()):
+                if before is not None:
+                    before()
                 self._ask(run, on_progress)
         except EndpointError:
             if on_progress is not None:
@@ -119,6 +131,13 @@ class Client:
             on_progress(run.progress())
         replies = {key: call.reply() for key, call in calls.items()}
         return [replies[key] for key in ids]
+
+    def _wanted_room(self, journaled: Iterable[JournaledCall]) -> int:
+        """Return the tokens that completions are to have for thoughts, as far as is known now."""
+        for call in journaled:
+            thoughts = any(choice.shows_thoughts for choice in call.choices.values())
+            self._features.saw(thoughts=thoughts, settings=self._settings)
+        return self._features.wanted_room(self._settings)
 
     def models(self) -> list[str]:
         """Return the names of the models the server lists.

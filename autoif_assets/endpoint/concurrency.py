@@ -15,9 +15,10 @@ _STEP = 8  # requests added per round, or per look at the queue, once the first 
 _CUT = 0.7
 _TRIM = 0.9
 _KV_FULL = 0.95
+_MOST = 1e15  # more than any figure of a server; infinity and what is no number are not below
 _METRIC = re.compile(
     r"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc|gpu_cache_usage_perc"
-    r"|num_preemptions_total)(?:\{[^}]*\})? (\S+)",
+    r"|num_preemptions_total)(?:\{[^}\n]*\})? (\S+)",
     re.MULTILINE,
 )
 
@@ -36,7 +37,13 @@ class Load:
         """Read Prometheus text; None where it is not vLLM's."""
         values: dict[str, list[float]] = {}
         for name, value in _METRIC.findall(text):
-            values.setdefault(name, []).append(float(value))
+            try:
+                number = float(value)
+            except ValueError:
+                return None
+            if not 0 <= number < _MOST:
+                return None
+            values.setdefault(name, []).append(number)
         if "num_requests_waiting" not in values:
             return None
         # The KV use had the second name in older releases.

@@ -32,6 +32,7 @@ from autoif_assets.endpoint.journal_files import (
     parse,
     read_lines,
 )
+from autoif_assets.endpoint.responses import content_named
 
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "batch": pl.String,
@@ -64,10 +65,18 @@ class JournaledCall:
     Attributes:
         choices: Completions by sample.
         error: Why the server refused the call for good, if it did.
+        rooms: Tokens for thoughts that the completions were to have beside the answer's.
     """
 
     choices: dict[int, Choice] = field(default_factory=dict)
     error: str | None = None
+    rooms: dict[int, int] = field(default_factory=dict)
+
+    def drop_cut(self, room: int) -> None:
+        """Forget the completions that were cut off where they would now have more room."""
+        for sample, had in self.rooms.items():
+            if self.choices[sample].cut and had < room:
+                del self.choices[sample]
 
 
 class Journal:
@@ -78,10 +87,18 @@ class Journal:
     Attributes:
         path: This run's file; it exists once a call has finished.
         torn: Lines that could not be read, as a killed process leaves them; they are ignored.
+        damaged: File and line of those that are JSON and hold not what they should; ignored, too.
     """
 
     def __init__(
-        self, folder: Path, asset: str, batch: str, run_id: str, *, refresh: bool = False
+        self,
+        folder: Path,
+        asset: str,
+        batch: str,
+        run_id: str,
+        *,
+        refresh: bool = False,
+        ask_refused: bool = False,
     ) -> None:
         """Index the journals of ``asset`` and ``batch`` under ``folder``.
 
@@ -91,25 +108,37 @@ class Journal:
             batch: Partition key; any characters.
             run_id: Names this run's file. A run that is retried goes on in its own file.
             refresh: Ask anew for what earlier runs have; their lines are kept.
+            ask_refused: Ask again what earlier runs were refused.
 
         Raises:
             EndpointError: A journal cannot be read.
         """
         self.path = journal_folder(folder, asset, batch) / _file_name(run_id)
         self.torn = 0
+        self.damaged: list[str] = []
+        # Which of two answers is the newer is told by what was there when it came, not by a clock.
+        self._order = 1
+        self._ask_refused = ask_refused
         # Held while this object lives, so that nobody prunes or compacts what it has indexed.
         self._unlock = self._lock() if self.path.parent.is_dir() else None
         self._lines: defaultdict[str, list[tuple[Path, int]]] = defaultdict(list)
         self._file: int | None = None
-        for path, offset, record in read_lines(journal_files(folder, asset, batch)):
-            if record is None:
-                self.torn += 1
-            elif not refresh or path == self.path:
-                self._lines[record["call_id"]].append((path, offset))
+        for line in read_lines(journal_files(folder, asset, batch)):
+            if line.record is None:
+                self.torn += line.torn
+                self.damaged += [] if line.torn else [str(line)]
+                continue
+            self._order = max(self._order, line.record.get("order", 0) + 1)
+            if not refresh or line.path == self.path:
+                self._lines[line.record["call_id"]].append((line.path, line.offset))
 
     def call(self, call_id: str) -> JournaledCall:
         """Read what is there of a call; of a sample asked for twice, the later completion."""
-        return _merge(self._read(call_id))
+        found = _merge(self._read(call_id))
+        ours = any(path == self.path for path, _ in self._lines.get(call_id, ()))
+        if self._ask_refused and not ours:
+            found.error = None
+        return found
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one line and hand it to the operating system, so that kill -9 cannot lose it.
@@ -117,7 +146,8 @@ class Journal:
         Raises:
             EndpointError: The disk is full or the file cannot be written.
         """
-        data = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        ordered = {**record, "order": self._order}
+        data = json.dumps(ordered, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         try:
             if self._file is None:
                 self._file = self._open()
@@ -186,8 +216,8 @@ def spent_by_run(folder: Path, run_id: str) -> Spent:
         run_id: The run.
     """
     total = Spent()
-    for _, _, record in read_lines(sorted(folder.rglob(_file_name(run_id)))):
-        if record is not None:
+    for line in read_lines(sorted(folder.rglob(_file_name(run_id)))):
+        if (record := line.record) is not None:
             total += Spent(record["attempts"], record["tokens"], record["cost"])
     return total
 
@@ -201,15 +231,42 @@ def merge(records: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], str
     """
     raw: dict[int, dict[str, Any]] = {}
     error = None
-    for record in sorted(records, key=lambda record: record["finished"]):
-        raw.update(zip(record["samples"], record["choices"], strict=True))
-        error = record["error"] if record["final"] else None
+    for record in in_order(records):
+        # Lines of before there was a room for thoughts have none.
+        room = {"room": record.get("room", 0)}
+        choices = [choice | room for choice in record["choices"]]
+        raw.update(zip(record["samples"], choices, strict=True))
+        error = record["error"] if _is_final(record) else None
     return dict(sorted(raw.items())), error
+
+
+def in_order(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put lines in the order in which they came.
+
+    Lines of one order are of one run and stand in its file as they came. Those of earlier
+    versions have none: of these the clock is all that tells.
+    """
+    return sorted(records, key=lambda r: (r.get("order", 0), "" if "order" in r else r["finished"]))
+
+
+def _is_final(record: Mapping[str, Any]) -> bool:
+    """Whether a line ends its call for good: only where the server names the row's content.
+
+    Earlier releases took every refusal for final, and did not write down what it was of.
+    """
+    error = record["error"]
+    if error is None or not record["final"]:
+        return False
+    return bool(record.get("content") or content_named(error))
 
 
 def _merge(records: list[dict[str, Any]]) -> JournaledCall:
     raw, error = merge(records)
-    return JournaledCall({sample: Choice.from_raw(choice) for sample, choice in raw.items()}, error)
+    return JournaledCall(
+        {sample: Choice.from_raw(choice) for sample, choice in raw.items()},
+        error,
+        {sample: choice["room"] for sample, choice in raw.items()},
+    )
 
 
 def _file_name(run_id: str) -> str:
@@ -241,9 +298,9 @@ def llm_calls_in_parts(
     paths = journal_files(folder, asset, batch)
     place = {path: number for number, path in enumerate(paths)}
     places = (
-        (record["call_id"], place[path], offset)
-        for path, offset, record in read_lines(paths)
-        if record is not None
+        (line.record["call_id"], place[line.path], line.offset)
+        for line in read_lines(paths)
+        if line.record is not None
     )
     index = pl.concat(
         pl.DataFrame(some, schema=_PLACES, orient="row")
@@ -268,7 +325,9 @@ def llm_calls_in_parts(
 
 def _line(file: IO[bytes], offset: int) -> dict[str, Any]:
     file.seek(offset)
-    record: dict[str, Any] = json.loads(file.readline())
+    record = parse(file.readline())
+    # It was whole when it was indexed a moment ago, and nobody changes what a journal holds.
+    assert record is not None, f"a line of {file.name} changed while it was read"
     return record
 
 
@@ -291,8 +350,8 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 def _row(asset: str, batch: str, records: list[dict[str, Any]]) -> dict[str, Any]:
     raw, _ = merge(records)
-    first = min(records, key=lambda record: record["started"])
-    last = max(records, key=lambda record: record["finished"])
+    records = in_order(records)
+    first, last = records[0], records[-1]
     return {
         "batch": batch,
         "asset": asset,

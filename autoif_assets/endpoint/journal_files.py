@@ -2,21 +2,28 @@
 
 import fcntl
 import json
+import math
 import os
 import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes, unquote
 
 from autoif_assets.endpoint.errors import EndpointError
+from autoif_assets.method.readable import count, shown_text
 
 _SAFE = re.compile(r"[A-Za-z0-9_-]*")
 # No run's file has this name: `encode_name` writes "~" as %7E.
 COMPACTED = "~compacted.jsonl"
+_TEXTS = ("call_id", "model", "base_url", "prompt")
+_COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}\+00:00")
+_MOST_SECONDS = 1e9
 NAME_LENGTH = 180  # below the 255 bytes a file name may have
 
 
@@ -32,39 +39,121 @@ def journal_files(folder: Path, asset: str, batch: str) -> list[Path]:
 
 def read_journals(folder: Path, asset: str, batch: str) -> Iterator[dict[str, Any]]:
     """Yield every readable line of an asset and batch, run by run."""
-    for _, _, record in read_lines(journal_files(folder, asset, batch)):
-        if record is not None:
-            yield record
+    for line in read_lines(journal_files(folder, asset, batch)):
+        if line.record is not None:
+            yield line.record
 
 
-def read_lines(paths: Sequence[Path]) -> Iterator[tuple[Path, int, dict[str, Any] | None]]:
-    """Yield each line that is not blank with its file and offset in bytes; None where it is torn.
+@dataclass(frozen=True)
+class Line:
+    """A line of a journal that is not blank.
+
+    Attributes:
+        path: Its file.
+        offset: Where it begins, in bytes.
+        number: Which line of the file it is, from 1.
+        record: What it says; None where it is torn or damaged.
+        torn: Whether it is no JSON, as a killed process leaves it.
+    """
+
+    path: Path
+    offset: int
+    number: int
+    record: dict[str, Any] | None
+    torn: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.path.name}:{self.number}"
+
+
+def read_lines(paths: Sequence[Path]) -> Iterator[Line]:
+    """Yield each line that is not blank.
 
     A line that is in two files, as a killed compaction leaves it, comes once.
     """
     twice = len(paths) > 1 and any(path.name == COMPACTED for path in paths)
     seen: set[int] = set()
     for path in paths:
-        for offset, line in _lines(path):
-            record = parse(line)
+        for number, offset, line in _lines(path):
+            try:
+                decoded = json.loads(line)
+            except (ValueError, RecursionError):
+                yield Line(path, offset, number, None, torn=True)
+                continue
+            record = whole(decoded)
             if twice and record is not None:
                 # To the microsecond: no two answers to one call end at the same one.
                 mark = hash((record["call_id"], record["finished"], *record["samples"]))
                 if mark in seen:
                     continue
                 seen.add(mark)
-            yield path, offset, record
+            yield Line(path, offset, number, record)
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """Read a line; None where it is torn."""
+    """Read a line; None where it is torn or damaged."""
     try:
-        record = json.loads(line)
-    except ValueError:
+        return whole(json.loads(line))
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or "finished" not in record or "call_id" not in record:
+
+
+def whole(record: Any) -> dict[str, Any] | None:
+    """Return a line's record, made fit for tables; None where anything is missing or is no such.
+
+    Counts that no server can mean, as journals of earlier versions may hold them, are unknown.
+    """
+    try:
+        _check(record)
+        usage = {name: count(record["usage"][name]) for name in _COUNTS}
+        choices = [
+            {
+                "text": shown_text(choice["text"]),
+                "reasoning": None if (t := choice.get("reasoning")) is None else shown_text(t),
+                "finish_reason": None
+                if (r := choice.get("finish_reason")) is None
+                else shown_text(r),
+            }
+            for choice in record["choices"]
+        ]
+        texts = {name: shown_text(record[name]) for name in _TEXTS}
+        error = None if record["error"] is None else shown_text(record["error"])
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    return record
+    # What is unknown of the usage is unknown of what it cost.
+    known = all(usage[name] == record["usage"][name] for name in _COUNTS)
+    tokens, cost = (record["tokens"], record["cost"]) if known else (0, 0.0)
+    counted = {"tokens": tokens, "cost": cost, "usage": usage}
+    return {**record, **texts, **counted, "choices": choices, "error": error}
+
+
+def _check(record: Any) -> None:
+    """Make sure that a record holds what is read of it.
+
+    Raises:
+        KeyError: Something is missing.
+        TypeError: Something is of another type.
+        ValueError: Something is out of bounds.
+    """
+    for name in ("started", "finished"):
+        if _MOMENT.fullmatch(record[name]) is None:
+            raise ValueError
+        datetime.fromisoformat(record[name])
+    samples, choices = record["samples"], record["choices"]
+    if not (isinstance(samples, list) and isinstance(choices, list)):
+        raise TypeError
+    if len(samples) != len(choices) or not all(count(s, 10**6) is not None for s in samples):
+        raise ValueError
+    if not isinstance(record["parameters"], dict) or not isinstance(record["final"], bool):
+        raise TypeError
+    json.dumps(record["parameters"], ensure_ascii=False).encode()
+    if count(record["attempts"]) is None or count(record.get("order", 0)) is None:
+        raise ValueError
+    for name in ("queue_wait_s", "latency_s"):
+        if not 0 <= record[name] < _MOST_SECONDS:
+            raise ValueError
+    if not (0 <= record["cost"] < math.inf and 0 <= record["tokens"] < math.inf):
+        raise ValueError
 
 
 def in_use(place: Path) -> int:
@@ -116,13 +205,13 @@ def decode_name(encoded: str) -> str:
     return unquote(encoded.replace("/", ""), errors="surrogatepass")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     try:
         with path.open("rb") as file:
             offset = 0
-            for line in file:
+            for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield offset, line
+                    yield number, offset, line
                 offset += len(line)
     except OSError as error:
         raise EndpointError(f"The journal {path} cannot be read: {error.strerror}.") from error
@@ -244,9 +333,9 @@ def compact_journals(
 def _merge_files(paths: list[Path], whole: Path) -> int:
     draft = whole.with_suffix(".draft")
     with draft.open("wb") as file:
-        for _, _, record in read_lines(paths):
-            if record is not None:
-                line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+        for line_read in read_lines(paths):
+            if line_read.record is not None:
+                line = json.dumps(line_read.record, ensure_ascii=False).encode("utf-8", "replace")
                 file.write(line + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -2,20 +2,50 @@
 
 import email.utils
 import json
+import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from autoif_assets.endpoint.budget import Usage
+from autoif_assets.method.readable import count, shown_text
+
+_MAX_WAIT_S = 86_400.0  # a day; how much of it is waited depends on the run
+_REASON = 100  # characters of a finish reason
+
+# What servers say of a row that they refuse for what it holds, be it in words or as a code. Any
+# other refusal is of what every row has, such as a parameter.
+_OF_THE_ROW = {
+    "length": re.compile(
+        r"context[ _-]?(?:length|size|window)|exceeds?_context|maximum (?:model|input|sequence) "
+        r"length|\btoo long\b|(?:prompt|input|request) is too large|longer than the "
+        r"(?:maximum|model)",
+        re.IGNORECASE,
+    ),
+    "filter": re.compile(
+        r"content[ _-]?filter|content[ _-](?:management[ _-])?policy|ResponsibleAIPolicyViolation"
+        r"|safety (?:system|filter|policy|settings)|usage polic|flagged (?:as|by|for)|moderation",
+        re.IGNORECASE,
+    ),
+}
+_REFUSALS = (400, 413, 422)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Completions in a server's words: ``text``, ``reasoning``, ``finish_reason`` each."""
+    """Completions in a server's words: ``text``, ``reasoning``, ``finish_reason`` each.
+
+    Attributes:
+        choices: The completions.
+        usage: Tokens, as far as they are told.
+        thoughts: Tokens that went into thoughts, shown or not; 0 where the server does not say.
+    """
 
     choices: tuple[dict[str, str | None], ...]
     usage: Usage
+    thoughts: int = 0
 
 
 def read_json(raw: bytes) -> Any:
@@ -43,11 +73,19 @@ def read_answer(raw: bytes) -> Answer:
     try:
         choices = tuple(_choice(choice) for choice in data["choices"])
     except (TypeError, KeyError, AttributeError):
-        raise ValueError(f"not a chat completion: {json.dumps(data)[:200]!r}") from None
+        raise ValueError(f"not a chat completion: {_beginning(data)!r}") from None
     if not choices:
-        raise ValueError("an answer without completions")
+        raise NoChoices("an answer without completions")
     usage = data.get("usage")
-    return Answer(choices, _usage(usage) if isinstance(usage, dict) else Usage())
+    if not isinstance(usage, dict):
+        return Answer(choices, Usage())
+    details = usage.get("completion_tokens_details")
+    thoughts = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return Answer(choices, _usage(usage), count(thoughts) or 0)
+
+
+class NoChoices(ValueError):
+    """The server answered, with no completion in it: so do some that block a prompt."""
 
 
 class Unsupported(ValueError):
@@ -74,14 +112,17 @@ def read_likelihood(raw: bytes) -> Answer:
         usage = answer.get("usage")
         entries = answer.get("prompt_logprobs") or choice.get("prompt_logprobs")
     except (TypeError, KeyError, IndexError, AttributeError):
-        raise ValueError(f"not a completion: {json.dumps(answer)[:200]!r}") from None
+        raise ValueError(f"not a completion: {_beginning(answer)!r}") from None
     if entries is None:
         raise Unsupported("the answer has no prompt_logprobs")
     try:
         firsts = [next(iter(entry.items())) for entry in entries if entry]
-        tokens = [[int(token), round(float(told["logprob"]), 6)] for token, told in firsts]
-    except (TypeError, KeyError, AttributeError, ValueError):
+        told = [(int(token), float(entry["logprob"])) for token, entry in firsts]
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
         raise Unsupported("prompt_logprobs is not in the shape of vLLM's") from None
+    if any(count(token) is None or not math.isfinite(logprob) for token, logprob in told):
+        raise ValueError("prompt_logprobs holds numbers out of all bounds")
+    tokens = [[token, round(logprob, 6)] for token, logprob in told]
     text = json.dumps(tokens, separators=(",", ":"))
     read = {"text": text, "reasoning": None, "finish_reason": "stop"}
     return Answer((read,), _usage(usage) if isinstance(usage, dict) else Usage())
@@ -95,28 +136,36 @@ def _choice(choice: Mapping[str, Any]) -> dict[str, str | None]:
     return {
         "text": _text(message.get("content")),
         "reasoning": _text(reasoning) or None,
-        "finish_reason": None if finish_reason is None else str(finish_reason),
+        "finish_reason": None if finish_reason is None else _reason(finish_reason),
     }
+
+
+def _reason(told: Any) -> str:
+    return shown_text(told if isinstance(told, str) else _beginning(told))[:_REASON]
+
+
+def _beginning(value: Any) -> str:
+    """Return how a value that is not what was expected begins, as JSON."""
+    try:
+        return json.dumps(value)[:200]
+    except RecursionError:
+        return "something nested too deep"
 
 
 def _text(content: Any) -> str:
     if isinstance(content, list):
-        content = "".join(str(part.get("text", "")) for part in content)
-    text = content if isinstance(content, str) else ""
+        texts = [part.get("text") for part in content]
+        content = "".join(text for text in texts if isinstance(text, str))
     # A lone surrogate (half an emoji, escaped) is valid in JSON and in nothing after it.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return shown_text(content) if isinstance(content, str) else ""
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     return Usage(
-        _count(usage.get("prompt_tokens")), _count(cached), _count(usage.get("completion_tokens"))
+        count(usage.get("prompt_tokens")), count(cached), count(usage.get("completion_tokens"))
     )
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
 
 
 def server_words(text: str) -> str:
@@ -129,17 +178,43 @@ def server_words(text: str) -> str:
         body = body["error"]
     if isinstance(body, dict):
         body = body.get("message") or body.get("detail") or body.get("error") or body
-    return body if isinstance(body, str) else json.dumps(body) if body else ""
+    return body if isinstance(body, str) else _beginning(body) if body else ""
+
+
+def refused_content(status: int, text: str) -> str | None:
+    """Tell what of a row's own content an error body objects to.
+
+    Returns:
+        ``length`` or ``filter``; None where it names nothing of the row.
+    """
+    if status not in _REFUSALS:
+        return None
+    if status == 413:
+        return "length"
+    said = [server_words(text)]
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict):
+        error = body["error"] if isinstance(body.get("error"), dict) else body
+        said += [str(error.get(name)) for name in ("code", "type")]
+    return content_named(" ".join(said))
+
+
+def content_named(words: str) -> str | None:
+    """Tell what of a row's content a server's words object to; see `refused_content`."""
+    return next((name for name, said in _OF_THE_ROW.items() if said.search(words)), None)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Read Retry-After: seconds, or a date."""
+    """Read Retry-After, seconds or a date, as a number of seconds between none and a day."""
     value = headers.get("retry-after", "")
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError, TypeError, IndexError, OSError):
+            return 0.0
+    return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), _MAX_WAIT_S)

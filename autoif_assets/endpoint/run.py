@@ -12,26 +12,29 @@ from autoif_assets.endpoint.budget import Budget, Spent, Usage, filled, most_tok
 from autoif_assets.endpoint.calls import (
     Call,
     Choice,
-    Features,
-    Form,
     Job,
     body,
     chat_body,
+    consecutive,
     jobs,
     record,
 )
 from autoif_assets.endpoint.concurrency import ConcurrencyLimit, Load, watch
-from autoif_assets.endpoint.errors import Failure
+from autoif_assets.endpoint.errors import Failure, TooManyFailed
+from autoif_assets.endpoint.features import Features, Form
 from autoif_assets.endpoint.journal import Journal
 from autoif_assets.endpoint.progress import Account, Progress
 from autoif_assets.endpoint.responses import Answer
 from autoif_assets.endpoint.settings import EndpointSettings
+from autoif_assets.endpoint.shortfall import Shortfalls
 
 if TYPE_CHECKING:
     from autoif_assets.endpoint.wire import Wire
 
 _MAX_STRIKES = 12
-_TIMEOUT_STRIKES = 3  # a timeout costs minutes, so few of them are enough
+# A timeout costs minutes, and an answer without completions is hardly chance: few are enough.
+_STRIKES = {"timeout": 3, "empty": 4}
+_SCOUT_S = 30.0  # the first request is not waited for any longer
 _CLUMP = 2  # requests made before the event loop sends them
 _BUDGET_EVERY_S = 0.2
 
@@ -67,6 +70,11 @@ class Run:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._reserved: dict[Job, Spent] = {}
+        self._shortfalls = Shortfalls(settings, features)
+        for call in calls:
+            self._shortfalls.add(call.request, call.reply())
+        self._too_many: TooManyFailed | None = None
+        self._scout: Job | None = None
         self._probing = False
         self._wake = asyncio.Event()
         self._error: BaseException | None = None
@@ -121,11 +129,14 @@ class Run:
     async def _drain(self, wire: "Wire") -> None:
         account = self._account
         while account.done < account.total and self._error is None:
+            if self._too_many is not None and not account.in_flight:
+                self._error = self._too_many
+                break
             if self._availability.is_down:
                 if not self._probing:
                     self._probing = True
                     self._spawn(self._probe(wire))
-            elif self._send_some(wire):
+            elif self._too_many is None and self._send_some(wire):
                 # Let these reach the network before the next are made: requests made in a clump
                 # are answered and handled in a clump, while the server's slots idle.
                 await asyncio.sleep(0)
@@ -135,24 +146,42 @@ class Run:
 
     def _send_some(self, wire: "Wire") -> bool:
         """Send a few requests; return whether more may be sent now."""
-        room = self._concurrency.limit - self._account.in_flight
+        room = self._limit() - self._account.in_flight
         for _ in range(min(room, len(self._ready), _CLUMP)):
             job = self._ready[0]
             request = job.call.request
             form = job.forms[0] if job.forms else self._form(job)
             read = self._settings.system_prompt + request.prompt + (request.scored or "")
-            most = most_tokens(read, form.n, request.max_tokens)
+            most = most_tokens(read, form.n, request.max_tokens + form.room)
             reserved = self._prices.spent(most)
             if not self._reserve(reserved):
                 return False
             self._ready.popleft()
+            job.room = self._features.wanted_room(self._settings)
             self._account.sent()
             self._reserved[job] = reserved
             self._spawn(self._attempt(job, form, most, wire))
         return room > _CLUMP and bool(self._ready)
 
+    def _limit(self) -> int:
+        """Return how many requests may be in flight: those of one job until the server is met.
+
+        What it refuses, and whether the model thinks, is then learnt from one request and not
+        from as many as it is trusted with.
+        """
+        if self._features.met:
+            return self._concurrency.limit
+        if self._scout is None and self._ready:
+            self._scout = self._ready[0]
+            asyncio.get_running_loop().call_later(_SCOUT_S, self._meet)
+        return int(bool(self._ready) and self._ready[0] is self._scout)
+
+    def _meet(self) -> None:
+        self._features.met = True
+        self._wake.set()
+
     def _form(self, job: Job) -> Form:
-        form = self._features.form(len(job.samples), job.call.request.schema)
+        form = self._features.form(len(job.samples), job.call.request, self._settings)
         if form.n < len(job.samples):
             job = self._ready.popleft()
             self._split(job, form.n)
@@ -203,6 +232,7 @@ class Run:
             self._budget.settle(self._reserved.pop(job), spent)
         latency_s = time.monotonic() - began
         if failure is None:
+            self._meet()
             self._answered(job, form, answer, spent, latency_s)
         elif failure.stops_the_run:
             raise await wire.explain(failure)
@@ -222,63 +252,111 @@ class Run:
     def _answered(
         self, job: Job, form: Form, answer: Answer, spent: Spent, latency_s: float
     ) -> None:
-        call = job.call
+        call, features = job.call, self._features
         self._availability.note_answer()
         self._concurrency.answered(latency_s, more=bool(self._ready))
         choices = answer.choices[: form.n]
-        if job.refused is not None:
-            refused, failure = job.refused
-            self._features.refused(refused, form, call.request, failure.words)
-        self._features.took(form, len(choices), call.request)
+        job.learn(form, features)
+        features.took(form, len(choices), call.request)
         if len(choices) < len(job.samples):
             self._split(job, len(choices))
+        read = [Choice.from_raw(raw) for raw in choices]
+        thoughts = answer.thoughts > 0 or any(choice.shows_thoughts for choice in read)
+        features.saw(thoughts=thoughts, settings=self._settings)
         self._journal.append(
             record(self._settings, job, form, latency_s, _now(), choices, answer.usage, spent)
         )
-        for sample, raw in zip(job.samples, choices, strict=True):
-            call.choices[sample] = Choice.from_raw(raw)
+        again = []
+        for sample, choice in zip(job.samples, read, strict=True):
+            if choice.cut and job.room < features.wanted_room(self._settings):
+                again.append(sample)
+            else:
+                call.choices[sample] = choice
+                self._shortfalls.note(call.request, choice)
+        self._ask_again(call, again)
         self._close(job)
         self._account.answered(latency_s, answer.usage, spent)
+        self._check_share()
+
+    def _ask_again(self, call: Call, samples: list[int]) -> None:
+        """Queue completions that were cut off before it was known that the model thinks."""
+        for group in consecutive(samples):
+            call.open_jobs += 1
+            self._ready.append(Job(call, group))
+
+    def _check_share(self) -> None:
+        """Send no more where what failed is too much already, whatever the rest comes to."""
+        if self._too_many is None:
+            self._too_many = self._shortfalls.certain()
 
     def _failed(self, job: Job, form: Form, failure: Failure, latency_s: float) -> None:
         self._account.retried(failure.cause)
-        self._availability.note_failure(failure)
+        empty = failure.cause == "empty"
+        if empty:
+            # The server works, only not on this row.
+            self._availability.note_work()
+            job.learn(form, self._features)
+        else:
+            self._availability.note_failure(failure)
         if failure.overload:
             self._concurrency.overloaded(time.monotonic(), latency_s)
+        if job.has_simpler_after(failure, form, self._features):
+            self._put_first(job)
+            return
+        # Until a request that is refused, or that the server breaks on, has a form that is
+        # answered, the others wait.
+        crashed = failure.crash and job.crashed is not None
+        if crashed or not (failure.crash or empty):
+            self._meet()
         if self._availability.blames_row(failure):
             job.failures += 1
-            job.strikes += _TIMEOUT_STRIKES if failure.cause == "timeout" else 1
-        if job.strikes >= _MAX_STRIKES and not self._availability.is_chance(job.failures):
+            job.strikes += _STRIKES.get(failure.cause, 1)
+        spent = job.strikes >= _MAX_STRIKES
+        if spent and (empty or not self._availability.is_chance(job.failures)):
             words = f"gave up after {job.attempts} attempts; the last one failed: {failure.words}"
-            self._give_up(job, form, latency_s, words, final=False)
+            self._give_up(job, form, latency_s, words)
         else:
             pause_s = self._availability.pause_s(job.attempts, failure)
             asyncio.get_running_loop().call_later(pause_s, self._again, job)
 
-    def _again(self, job: Job) -> None:
-        self._ready.append(job)
+    def _put_first(self, job: Job) -> None:
+        self._ready.appendleft(job)
         self._wake.set()
 
-    def _refused(self, job: Job, form: Form, failure: Failure, latency_s: float) -> None:
-        """Try simpler forms of a refused request; when none is left, the row is at fault."""
-        self._availability.note_work()
-        if job.refused is None:
-            job.refused = (form, failure)
-            job.forms = self._features.simpler(form, job.call.request)
+    def _again(self, job: Job) -> None:
+        if job is self._scout:
+            self._put_first(job)
         else:
-            job.forms = job.forms[1:]
-        if job.forms:
-            self._ready.appendleft(job)
-        else:
-            self._give_up(job, form, latency_s, job.refused[1].words, final=True)
+            self._ready.append(job)
+            self._wake.set()
 
-    def _give_up(self, job: Job, form: Form, latency_s: float, words: str, *, final: bool) -> None:
-        """Let a call end with an error; a later run asks again unless it is final."""
+    def _refused(self, job: Job, form: Form, failure: Failure, latency_s: float) -> None:
+        """Try simpler forms of a refused request; when none is left, it ends with an error.
+
+        It is final where the server names the row's own content: no other form would help it.
+        """
+        self._availability.note_work()
+        if job.has_other_after(failure, form, self._features):
+            self._put_first(job)
+        else:
+            words = failure.words if failure.content else next(iter(job.refused.values()))
+            self._give_up(job, form, latency_s, words, content=failure.content)
+
+    def _give_up(
+        self, job: Job, form: Form, latency_s: float, words: str, content: str | None = None
+    ) -> None:
+        """Let a call end with an error; a later run asks again unless its content is refused."""
         line = record(self._settings, job, form, latency_s, _now())
-        self._journal.append(line | {"error": words, "final": final})
+        final = content is not None
+        self._journal.append(line | {"error": words, "final": final, "content": content})
         self._account.failed += job.call.error is None
         job.call.error = words
+        self._shortfalls.note_error(job.call.request, len(job.samples), words)
+        if job is self._scout:
+            # The next may tell more.
+            self._scout = None
         self._close(job)
+        self._check_share()
 
     def _close(self, job: Job) -> None:
         job.call.open_jobs -= 1
@@ -287,7 +365,7 @@ class Run:
     async def _probe(self, wire: "Wire") -> None:
         """Wait until the server completes a tiny request."""
         settings = self._settings
-        tiny = chat_body(settings, "Say yes.", max_tokens=1)
+        tiny = chat_body(settings, "Say yes.", **{self._features.cap_name: 1})
         most = self._prices.spent(most_tokens(settings.system_prompt + "Say yes.", 1, 1))
         tries = 0
         while self._availability.is_down and self._availability.last is not None:
@@ -306,10 +384,10 @@ class Run:
                 self._budget.settle(most, spent)
             if failure.stops_the_run:
                 raise await wire.explain(failure)
-            if not failure.transient:
+            if not failure.transient or failure.cause == "empty":
                 break
             self._account.retried(failure.cause)
-            self._availability.note_failure(failure)
+            self._availability.note_no_sign(failure)
         self._availability.note_work()
         self._probing = False
 

@@ -15,11 +15,11 @@ from autoif_assets.endpoint.errors import EndpointError
 
 # Numbers of a single run: a variable would set them for all that anybody runs, and
 # AUTOIF_MAX_TOKENS is the cap of a run's budget.
-_WITHOUT_VARIABLE = ("temperature", "max_tokens", "timeout_s", "refresh")
+_WITHOUT_VARIABLE = ("temperature", "max_tokens", "timeout_s", "refresh", "ask_refused")
 # What the client fills in itself, because it reads the answers by it.
 _CLIENTS_OWN = (
     *("model", "messages", "prompt", "n", "seed", "temperature", "max_tokens", "stream"),
-    *("response_format", "prompt_logprobs"),
+    *("max_completion_tokens", "response_format", "prompt_logprobs"),
 )
 # The SDK's variables of keys, those of the URLs they are meant for, and the URL without one.
 _SDK_KEYS = (
@@ -88,7 +88,13 @@ class EndpointSettings(BaseModel):
         None, ge=0, le=2, description="Sampling temperature; the recipe's for each role."
     )
     max_tokens: int | None = Field(
-        None, ge=1, description="Tokens of a completion; the recipe's for each role."
+        None, ge=1, description="Tokens of an answer; the recipe's for each role."
+    )
+    thinking_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="Tokens for thoughts beside those of the answer; left out: none, and 8192 "
+        "once the model is seen to think.",
     )
     # What a variable sets has no bound here: while loading, its stand-in 0 would be held to it.
     max_concurrency: int = Field(512, description="Most requests in flight, at least 1.")
@@ -103,7 +109,18 @@ class EndpointSettings(BaseModel):
         description="Price of a million of those that the server had cached; as the others.",
     )
     price_completion: float = Field(0.0, ge=0, description="Price of a million completion tokens.")
+    max_failed_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Share of a stage's completions that may fail technically or be cut off; "
+        "with more, the stage fails.",
+    )
     refresh: bool = Field(False, description="Ask anew for what the journals already hold.")
+    ask_refused: bool = Field(
+        False,
+        description="Ask again what the server refused for its content (length, content filter).",
+    )
 
     @classmethod
     def variable(cls, name: str, prefix: str = "AUTOIF") -> str | None:

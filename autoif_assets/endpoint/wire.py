@@ -17,13 +17,16 @@ import httpx2
 import openai
 from openai import Omit
 
+from autoif_assets.endpoint.bodies import BodyTooLarge, bound
 from autoif_assets.endpoint.errors import AccessDenied, EndpointError, Failure, NotServed
 from autoif_assets.endpoint.responses import (
     Answer,
+    NoChoices,
     Unsupported,
     read_answer,
     read_json,
     read_likelihood,
+    refused_content,
     retry_after_s,
     server_words,
 )
@@ -34,6 +37,7 @@ from autoif_assets.endpoint.settings import (
     public,
     sdk_key_variable,
 )
+from autoif_assets.method.readable import shown_text
 
 _CONNECT_TIMEOUT_S = 10.0
 # Servers drop idle connections after 5 s (uvicorn's default, so vLLM's); using one at that very
@@ -113,11 +117,14 @@ class Wire:
             Failure: No completion came.
         """
         raw = await self._post("/chat/completions", body)
+        cause = "body"
         try:
             return read_answer(raw)
+        except NoChoices as error:
+            cause, words = "empty", self._clean(str(error))
         except ValueError as error:
             words = self._clean(str(error))
-        raise Failure("body", words)
+        raise Failure(cause, words)
 
     async def likelihood(self, body: Mapping[str, Any]) -> Answer:
         """Post ``body``, which asks for ``prompt_logprobs``: a chat, or a plain text.
@@ -163,8 +170,8 @@ class Wire:
             return []
         raw = await self._send("/models", 2 * _CONNECT_TIMEOUT_S)
         try:
-            return [{**card, "id": str(card["id"])} for card in read_json(raw)["data"]]
-        except (TypeError, KeyError, ValueError):
+            return [{**card, "id": shown_text(str(card["id"]))} for card in read_json(raw)["data"]]
+        except (TypeError, KeyError, ValueError, AttributeError):
             words = self._clean(raw.decode("utf-8", "replace"))
         raise Failure("body", f"not a list of models: {words}")
 
@@ -238,15 +245,18 @@ class Wire:
 
     def _refusal(self, response: httpx2.Response) -> Failure:
         status = response.status_code
+        content = None
         if 300 <= status < 400:
             words = f"it redirects to {_target(response) or 'no URL'}"
         else:
-            words = server_words(response.content.decode("utf-8", "replace"))
+            text = response.content.decode("utf-8", "replace")
+            words, content = server_words(text), refused_content(status, text)
         return Failure(
             f"http {status}",
             self._clean(f"{status}: {words or response.reason_phrase}"),
             status,
             retry_after_s(response.headers),
+            content,
         )
 
     def _broken(self, error: Exception) -> Failure:
@@ -256,6 +266,8 @@ class Wire:
         of connecting. What aiohttp said is among the causes.
         """
         causes = list(_causes(error))
+        if large := next((cause for cause in causes if isinstance(cause, BodyTooLarge)), None):
+            return Failure("body", str(large))
         first = next((cause for cause in causes if isinstance(cause, aiohttp.ClientError)), None)
         cause = first or causes[-1]
         unmade = isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
@@ -269,7 +281,7 @@ class Wire:
     def _clean(self, words: str) -> str:
         for text in self._hidden:
             words = words.replace(text, "***")
-        return " ".join(words.split())[:_WORDS]
+        return " ".join(shown_text(words).split())[:_WORDS]
 
 
 def is_azure(settings: EndpointSettings) -> bool:
@@ -293,6 +305,7 @@ def _connect(
         limits=httpx2.Limits(max_connections=connections + 2, keepalive_expiry=_KEEPALIVE_S),
         timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),
         follow_redirects=False,
+        event_hooks={"response": [bound]},
     )
     url, query = settings.public_url, settings.query
     client: _OpenAI | _Azure
@@ -323,6 +336,7 @@ def _headers(settings: EndpointSettings, sdks: Mapping[str, str | Omit]) -> dict
     """Choose among the SDK's headers: those of its environment only for the server meant."""
     headers: dict[str, str | Omit] = {
         "Accept": "application/json",
+        "Accept-Encoding": "identity",
         "Content-Type": "application/json",
         "User-Agent": f"AsyncOpenAI/Python {openai.__version__}",
     }

@@ -10,6 +10,7 @@ of the likelihoods.
 """
 
 import json
+import math
 
 import polars as pl
 
@@ -125,7 +126,10 @@ def _measure(
     """Return the tokens of the response, how many of them both share, and their two means."""
     if given is None or alone is None:
         return None, None, None, None
-    first, second = json.loads(given), json.loads(alone)
+    try:
+        first, second = _reading(given), _reading(alone)
+    except (ValueError, TypeError, RecursionError):
+        return None, None, None, None
     shared = 0
     for one, other in zip(reversed(first), reversed(second), strict=False):
         if one[0] != other[0]:
@@ -133,8 +137,16 @@ def _measure(
         shared += 1
     if not shared:
         return len(second), 0, None, None
-    means = (sum(logprob for _, logprob in side[-shared:]) / shared for side in (first, second))
-    return len(second), shared, *means
+    mean, mean_alone = (sum(p for _, p in side[-shared:]) / shared for side in (first, second))
+    return len(second), shared, mean, mean_alone
+
+
+def _reading(raw: str) -> list[tuple[int, float]]:
+    """Read what a call of `ROLE` brought; a journal may hold what this version would not write."""
+    tokens = [(int(token), float(logprob)) for token, logprob in json.loads(raw)]
+    if not all(math.isfinite(logprob) for _, logprob in tokens):
+        raise ValueError
+    return tokens
 
 
 def ifd_rules(likelihoods: pl.DataFrame, recipe: Recipe) -> dict[str, pl.Expr]:

@@ -8,6 +8,9 @@ from typing import Any
 import json_repair
 import polars as pl
 
+from autoif_assets.method.guard import UNREADABLE
+from autoif_assets.method.readable import Unreadable, readable
+
 # One row per completion beside the columns of the request; a refused call has one row whose
 # `raw` is null and whose `error` holds the server's words.
 COMPLETION_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -28,6 +31,9 @@ _NUMBER = r"(\d{1,3}(?:\.\d+)?)"
 _SCORE = re.compile(rf"\bscore\b[^\d\n]{{0,20}}{_NUMBER}(?!\d)", re.IGNORECASE)
 _OUT_OF_TEN = re.compile(rf"(?<!\d){_NUMBER}\s*(?:/|out of)\s*10\b", re.IGNORECASE)
 _BARE_NUMBER = re.compile(rf"\D{{0,3}}{_NUMBER}\D{{0,3}}")
+# Of a text that is no JSON; the longest answers that are asked for are well below.
+_REPAIR_CHARS = 20_000
+_REPAIR_READS = 50_000  # an honest text needs one a character or two
 _ESCAPE = re.compile(r"\\(n|t|r|\"|'|\\)")
 _UNESCAPED = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\"}
 _QUOTES = {'"': '"', "'": "'", "“": "”", "`": "`", "‘": "’"}
@@ -39,6 +45,11 @@ def unusable() -> dict[str, pl.Expr]:
     A truncated completion is kept and flagged but never parsed as if it were whole.
     """
     return {
+        # What `guard.row_by_row` found that raises.
+        UNREADABLE: pl.col("error")
+        .cast(pl.String)
+        .str.starts_with(f"{UNREADABLE}: ")
+        .fill_null(False),
         "call_refused": pl.col("error").is_not_null(),
         "truncated": pl.col("finish_reason") == "length",
         "empty": pl.col("raw").fill_null("").str.strip_chars() == "",
@@ -50,28 +61,77 @@ def usable(frame: pl.DataFrame) -> pl.Series:
     return frame.select(~pl.any_horizontal(unusable().values())).to_series()
 
 
+class _Costly(Exception):
+    """Repairing a text reads it again and again."""
+
+
+class _Reads:
+    """How much of a text may still be read."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spend(self, characters: int) -> None:
+        self.left -= 1 + characters // 64
+        if self.left < 0:
+            raise _Costly
+
+
+class _Counted(str):
+    """A text that counts how often it is read.
+
+    The library's cost grows with the square of some texts and more; how much work is done, and so
+    what becomes of a row, must not depend on a clock.
+    """
+
+    reads: _Reads
+
+    @classmethod
+    def of(cls, text: str, reads: _Reads) -> "_Counted":
+        counted = cls(text)
+        counted.reads = reads
+        return counted
+
+    def __getitem__(self, key: Any) -> str:
+        part = str.__getitem__(self, key)
+        self.reads.spend(len(part))
+        return _Counted.of(part, self.reads) if isinstance(key, slice) else part
+
+    def __add__(self, other: str) -> str:
+        self.reads.spend(len(self))
+        return _Counted.of(str.__add__(self, other), self.reads)
+
+    def find(self, *arguments: Any) -> int:
+        self.reads.spend(len(self))
+        return str.find(self, *arguments)
+
+
 def parse_json(text: str) -> Any:
     """Return the JSON value in a completion, or None.
 
     Looks into code fences first, then from the first brace or bracket on, and repairs what
-    models get wrong (trailing commas, single quotes, raw newlines, Python literals).
+    models get wrong (trailing commas, single quotes, raw newlines, Python literals), as far as
+    that costs little. Parts that no table can hold are `Unreadable`.
     """
     bodies = [match[1] for match in _FENCE.finditer(text)] + [text]
+    reads = _Reads(_REPAIR_READS)
     for body in bodies:
         start = min((i for i in (body.find("{"), body.find("[")) if i >= 0), default=-1)
         if start < 0:
             continue
         candidate = body[start:]
         try:
-            return json.JSONDecoder(strict=False).raw_decode(candidate)[0]
+            return readable(json.JSONDecoder(strict=False).raw_decode(candidate)[0])
         except (ValueError, RecursionError):
             pass
+        if len(candidate) > _REPAIR_CHARS:
+            continue
         try:
-            value = json_repair.loads(candidate, skip_json_loads=True)
-        except (ValueError, RecursionError, IndexError):
+            value = json_repair.loads(_Counted.of(candidate, reads), skip_json_loads=True)
+        except (ValueError, RecursionError, IndexError, _Costly):
             continue
         if isinstance(value, dict | list) and value:
-            return value
+            return readable(value)
     return None
 
 
@@ -120,6 +180,8 @@ def parse_verifier(text: str) -> ParsedVerifier:
     source = value.get("func")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "\n".join(source)
+    if isinstance(source, Unreadable):
+        return ParsedVerifier(None, parsed, f'the text under "func" {source.why}')
     if not isinstance(source, str) or not source.strip():
         return ParsedVerifier(None, parsed, 'no text under "func"')
     return ParsedVerifier(clean_source(source), parsed)
@@ -131,6 +193,8 @@ def _case(case: object) -> ParsedCase:
     if "input" not in case or "output" not in case:
         return ParsedCase(None, None, 'a case lacks "input" or "output"')
     text, expected = case["input"], parse_bool(case["output"])
+    if isinstance(text, Unreadable):
+        return ParsedCase(None, expected, f"the input {text.why}")
     if not isinstance(text, str):
         return ParsedCase(None, expected, "the input is not a text")
     if expected is None:
@@ -200,7 +264,7 @@ def parse_score(text: str) -> float | None:
     if isinstance(value, dict) and "score" in value:
         try:
             return _in_range(float(value["score"]))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     lines = [line.strip().replace("*", "") for line in text.splitlines() if line.strip()]
     if not lines:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 _OPERATORS = {">": operator.gt, ">=": operator.ge}
+_ANSWER = "Tokens of the answer; thoughts have those of the endpoint's thinking_tokens beside."
 _THRESHOLD = re.compile(r"(>=|>)\s*(\d+(?:\.\d+)?)")
 
 
@@ -176,13 +177,13 @@ class Recipe(BaseModel):
     near_miss_temperature: float = Field(0.8, ge=0, le=2, description="As for responses.")
     policy_temperature: float = Field(0.8, ge=0, le=2, description="Online sampling [3.4].")
     score_temperature: float = Field(0.0, ge=0, le=2)
-    self_instruct_max_tokens: int = Field(4096, ge=1)
-    verifier_max_tokens: int = Field(1024, ge=1)
-    back_translation_max_tokens: int = Field(128, ge=1)
-    nli_max_tokens: int = Field(32, ge=1)
-    response_max_tokens: int = Field(2048, ge=1)
-    near_miss_max_tokens: int = Field(2048, ge=1)
-    score_max_tokens: int = Field(256, ge=1)
+    self_instruct_max_tokens: int = Field(4096, ge=1, description=_ANSWER)
+    verifier_max_tokens: int = Field(1024, ge=1, description=_ANSWER)
+    back_translation_max_tokens: int = Field(128, ge=1, description=_ANSWER)
+    nli_max_tokens: int = Field(32, ge=1, description=_ANSWER)
+    response_max_tokens: int = Field(2048, ge=1, description=_ANSWER)
+    near_miss_max_tokens: int = Field(2048, ge=1, description=_ANSWER)
+    score_max_tokens: int = Field(256, ge=1, description=_ANSWER)
 
     @field_validator(
         "case_agreement",

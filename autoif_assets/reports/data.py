@@ -25,14 +25,15 @@ _DATASETS = """
 SELECT dataset, coalesce(split, 'not exported yet') AS split,
     count(DISTINCT id) AS rows, count(DISTINCT instruction_id) AS instructions
 FROM (
-    SELECT 'sft' AS dataset, example_id AS id, instruction_id
+    SELECT 'sft' AS dataset, example_id AS id, instruction_id, batch
     FROM autoif.sft_examples WHERE status = 'accepted'
     UNION ALL
-    SELECT 'preference', pair_id, instruction_id
+    SELECT 'preference', pair_id, instruction_id, batch
     FROM autoif.preference_pairs WHERE status = 'accepted'
     UNION ALL
-    SELECT 'kto', example_id, instruction_id FROM autoif.kto_examples
+    SELECT 'kto', example_id, instruction_id, batch FROM autoif.kto_examples
 )
+ANTI JOIN (FROM autoif.batches WHERE excluded) USING (batch)
 LEFT JOIN autoif.dataset_splits USING (dataset, instruction_id)
 GROUP BY dataset, split
 ORDER BY dataset DESC, split DESC

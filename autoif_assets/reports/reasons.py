@@ -5,6 +5,7 @@ A reason that is not listed is shown by its name alone.
 
 _REASONS = {
     "call_refused": "The server refused the call.",
+    "unreadable": "The answer could not be read: reading it raised an error.",
     "truncated": "The answer was cut at the length limit.",
     "empty": "There was no text.",
     "too_short": "It is shorter than the recipe allows.",

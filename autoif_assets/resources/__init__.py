@@ -1,13 +1,10 @@
 """Dagster resources: configuration in, core objects out."""
 
 from autoif_assets.endpoint import EndpointSettings
+from autoif_assets.resources.batch import BatchResource, Plan, discarded, prompts_hash, recipe_of
 from autoif_assets.resources.budget import BudgetResource
-from autoif_assets.resources.environment import (
-    from_environment,
-    overrides_from_environment,
-    recipe_from_environment,
-)
-from autoif_assets.resources.inputs import Inputs, RecipeResource
+from autoif_assets.resources.environment import from_environment, recipe_from_environment
+from autoif_assets.resources.inputs import Inputs, RecipeResource, overrides_from_environment
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
@@ -23,9 +20,11 @@ from autoif_assets.resources.warehouse import (
 
 __all__ = [
     "NLI",
+    "BatchResource",
     "BudgetResource",
     "EndpointSettings",
     "Inputs",
+    "Plan",
     "RecipeResource",
     "RoleEndpoint",
     "SandboxResource",
@@ -35,9 +34,12 @@ __all__ = [
     "WarehouseIOManager",
     "WarehouseResource",
     "add_metadata",
+    "discarded",
     "from_environment",
     "keys_of",
     "overrides_from_environment",
+    "prompts_hash",
     "recipe_from_environment",
+    "recipe_of",
     "table_schema",
 ]

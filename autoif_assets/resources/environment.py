@@ -1,6 +1,5 @@
 """Resources with the settings that the environment names."""
 
-import json
 import os
 from typing import Any
 
@@ -9,8 +8,14 @@ import dagster as dg
 from autoif_assets.endpoint import EndpointError, EndpointSettings
 from autoif_assets.endpoint.settings import read_headers
 from autoif_assets.method.recipe import Recipe, make_recipe
+from autoif_assets.resources.batch import BatchResource
 from autoif_assets.resources.budget import BudgetResource
-from autoif_assets.resources.inputs import Inputs, RecipeResource
+from autoif_assets.resources.inputs import (
+    Inputs,
+    RecipeResource,
+    json_object,
+    overrides_from_environment,
+)
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.sandbox import SandboxResource
@@ -34,6 +39,18 @@ def from_environment() -> dict[str, Any]:
     supervision = Supervision.configure_at_launch(
         warehouse=warehouse, budget=budget, **_endpoint("AUTOIF")
     )
+    recipe = RecipeResource.configure_at_launch(
+        **_settings(name="AUTOIF_RECIPE"), overrides=overrides_from_environment()
+    )
+    nli = NLI.configure_at_launch(
+        supervision=supervision, **_settings(by="AUTOIF_NLI"), **_endpoint("AUTOIF_NLI")
+    )
+    roles = {
+        role: RoleEndpoint.configure_at_launch(
+            supervision=supervision, **_endpoint(f"AUTOIF_{role.upper()}")
+        )
+        for role in ("responder", "judge", "policy")
+    }
     return {
         "warehouse": warehouse,
         "io_manager": WarehouseIOManager.configure_at_launch(warehouse=warehouse),
@@ -44,8 +61,14 @@ def from_environment() -> dict[str, Any]:
                 queries_column="AUTOIF_QUERIES_COLUMN",
             )
         ),
-        "recipe": RecipeResource(
-            **_settings(name="AUTOIF_RECIPE"), overrides=overrides_from_environment()
+        "recipe": recipe,
+        "batch": BatchResource.configure_at_launch(
+            warehouse=warehouse,
+            recipe=recipe,
+            supervision=supervision,
+            nli=nli,
+            responder=roles["responder"],
+            judge=roles["judge"],
         ),
         "sandbox": SandboxResource(),
         "trainer": Trainer(
@@ -53,25 +76,9 @@ def from_environment() -> dict[str, Any]:
         ),
         "budget": budget,
         "supervision": supervision,
-        "nli": NLI.configure_at_launch(
-            supervision=supervision, **_settings(by="AUTOIF_NLI"), **_endpoint("AUTOIF_NLI")
-        ),
-        **{
-            role: RoleEndpoint.configure_at_launch(
-                supervision=supervision, **_endpoint(f"AUTOIF_{role.upper()}")
-            )
-            for role in ("responder", "judge", "policy")
-        },
+        "nli": nli,
+        **roles,
     }
-
-
-def overrides_from_environment() -> dict[str, Any]:
-    """Return the numbers that AUTOIF_OVERRIDES replaces in the recipe, by name.
-
-    Raises:
-        ValueError: It is no JSON object.
-    """
-    return _json_object("AUTOIF_OVERRIDES", "numbers by name", '{"responses_per_prompt": 4}')
 
 
 def recipe_from_environment() -> Recipe:
@@ -102,10 +109,10 @@ def _endpoint(prefix: str) -> dict[str, Any]:
             given[name] = variable
         elif field.annotation is str:
             given |= _settings(**{name: variable})
-        elif field.annotation is int:
+        elif field.annotation in (int, int | None):
             given |= _integers(**{name: variable})
         elif name == "extra_body":
-            given[name] = _json_object(
+            given[name] = json_object(
                 variable, "fields", '{"chat_template_kwargs": {"enable_thinking": false}}'
             )
         else:
@@ -132,19 +139,6 @@ def _integers(**variables: str) -> dict[str, Any]:
         for field, variable in variables.items()
         if os.environ.get(variable)
     }
-
-
-def _json_object(variable: str, what: str, example: str) -> dict[str, Any]:
-    text = os.environ.get(variable) or "{}"
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise ValueError(
-            f"{variable} is {text!r}; write a JSON object of {what}, such as {example}."
-        )
-    return value
 
 
 def _decimals(**variables: str) -> dict[str, float]:

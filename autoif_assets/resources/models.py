@@ -1,7 +1,7 @@
 """Models behind endpoints: one endpoint a role, each as `supervision` where it says nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -86,15 +86,29 @@ class Supervision(Endpoint):
         except ServingError as error:
             raise dg.Failure(str(error)) from None
 
-    def session(self, context: dg.AssetExecutionContext) -> AbstractContextManager[Session]:
-        """Open the journal of this asset and batch; load it into ``llm_calls`` at the end."""
-        return open_session(context, self.settings(), self.warehouse, self.budget)
+    def session(
+        self, context: dg.AssetExecutionContext, others: Mapping[str, "RoleEndpoint"] | None = None
+    ) -> AbstractContextManager[Session]:
+        """Open the journal of this asset and batch; load it into ``llm_calls`` at the end.
+
+        Args:
+            context: The asset that asks.
+            others: Endpoints by role that the run will need later on: they are checked before
+                anything is asked.
+        """
+        needed = {role: other.settings() for role, other in (others or {}).items() if other.asks}
+        return open_session(context, self.settings(), self.warehouse, self.budget, others=needed)
 
 
 class RoleEndpoint(Endpoint):
     """The model of another role; what is not given is as in `supervision`."""
 
     supervision: dg.ResourceDependency[Supervision]
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks an endpoint at all."""
+        return True
 
     def settings(self) -> EndpointSettings:
         """Return the settings, supervision's where none is given.

@@ -21,6 +21,11 @@ class NLI(RoleEndpoint):
         "name or folder `model` is; mDeBERTa.",
     )
 
+    @property
+    def asks(self) -> bool:
+        """Whether it asks an endpoint; a local model is none."""
+        return self.by != "transformers"
+
     def label(
         self, context: dg.AssetExecutionContext, pairs: pl.DataFrame, recipe: Recipe
     ) -> pl.DataFrame:
@@ -32,7 +37,7 @@ class NLI(RoleEndpoint):
         Raises:
             ValueError: `by` is neither of the two.
         """
-        if self.by == "transformers":
+        if not self.asks:
             return self._label_locally(pairs)
         if self.by != "supervision":
             raise ValueError(f"AUTOIF_NLI is {self.by!r}; it may be supervision or transformers.")

@@ -1,8 +1,9 @@
 """Model calls of one asset and batch, and what they came to."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from autoif_assets.endpoint import (
     Client,
     EndpointError,
     EndpointSettings,
+    Features,
     Journal,
+    NotUsable,
     Progress,
     Request,
     ServerUnreachable,
+    Shortfalls,
     llm_calls_in_parts,
 )
+from autoif_assets.endpoint.checks import CHECKED, first_problem
 from autoif_assets.endpoint.settings import public
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
@@ -40,6 +45,7 @@ def open_session(
     budget: BudgetResource,
     name: str = "model",
     model_version: str = "",
+    others: Mapping[str, EndpointSettings] | None = None,
 ) -> Iterator["Session"]:
     """Open the journal of the running asset and batch; load it into ``llm_calls`` at the end.
 
@@ -51,6 +57,8 @@ def open_session(
         name: First part of the names of the metadata.
         model_version: What tells the model's answers from those of another under the same name;
             each has journals of its own, and rows of its own in ``llm_calls``.
+        others: Endpoints by role that the run will need later on: where one of them cannot be
+            used, nothing is asked of this one.
     """
     if not settings.model:
         raise dg.Failure(
@@ -67,19 +75,27 @@ def open_session(
     asset = f"{asset}/{model_version}" if model_version else asset
     tables = warehouse.open(context.log.info)
     journals = tables.data_dir / "journals"
+    features = _features_of(context.run.run_id, _identity(settings))
     try:
-        client = Client(settings, budget=budget.of_run(context, journals))
+        client = Client(settings, budget=budget.of_run(context, journals), features=features)
     except EndpointError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    with Journal(journals, asset, batch, context.run.run_id, refresh=settings.refresh) as journal:
+    asking = {"refresh": settings.refresh, "ask_refused": settings.ask_refused}
+    with Journal(journals, asset, batch, context.run.run_id, **asking) as journal:
         if journal.torn:
             context.log.warning(
                 f"{journal.torn} torn lines in the journals of {asset} {batch} are ignored: "
                 "a killed run left them; the calls they belong to are asked again."
             )
-        session = Session(client, journal, context, settings, name)
+        if journal.damaged:
+            context.log.warning(
+                f"{len(journal.damaged)} damaged lines in {journal.path.parent} are skipped: "
+                f"{', '.join(journal.damaged[:10])}; the calls they belong to are asked again."
+            )
+        session = Session(client, journal, context, settings, name, features, others or {})
         try:
             yield session
+            session.check()
         except EndpointError as error:
             # Only a server may be another a moment later: a cap, a key or a name is as it is.
             raise dg.Failure(
@@ -88,6 +104,16 @@ def open_session(
         finally:
             _load_calls(tables, journals, asset, batch)
     add_metadata(context, session.metadata())
+
+
+@lru_cache(maxsize=64)
+def _features_of(run_id: str, endpoint: str) -> Features:
+    """Return what a run knows of an endpoint: it is learnt once, whichever asset asks."""
+    return Features()
+
+
+def _identity(settings: EndpointSettings) -> str:
+    return settings.model_dump_json(include=CHECKED)
 
 
 class Session:
@@ -100,12 +126,16 @@ class Session:
         context: dg.AssetExecutionContext,
         settings: EndpointSettings,
         name: str,
+        features: Features,
+        others: Mapping[str, EndpointSettings],
     ):
         self._client = client
         self._journal = journal
         self._context = context
         self._settings = settings
         self._name = name
+        self._others = others
+        self._shortfalls = Shortfalls(settings, features)
         self._accounts: list[Progress] = []
 
     def generate(
@@ -176,9 +206,11 @@ class Session:
             account[:] = [progress]
 
         try:
-            replies = self._client.complete(requests, self._journal, report)
+            replies = self._client.complete(requests, self._journal, report, self._check_others)
         finally:
             self._accounts += account
+        for request, reply in zip(requests, replies, strict=True):
+            self._shortfalls.add(request, reply)
         rows: list[tuple[Any, ...]] = []
         for number, reply in enumerate(replies):
             # A refused call may have got some of its completions before.
@@ -195,6 +227,34 @@ class Session:
         )
         numbered = ids.with_columns(_number=pl.int_range(pl.len(), dtype=pl.Int64))
         return numbered.join(completions, on="_number", maintain_order="left_right").drop("_number")
+
+    def check(self) -> None:
+        """See whether the asset can do with the completions that came.
+
+        Raises:
+            TooManyFailed: Too many failed technically or were cut off.
+        """
+        self._shortfalls.check()
+
+    def _check_others(self) -> None:
+        """See that all endpoints that the run will need can be used, before any is paid.
+
+        Raises:
+            NotUsable: One of them cannot.
+        """
+        checked = {_identity(self._settings)}
+        for role, settings in self._others.items():
+            identity = _identity(settings)
+            if identity in checked:
+                continue
+            checked.add(identity)
+            features = _features_of(self._context.run.run_id, identity)
+            if problem := first_problem(settings, features):
+                raise NotUsable(
+                    f"The endpoint of the {role}, {settings.model or 'no model'} at "
+                    f"{public(settings.base_url)}, is not usable: {problem} Nothing was asked of "
+                    "any model yet. `autoif doctor` checks all endpoints."
+                )
 
     def metadata(self) -> dict[str, Any]:
         """Return what the calls came to, under names that stay the same across runs."""

@@ -6,9 +6,9 @@ and on how deep it nests: the parser and the tree walkers recurse on nesting onl
 
 import ast
 import builtins
-import io
 import keyword
-import tokenize
+import re
+import token
 import warnings
 from collections.abc import Collection, Iterator
 
@@ -85,6 +85,28 @@ def parse(source: str) -> ast.Module:
         raise SyntaxError(str(error)) from error
 
 
+_SIGNS = sorted(map(re.escape, token.EXACT_TOKEN_TYPES), key=len, reverse=True)
+# In one pass, whatever the text: what has begun to be read is never read again. `tokenize` costs
+# the square of some texts.
+_TOKEN = re.compile(
+    rf"""
+    (?P<blank> [ \t\f\r]++ | \\\r?\n | \#[^\n]*+ )
+    | (?P<line> \n )
+    | (?P<text> (?i:[bu] | f | rf | fr | rb | br | r)? (?:
+        \"{{3}} (?:[^"\\]|\\.|"(?!""))*+ \"{{3}}
+        | '{{3}} (?:[^'\\]|\\.|'(?!''))*+ '{{3}}
+        | "(?!"") (?:[^"\\\n]|\\.)*+ "
+        | '(?!'') (?:[^'\\\n]|\\.)*+ '
+      ))
+    | (?P<open_text> ["'] )
+    | (?P<word> [^\W\d]\w*+ | \d[\w.]*+ | \.\d\w*+ )
+    | (?P<sign> {"|".join(_SIGNS)} )
+    | (?P<other> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
 def _chains(source: str) -> bool:
     """True if a logical line has more prefixes, operators and brackets than `_CHAIN`.
 
@@ -95,30 +117,29 @@ def _chains(source: str) -> bool:
     # One count for the line and one more for each open bracket.
     depth, counts = 0, [0]
     elifs = 0
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type == tokenize.NEWLINE:
-                depth, counts = 0, [0]  # expressions end with their logical line
-            elif token.type == tokenize.OP and token.string in "([{":
-                depth += 1
-                # Also for the expression around: `a()()()` nests though each bracket closes.
-                counts[-1] += 1
-                counts.append(0)
-            elif token.type == tokenize.OP and token.string in ")]}":
-                depth -= 1
-                if len(counts) > 1:  # more closed than opened is left to the parser
-                    counts.pop()
-            elif token.type == tokenize.OP and token.string in (",", ";"):
-                counts[-1] = 0
-            elif token.type == tokenize.OP or token.string in _NESTING_WORDS:
-                counts[-1] += 1
-            if token.string == "elif":
-                elifs += 1  # each is an `if` in the `else` of the one before, over many lines
-            if depth > _CHAIN or counts[-1] > _CHAIN or elifs > _CHAIN:
-                return True
-    except (tokenize.TokenError, SyntaxError, ValueError, RecursionError):
-        # Left to the parser, which says what is wrong, if the text itself cannot nest deep.
-        return max(map(source.count, "([{-+~.")) > _CHAIN or source.count("not ") > _CHAIN
+    for found in _TOKEN.finditer(source):
+        kind, text = found.lastgroup, found[0]
+        if kind == "line" and depth <= 0:
+            depth, counts = 0, [0]  # expressions end with their logical line
+        elif kind == "open_text":
+            # No Python: left to the parser, which says so, if the text itself cannot nest deep.
+            return max(map(source.count, "([{-+~.")) > _CHAIN or source.count("not ") > _CHAIN
+        elif kind == "sign" and text in "([{":
+            depth += 1
+            # Also for the expression around: `a()()()` nests though each bracket closes.
+            counts[-1] += 1
+            counts.append(0)
+        elif kind == "sign" and text in ")]}":
+            depth -= 1
+            if len(counts) > 1:  # more closed than opened is left to the parser
+                counts.pop()
+        elif kind == "sign" and text in ",;":
+            counts[-1] = 0
+        elif kind == "sign" or text in _NESTING_WORDS:
+            counts[-1] += 1
+        elifs += text == "elif"  # each is an `if` in the `else` of the one before, on many lines
+        if depth > _CHAIN or counts[-1] > _CHAIN or elifs > _CHAIN:
+            return True
     return False
 
 

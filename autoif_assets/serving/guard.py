@@ -48,13 +48,14 @@ def _kill_children() -> None:
     """Kill all children, and theirs, which become this process's as their parents go."""
     with contextlib.suppress(ChildProcessError):
         while True:
-            for pid in _children():
+            for pid in children():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             os.waitpid(-1, 0)
 
 
-def _children() -> list[int]:
+def children() -> list[int]:
+    """Return the processes that this one is the parent of."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

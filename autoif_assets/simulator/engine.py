@@ -135,9 +135,15 @@ class Engine:
         self.metrics.prefix_queries.inc(request.prompt_tokens)
         self.metrics.prefix_hits.inc(cached)
         prompt = recognise(request.prompt)
+        blocked = bool(self.settings.blocks) and self.settings.blocks in request.prompt
         seeds = self._seeds(request)
-        choices = [self._choice(request, prompt, index, seed) for index, seed in enumerate(seeds)]
+        choices = [
+            self._choice(request, prompt, index, seed)
+            for index, seed in enumerate(seeds)
+            if not blocked
+        ]
         generated = sum(token_count(choice["message"]["content"] or "") for choice in choices)
+        generated += len(choices) * min(self.settings.thinking_tokens, request.max_tokens)
         body = {
             "id": "chatcmpl-" + content_id("completion", request.prompt, *map(str, seeds)),
             "object": "chat.completion",
@@ -159,8 +165,9 @@ class Engine:
         settings = self.settings
         text = complete(prompt, seed, settings, request.schema, request.choices)
         luck = derived_seed("cut", str(settings.seed), request.prompt, str(seed)) / 2**31
+        left = replace(request, max_tokens=max(request.max_tokens - settings.thinking_tokens, 0))
         content, finish_reason, stop_reason = _finish(
-            text, request, cut=luck < settings.truncation_rate and request.choices is None
+            text, left, cut=luck < settings.truncation_rate and request.choices is None
         )
         message: dict[str, Any] = {"role": "assistant", "content": content}
         if settings.reasoning != "none":

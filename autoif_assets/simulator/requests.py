@@ -61,6 +61,12 @@ def _bad(message: str, param: str | None = None) -> RequestError:
     return RequestError(400, message, "BadRequestError", param)
 
 
+def _refusal(name: str, status: int) -> RequestError:
+    if status >= 500:
+        return RequestError(status, "Internal server error", "InternalServerError")
+    return RequestError(status, f"{name}: extra inputs are not permitted", "Unprocessable", name)
+
+
 def _number(body: Mapping[str, Any], name: str, default: Any, kinds: tuple[type, ...]) -> Any:
     value = body.get(name)
     if value is None:
@@ -89,6 +95,9 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
     model = _model(body, settings)
     if "prompt" in body:
         return _plain_request(body, model, settings)
+    for name, status in settings.refusing.items():
+        if body.get(name) is not None:
+            raise _refusal(name, status)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise _bad("messages must be a list of at least one message", "messages")

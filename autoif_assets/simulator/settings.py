@@ -54,10 +54,23 @@ class SimulatorSettings:
         "Whether log-probabilities of given texts are told; otherwise prompt_logprobs is "
         "ignored, as most servers do.",
     )
+    refuses: str = _setting(
+        "", "Fields of a request that are a 422, such as seed,temperature; separated by commas."
+    )
+    crashes_on: str = _setting("", "Fields of a request that are a 500; separated by commas.")
+    blocks: str = _setting(
+        "", "A text: what is asked of a prompt that holds it gets an answer without completions."
+    )
     metrics: bool = _setting(True, "Whether /metrics exists.")
     reasoning: str = _setting(
         "none",
         "Where reasoning goes: none, field (reasoning_content) or tags (<think> in the text).",
+    )
+
+    thinking_tokens: int = _setting(
+        0,
+        "Tokens that reasoning takes, from those that a completion may have. Without a place for "
+        "reasoning they are only counted, as on servers that hide it.",
     )
 
     # The model
@@ -111,7 +124,7 @@ class SimulatorSettings:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in (
             "latency", "retry_after", "slow_seconds", "fail_first", "outage_after",
-            "outage_seconds",
+            "outage_seconds", "thinking_tokens",
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, it is {getattr(self, name)}")
@@ -124,6 +137,17 @@ class SimulatorSettings:
     def models(self) -> tuple[str, ...]:
         """The names the model is served under."""
         return tuple(name.strip() for name in self.model.split(",") if name.strip())
+
+    @property
+    def refusing(self) -> dict[str, int]:
+        """The status of each field of a request that cannot be given."""
+        fields = {422: self.refuses, 500: self.crashes_on}
+        return {
+            name.strip(): status
+            for status, names in fields.items()
+            for name in names.split(",")
+            if name.strip()
+        }
 
     @property
     def fault_rates(self) -> dict[str, float]:

@@ -78,28 +78,6 @@ def copy_database(source: Path, target: Path) -> Copy:
     return Copy(partial, target, modified_ns)
 
 
-def keep(target: Path) -> Path | None:
-    """Give a published copy a second, numbered name, which stays when it is replaced.
-
-    Returns:
-        The new name; None where there is no copy or it has been given one.
-    """
-    if not target.exists():
-        return None
-    kept = [target.with_name(f"{target.stem}-old-{number}.duckdb") for number in range(1, 1000)]
-    for path in kept:
-        if not path.exists():
-            # A link, so that readers find the copy under its old name, too, until the next.
-            try:
-                os.link(target, path)
-            except OSError:  # a file system without hard links: readers wait for the next copy
-                target.rename(path)
-            return path
-        if path.samefile(target):
-            return None
-    raise FileExistsError(f"{target.parent} holds {len(kept)} old copies; remove some")
-
-
 def is_current(source: Path, target: Path) -> bool:
     """Whether ``target`` is a copy of ``source`` as it is now.
 

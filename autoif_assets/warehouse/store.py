@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,6 @@ from autoif_assets.warehouse.publishing import (
     copy_database,
     export_parquet,
     is_current,
-    keep,
     pause_s,
 )
 from autoif_assets.warehouse.reading import (
@@ -70,7 +70,7 @@ class Warehouse:
         self.path = self.data_dir / "pipeline.duckdb"
         self.published_path = self.data_dir / "warehouse.duckdb"
         self._log = log
-        self._database = Database(self.path, lock_timeout_s, log, self._keep_published)
+        self._database = Database(self.path, lock_timeout_s, log, self.check_not_lost)
 
     def write(
         self,
@@ -329,14 +329,43 @@ class Warehouse:
         with self._database.reporting("exporting Parquet files", Path(folder)):
             return export_parquet(self.published_path, Path(folder), batches)
 
-    def _keep_published(self) -> None:
-        """Put the copy of a database that is gone out of the way of the next one's."""
-        if kept := keep(self.published_path):
-            self._log(
-                f"There is no {self.path}, so a new database begins, without the rows in "
-                f"{self.published_path}, which stay in {kept}. To go on with those instead, "
-                f"stop all runs and copy that file to {self.path}."
+    def check_not_lost(self) -> None:
+        """Make sure that there is a database where there is a published copy of one.
+
+        Raises:
+            WarehouseError: There is only the copy.
+        """
+        if self.published_path.exists() and not self.path.exists():
+            raise WarehouseError(
+                f"{self.path} is gone, but {self.published_path}, the copy of it for readers, is "
+                "there. `autoif restore` makes the database from that copy. To begin without its "
+                "rows, move the copy to another folder first."
             )
+
+    def restore(self) -> datetime:
+        """Make the published copy the database again.
+
+        Returns:
+            Of when the rows are, which is when the database was last written before it was copied.
+
+        Raises:
+            WarehouseError: There is no copy, or a database is there already.
+        """
+        with (
+            self._database.reporting("restoring the database"),
+            self._database.lock("publish.lock", "restoring the database"),
+            self._database.lock("pipeline.lock", "restoring the database"),
+        ):
+            if not self.published_path.exists():
+                raise WarehouseError(f"There is no copy to restore from: {self.published_path}.")
+            if self.path.exists():
+                raise WarehouseError(
+                    f"{self.path} is there, so nothing is restored. To go back to the published "
+                    "copy all the same, stop all runs and move that file away first."
+                )
+            copy_database(self.published_path, self.path).commit()
+            written = self.published_path.stat().st_mtime
+        return datetime.fromtimestamp(written, UTC)
 
     @contextmanager
     def _replacing(

@@ -42,6 +42,7 @@ DETAIL = Column("detail", "VARCHAR", "What went wrong, in words.", nullable=True
 EXAMPLE_ID = Column("example_id", "VARCHAR", "Content id of the example.")
 PAIR_ID = Column("pair_id", "VARCHAR", "Content id of the pair.")
 OUTCOMES = "STRUCT(verifier_id VARCHAR, outcome VARCHAR)[]"
+ROLES = "STRUCT(role VARCHAR, model VARCHAR, base_url VARCHAR, settings VARCHAR)[]"
 
 PAIR = (
     Column("chosen", "VARCHAR", "The preferred text."),
@@ -840,6 +841,46 @@ POLICY_SCORECARD = Table(
 
 # What is kept beside the flow.
 
+BATCHES = Table(
+    "batches",
+    "A batch and the recipe it is made by, whoever makes it; pinned by its first run.",
+    "",
+    (
+        BATCH,
+        Column("recipe", "VARCHAR", "Name of the recipe; null: not pinned yet.", True),
+        Column("numbers", "VARCHAR", "Every number of the recipe, as JSON.", True),
+        Column("roles", ROLES, "Who is asked in each role, without credentials.", True),
+        Column("prompts_hash", "VARCHAR", "Hash of the prompts and their schemas.", True),
+        Column("seeds_hash", "VARCHAR", "Hash of the texts and categories of the seeds.", True),
+        Column("queries_hash", "VARCHAR", "Hash of the texts of the queries.", True),
+        Column("created_at", "TIMESTAMPTZ", "When it was pinned; rows are younger.", True),
+        Column(
+            "asked_by",
+            "VARCHAR",
+            "Who asked for that run: command line, UI, backfill, or a schedule by its name.",
+            True,
+        ),
+        Column("simulated", "BOOLEAN", "Whether a role is the built-in simulator.", True),
+        Column("excluded", "BOOLEAN", "Whether the exports leave it out."),
+        Column("remark", "VARCHAR", "What of this is assumed, if it was made before.", True),
+    ),
+    key=("batch",),
+)
+
+INPUT_SETS = Table(
+    "input_sets",
+    "A seed or query that a batch is pinned to and that the files held once and do not now.",
+    "",
+    (
+        Column("hash", "VARCHAR", "The seeds_hash or queries_hash of batches."),
+        Column("text_id", "VARCHAR", "Content id of the seed or query."),
+        Column("text", "VARCHAR", "Its text."),
+        CATEGORY,
+    ),
+    key=("hash", "text_id"),
+    partitions=("hash",),
+)
+
 LLM_CALLS = Table(
     "llm_calls",
     "One model call: what was asked, what came back, what it cost.",
@@ -911,6 +952,8 @@ _ALL = (
     POLICY_VERDICTS,
     ONLINE_PREFERENCE_PAIRS,
     POLICY_SCORECARD,
+    BATCHES,
+    INPUT_SETS,
     LLM_CALLS,
     DATASET_SPLITS,
 )

@@ -13,6 +13,7 @@ import pytest
 from autoif_assets.assets import ASSETS
 from autoif_assets.resources import (
     NLI,
+    BatchResource,
     BudgetResource,
     Inputs,
     RecipeResource,
@@ -50,6 +51,8 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 COST = (
     *("attempts", "latency_s", "queue_wait_s", "cost", "cached_tokens"),
     *("started_at", "finished_at", "base_url"),
+    # What a batch is pinned to tells when, and at which port.
+    *("created_at", "roles"),
 )
 
 
@@ -80,7 +83,8 @@ def run_batch(
         only: The one asset to materialise; all if None.
         resources: What the run's configuration says of resources, by their names.
     """
-    job = batch_job(data, base_url, recipe, overrides, inputs, model)
+    job = batch_job(data, base_url, recipe, inputs, model)
+    given = {"recipe": {"overrides": SMALL | overrides}} if overrides else {}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("batch", [*others, batch])
         return job.execute_in_process(
@@ -88,7 +92,9 @@ def run_batch(
             instance=instance,
             raise_on_error=False,
             asset_selection=None if only is None else [dg.AssetKey(only)],
-            run_config={"resources": {n: {"config": c} for n, c in (resources or {}).items()}}
+            run_config={
+                "resources": {n: {"config": c} for n, c in {**given, **(resources or {})}.items()}
+            }
             | QUIET,
         )
 
@@ -97,7 +103,6 @@ def batch_job(
     data: Path,
     base_url: str,
     recipe: str = "paper",
-    overrides: dict[str, Any] | None = None,
     inputs: Inputs | None = None,
     model: str = "autoif-simulator",
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec] = ASSETS,
@@ -108,7 +113,12 @@ def batch_job(
     supervision = Supervision.configure_at_launch(
         warehouse=warehouse, budget=budget, base_url=base_url, model=model
     )
-    role = RoleEndpoint.configure_at_launch(supervision=supervision)
+    roles = {
+        role: RoleEndpoint.configure_at_launch(supervision=supervision)
+        for role in ("responder", "judge", "policy")
+    }
+    nli = NLI.configure_at_launch(supervision=supervision)
+    numbers = RecipeResource.configure_at_launch(name=recipe, overrides=SMALL)
     return dg.Definitions(
         assets=assets,
         jobs=[
@@ -120,15 +130,21 @@ def batch_job(
             "warehouse": warehouse,
             "io_manager": WarehouseIOManager.configure_at_launch(warehouse=warehouse),
             "inputs": inputs or Inputs(),
-            "recipe": RecipeResource(name=recipe, overrides=SMALL | (overrides or {})),
+            "recipe": numbers,
+            "batch": BatchResource.configure_at_launch(
+                warehouse=warehouse,
+                recipe=numbers,
+                supervision=supervision,
+                responder=roles["responder"],
+                judge=roles["judge"],
+                nli=nli,
+            ),
             "sandbox": SandboxResource(),
             "budget": budget,
             "supervision": supervision,
-            "responder": role,
-            "judge": role,
-            "policy": role,
+            **roles,
             "trainer": Trainer(),
-            "nli": NLI.configure_at_launch(supervision=supervision),
+            "nli": nli,
         },
     ).resolve_job_def("batch")
 

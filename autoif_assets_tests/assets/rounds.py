@@ -10,6 +10,8 @@ import dagster as dg
 from autoif_assets.assets import ASSETS
 from autoif_assets.automation.jobs import ONLINE_JOB, TRAINING_JOB
 from autoif_assets.resources import (
+    NLI,
+    BatchResource,
     BudgetResource,
     RecipeResource,
     RoleEndpoint,
@@ -47,21 +49,31 @@ def run_job(
     supervision = Supervision(
         warehouse=warehouse, budget=BudgetResource(), base_url=base_url, model=model
     )
+    role, nli = RoleEndpoint(supervision=supervision), NLI(supervision=supervision)
+    recipe = RecipeResource.configure_at_launch(overrides=SMALL)
     defs = dg.Definitions(
         assets=ASSETS,
         jobs=[ONLINE_JOB, TRAINING_JOB],
         resources={
             "warehouse": warehouse,
             "io_manager": WarehouseIOManager(warehouse=warehouse),
-            "recipe": RecipeResource(overrides=SMALL | (overrides or {})),
+            "recipe": recipe,
+            "batch": BatchResource(
+                warehouse=warehouse,
+                recipe=recipe,
+                supervision=supervision,
+                responder=role,
+                judge=role,
+                nli=nli,
+            ),
             "sandbox": SandboxResource(),
             "supervision": supervision,
-            "policy": RoleEndpoint(supervision=supervision),
+            "policy": role,
             "trainer": Trainer(command=trainer),
             # Of assets that these jobs leave out.
-            **dict.fromkeys(
-                ("inputs", "responder", "judge", "nli"), dg.ResourceDefinition.none_resource()
-            ),
+            "inputs": dg.ResourceDefinition.none_resource(),
+            **dict.fromkeys(("responder", "judge"), role),
+            "nli": nli,
         },
     )
     keys = partition.keys_by_dimension if isinstance(partition, dg.MultiPartitionKey) else {}
@@ -74,6 +86,7 @@ def run_job(
             instance=instance,
             raise_on_error=False,
             run_config={
+                "resources": {"recipe": {"config": {"overrides": SMALL | (overrides or {})}}},
                 "ops": {"policy_checkpoint": {"config": training}} if training else {},
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },

@@ -25,7 +25,9 @@ def test_a_model_that_mostly_answers_badly(tmp_path):
         reasoning="tags",
     )
     with Simulator(bad) as simulator:
-        result = run_batch(tmp_path, simulator.base_url, overrides=FEW)
+        # A fifth of all is cut off, so that one stage or another has more than may be.
+        patient = {"supervision": {"max_failed_share": 0.5}}
+        result = run_batch(tmp_path, simulator.base_url, overrides=FEW, resources=patient)
     assert result.success
     t = tables(tmp_path)
     reasons = {row for name in t if TABLES[name].is_gate for row in t[name]["reason"]}
@@ -43,9 +45,11 @@ def test_a_model_that_only_refuses(tmp_path):
     check_nothing_came_of_it(tmp_path)
 
 
-def test_a_model_whose_every_answer_is_cut(tmp_path):
+def test_a_model_whose_every_answer_is_cut_where_that_is_to_be_so(tmp_path):
     with Simulator(SimulatorSettings(truncation_rate=1.0)) as simulator:
-        assert run_batch(tmp_path, simulator.base_url, overrides=TINY).success
+        settings = {"supervision": {"max_failed_share": 1.0}}
+        result = run_batch(tmp_path, simulator.base_url, overrides=TINY, resources=settings)
+        assert result.success
     t = check_nothing_came_of_it(tmp_path)
     assert set(t["verifier_candidates"]["reason"]) == {"truncated"}
 
@@ -57,7 +61,7 @@ def check_nothing_came_of_it(data):
     assert accepted(t["verifier_candidates"]).is_empty()
     assert t["verifier_candidates"].height >= 9
     assert set(t["verified_instructions"]["reason"]) == {"no_verifier"}
-    later = list(TABLES)[list(TABLES).index("augmented_queries") : list(TABLES).index("llm_calls")]
+    later = list(TABLES)[list(TABLES).index("augmented_queries") : list(TABLES).index("batches")]
     assert len(later) == 19
     assert [name for name in later if not t[name].is_empty()] == []
     for kind in ("sft", "preference", "kto"):

@@ -6,9 +6,10 @@ import duckdb
 import polars as pl
 import pytest
 
+from autoif_assets.method.recipe import make_recipe
 from autoif_assets.sandbox import Outcome, Sandbox, Unit
 from autoif_assets.simulator.truth import truth
-from autoif_assets.warehouse import TABLES
+from autoif_assets.warehouse import TABLES, Warehouse, changed_seeds, content_hash
 
 from .pipeline import KEY, SMALL, accepted, exported, exports, tables
 
@@ -96,8 +97,9 @@ OF_BATCHES = [name for name, table in TABLES.items() if "policy" not in table.pa
 
 
 def test_no_table_is_empty_and_every_gate_rejects_something_somewhere(t):
-    # Likelihoods are asked for on demand only.
-    assert [name for name in OF_BATCHES if t[name].is_empty()] == ["response_likelihoods"]
+    # Likelihoods are asked for on demand only, and no seed was replaced.
+    empty = {"response_likelihoods", "input_sets"}
+    assert {name for name in OF_BATCHES if t[name].is_empty()} == empty
     rejecting = {
         name for name, frame in t.items() if TABLES[name].is_gate and "rejected" in frame["status"]
     }
@@ -294,7 +296,7 @@ def test_what_is_published_is_what_the_pipeline_wrote(made, t):
 
 def test_the_materialisations_say_how_many_rows_and_what_the_calls_came_to(made, t):
     for name in OF_BATCHES:
-        if name in ("llm_calls", "dataset_splits"):
+        if name in ("llm_calls", "dataset_splits", "batches", "input_sets"):
             continue
         events = [
             event.materialization
@@ -364,3 +366,17 @@ def test_what_is_rejected_in_a_pair_mostly_breaks_the_instruction(t, verdicts):
     assert all(facts[response] for response in pairs["chosen_id"])
     rejected = [facts[response] for response in pairs["rejected_id"].unique()]
     assert rejected.count(False) > 0.75 * len(rejected)
+
+
+def test_the_first_run_pins_what_the_batch_is_made_by(made, t):
+    row = Warehouse(made.data).read("batches").row(0, named=True)
+    assert (row["batch"], row["recipe"], row["excluded"]) == ("b1", "paper", False)
+    numbers = json.loads(row["numbers"])
+    assert numbers == make_recipe("paper", SMALL).model_dump()
+    assert [role["role"] for role in row["roles"]] == ["supervision", "responder", "judge", "nli"]
+    assert {role["model"] for role in row["roles"]} == {"autoif-simulator"}
+    assert {role["base_url"] for role in row["roles"]} == {made.simulator.base_url}
+    assert row["simulated"]
+    assert row["seeds_hash"] == content_hash("seed_instructions", t["seed_instructions"])
+    assert row["queries_hash"] == content_hash("seed_queries", t["seed_queries"])
+    assert changed_seeds(Warehouse(made.data)) == {}

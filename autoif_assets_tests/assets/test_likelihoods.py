@@ -27,7 +27,13 @@ def test_switched_on_they_select_by_what_is_true(copied):
         "pair_order": "likelihood",
         "difficulty": "drop_0_and_1",
     }
-    assert run_batch(copied.data, copied.simulator.base_url, overrides=numbers).success
+    replaced = run_batch(
+        copied.data,
+        copied.simulator.base_url,
+        overrides=numbers,
+        resources={"batch": {"replace": True}},
+    )
+    assert replaced.success
     t = tables(copied.data)
     told = t["response_likelihoods"]
     assert copied.requested() - before == 2 * told.height > 0

@@ -2,11 +2,13 @@
 
 import pytest
 
+from autoif_assets.automation.runs import root_cause
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
 
 from .pipeline import accepted, differing, exported, exports, run_batch, tables
 
+REPLACE = {"batch": {"replace": True}}
 pytestmark = pytest.mark.slow
 ODD = """it's "b2" / ü 新しい 🦆 %s $1 """.ljust(300, "x")
 """Any text without a comma is the key of a batch."""
@@ -50,7 +52,15 @@ def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copie
 def test_stricter_bounds_need_no_model_call(copied):
     before, asked = tables(copied.data), copied.requested()
     stricter = {"min_score": "> 9", "response_pass_rate": ">= 1", "chosen_pass_rate": ">= 1"}
-    assert run_batch(copied.data, copied.simulator.base_url, overrides=stricter).success
+    # Not by the way: what is pinned is changed by who says so.
+    refused = run_batch(copied.data, copied.simulator.base_url, overrides=stricter)
+    failed = [e for e in refused.all_events if e.is_step_failure]
+    assert {event.step_key for event in failed} == {"seed_instructions", "seed_queries"}
+    told = root_cause(failed[0].step_failure_data.error)
+    assert "response_pass_rate >= 1 instead of > 0.5; min_score > 9 instead of >= 8" in told
+    assert differing(tables(copied.data), before) == []
+    again = run_batch(copied.data, copied.simulator.base_url, overrides=stricter, resources=REPLACE)
+    assert again.success
     assert copied.requested() == asked
     after = tables(copied.data)
     assert 0 < after["sft_examples"].height < before["sft_examples"].height
@@ -65,6 +75,7 @@ def test_the_authors_code_profile(copied):
         copied.simulator.base_url,
         recipe="authors_code",
         overrides={"min_verifiers": 5},
+        resources=REPLACE,
     )
     assert result.success
     after = tables(copied.data)

@@ -1,4 +1,4 @@
-from autoif_assets.automation.batches import DeclaredAsset, MadeAsset, missing_or_stale
+from autoif_assets.automation.batches import DeclaredAsset, MadeAsset, Standing
 
 # seeds -> a -> (b, c made together) -> d
 ASSETS = [
@@ -20,46 +20,91 @@ def complete():
     }
 
 
+def lacking(made):
+    return dict(Standing.of(ASSETS, made).lacking)
+
+
+def stale(made, changed=None):
+    return dict(Standing.of(ASSETS, made, changed).stale)
+
+
 def test_a_complete_batch_lacks_nothing():
-    assert missing_or_stale(ASSETS, complete()) == {}
+    assert lacking(complete()) == stale(complete()) == {}
 
 
 def test_a_new_batch_lacks_everything():
-    assert list(missing_or_stale(ASSETS, {})) == ["seeds", "a", "b", "c", "d"]
+    assert list(lacking({})) == ["seeds", "a", "b", "c", "d"]
+    assert stale({}) == {}
 
 
-def test_what_is_downstream_of_a_missing_asset_is_made_again():
+def test_what_failed_is_made_with_what_comes_after_it():
+    made = complete()
+    del made["c"], made["b"], made["d"]
+    assert lacking(made) == {"b": "missing", "c": "missing", "d": "missing"}
+    assert stale(made) == {}
+
+
+def test_an_asset_that_came_later_is_no_reason_to_replace_what_is_there():
     made = complete()
     del made["a"]
-    lacking = missing_or_stale(ASSETS, made)
-    assert list(lacking) == ["a", "b", "c", "d"]
-    assert lacking["a"] == "missing"
-    assert lacking["d"] == "c is to be made"
+    assert lacking(made) == {}
+    assert stale(made) == {
+        "a": "new in this version",
+        "b": "a is to be made",
+        "c": "made together with b",
+        "d": "c is to be made",
+    }
+    # It cannot be made without what came later.
+    del made["d"]
+    assert lacking(made) == {}
+    assert stale(made)["d"] == "new in this version"
 
 
 def test_what_one_function_makes_is_made_together():
     made = complete()
     del made["b"]
-    assert missing_or_stale(ASSETS, made) == {
-        "b": "missing",
+    assert stale(made) == {
+        "b": "new in this version",
         "c": "made together with b",
         "d": "c is to be made",
     }
 
 
-def test_changed_code_reaches_downstream_only():
+def test_changed_code_reaches_downstream_only_and_is_for_a_person_to_follow():
     made = complete() | {"c": MadeAsset("0", "c1", {"a": "a1"})}
-    lacking = missing_or_stale(ASSETS, made)
-    assert lacking["c"] == "code or recipe changed"
-    assert set(lacking) == {"b", "c", "d"}
+    assert lacking(made) == {}
+    assert stale(made) == {
+        "b": "made together with c",
+        "c": "a rule or prompt changed",
+        "d": "c is to be made",
+    }
 
 
-def test_changed_seeds_make_everything_stale():
-    made = complete() | {"seeds": MadeAsset("1", "s2")}
-    assert list(missing_or_stale(ASSETS, made)) == ["a", "b", "c", "d"]
-    assert missing_or_stale(ASSETS, made)["a"] == "seeds changed"
+def test_what_is_missing_is_made_of_what_is_stale():
+    made = complete() | {"a": MadeAsset("0", "a1", {"seeds": "s1"})}
+    del made["d"]
+    assert lacking(made) == {"d": "missing"}
+    assert list(stale(made)) == ["a", "b", "c"]
+
+
+def test_seeds_that_were_read_again_do_not_count_and_changed_ones_do():
+    made = complete() | {"seeds": MadeAsset("2", "s2")}
+    assert lacking(made) == stale(made) == {}
+    assert stale(made, {"a": "3 of its seeds changed"})["a"] == "3 of its seeds changed"
+    assert list(stale(made, {"a": "3 of its seeds changed"})) == ["a", "b", "c", "d"]
 
 
 def test_an_input_made_again_with_the_same_data_is_no_change():
     made = complete() | {"a": MadeAsset("1", "a1", {"seeds": "s1"})}
-    assert missing_or_stale(ASSETS, made) == {}
+    assert lacking(made) == stale(made) == {}
+    made = complete() | {"a": MadeAsset("1", "a2", {"seeds": "s1"})}
+    assert stale(made)["b"] == stale(made)["c"] == "a changed"
+
+
+def test_what_a_failed_run_was_to_replace_is_lacking():
+    made = complete() | {"a": MadeAsset("1", "a2", {"seeds": "s1"})}
+    found = Standing.of(ASSETS, made)
+    failed = found.with_failed(ASSETS, {"b": "failed", "c": "failed"})
+    assert failed.lacking == {"b": "failed", "c": "failed", "d": "c is to be made"}
+    assert failed.stale == {}
+    assert found.with_failed(ASSETS, {}) is found

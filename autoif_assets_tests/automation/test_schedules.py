@@ -1,5 +1,6 @@
 """The schedules on a real instance, with a small chain of assets in the place of ours."""
 
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -7,12 +8,15 @@ from functools import cache
 import dagster as dg
 import pytest
 
+from autoif_assets.automation.batches import batch_states
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.automation.runs import old_runs, process_tags
 from autoif_assets.automation.schedules import ATTEMPTS, nightly_batch, repair_batches
 from autoif_assets.automation.sensors import killed_runs
+from autoif_assets.warehouse import Batch, Warehouse, known_batches, remove_batch, save_batch
 
 FAILING: set[str] = set()
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @cache
@@ -44,14 +48,18 @@ def chain(version="1", seeds="s1"):
 
 
 @pytest.fixture
-def instance():
+def instance(tmp_path, monkeypatch):
     FAILING.clear()
+    monkeypatch.setenv("AUTOIF_DATA", str(tmp_path))
     with dg.instance_for_test() as made:
         yield made
 
 
 def run(instance, key, defs=None):
     instance.add_dynamic_partitions("batch", [key])
+    tables = Warehouse(os.environ["AUTOIF_DATA"])
+    if key not in known_batches(tables):
+        save_batch(tables, Batch(key, created_at=LONG_AGO))
     job = (defs or chain()).resolve_job_def("batch")
     return job.execute_in_process(
         partition_key=key,
@@ -75,6 +83,16 @@ def repair(instance, defs=None):
     }, tick.skip_message
 
 
+def states(instance, defs):
+    graph = defs.get_repository_def().asset_graph
+    keys = instance.get_dynamic_partitions("batch")
+    known = known_batches(Warehouse(os.environ["AUTOIF_DATA"]))
+    return batch_states(instance, graph, keys, ATTEMPTS, known)
+
+
+COMPLETE = "Every batch is complete or being made."
+
+
 def test_without_their_variables_schedules_are_off():
     off = dg.DefaultScheduleStatus.STOPPED
     assert {schedule.default_status for schedule in (nightly_batch, repair_batches)} == {off}
@@ -83,7 +101,7 @@ def test_without_their_variables_schedules_are_off():
 def test_nothing_is_repaired_where_nothing_is_lacking(instance):
     run(instance, "a")
     run(instance, "b")  # makes the seed again, from the same data
-    assert repair(instance) == ({}, "Every batch is complete or being made.")
+    assert repair(instance) == ({}, COMPLETE)
 
 
 def test_only_what_failed_is_requested(instance):
@@ -99,10 +117,38 @@ def test_a_batch_that_was_only_added_is_made_whole(instance):
     assert repair(instance)[0] == {"b": ["first", "second"]}
 
 
-def test_changed_code_and_changed_seeds(instance):
+def test_what_is_merely_stale_is_left_to_a_person(instance):
     run(instance, "a")
-    assert repair(instance, chain(version="2"))[0] == {"a": ["second"]}
+    assert repair(instance, chain(version="2")) == ({}, COMPLETE)
     run(instance, "b", chain(seeds="s2"))
+    assert repair(instance) == ({}, COMPLETE)
+    (state,) = [one for one in states(instance, chain(version="2")) if one.batch == "a"]
+    assert state.lacking == {}
+    assert state.stale == {"second": "a rule or prompt changed"}
+
+
+def test_a_replacement_that_failed_is_completed(instance):
+    run(instance, "a")
+    FAILING.add("a")
+    # Its first asset is another now, and its second was to follow.
+    run(instance, "a", chain(seeds="s2"))
+    assert repair(instance, chain(seeds="s2"))[0] == {"a": ["second"]}
+    # A run that was refused before it made anything leaves the batch as it was.
+    FAILING.clear()
+    run(instance, "a", chain(seeds="s2"))
+    refused = instance.create_run_for_job(
+        chain().resolve_job_def("batch"), tags={"dagster/partition": "a"}
+    )
+    instance.report_run_failed(refused)
+    assert repair(instance, chain(version="2"))[0] == {}
+
+
+def test_what_was_replaced_or_removed_counts_no_more(instance):
+    run(instance, "a")
+    tables = Warehouse(os.environ["AUTOIF_DATA"])
+    save_batch(tables, Batch("a", created_at=datetime.now(UTC)))
+    assert repair(instance)[0] == {"a": ["first", "second"]}
+    remove_batch(tables, "a")
     assert repair(instance)[0] == {"a": ["first", "second"]}
 
 
@@ -156,7 +202,7 @@ def test_history_forgets_old_runs_but_not_what_was_made(instance):
     assert len(old) == 2
     for run_id in old:
         instance.delete_run(run_id)
-    assert repair(instance) == ({}, "Every batch is complete or being made.")
+    assert repair(instance) == ({}, COMPLETE)
     assert old_runs(instance, later) == []
 
 
@@ -174,8 +220,11 @@ def test_a_killed_run_of_the_command_is_marked_and_gives_its_place_back(instance
 
     ended = subprocess.Popen(["true"])
     ended.wait()
+    tags_of_process = dict(tags)
+    del tags["autoif/started"], tags["autoif/boot"]  # as earlier versions have none
     killed, claimed = started(str(ended.pid))
     assert claimed
+    tags |= tags_of_process
     living, claimed = started(tags["autoif/pid"])
     assert not claimed
     skipped = killed_runs.evaluate_tick(dg.build_sensor_context(instance=instance)).skip_message

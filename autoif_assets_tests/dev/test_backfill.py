@@ -1,5 +1,8 @@
 """Batches by a backfill while people read, and one whose server dies, which repairs complete."""
 
+import json
+from dataclasses import replace
+
 import dagster as dg
 import duckdb
 import pytest
@@ -7,7 +10,7 @@ import pytest
 from .conftest import BATCHES, PATIENCE_S, SHELL, TABLES, rows_by_batch
 from .daemon import all_made, statuses, wait_for
 
-LATE = "late"
+LATE, OWN = "late", "own"
 
 
 def most_at_once(runs):
@@ -64,8 +67,13 @@ def journals(folder, batches):
 
 @pytest.mark.usefixtures("backfill")
 def test_what_failed_is_completed_and_nothing_else_touched(dev):
+    # Of a shell with other numbers than the daemon's: it remade such a batch once, and 858
+    # examples became 4.
+    numbers = json.loads(dev.environment["AUTOIF_OVERRIDES"]) | {"responses_per_prompt": 3}
+    others = replace(dev, environment=dev.environment | {"AUTOIF_OVERRIDES": json.dumps(numbers)})
+    others.autoif("run", "--batch", OWN)
     with dev.instance() as instance:
-        before = made(instance, BATCHES), journals(dev.data / "journals", BATCHES)
+        before = made(instance, (*BATCHES, OWN)), journals(dev.data / "journals", BATCHES)
         served = dev.simulator.stats()["completions"]
         dev.autoif("batch", "add", LATE)
         dev.launch(LATE)
@@ -87,7 +95,8 @@ def test_what_failed_is_completed_and_nothing_else_touched(dev):
         finally:
             dev.switch("repair_batches", on=False)
         assert begun.items() <= made(instance, [LATE]).items()
-        assert (made(instance, BATCHES), journals(dev.data / "journals", BATCHES)) == before
+        after = made(instance, (*BATCHES, OWN)), journals(dev.data / "journals", BATCHES)
+        assert after == before
         assert {len(runs) for runs in statuses(instance, BATCHES).values()} == {1}
     listed = dev.autoif("batch", "list").splitlines()
-    assert {f"{batch}: complete" for batch in (*BATCHES, LATE)} <= set(listed)
+    assert {f"{batch}: complete" for batch in (*BATCHES, LATE, OWN)} <= set(listed)

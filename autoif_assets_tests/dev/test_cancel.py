@@ -57,7 +57,13 @@ def run_id(dev, slow_server):
         BATCH,
         {
             "supervision": {"base_url": slow_server.base_url},
-            "recipe": {"overrides": {"verifiers_per_instruction": 8}},
+            "recipe": {
+                "overrides": {
+                    "verifiers_per_instruction": 8,
+                    "instructions_per_batch": 40,
+                    "seeds_per_batch": 20,
+                }
+            },
         },
     )
     with dev.instance() as instance:  # so that no repair completes it

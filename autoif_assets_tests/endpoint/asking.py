@@ -3,7 +3,7 @@
 from autoif_assets.endpoint import Client, Credentials, EndpointSettings, Journal, Request
 from autoif_assets_tests.endpoint.server import completion
 
-CLIENTS = ("first_contact_s", "progress_every_s")
+CLIENTS = ("features", "first_contact_s", "progress_every_s")
 KEY = "sk-very-secret-0123456789"
 
 

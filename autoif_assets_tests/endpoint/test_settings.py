@@ -94,12 +94,15 @@ def test_every_variable_is_named_after_its_setting():
         "system_prompt": "AUTOIF_SYSTEM_PROMPT",
         "temperature": None,
         "max_tokens": None,
+        "thinking_tokens": "AUTOIF_THINKING_TOKENS",
         "max_concurrency": "AUTOIF_MAX_CONCURRENCY",
         "timeout_s": None,
         "max_outage_s": "AUTOIF_MAX_OUTAGE",
         "price_prompt": "AUTOIF_PRICE_PROMPT",
         "price_cached": "AUTOIF_PRICE_CACHED",
         "price_completion": "AUTOIF_PRICE_COMPLETION",
+        "max_failed_share": "AUTOIF_MAX_FAILED_SHARE",
         "refresh": None,
+        "ask_refused": None,
     }
     assert EndpointSettings.variable("model", "AUTOIF_JUDGE") == "AUTOIF_JUDGE_MODEL"

@@ -50,8 +50,8 @@ from autoif_assets.warehouse.tables import TABLES
 from autoif_assets.warehouse.writing import conform
 from autoif_assets_tests.method.frames import completions, outcomes
 
-# Rows of these are no output of the method: the registry, the journals and the exports write them.
-WRITTEN_ELSEWHERE = {"policies", "llm_calls", "dataset_splits"}
+# Rows of these are no output of the method: registries, journals and exports write them.
+WRITTEN_ELSEWHERE = {"batches", "input_sets", "policies", "llm_calls", "dataset_splits"}
 RECIPE = make_recipe("paper", {"queries_per_instruction": 2, "likelihood_of": "judged"})
 SLICE = {"batch": "b", "policy": "p"}
 

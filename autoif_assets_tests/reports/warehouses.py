@@ -16,7 +16,7 @@ from autoif_assets.warehouse import TABLES, Warehouse
 from ..warehouse.samples import sample
 
 STAGES = [Stage(t.name, t.description, t.section, t.is_gate) for t in TABLES.values() if t.is_stage]
-VALUES = {"batch": "b1", "asset": "responses", "dataset": "sft", "policy": "sft-0"}
+VALUES = {"batch": "b1", "asset": "responses", "dataset": "sft", "policy": "sft-0", "hash": "5"}
 ROWS = 5
 
 
@@ -46,7 +46,8 @@ def filled(folder, tag: str = "", count: int = ROWS, shuffled: bool = False) -> 
     warehouse = empty(folder)
     for table, declared in TABLES.items():
         one_row = declared.key == declared.partitions
-        frame = rows(table, tag, 1 if one_row else count)
+        left = {"excluded": False} if table == "batches" else {}
+        frame = rows(table, tag, 1 if one_row else count, **left)
         write(
             warehouse, table, frame.sample(fraction=1, shuffle=True, seed=1) if shuffled else frame
         )

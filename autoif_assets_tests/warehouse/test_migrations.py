@@ -43,6 +43,9 @@ VALUES = {
     "DOUBLE": "0.5",
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ '2024-01-01 12:00:00+00'",
     "VARCHAR[]": "['a', 'b']",
+    'STRUCT("role" VARCHAR, model VARCHAR, base_url VARCHAR, settings VARCHAR)[]': (
+        "[{'role': 'judge', 'model': 'm', 'base_url': 'u', 'settings': '{}'}]"
+    ),
     "STRUCT(verifier_id VARCHAR, outcome VARCHAR)[]": (
         "[{'verifier_id': 'v1', 'outcome': 'pass'}]"
     ),

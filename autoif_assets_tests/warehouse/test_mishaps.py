@@ -1,6 +1,5 @@
 """Full disks, folders without write access, files that were moved, and clocks that are wrong."""
 
-import errno
 import os
 import shutil
 import subprocess
@@ -141,61 +140,39 @@ def test_a_copy_of_the_database_is_a_database(tmp_path):
     assert published(elsewhere) == 5
 
 
-def test_a_published_copy_can_be_restored_as_the_database(tmp_path):
+def test_a_lost_database_is_not_begun_anew_over_its_copy_but_restored_from_it(tmp_path):
     warehouse = Warehouse(tmp_path)
     write(warehouse, 3)
     warehouse.publish()
+    with pytest.raises(WarehouseError, match="nothing is restored"):
+        warehouse.restore()
+    modified = warehouse.path.stat().st_mtime
     warehouse.path.unlink()
-    assert warehouse.read(QUERIES.name).is_empty()
+    # Of the lost file: replayed onto another it would corrupt it.
+    warehouse.path.with_name("pipeline.duckdb.wal").write_bytes(b"of the lost file")
+    warehouse.path.with_name("pipeline.duckdb.undo").write_bytes(bytes(20_000))
+    for _ in range(2):
+        with pytest.raises(WarehouseError, match=r"`autoif restore` makes the database"):
+            write(warehouse, 2, "b2")
+        with pytest.raises(WarehouseError, match="is gone, but"):
+            warehouse.check_not_lost()
+        assert not warehouse.path.exists()
     assert warehouse.publish() is False
-    shutil.copy(warehouse.published_path, warehouse.path)
+    assert published(warehouse) == 3
+    assert warehouse.restore().timestamp() == pytest.approx(modified)
     assert warehouse.read(QUERIES.name).height == 3
-
-
-def test_a_database_moved_away_starts_anew_and_its_copy_stays(tmp_path):
-    said = []
-    warehouse = Warehouse(tmp_path, log=said.append)
-    for number in (1, 2):
-        write(warehouse, number)
-        warehouse.publish()
-        warehouse.path.rename(tmp_path / f"moved-{number}.duckdb")
-        write(warehouse, 3, "b2")
-        assert warehouse.read(QUERIES.name).height == 3
-        (told,) = [line for line in said if "a new database begins" in line]
-        kept = tmp_path / f"warehouse-old-{number}.duckdb"
-        assert f"stay in {kept}" in told
-        warehouse.publish()
-        assert published(warehouse) == 3
-        with duckdb.connect(kept, read_only=True) as con:
-            assert con.execute(COUNT).fetchall() == [(number,)]
-        warehouse.path.unlink()
-        warehouse.published_path.unlink()
-        said.clear()
-
-
-def test_a_copy_is_kept_once(tmp_path):
-    warehouse = Warehouse(tmp_path)
-    write(warehouse, 3)
-    warehouse.publish()
-    for _ in range(2):  # As if the first process had been killed before it made its file.
-        warehouse.path.unlink()
-        write(warehouse, 2)
-    assert [path.name for path in tmp_path.glob("*-old-*")] == ["warehouse-old-1.duckdb"]
-
-
-def test_a_copy_is_kept_where_there_are_no_hard_links(tmp_path, monkeypatch):
-    def refuse(*args: object) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    warehouse = Warehouse(tmp_path)
-    write(warehouse, 3)
-    warehouse.publish()
-    warehouse.path.unlink()
-    monkeypatch.setattr(os, "link", refuse)
-    write(warehouse, 2)
-    with duckdb.connect(tmp_path / "warehouse-old-1.duckdb", read_only=True) as con:
-        assert con.execute(COUNT).fetchall() == [(3,)]
+    write(warehouse, 2, "b2")
     assert warehouse.publish() is True
+    assert published(warehouse) == 5
+
+
+def test_without_its_copy_a_database_begins_anew(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    warehouse.check_not_lost()
+    with pytest.raises(WarehouseError, match="no copy to restore from"):
+        warehouse.restore()
+    write(warehouse, 3)
+    assert warehouse.read(QUERIES.name).height == 3
 
 
 @pytest.mark.parametrize("seconds", [-1e9, 0, 1e9])

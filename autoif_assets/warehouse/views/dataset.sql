@@ -1,8 +1,8 @@
--- The rows of the split 'train' or 'eval' of all datasets over all batches, each once, as the
--- last exports divided the instructions: `dataset` is 'sft' (`chosen` is the response to imitate,
--- `rejected` is null), 'preference' (accepted pairs) or 'kto' (a good response is `chosen`, a bad
--- one `rejected`; the other is null). Instructions that came after the last export are in neither
--- split yet.
+-- The rows of the split 'train' or 'eval' of all datasets over all batches that are not excluded
+-- from the exports, each once, as the last exports divided the instructions: `dataset` is 'sft'
+-- (`chosen` is the response to imitate, `rejected` is null), 'preference' (accepted pairs) or 'kto'
+-- (a good response is `chosen`, a bad one `rejected`; the other is null). Instructions that came
+-- after the last export are in neither split yet.
 -- Example: SELECT prompt, chosen, rejected FROM autoif.dataset('train') WHERE dataset = 'preference';
 CREATE MACRO autoif.dataset(wanted) AS TABLE
 SELECT DISTINCT ON (dataset, id) *
@@ -24,4 +24,5 @@ FROM (
     FROM autoif.kto_examples
 )
 SEMI JOIN (FROM autoif.dataset_splits WHERE split = wanted) USING (dataset, instruction_id)
+ANTI JOIN (FROM autoif.batches WHERE excluded) USING (batch)
 ORDER BY dataset, id, batch;

@@ -1,0 +1,127 @@
+"""What of the completions did not come, or not whole, and whether a stage can do without it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from autoif_assets.endpoint.calls import Choice, Reply, Request
+from autoif_assets.endpoint.errors import TooManyFailed
+from autoif_assets.endpoint.features import Features
+from autoif_assets.endpoint.responses import content_named
+from autoif_assets.endpoint.settings import EndpointSettings
+
+_ENOUGH = 100  # completions that must be lacking before a run is stopped half-way
+_SOME_ROOM = 4096  # tokens that are suggested for thoughts where there were none
+_SHOWN = 2  # different words of the server
+_CHARS = 300  # of each
+
+
+@dataclass
+class _Shortfall:
+    """The completions for one role.
+
+    Attributes:
+        wanted: How many were wanted.
+        cut: How many ended at the most tokens they may have.
+        failed: How many did not come, by what the server said.
+        max_tokens: Most tokens of an answer.
+    """
+
+    max_tokens: int
+    wanted: int = 0
+    cut: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def lacking(self) -> int:
+        return self.cut + self.failed.total()
+
+
+class Shortfalls:
+    """Counts by role what failed technically or was cut off.
+
+    Neither says anything of the row. Where it is more than may be, the rows would be those of
+    another model, or none, and the stage stops.
+    """
+
+    def __init__(self, settings: EndpointSettings, features: Features) -> None:
+        self._settings = settings
+        self._features = features
+        self._roles: dict[str, _Shortfall] = {}
+
+    def add(self, request: Request, reply: Reply) -> None:
+        """Count what was wanted, and what of it is known to lack."""
+        found = self._roles.setdefault(request.role, _Shortfall(request.max_tokens))
+        found.wanted += request.n
+        for choice in reply.choices:
+            self.note(request, choice)
+        if reply.error is not None:
+            self.note_error(request, request.n - len(reply.choices), reply.error)
+
+    def note(self, request: Request, choice: Choice) -> None:
+        """Count a completion that came."""
+        self._roles[request.role].cut += choice.cut
+
+    def note_error(self, request: Request, completions: int, words: str) -> None:
+        """Count completions that did not come."""
+        self._roles[request.role].failed[words] += completions
+
+    def certain(self) -> TooManyFailed | None:
+        """Return the error of a run that cannot come to less than too much, or None."""
+        for role, found in self._roles.items():
+            if found.lacking >= _ENOUGH and found.lacking > self._share * found.wanted:
+                return TooManyFailed(self._words(role, found))
+        return None
+
+    def check(self) -> None:
+        """See whether the stage can do with what came.
+
+        A single one of several is no share of anything.
+
+        Raises:
+            TooManyFailed: It cannot.
+        """
+        for role, found in self._roles.items():
+            several = found.lacking > 1 or found.wanted == 1
+            if several and found.lacking > self._share * found.wanted:
+                raise TooManyFailed(self._words(role, found))
+
+    @property
+    def _share(self) -> float:
+        return self._settings.max_failed_share
+
+    def _words(self, role: str, found: _Shortfall) -> str:
+        settings = self._settings
+        what = []
+        if found.failed:
+            said = found.failed.most_common(_SHOWN)
+            quoted = "; ".join(f"{count} of them: {words[:_CHARS]}" for words, count in said)
+            what.append(f"{found.failed.total()} failed ({quoted})")
+        room = self._features.wanted_room(settings)
+        if found.cut:
+            beside = f" and {room} for thoughts" if room else ""
+            what.append(
+                f"{found.cut} were cut off at {found.max_tokens} tokens for the answer{beside}"
+            )
+        return (
+            f"{found.lacking} of {found.wanted} completions of {settings.model} at "
+            f"{settings.public_url} for {role} are of no use: {', '.join(what)}. A stage may lack "
+            f"{self._share:.0%} (AUTOIF_MAX_FAILED_SHARE). "
+            f"{' '.join(self._advice(role, found, room))} What was answered is journaled and not "
+            "asked again."
+        )
+
+    def _advice(self, role: str, found: _Shortfall, room: int) -> list[str]:
+        advice = []
+        if found.cut:
+            more = f"set AUTOIF_THINKING_TOKENS to {max(2 * room, _SOME_ROOM)} or so"
+            advice.append(
+                f"The model thinks before it answers: {more}; only what was cut off is asked again."
+                if self._features.thinks
+                else f"If the model thinks before it answers, {more}: only what was cut off is "
+                f"asked again. Else set {role}_max_tokens above {found.max_tokens}."
+            )
+        if found.failed:
+            advice.append("See to what the server says, then run again: failed calls are repeated")
+            final = any(content_named(words) for words in found.failed)
+            advice[-1] += ", those refused for their content with --ask-refused." if final else "."
+        return advice

@@ -1,0 +1,219 @@
+"""No text of a model costs much to read, and none takes other rows along."""
+
+import json
+import time
+
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from autoif_assets.endpoint.calls import split_reasoning
+from autoif_assets.method.guard import UnreadableRows, row_by_row
+from autoif_assets.method.ids import normalise
+from autoif_assets.method.parsing import (
+    COMPLETION_SCHEMA,
+    parse_back_translation,
+    parse_instruction_lines,
+    parse_json,
+    parse_nli_label,
+    parse_score,
+    parse_verifier,
+    unusable,
+)
+from autoif_assets.method.readable import MAX_DEPTH, Unreadable, count, readable
+from autoif_assets.method.responses import parse_responses
+from autoif_assets.method.verifiers import parse_candidates
+from autoif_assets.sandbox import canonical_source, static_check
+from autoif_assets_tests.method.frames import completions
+
+SOURCE = "def evaluate(response):\n    return 'a' in response"
+HALF = '{"func": "def evaluate(r): return True", "cases": [{"input": "x \\ud83d", "output": true}'
+
+PARSERS = (
+    *(parse_json, parse_verifier, parse_instruction_lines, parse_back_translation),
+    *(parse_nli_label, parse_score, split_reasoning, normalise),
+)
+MARKS = (
+    *("{", "}", "[", "]", "(", ")", ":", ",", '"', "'", "\\", '\\"', "\n", " ", "\t", "\r\n"),
+    *("```", "```json\n", "`", "“", "”", "‘", "*", "**", "- ", "1. ", "#", "//", "/*", "*/"),
+    *("<think>", "</think>", "score", "score: 1", "10", "/10", "out of", "1.", "-", "label"),
+    *("instruction:", "neutral", "true", "null", '"a":', '{"a": 1,', '{"func": "', "\\n", "\\u"),
+    *(
+        "\u0301",
+        "\u0316",
+        "a",
+        "é",
+        "\ud83d\ude00",
+        "\0",
+        "\x0b",
+        "\u2028",
+        "[" * 50,
+        "def f(",
+        "=",
+    ),
+)
+
+
+def seconds(function, text):
+    began = time.process_time()
+    function(text)
+    return time.process_time() - began
+
+
+def least(function, text):
+    # Another process may have had the cache for itself meanwhile.
+    return min(seconds(function, text) for _ in range(2))
+
+
+repeated = st.builds(
+    lambda start, pattern, size, end: (
+        (start + "".join(pattern) * (size // max(1, sum(map(len, pattern)))))[: 2**16 - len(end)]
+        + end
+    ),
+    st.sampled_from(["", "{", "[", "a", "\n", "```", "<think>", '{"a":"', "1"]),
+    st.lists(st.sampled_from(MARKS), min_size=1, max_size=4),
+    st.sampled_from([16_000, 20_000, 2**16]),
+    st.sampled_from(["", "}", "x", '"}', "]}"]),
+)
+
+
+@given(repeated)
+@example("\n{" * 8000)
+@example("{" * 16_000)
+@example("{'" * 10_000)
+@example("```{\n" * 12_000)
+@example("\n" * 2**16)
+@example("a" + "\u0301\u0316" * 30_000)
+@example("<think></think>" * 4300)
+@example("1" + " " * 60_000)
+def test_no_parser_is_slow(text):
+    slow = {p.__name__: s for p in PARSERS if (s := least(p, text)) > 0.2}
+    assert not slow
+
+
+@given(repeated.map(lambda text: text[:50_000]))
+@example('\\"' * 8000)
+@example("'" * 49_999)
+@example('"""' + "\\" * 40_000)
+@example("f'{" * 16_000)
+@example("a=1\n" * 12_500)
+def test_looking_at_a_source_takes_no_more_than_its_length(text):
+    for look in (static_check, canonical_source):
+        assert least(look, text) < 1
+        assert least(look, text[: len(text) // 8]) < 0.25
+
+
+def test_half_a_character_rejects_its_case_alone():
+    parsed = parse_verifier(HALF + ', {"input": "\\ud83d\\ude00", "output": false}]}')
+    assert parsed.source == "def evaluate(r): return True"
+    assert [case.input for case in parsed.cases] == [None, "😀"]
+    assert parsed.cases[0].problem == "the input holds half a character (a lone surrogate)"
+    parsed = parse_verifier('{"func": "def evaluate(r): return \'\\udc00\'", "cases": []}')
+    assert parsed.problem == 'the text under "func" holds half a character (a lone surrogate)'
+
+
+def test_candidates_with_half_a_character_are_rows():
+    frame = completions(
+        {"instruction_id": "i1", "raw": HALF + "]}"},
+        {"instruction_id": "i2", "raw": json.dumps({"func": SOURCE, "cases": []})},
+        instruction_id=pl.String,
+    )
+    candidates, cases = parse_candidates(frame, static_check, canonical_source)
+    assert candidates["status"].to_list() == ["accepted", "accepted"]
+    assert cases["reason"].to_list() == ["unparsed"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"score": %s}' % ("9" * 400), '{"score": 1e999}', '{"score": NaN}', '{"score": "1e999"}'],
+)
+def test_a_score_out_of_all_bounds_is_none(text):
+    assert parse_score(text) is None
+
+
+def test_nul_is_text():
+    assert parse_json('{"a": "x\\u0000y"}') == {"a": "x\0y"}
+
+
+def deep(depth):
+    value = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud83d"),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("\udc00"), inner),
+)
+
+
+@given(json_values | st.integers(0, 200).map(deep))
+def test_what_the_sanitiser_lets_through_any_table_holds(value):
+    def shown(value, depth=0):
+        assert depth <= MAX_DEPTH
+        if isinstance(value, list):
+            return [shown(item, depth + 1) for item in value]
+        if isinstance(value, dict):
+            return {key: shown(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, Unreadable):
+            return value.why
+        if isinstance(value, int) and not isinstance(value, bool):
+            pl.Series([value], dtype=pl.Int64)
+        return value
+
+    json.dumps(shown(readable(value)), allow_nan=False, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("value", [2**70, -1, True, 1.5, "3", None, [], 10**10 + 1])
+def test_counts_are_bounded_or_unknown(value):
+    assert count(value) is None
+
+
+@row_by_row
+def read(frame):
+    lengths = [10 // int(raw) if ok else None for raw, ok in zip(*usable_raws(frame), strict=True)]
+    return frame.with_columns(n=pl.Series(lengths, dtype=pl.Int64))
+
+
+def usable_raws(frame):
+    bad = frame.select(pl.any_horizontal(unusable().values())).to_series()
+    return frame["raw"], ~bad
+
+
+def answers(*raws):
+    rows = [
+        {"call_id": f"c{n}", "sample": 0, "raw": raw, "finish_reason": "stop"}
+        for n, raw in enumerate(raws)
+    ]
+    return pl.DataFrame(rows, schema=COMPLETION_SCHEMA)
+
+
+def test_a_row_that_raises_is_kept_apart_with_what_it_raised():
+    frame = read(answers("2", "x", "5", "0", *["1"] * 20))
+    assert frame["n"].to_list()[:4] == [5, None, 2, None]
+    assert frame["raw"].to_list()[:4] == ["2", "x", "5", "0"]
+    assert frame["error"][1].startswith("unreadable: ValueError: invalid literal")
+    assert frame["error"][3].startswith("unreadable: ZeroDivisionError")
+    rejected = parse_responses(
+        frame.drop("n").with_columns(prompt_id=pl.lit("p"), instruction_id=pl.lit("i"))
+    )
+    assert rejected["reason"].to_list()[:4] == [None, "unreadable", None, "unreadable"]
+    assert rejected["detail"][1].startswith("unreadable: ValueError")
+
+
+def test_a_few_are_never_too_many_and_more_stop_the_stage():
+    assert read(answers("x", "0"))["n"].to_list() == [None, None]
+    with pytest.raises(UnreadableRows, match=r"20% of 10 answers cannot be read \(unreadable: Val"):
+        read(answers(*"xxxxx", *"11111"))
+
+
+def test_a_reader_that_fails_on_no_row_alone_fails():
+    @row_by_row
+    def broken(frame):
+        if frame.height != 1:
+            raise RuntimeError("all")
+
+    with pytest.raises(RuntimeError, match="all"):
+        broken(answers("1", "2"))
