@@ -6,13 +6,13 @@ from autoif_assets.assets import ASSETS
 from autoif_assets.automation.jobs import BATCH_JOB, EXPORTS_JOB, ONLINE_JOB, TRAINING_JOB
 from autoif_assets.automation.schedules import SCHEDULES
 from autoif_assets.automation.sensors import SENSORS
-from autoif_assets.resources import from_environment
+from autoif_assets.resources import configured_resources
 
 defs = dg.Definitions(
     assets=ASSETS,
     jobs=[BATCH_JOB, EXPORTS_JOB, ONLINE_JOB, TRAINING_JOB],
     schedules=SCHEDULES,
     sensors=SENSORS,
-    resources=from_environment(),
+    resources=configured_resources(),
     executor=dg.in_process_executor,
 )

@@ -49,7 +49,7 @@ from autoif_assets.method import prompts
 from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.guard import UnreadableRows
 from autoif_assets.method.prompts import PROMPTS
-from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.recipe import Recipe, RecipeError
 from autoif_assets.resources import (
     BatchResource,
     RecipeResource,
@@ -58,7 +58,7 @@ from autoif_assets.resources import (
     Supervision,
     WarehouseResource,
     keys_of,
-    recipe_from_environment,
+    settings,
     table_schema,
 )
 from autoif_assets.warehouse import TABLES, Partition, Rows, Table, Warehouse
@@ -159,7 +159,7 @@ def stage(
         )
         partitioned = _PARTITIONS[declared[0].partitions] if declared else partitions
         # The numbers of a batch are pinned: no environment makes it stale.
-        recipe = None if one.batched else recipe_from_environment()
+        recipe = None if one.batched else settings().make_recipe()
         facts: dict[str, Any] = {
             "code_version": one.depends_on.code_version(recipe),
             "owners": ["team:autoif"],
@@ -308,7 +308,7 @@ class _Stage:
         def compute(context: dg.AssetExecutionContext, **given: Any) -> Iterator[Any]:
             try:
                 yield from self._run(context, given)
-            except UnreadableRows as error:
+            except (UnreadableRows, RecipeError) as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -60,7 +60,7 @@ def test_batches_are_added_once_and_commas_refused(data):
     assert again.output.splitlines()[-2:] == ["b 1", "b'2"]
     for command in (["batch", "add", "a,b"], ["run", "--batch", "a,b"]):
         refused = CliRunner().invoke(main, command)
-        assert refused.exit_code == 1
+        assert refused.exit_code == 2
         assert "'a,b' cannot be a batch: it needs a name without commas" in refused.output
 
 
@@ -71,7 +71,7 @@ def test_a_batch_that_a_run_is_making_is_left_to_it(data):
     with instance_of(home) as instance:
         instance.add_run(run)
     result = CliRunner().invoke(main, ["run", "--batch", "b1"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"A run is making b1 already ({run.run_id})" in result.output
     # One of another machine, whose processes cannot be seen from here, is in nobody's way.
     away = run._replace(run_id=dg.DagsterRun(job_name="batch").run_id)
@@ -86,7 +86,7 @@ def test_a_data_folder_that_cannot_be_written_is_told(data, monkeypatch):
     (data / "file").touch()
     monkeypatch.setenv("AUTOIF_DATA", str(data / "file"))
     result = CliRunner().invoke(main, ["run"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert (
         f"Cannot write to {data}/file/dagster (Not a directory). Set AUTOIF_DATA" in result.output
     )
@@ -96,21 +96,21 @@ def test_a_data_folder_on_a_read_only_disk_is_told(data, monkeypatch):
     (data / "dagster").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     result = CliRunner().invoke(main, ["batch", "list"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "dagster (no write access). Set AUTOIF_DATA" in result.output
 
 
 def test_a_full_disk_is_told_before_anything_starts(data, monkeypatch):
     monkeypatch.setattr(home.shutil, "disk_usage", lambda path: SimpleNamespace(free=3_000_000))
     result = CliRunner().invoke(main, ["run"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"The disk of {data} is full (3.0 MB are free). Free some space" in result.output
 
 
 def test_the_doctor_names_what_does_not_work(data, monkeypatch):
     monkeypatch.setenv("AUTOIF_BASE_URL", "http://127.0.0.1:9/v1")
     result = CliRunner().invoke(main, ["doctor"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "confinement:" in result.output
     assert "http://127.0.0.1:9/v1" in result.output
 
@@ -118,5 +118,5 @@ def test_the_doctor_names_what_does_not_work(data, monkeypatch):
 def test_a_run_without_a_model_says_so(data, monkeypatch):
     monkeypatch.delenv("AUTOIF_MODEL", raising=False)
     result = CliRunner().invoke(main, ["run"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Set AUTOIF_MODEL" in result.output

@@ -11,7 +11,7 @@ import pytest
 
 from autoif_assets.definitions import defs
 from autoif_assets.method.recipe import PAPER
-from autoif_assets.resources import EndpointSettings, from_environment
+from autoif_assets.resources import EndpointSettings, configured_resources
 from autoif_assets.warehouse import TABLES
 
 from .depends_on import depends_on
@@ -312,11 +312,11 @@ def test_with_nights_the_exports_have_a_deadline():
 
 def test_overrides_come_from_their_variable(monkeypatch):
     monkeypatch.setenv("AUTOIF_OVERRIDES", '{"responses_per_prompt": 3}')
-    with dg.build_resources(from_environment()) as resources:
+    with dg.build_resources(configured_resources()) as resources:
         assert resources.recipe.load().responses_per_prompt == 3
     monkeypatch.setenv("AUTOIF_OVERRIDES", "responses_per_prompt=3")
     with pytest.raises(ValueError, match=r"AUTOIF_OVERRIDES .* JSON object"):
-        from_environment()
+        configured_resources()
 
 
 # Setting, its variable, the text in the environment, and the value the resource then has.
@@ -343,20 +343,17 @@ SETTINGS = [
 
 @pytest.mark.parametrize(("resource", "field", "variable", "text", "value"), SETTINGS)
 def test_a_setting_comes_from_its_variable(monkeypatch, resource, field, variable, text, value):
-    with dg.build_resources(from_environment()) as built:
+    with dg.build_resources(configured_resources()) as built:
         assert getattr(getattr(built, resource), field) != value
-    monkeypatch.setenv(variable, "1")
-    resources = from_environment()
-    # The definitions carry the variable's name; its value is read when a run starts.
     monkeypatch.setenv(variable, text)
-    with dg.build_resources(resources) as built:
+    with dg.build_resources(configured_resources()) as built:
         assert getattr(getattr(built, resource), field) == value
 
 
 def test_an_empty_variable_is_no_setting(monkeypatch):
     for name in VARIABLES:
         monkeypatch.setenv(name, "")
-    with dg.build_resources(from_environment()) as resources:
+    with dg.build_resources(configured_resources()) as resources:
         assert resources.warehouse.data_dir == "data"
         assert resources.inputs.queries is None
         assert resources.recipe.load().response_pass_rate == "> 0.5"
@@ -367,14 +364,14 @@ def test_an_empty_variable_is_no_setting(monkeypatch):
 
 def test_supervision_writes_to_the_warehouse_the_assets_write_to(monkeypatch):
     monkeypatch.setenv("AUTOIF_DATA", "elsewhere")
-    with dg.build_resources(from_environment()) as resources:
+    with dg.build_resources(configured_resources()) as resources:
         assert resources.supervision.warehouse.data_dir == "elsewhere"
         assert resources.io_manager.warehouse.data_dir == "elsewhere"
 
 
 def test_the_key_is_no_setting_and_in_no_configuration(monkeypatch):
     monkeypatch.setenv("AUTOIF_API_KEY", "sk-very-secret")
-    resources = from_environment()
+    resources = configured_resources()
     loaded = dg.Definitions(resources=resources)
     shown = [repr(resource) for resource in resources.values()]
     shown += [
@@ -390,7 +387,10 @@ def test_the_key_is_no_setting_and_in_no_configuration(monkeypatch):
 
 # What loading the definitions may import beside Dagster, Polars and DuckDB and what these bring:
 # every module costs each run and each daemon process its time.
-IMPORTS = {"dagster_duckdb", "jinja2", "json_repair", "numpy", "pyarrow"}
+IMPORTS = {
+    *("dagster_duckdb", "dotenv", "jinja2", "json_repair", "numpy", "pyarrow", "pydantic_settings"),
+    "yaml",
+}
 _BROUGHT = {
     *("aiohappyeyeballs", "aiosignal", "attr", "frozenlist", "idna", "markupsafe", "multidict"),
     "propcache",

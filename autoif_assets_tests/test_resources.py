@@ -17,7 +17,7 @@ from autoif_assets.resources import (
     EndpointSettings,
     Supervision,
     WarehouseResource,
-    from_environment,
+    configured_resources,
     nli,
 )
 from autoif_assets.resources.models import Endpoint
@@ -83,7 +83,7 @@ def built(monkeypatch, run_config=None, **variables):
     for name, value in variables.items():
         monkeypatch.setenv(f"AUTOIF_{name}", value)
     config = {name: {"config": fields} for name, fields in (run_config or {}).items()}
-    with dg.build_resources(from_environment(), resource_config=config) as resources:
+    with dg.build_resources(configured_resources(), resource_config=config) as resources:
         yield resources
 
 
@@ -201,7 +201,7 @@ def test_fields_and_headers_that_are_no_json_objects_are_named(monkeypatch, name
 
 def test_a_field_of_an_endpoint_tells_its_default():
     told = {name: field.description for name, field in Endpoint.model_fields.items()}
-    assert told["max_concurrency"] == "Most requests in flight, at least 1; 512 by default."
+    assert told["max_concurrency"] == "Most requests in flight; 512 by default."
     assert told["temperature"] == "Sampling temperature; the recipe's for each role."
     assert set(told) == set(EndpointSettings.model_fields)
     with pytest.raises(ValueError, match="less than or equal to 2"):
@@ -210,7 +210,7 @@ def test_a_field_of_an_endpoint_tells_its_default():
 
 def test_a_price_that_is_no_number_is_named(monkeypatch):
     with (
-        pytest.raises(ValueError, match="AUTOIF_JUDGE_PRICE_PROMPT is 'cheap'"),
+        pytest.raises(ValueError, match='AUTOIF_JUDGE_PRICE_PROMPT is "cheap"'),
         built(monkeypatch, JUDGE_PRICE_PROMPT="cheap"),
     ):
         pass

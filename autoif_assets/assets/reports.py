@@ -6,6 +6,7 @@ import polars as pl
 from autoif_assets.automation.sensors import FOLLOW_EXPORTS
 from autoif_assets.charts import Bar, funnel_chart, in_markdown
 from autoif_assets.reports import Stage, gather, render_page, report_url, write_page
+from autoif_assets.resources import settings
 from autoif_assets.stage import stage
 from autoif_assets.warehouse import TABLES, Warehouse
 
@@ -38,7 +39,7 @@ def report(warehouse: Warehouse) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(path)),
-            "url": dg.MetadataValue.url(report_url()),
+            "url": dg.MetadataValue.url(report_url(settings().report_port)),
             "bytes": path.stat().st_size,
             **funnel(warehouse, _STAGES[-1].name),
             "batches": data.totals["batches"].item(),

@@ -1,6 +1,5 @@
 """Schedules: a new batch every night, and the repair of batches that lack something."""
 
-import os
 from collections.abc import Iterator
 
 import dagster as dg
@@ -9,21 +8,22 @@ from dagster._utils.schedules import get_smallest_cron_interval
 from autoif_assets.automation.batches import batch_states
 from autoif_assets.automation.jobs import BATCH_JOB
 from autoif_assets.automation.partitions import BATCHES
+from autoif_assets.resources import settings
 from autoif_assets.warehouse import Warehouse, known_batches
 
-REPAIR_AT_MOST = 4  # batches a repair requests or leaves running at a time
 ATTEMPTS = 3  # failed runs in a row after which a batch is parked
 
 
-def _switch(variable: str, otherwise: str) -> tuple[str, dg.DefaultScheduleStatus]:
-    """Return the cron text of a variable and on, or another and off."""
-    if cron := os.environ.get(variable):
+def _switch(cron: str | None, otherwise: str) -> tuple[str, dg.DefaultScheduleStatus]:
+    """Return the cron text that is set and on, or another and off."""
+    if cron:
         return cron, dg.DefaultScheduleStatus.RUNNING
     return otherwise, dg.DefaultScheduleStatus.STOPPED
 
 
-_NIGHTLY_CRON, _NIGHTLY = _switch("AUTOIF_NIGHTLY_CRON", "0 1 * * *")
-_REPAIR_CRON, _REPAIR = _switch("AUTOIF_REPAIR_CRON", "*/15 * * * *")
+_SET = settings()
+_NIGHTLY_CRON, _NIGHTLY = _switch(_SET.nightly_cron, "0 1 * * *")
+_REPAIR_CRON, _REPAIR = _switch(_SET.repair_cron, "*/15 * * * *")
 
 # The exports hold the last night's batch before the next is begun. Without nights there is no time
 # at which they are late.
@@ -54,18 +54,19 @@ def nightly_batch(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     default_status=_REPAIR,
     description="Requests what batches lack: assets that are missing or failed. What is there "
     "and merely stale is left to a person (autoif batch remake). One run a batch, "
-    f"at most {REPAIR_AT_MOST} at a time (AUTOIF_REPAIR_AT_MOST); a batch whose last {ATTEMPTS} "
-    "runs failed is left alone until a person runs it. AUTOIF_REPAIR_CRON switches it on.",
+    f"at most {_SET.repair_at_most} at a time (AUTOIF_REPAIR_AT_MOST); a batch whose last "
+    f"{ATTEMPTS} runs failed is left alone until a person runs it. AUTOIF_REPAIR_CRON switches it "
+    "on.",
 )
 def repair_batches(
     context: dg.ScheduleEvaluationContext,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request the missing part of batches."""
-    at_most = int(os.environ.get("AUTOIF_REPAIR_AT_MOST") or REPAIR_AT_MOST)
+    at_most = settings().repair_at_most
     instance = context.instance
     keys = instance.get_dynamic_partitions(str(BATCHES.name))
     # Not by the resource, which would publish after every tick.
-    known = known_batches(Warehouse(os.environ.get("AUTOIF_DATA") or "data"))
+    known = known_batches(Warehouse(settings().data))
     states = batch_states(instance, context.repository_def.asset_graph, keys, ATTEMPTS, known)
     places = at_most - sum(state.busy for state in states)
     notes, requested = [], 0

@@ -1,5 +1,7 @@
 """`autoif`: what a person types. Thin wrappers; imports wait until a command needs them."""
 
+import sys
+import traceback
 from typing import Any
 
 import click
@@ -13,6 +15,7 @@ from autoif_assets.cli.interrupts import command_of, short_interrupts
 from autoif_assets.cli.policies import policy
 from autoif_assets.cli.runs import run
 from autoif_assets.cli.servers import dev, local_model, serve, simulate
+from autoif_assets.cli.settings import init, settings
 
 __all__ = ["main"]
 
@@ -20,9 +23,46 @@ __all__ = ["main"]
 class _Commands(click.Group):
     """The commands; as a program of their own, which tests are not, they stop in their own way."""
 
+    debug = False
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command; what a person can mend is told in a sentence, with the exit code 2."""
+        self.debug = False
+        try:
+            return super().main(*arguments, **{**options, "standalone_mode": False})
+        except click.Abort:
+            click.echo("Stopped.", err=True)
+            sys.exit(1)
+        except Exception as error:
+            if isinstance(error, click.ClickException):
+                error.show()
+            elif isinstance(error, _mistakes()):
+                click.echo(f"Error: {error}", err=True)
+            else:
+                raise
+            if self.debug:
+                traceback.print_exception(error)
+            sys.exit(2)
+
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         with short_interrupts(command_of()):
             return super().__call__(*arguments, **options)
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """Return the errors whose messages are for the person who reads them."""
+    from autoif_assets.endpoint import EndpointError
+    from autoif_assets.inputs import InputError
+    from autoif_assets.localmodel import LocalModelError
+    from autoif_assets.method.recipe import RecipeError
+    from autoif_assets.resources.settings import SettingsError
+    from autoif_assets.serving import ServingError
+    from autoif_assets.warehouse import WarehouseError
+
+    return (
+        *(EndpointError, InputError, LocalModelError, RecipeError),
+        *(SettingsError, ServingError, WarehouseError),
+    )
 
 
 @click.group(cls=_Commands, context_settings={"show_default": True})
@@ -45,6 +85,8 @@ for command in (
     grow,
     policy,
     dev,
+    init,
+    settings,
     doctor,
     publish,
     restore,
@@ -53,3 +95,29 @@ for command in (
     export,
 ):
     main.add_command(command)
+
+
+def _take_debug(command: click.Command) -> None:
+    """Give a command and those below it the option that shows where in the code errors arose."""
+
+    def note(context: click.Context, _: click.Parameter, value: bool) -> None:
+        root = context.find_root().command
+        if value and isinstance(root, _Commands):
+            root.debug = True
+
+    # Of those that pass all on to another program it would be that program's.
+    if not command.context_settings.get("ignore_unknown_options"):
+        option = click.Option(
+            ["--debug"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=note,
+            help="Show where in the code an error arose.",
+        )
+        command.params.append(option)
+    for below in getattr(command, "commands", {}).values():
+        _take_debug(below)
+
+
+_take_debug(main)

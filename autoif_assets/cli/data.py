@@ -32,13 +32,10 @@ def publish() -> None:
 @click.command()
 def restore() -> None:
     """Make the published copy the database again, where the pipeline's own file is lost."""
-    from autoif_assets.warehouse import Warehouse, WarehouseError
+    from autoif_assets.warehouse import Warehouse
 
     warehouse = Warehouse(data_dir())
-    try:
-        written = warehouse.restore()
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from None
+    written = warehouse.restore()
     click.echo(
         f"{warehouse.path} is again what {warehouse.published_path} holds, as of "
         f"{written.astimezone():%Y-%m-%d %H:%M:%S}. What was made since is not in it: run those "
@@ -59,13 +56,10 @@ def export(parquet: bool, out: Path | None, batches: tuple[str, ...]) -> None:
 
     The training data as trainers read it is in exports/sft and exports/preference already.
     """
-    from autoif_assets.warehouse import Warehouse, WarehouseError
+    from autoif_assets.warehouse import Warehouse
 
     folder = out or data_dir() / "exports" / "parquet"
-    try:
-        rows = Warehouse(data_dir()).export_parquet(folder, batches or None)
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from error
+    rows = Warehouse(data_dir()).export_parquet(folder, batches or None)
     for table, count in rows.items():
         click.echo(f"{count:>9,} {table}")
     click.echo(folder)
@@ -86,27 +80,22 @@ def journal_prune(days: float, asset: str | None, batch: str | None, dry_run: bo
 
     The calls stay in the table. A rerun of such a batch asks the model for them again.
     """
-    from autoif_assets.endpoint import EndpointError, prune_journals
+    from autoif_assets.endpoint import prune_journals
 
     folder, older_than_s = data_dir() / "journals", days * 86400
-    try:
-        # Each asset and batch by itself: only where all its calls are in the table do its
-        # journals hold nothing that is not kept elsewhere.
-        old = prune_journals(folder, older_than_s, dry_run=True, asset=asset, batch=batch)
-        places = sorted({(one.asset, one.batch) for one in old})
-        removed = []
-        for place in places:
-            if lacking := _calls_not_in_table(folder, *place):
-                click.echo(
-                    f"kept     {' '.join(place)}: {lacking} of its calls are not in llm_calls. "
-                    "Run this batch again, which loads them."
-                )
-            else:
-                removed += prune_journals(
-                    folder, older_than_s, dry_run, asset=place[0], batch=place[1]
-                )
-    except EndpointError as error:
-        raise click.ClickException(str(error)) from None
+    # Each asset and batch by itself: only where all its calls are in the table do its
+    # journals hold nothing that is not kept elsewhere.
+    old = prune_journals(folder, older_than_s, dry_run=True, asset=asset, batch=batch)
+    places = sorted({(one.asset, one.batch) for one in old})
+    removed = []
+    for place in places:
+        if lacking := _calls_not_in_table(folder, *place):
+            click.echo(
+                f"kept     {' '.join(place)}: {lacking} of its calls are not in llm_calls. "
+                "Run this batch again, which loads them."
+            )
+        else:
+            removed += prune_journals(folder, older_than_s, dry_run, asset=place[0], batch=place[1])
     for one in removed:
         click.echo(f"{'old' if dry_run else 'removed':<9}{one.path} ({one.size / 1e6:.1f} MB)")
     size = sum(one.size for one in removed) / 1e6
@@ -119,12 +108,9 @@ def journal_prune(days: float, asset: str | None, batch: str | None, dry_run: bo
 @click.option("--batch", help="Only the journals of this batch.")
 def journal_compact(asset: str | None, batch: str | None) -> None:
     """Merge the journals of each asset and batch into one file; nothing in them is lost."""
-    from autoif_assets.endpoint import EndpointError, compact_journals
+    from autoif_assets.endpoint import compact_journals
 
-    try:
-        compacted = compact_journals(data_dir() / "journals", asset, batch)
-    except EndpointError as error:
-        raise click.ClickException(str(error)) from None
+    compacted = compact_journals(data_dir() / "journals", asset, batch)
     for one in compacted:
         click.echo(
             f"{one.asset} {one.batch}: {one.files} files of {one.size_before / 1e6:.1f} MB are now "

@@ -64,25 +64,22 @@ SMALL = {
 )
 def demo_llm(batch: str, overrides: tuple[str, ...]) -> None:
     """Run one small batch against a real small model on this machine's CPU."""
-    from autoif_assets.localmodel import DEFAULT_MODEL, LocalModelError, fetch, running
+    from autoif_assets.localmodel import DEFAULT_MODEL, fetch, running
 
     # Not beside the simulator's synthetic data.
     os.environ["AUTOIF_DATA"] = os.environ.get("AUTOIF_DATA") or str(data_dir() / "demo-llm")
     model = os.environ.get("AUTOIF_LOCAL_MODEL") or DEFAULT_MODEL
-    try:
-        gguf = fetch(model)
-        click.echo(f"Serving {gguf.name} with llama.cpp; its log is quiet, the run's is not.")
-        with running(gguf, slots=SMALL["responses_per_prompt"]) as base_url:
-            _ask_only(base_url, gguf.stem)
-            # More requests than slots would only wait in the server and run into the time limit.
-            os.environ["AUTOIF_MAX_CONCURRENCY"] = "2"
-            numbers = {**SMALL, **dict(map(parse_override, overrides))}
-            config = resource_config(overrides=numbers)
-            # Its answers are kept short: some are cut off, and that is meant to be.
-            config["supervision"]["config"]["max_failed_share"] = 0.5
-            run_batch(batch, config)
-    except LocalModelError as error:
-        raise click.ClickException(str(error)) from None
+    gguf = fetch(model)
+    click.echo(f"Serving {gguf.name} with llama.cpp; its log is quiet, the run's is not.")
+    with running(gguf, slots=SMALL["responses_per_prompt"]) as base_url:
+        _ask_only(base_url, gguf.stem)
+        # More requests than slots would only wait in the server and run into the time limit.
+        os.environ["AUTOIF_MAX_CONCURRENCY"] = "2"
+        numbers = {**SMALL, **dict(map(parse_override, overrides))}
+        config = resource_config(overrides=numbers)
+        # Its answers are kept short: some are cut off, and that is meant to be.
+        config["supervision"]["config"]["max_failed_share"] = 0.5
+        run_batch(batch, config)
 
 
 # A tiny model learns from few rows only with steps far bigger than the paper's.
@@ -164,6 +161,9 @@ def _ask_only(base_url: str, model: str) -> None:
         for name in list(os.environ):
             if name == f"AUTOIF_{role}" or name.startswith(f"AUTOIF_{role}_"):
                 del os.environ[name]
+    # Nor what a file says of them.
+    os.environ["AUTOIF_DATA"] = str(data_dir())
+    os.environ["AUTOIF_CONFIG"] = os.devnull
     os.environ["AUTOIF_BASE_URL"] = base_url
     os.environ["AUTOIF_MODEL"] = model
 

@@ -55,10 +55,10 @@ def _settings() -> tuple[dict[str, "EndpointSettings"], str | None]:
     import dagster as dg
 
     from autoif_assets.nli import DEFAULT_MODEL
-    from autoif_assets.resources import from_environment
+    from autoif_assets.resources import configured_resources
 
     try:
-        with dg.build_resources(from_environment()) as resources:
+        with dg.build_resources(configured_resources()) as resources:
             settings = {role: getattr(resources, role).settings() for role in _ROLES}
             nli = resources.nli
             return settings, (nli.model or DEFAULT_MODEL) if nli.by == "transformers" else None

@@ -8,7 +8,7 @@ import click
 import polars as pl
 
 from autoif_assets.cli.home import data_dir
-from autoif_assets.cli.pins import Refused, plan_of, without_serving
+from autoif_assets.cli.pins import plan_of, without_serving
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
 from autoif_assets.method.estimate import Yields, estimate
 from autoif_assets.method.prompts import PROMPTS
@@ -113,15 +113,15 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     """
     import dagster as dg
 
-    from autoif_assets.resources import from_environment, recipe_of
+    from autoif_assets.resources import configured_resources, recipe_of
 
     plan = plan_of(batch, config)
     if plan.refusal is not None:
-        raise Refused(plan.refusal)
+        raise click.ClickException(plan.refusal)
     yields, lacking = measured_yields()
     elsewhere, held = _known(batch)
     with dg.build_resources(
-        from_environment(), resource_config=without_serving(config)
+        configured_resources(), resource_config=without_serving(config)
     ) as resources:
         endpoints = {role: getattr(resources, name).settings() for role, name in _ENDPOINTS.items()}
         recipe = _with_limits_of(endpoints, recipe_of(plan.batch))

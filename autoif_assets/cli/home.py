@@ -12,7 +12,9 @@ _MIN_FREE_MB = 20  # Dagster's own storage fails below this, and not in one sent
 
 def data_dir() -> Path:
     """Return the folder of everything the project writes."""
-    return Path(os.environ.get("AUTOIF_DATA") or "data").absolute()
+    from autoif_assets.resources.settings import settings
+
+    return Path(settings().data).expanduser().absolute()
 
 
 def prepare_home() -> Path:
@@ -24,6 +26,8 @@ def prepare_home() -> Path:
     # Theirs has settings of its own, and may not be on this disk.
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
+    from autoif_assets.resources.settings import config_file
+
     home = data_dir() / "dagster"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -44,8 +48,10 @@ def prepare_home() -> Path:
             f"the command again; nothing that was stored is lost."
         )
     os.environ["DAGSTER_HOME"] = str(home)
-    # Run workers start in another folder than the shell that set a relative AUTOIF_DATA.
+    # Run workers start in another folder than the shell: a relative path leads elsewhere there.
     os.environ["AUTOIF_DATA"] = str(data_dir())
+    if (file := config_file()) is not None:
+        os.environ["AUTOIF_CONFIG"] = str(file)
     return home
 
 

@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from autoif_assets.warehouse import Batch, Warehouse
 
 
-class Refused(click.ClickException):
-    """A command that is to be written otherwise."""
-
-    exit_code = 2
-
-
 def plan_of(batch: str, config: Mapping[str, Any]) -> "Plan":
     """Say what a run would do to what a batch is pinned to; nothing is started or sent.
 
@@ -31,16 +25,13 @@ def plan_of(batch: str, config: Mapping[str, Any]) -> "Plan":
     """
     import dagster as dg
 
-    from autoif_assets.resources import from_environment
+    from autoif_assets.resources import configured_resources
 
     given = config.get("recipe", {}).get("config", {})
-    try:
-        with dg.build_resources(
-            from_environment(), resource_config=without_serving(config)
-        ) as resources:
-            plan: Plan = resources.batch.plan(batch, given)
-    except ValueError as error:
-        raise Refused(str(error)) from None
+    with dg.build_resources(
+        configured_resources(), resource_config=without_serving(config)
+    ) as resources:
+        plan: Plan = resources.batch.plan(batch, given)
     return plan
 
 
@@ -65,7 +56,7 @@ def known_batch(warehouse: "Warehouse", key: str, registered: list[str]) -> "Bat
 
     found = find_batch(warehouse, key)
     if found is None and key not in registered:
-        raise Refused(f"There is no batch {key}; see autoif batch list.")
+        raise click.ClickException(f"There is no batch {key}; see autoif batch list.")
     return found or Batch(key)
 
 
@@ -78,7 +69,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"{question} Nobody can be asked here: say --yes to do it.")
+        raise click.ClickException(f"{question} Nobody can be asked here: say --yes to do it.")
     click.confirm(question, abort=True)
 
 

@@ -1,6 +1,5 @@
 """`autoif policy`: the served models that the online loop samples from."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -134,7 +133,9 @@ def run_round(name: str, batch: str, config: Mapping[str, Any] | None = None) ->
 )
 def policy_train(name: str, next_policy: str, data: str) -> None:
     """Train the next policy from NAME with the command in AUTOIF_TRAINER."""
-    if not os.environ.get("AUTOIF_TRAINER"):
+    from autoif_assets.resources import settings
+
+    if not settings().trainer.command:
         raise click.ClickException(
             "Set AUTOIF_TRAINER to the command that trains, such as "
             "'python -m autoif_assets.recipes.trl_train'."

@@ -1,6 +1,5 @@
 """`autoif run`: one batch in this process."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ import click
 
 from autoif_assets.cli.batches import check_key
 from autoif_assets.cli.home import check_not_mixed, data_dir, prepare_home
-from autoif_assets.cli.pins import Refused, confirm, discard_question, plan_of
+from autoif_assets.cli.pins import confirm, discard_question, plan_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -75,7 +74,20 @@ def resource_config(
     managed: str | None = None,
     ask_refused: bool = False,
 ) -> dict[str, Any]:
-    """Return what a run's configuration says of the resources, as far as it is given."""
+    """Return what a run's configuration says of the resources, as far as it is given.
+
+    Raises:
+        RecipeError: There is no such recipe, or a number does not fit it.
+    """
+    from autoif_assets.method.recipe import make_recipe
+    from autoif_assets.resources.settings import settings
+
+    if recipe or overrides:
+        set_already = settings()
+        meant = make_recipe(
+            recipe or set_already.recipe, {**set_already.numbers, **(overrides or {})}
+        )
+        overrides = {name: getattr(meant, name) for name in overrides or {}}
     # Only what is asked for here: it may not differ from what the batch is pinned to.
     given: dict[str, dict[str, Any]] = {
         "recipe": {"name": recipe, "overrides": dict(overrides) if overrides else None},
@@ -106,10 +118,11 @@ def run_batch(batch: str, config: Mapping[str, Any], yes: bool = False) -> None:
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import report_killed_runs
+    from autoif_assets.resources import settings
 
     # What is pinned first: the batch named is nearer to the person than the folder.
     _check_plan(batch, config, yes)
-    check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
+    check_not_mixed(settings().endpoints.supervision.model or "")
     with dg.DagsterInstance.get() as instance:
         new = batch not in instance.get_dynamic_partitions(str(BATCHES.name))
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
@@ -136,7 +149,7 @@ def _check_plan(batch: str, config: Mapping[str, Any], yes: bool) -> None:
     """Refuse what differs from what the batch is pinned to, or ask before it is replaced."""
     plan = plan_of(batch, config)
     if plan.refusal is not None:
-        raise Refused(plan.refusal)
+        raise click.ClickException(plan.refusal)
     if plan.ignored:
         click.echo(
             f"{batch} keeps what it is pinned to; this shell's settings do not count: "

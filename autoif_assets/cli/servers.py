@@ -28,9 +28,9 @@ def dev(arguments: tuple[str, ...]) -> None:
 
 def _serve_exports() -> None:
     """Serve the exports to this machine: a browser follows no link from the UI to a file."""
-    from autoif_assets.reports import report_port
+    from autoif_assets.resources.settings import settings
 
-    port, exports = report_port(), data_dir() / "exports"
+    port, exports = settings().report_port, data_dir() / "exports"
     # The server's own complaint would be lost among Dagster's log.
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,7 +67,8 @@ def serve(model: str, reasoning_parser: str | None, arguments: tuple[str, ...]) 
     the key in AUTOIF_API_KEY if that is set, and prints what to export once it answers. What
     follows -- goes to `vllm serve`. AUTOIF_VLLM names a `vllm` of another environment.
     """
-    from autoif_assets.serving import ServingError
+    from autoif_assets.endpoint import EndpointSettings
+    from autoif_assets.resources.settings import settings
     from autoif_assets.serving import serve as serve_with_vllm
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -76,12 +77,11 @@ def serve(model: str, reasoning_parser: str | None, arguments: tuple[str, ...]) 
     # Explicitly, as a shell starts what it runs in the background with Ctrl-C ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
-    host, port = _address(os.environ.get("AUTOIF_BASE_URL") or "http://127.0.0.1:8000/v1")
+    given = settings().endpoints.supervision.base_url
+    host, port = _address(given or EndpointSettings.model_fields["base_url"].default)
     key = os.environ.get("AUTOIF_API_KEY", "")
     try:
         serve_with_vllm(model, host, port, key, reasoning_parser, arguments)
-    except ServingError as error:
-        raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         click.echo(f"{model} is no longer served.", err=True)
 
@@ -119,12 +119,9 @@ def local_model() -> None:
 @click.argument("model", envvar="AUTOIF_LOCAL_MODEL", default="qwen2.5-coder-1.5b")
 def local_model_fetch(model: str) -> None:
     """Download the weights of MODEL, check their hash and print where they are."""
-    from autoif_assets.localmodel import LocalModelError, fetch
+    from autoif_assets.localmodel import fetch
 
-    try:
-        click.echo(fetch(model))
-    except LocalModelError as error:
-        raise click.ClickException(str(error)) from None
+    click.echo(fetch(model))
 
 
 @local_model.command("serve")
@@ -135,12 +132,9 @@ def local_model_fetch(model: str) -> None:
 @click.option("--threads", default=None, type=int, help="CPU threads; default: all cores.")
 def local_model_serve(model: str, host: str, port: int, slots: int, threads: int | None) -> None:
     """Serve MODEL over OpenAI's protocol until interrupted."""
-    from autoif_assets.localmodel import LocalModelError, fetch, serve
+    from autoif_assets.localmodel import fetch, serve
 
-    try:
-        serve(fetch(model), host, port, slots=slots, threads=threads)
-    except LocalModelError as error:
-        raise click.ClickException(str(error)) from None
+    serve(fetch(model), host, port, slots=slots, threads=threads)
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def batch_remove(name: str, journals: bool, yes: bool) -> None:
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import busy_batches
-    from autoif_assets.endpoint import EndpointError, prune_journals
+    from autoif_assets.endpoint import prune_journals
     from autoif_assets.warehouse import Warehouse, remove_batch
 
     warehouse = Warehouse(data_dir())
@@ -166,10 +166,7 @@ def batch_remove(name: str, journals: bool, yes: bool) -> None:
     remove_batch(warehouse, name)
     removed = []
     if journals:
-        try:
-            removed = prune_journals(data_dir() / "journals", 0, batch=name)
-        except EndpointError as error:
-            raise click.ClickException(str(error)) from None
+        removed = prune_journals(data_dir() / "journals", 0, batch=name)
     _export()
     click.echo(f"{name} is removed" + (f" with {len(removed)} journals." if journals else "."))
 

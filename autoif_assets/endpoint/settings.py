@@ -96,10 +96,11 @@ class EndpointSettings(BaseModel):
         description="Tokens for thoughts beside those of the answer; left out: none, and 8192 "
         "once the model is seen to think.",
     )
-    # What a variable sets has no bound here: while loading, its stand-in 0 would be held to it.
-    max_concurrency: int = Field(512, description="Most requests in flight, at least 1.")
+    max_concurrency: int = Field(512, ge=1, description="Most requests in flight.")
     timeout_s: float = Field(600.0, gt=0, description="Seconds one request may take.")
-    max_outage_s: int = Field(600, description="Seconds a server that has answered may stay away.")
+    max_outage_s: int = Field(
+        600, ge=0, description="Seconds a server that has answered may stay away."
+    )
     price_prompt: float = Field(
         0.0, ge=0, description="Price of a million prompt tokens; 0 for a local server."
     )

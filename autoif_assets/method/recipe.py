@@ -1,9 +1,11 @@
 """Recipes, the numbers of the method: the paper's, the authors' code's, a user's overrides."""
 
+import json
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import polars as pl
@@ -19,6 +21,20 @@ from pydantic import (
 _OPERATORS = {">": operator.gt, ">=": operator.ge}
 _ANSWER = "Tokens of the answer; thoughts have those of the endpoint's thinking_tokens beside."
 _THRESHOLD = re.compile(r"(>=|>)\s*(\d+(?:\.\d+)?)")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_MOST_PROBLEMS = 3  # told at a time
+
+
+class RecipeError(ValueError):
+    """A recipe that a person asked for is none; the message says why and what there is.
+
+    Attributes:
+        names: Of the numbers it is about.
+    """
+
+    def __init__(self, message: str, names: Iterable[str] = ()):
+        super().__init__(message)
+        self.names = tuple(names)
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,8 @@ class Threshold:
         """
         match = _THRESHOLD.fullmatch(text.strip())
         if match is None:
-            raise ValueError(f'{text!r} is not a bound; write it as "> 0.5" or ">= 8"')
+            number = _NUMBER.search(text)
+            raise ValueError(f'{text!r} is no bound; write ">= {number[0] if number else 8}"')
         return cls(match[1], float(match[2]))
 
     def accepts(self, values: pl.Expr) -> pl.Expr:
@@ -192,10 +209,11 @@ class Recipe(BaseModel):
         "min_score",
         "chosen_pass_rate",
         "near_identical",
+        mode="before",
     )
     @classmethod
-    def _canonical_bound(cls, text: str) -> str:
-        return str(Threshold.parse(text))
+    def _canonical_bound(cls, given: object) -> str:
+        return str(Threshold.parse(str(given)))
 
     @model_validator(mode="after")
     def _selections_fit(self) -> "Recipe":
@@ -235,16 +253,31 @@ def make_recipe(name: str = "paper", overrides: Mapping[str, Any] | None = None)
     """Return a named recipe with some numbers replaced.
 
     Raises:
-        ValueError: The recipe or a number's name is unknown, or a value is out of range; the
-            message lists what exists.
+        RecipeError: The recipe or a number's name is unknown, or a value is out of range.
     """
     if name not in RECIPES:
-        raise ValueError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
+        raise RecipeError(f"there is no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
     try:
         return Recipe.model_validate({**RECIPES[name].model_dump(), **(overrides or {})})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ValueError(
-            f"the overrides of recipe {name!r} do not fit: {problems}. "
-            f"The numbers are {', '.join(Recipe.model_fields)}"
-        ) from None
+        found = error.errors()[:_MOST_PROBLEMS]
+        problems = [problem(one, Recipe.model_fields) for one in found]
+        names = [str(one["loc"][0]) for one in found if one["loc"]]
+        raise RecipeError("; ".join(problems), names) from None
+
+
+def problem(error: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Say in a few words what one value of a model is wrong about.
+
+    Args:
+        error: Pydantic's.
+        names: Of the fields that there are beside the one it is about.
+    """
+    name = str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] == "extra_forbidden":
+        near = get_close_matches(name, list(names), n=1)
+        return f"there is no {name}" + (f"; did you mean {near[0]}?" if near else "")
+    said = error["msg"].removeprefix("Value error, ")
+    if not name or error["type"] == "value_error":
+        return f"{name}: {said}" if name else said
+    return f"{name} is {json.dumps(error['input'], default=str)[:80]}: {said[0].lower()}{said[1:]}"

@@ -1,14 +1,13 @@
 """The report: what a data folder holds and how it came about, as one HTML page."""
 
 from autoif_assets.reports.data import ReportData, Stage, gather
-from autoif_assets.reports.page import render_page, report_port, report_url, write_page
+from autoif_assets.reports.page import render_page, report_url, write_page
 
 __all__ = [
     "ReportData",
     "Stage",
     "gather",
     "render_page",
-    "report_port",
     "report_url",
     "write_page",
 ]

@@ -3,13 +3,15 @@
 from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.resources.batch import BatchResource, Plan, discarded, prompts_hash, recipe_of
 from autoif_assets.resources.budget import BudgetResource
-from autoif_assets.resources.environment import from_environment, recipe_from_environment
-from autoif_assets.resources.inputs import Inputs, RecipeResource, overrides_from_environment
+from autoif_assets.resources.configured import configured_resources
+from autoif_assets.resources.inputs import Inputs
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
+from autoif_assets.resources.recipe import RecipeResource
 from autoif_assets.resources.sandbox import SandboxResource
 from autoif_assets.resources.session import Session
+from autoif_assets.resources.settings import Settings, SettingsError, settings
 from autoif_assets.resources.trainer import Trainer
 from autoif_assets.resources.warehouse import (
     WarehouseIOManager,
@@ -29,17 +31,18 @@ __all__ = [
     "RoleEndpoint",
     "SandboxResource",
     "Session",
+    "Settings",
+    "SettingsError",
     "Supervision",
     "Trainer",
     "WarehouseIOManager",
     "WarehouseResource",
     "add_metadata",
+    "configured_resources",
     "discarded",
-    "from_environment",
     "keys_of",
-    "overrides_from_environment",
     "prompts_hash",
-    "recipe_from_environment",
     "recipe_of",
+    "settings",
     "table_schema",
 ]

@@ -17,9 +17,9 @@ from autoif_assets.endpoint.settings import public
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe, make_recipe
 from autoif_assets.nli import DEFAULT_MODEL
-from autoif_assets.resources.inputs import RecipeResource
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
+from autoif_assets.resources.recipe import RecipeResource
 from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.warehouse import (

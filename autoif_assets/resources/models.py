@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional, get_origin
 from urllib.parse import urlsplit
 
 import dagster as dg
 from pydantic import Field, PrivateAttr, create_model
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, core_schema
 
 from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.resources.budget import BudgetResource
@@ -22,21 +22,36 @@ from autoif_assets.warehouse import Policy
 _NO_CREDENTIALS = {"api_key_variable": "", "extra_headers_variable": ""}
 
 
-def _optional(field: FieldInfo) -> Any:
+def as_config(kind: Any) -> Any:
+    """Return one of Dagster's dictionary types as the annotation of a resource's field.
+
+    What Dagster makes of a Python dictionary takes no ``null``, and what it makes of a class of its
+    own configuration cannot tell ``null`` from what is left out.
+    """
+    # To Pydantic, which checks the resource, it is a dictionary.
+    kind.__get_pydantic_core_schema__ = lambda *_: core_schema.dict_schema()
+    return kind
+
+
+def optional(field: FieldInfo) -> Any:
     """Return a setting's type and field, once more, as one that may be left out."""
     description = field.description or ""
     if field.default not in (None, "", PydanticUndefined):
         description = f"{description.removesuffix('.')}; {field.default} by default."
     kind: Any = field.annotation
+    if get_origin(kind) is dict:
+        kind = as_config(dg.Permissive())  # type: ignore[no-untyped-call]
     # The last one is no bound: it is there because some settings have none.
-    return Annotated[kind | None, *field.metadata, None], Field(None, description=description)
+    # `|` is for types alone.
+    kind = Optional[kind]  # noqa: UP045
+    return Annotated[kind, *field.metadata, None], Field(None, description=description)
 
 
 # The fields of `EndpointSettings`, each of which may be left out.
 _Settings: Any = create_model(
     "_Settings",
     __base__=dg.ConfigurableResource,
-    **{name: _optional(field) for name, field in EndpointSettings.model_fields.items()},
+    **{name: optional(field) for name, field in EndpointSettings.model_fields.items()},
 )
 
 

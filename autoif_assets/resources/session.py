@@ -66,11 +66,6 @@ def open_session(
             f"{public(settings.base_url)}/models, then materialise again.",
             allow_retries=False,
         )
-    if settings.max_concurrency < 1:
-        raise dg.Failure(
-            f"AUTOIF_MAX_CONCURRENCY is {settings.max_concurrency}; it must be at least 1.",
-            allow_retries=False,
-        )
     asset, batch = context.op_execution_context.op.name, keys_of(context.partition_key)["batch"]
     asset = f"{asset}/{model_version}" if model_version else asset
     tables = warehouse.open(context.log.info)

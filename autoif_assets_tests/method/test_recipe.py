@@ -43,9 +43,15 @@ def test_overrides_replace_single_values():
     ("name", "overrides", "message"),
     [
         ("papre", {}, "the recipes are paper, authors_code"),
-        ("paper", {"respones": 2}, "respones: Extra inputs are not permitted.*The numbers are"),
-        ("paper", {"responses_per_prompt": 0}, "responses_per_prompt: Input should be greater"),
-        ("paper", {"min_score": "8"}, 'write it as "> 0.5" or ">= 8"'),
+        ("paper", {"respones": 2}, "there is no respones; did you mean responses_per_prompt"),
+        (
+            "paper",
+            {"responses_per_prompt": 0},
+            "responses_per_prompt is 0: input should be greater",
+        ),
+        ("paper", {"min_score": "9"}, "min_score: '9' is no bound; write \">= 9\""),
+        ("paper", {"min_score": 9}, "min_score: '9' is no bound; write \">= 9\""),
+        ("paper", {"min_score": None}, 'write ">= 8"'),
     ],
 )
 def test_a_wrong_number_is_named(name, overrides, message):
