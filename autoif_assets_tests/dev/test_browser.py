@@ -102,6 +102,24 @@ def test_the_ui_links_a_report_that_fits_the_screen_and_asks_for_nothing(page, d
     report.close()
 
 
+def test_the_launchpad_knows_the_numbers_of_the_recipe(page):
+    page.goto("/locations/autoif_assets.definitions/jobs/batch/playground")
+    page.locator(".CodeMirror").first.wait_for()
+    write = "text => document.querySelector('.CodeMirror').CodeMirror.setValue(text)"
+    overrides = "resources:\n  recipe:\n    config:\n      overrides:\n        "
+    page.evaluate(write, f"{overrides}respones_per_prompt: 3")
+    refused = page.get_by_text('Received unexpected config entry "respones_per_prompt"')
+    refused.first.wait_for()
+    page.evaluate(write, f"{overrides}back_translations_per_instruction: null")
+    refused.first.wait_for(state="detached")
+    page.evaluate(write, f"{overrides}\n        back_translations_per_instruction: null")
+    at = "() => {const editor = document.querySelector('.CodeMirror').CodeMirror;"
+    page.evaluate(f"{at} editor.focus(); editor.setCursor({{line: 4, ch: 8}});}}")
+    page.keyboard.type("resp")
+    page.locator(".CodeMirror-hints").get_by_text("responses_per_prompt").first.wait_for()
+    shoot(page, "launchpad")
+
+
 def make_missing(page, name):
     """Launch what is missing of the job's batches, as a person does."""
     page.goto("/locations/autoif_assets.definitions/jobs/batch")
