@@ -1,4 +1,4 @@
-"""kill -9 of `autoif run` at every stage: running it again ends as if nothing had happened.
+"""kill -9 of `autoif run` at every stage, on a server that fails: it ends as if nothing happened.
 
 Set AUTOIF_TEST_PIPELINE_KILLS for a longer test.
 """
@@ -9,6 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
@@ -26,11 +29,23 @@ pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("AUTOIF_TEST_PIPELINE_KILLS", "4"))
 CONCURRENCY = 8
 NUMBERS = SMALL | {
-    "instructions_per_batch": 4,
-    "seeds_per_batch": 8,
+    "instructions_per_batch": 2,
+    "seeds_per_batch": 4,
     "verifiers_per_instruction": 4,
+    "further_responses_per_prompt": 4,
 }
 MOST_SAMPLES = 4
+WORKING = SimulatorSettings(latency=0.05, latency_spread=0.5)
+# Three requests in ten fail, in each way that may pass; and some only take long.
+FAILING = ("429", "500", "503", "drop", "half", "garbled")
+RATE = 1 - 0.7 ** (1 / len(FAILING))
+FAULTY = replace(
+    WORKING,
+    fault_slow=0.05,
+    slow_seconds=0.5,
+    retry_after=0.2,
+    **{f"fault_{kind}": RATE for kind in FAILING},
+)
 
 
 def start(data: Path, base_url: str) -> subprocess.Popen:
@@ -81,39 +96,24 @@ def files(data: Path) -> set[str]:
 
 
 def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
-    chance = random.Random(1)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    settings = SimulatorSettings(latency=0.1, latency_spread=0.5)
-    with Simulator(settings) as simulator:
+    with Simulator(WORKING) as simulator:
         assert start(whole, simulator.base_url).wait() == 0, log_of(whole)
-        ideal = simulator.stats()["completions"]
-        answers = lines(whole)
+        ideal = paid(simulator)
+    answers = lines(whole)
 
-        # Spread over the answers, and from there into the stages that ask nothing; a third of
-        # the kills, two at least, comes after the last answer, half of these while exports are
-        # written.
-        late = max(2, KILLS // 3)
-        moments = [
-            (answers * k // (KILLS - late), chance.uniform(0, 0.3)) for k in range(KILLS - late)
-        ]
-        moments += [(answers, chance.uniform(0, 4)) for _ in range(late)]
-        reached, sessions = [], []
-        for number, (after, delay) in enumerate(moments):
+    reached, sessions, twice = [], [], []
+    with Simulator(FAULTY) as simulator:
+        for moment in moments(answers):
             process = start(killed, simulator.base_url)
             sessions.append(process.pid)
-            # Past its imports, this run writes the seeds.
-            wait_for_change(process, killed / "pipeline.duckdb")
-            while process.poll() is None and lines(killed) < after:
-                time.sleep(0.05)
-            if number >= KILLS - late // 2:
-                wait_for_change(process, killed / "exports")
-            else:
-                time.sleep(delay)
-            process.send_signal(signal.SIGKILL)
-            reached.append((process.wait() == -signal.SIGKILL, lines(killed)))
+            was_killed = kill(process, killed, moment)
+            reached.append((was_killed, lines(killed)))
+            twice.append(paid_twice(simulator))
         process = start(killed, simulator.base_url)
         assert process.wait() == 0, log_of(killed)
-        completions = simulator.stats()["completions"] - ideal
+        twice.append(paid_twice(simulator))
+        completions, stats = paid(simulator, ideal), simulator.stats()
 
     with instance_of(killed / "dagster") as instance:
         statuses = [run.status for run in instance.get_runs()]
@@ -126,10 +126,64 @@ def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
     assert unequal == [], tables(killed)["llm_calls"].drop_nulls("error")["error"].to_list()
     assert exports(whole) == exports(killed)
     assert published(whole) == published(killed)
-    assert ideal <= completions <= ideal + kills * CONCURRENCY * MOST_SAMPLES
+    # What was answered whole and not journaled when its run was killed is all that is paid twice.
+    again = sum(completions.values()) - sum(ideal.values())
+    assert again == twice[-1] <= kills * CONCURRENCY * MOST_SAMPLES
+    assert all(completions[role] >= ideal[role] for role in ideal)
+    assert {*FAILING, "slow"} <= set(stats["faults"])
     assert files(whole) == files(killed)
     assert wait_for(lambda: not leftovers(sessions), 60), leftovers(sessions)
-    print(f"{kills} kills at {reached}: {completions - ideal} completions asked again")
+    by_kill = [after - before for before, after in pairwise(twice)]
+    print(
+        f"{kills} kills at {reached} under {stats['faults']} of {stats['received']} requests: "
+        f"{again} of {sum(ideal.values())} completions paid twice, by kill {by_kill}"
+    )
+
+
+def moments(answers: int) -> list[tuple[int, float | None]]:
+    """Return when to kill: after so many answers and seconds; None is while exports are written.
+
+    They are spread over the answers, and from there into the stages that ask nothing; a third,
+    two at least, comes after the last answer, half of these while exports are written.
+    """
+    chance = random.Random(1)
+    late = max(2, KILLS // 3)
+    early = KILLS - late
+    return [
+        *((answers * k // early, chance.uniform(0, 0.3)) for k in range(early)),
+        *((answers, chance.uniform(0, 4)) for _ in range(late - late // 2)),
+        *((answers, None) for _ in range(late // 2)),
+    ]
+
+
+def kill(process: subprocess.Popen, data: Path, moment: tuple[int, float | None]) -> bool:
+    """Kill a run at a moment; return whether it lived until then."""
+    after, delay = moment
+    # Past its imports, this run writes the seeds.
+    wait_for_change(process, data / "pipeline.duckdb")
+    while process.poll() is None and lines(data) < after:
+        time.sleep(0.05)
+    if delay is None:
+        wait_for_change(process, data / "exports")
+    else:
+        time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def paid(simulator: Simulator, roles: Iterable[str] | None = None) -> dict[str, int]:
+    """Return the completions answered whole, by role; of all roles, or of some.
+
+    Whether a server is back is asked for with words of no role.
+    """
+    counts = simulator.stats()["by_role"]
+    return {role: counts[role]["completions"] for role in (counts if roles is None else roles)}
+
+
+def paid_twice(simulator: Simulator) -> int:
+    """Return how many completions were answered whole though they had been before."""
+    stats = simulator.stats()
+    return int(stats["completions"] - stats["distinct_completions"])
 
 
 def wait_for_change(process: subprocess.Popen, path: Path) -> None:

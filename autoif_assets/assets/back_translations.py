@@ -33,7 +33,8 @@ def back_translations(
 ) -> pl.DataFrame:
     with supervision.session(context) as model:
         prompts = back_translation_prompts(verifiers, recipe)
-        parsed = parse_back_translations(model.generate("back_translation", prompts, recipe))
+        completions = model.generate("back_translation", prompts, recipe)
+        parsed = model.read(parse_back_translations, completions)
     labels = nli.label(context, nli_pairs(parsed, instructions), recipe)
     return check_back_translations(parsed, labels)
 

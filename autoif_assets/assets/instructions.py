@@ -42,4 +42,4 @@ def augmented_instructions(
         " WHERE status = 'accepted' AND batch <> ? ORDER BY instruction",
         [key],
     )
-    return augment_instructions(completions, seeds, elsewhere, recipe, key)
+    return model.read(augment_instructions, completions, seeds, elsewhere, recipe, key)

@@ -80,7 +80,7 @@ def policy_responses(
                 samples=recipe.policy_responses_per_prompt,
                 temperature=recipe.policy_temperature,
             )
-            yield online.policy_responses(completions, held_out)
+            yield model.read(online.policy_responses, completions, held_out)
 
 
 @stage(

@@ -8,6 +8,8 @@ import polars as pl
 from autoif_assets.method.queries import augment_queries, filter_queries
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import (
+    FURTHER,
+    NEAR,
     further_prompts,
     near_miss_prompts,
     parse_further,
@@ -64,7 +66,7 @@ def responses(
             completions = model.generate(
                 "response", response_prompts(prompts), recipe, samples=recipe.responses_per_prompt
             )
-            yield parse_responses(completions)
+            yield model.read(parse_responses, completions)
 
 
 @stage(
@@ -135,7 +137,9 @@ def further_responses(
                 recipe,
                 samples=max(recipe.further_responses_per_prompt, 1),
             )
-            yield parse_further(misses, samples, verdicts["response_id"])
+            first = verdicts["response_id"]
+            yield model.read(parse_further, misses, NEAR, first)
+            yield model.read(parse_further, samples, FURTHER, first)
 
 
 @stage(
@@ -235,4 +239,5 @@ def _scored(
         for verdicts, candidates, prompts in parts:
             wanted = to_score(candidates, verdicts, recipe)
             completions = model.generate("score", score_prompts(wanted, prompts), recipe)
-            yield parse(completions, verdicts, recipe, wanted.filter("failing")["response_id"])
+            failing = wanted.filter("failing")["response_id"]
+            yield model.read(parse, completions, verdicts, recipe, failing)

@@ -35,7 +35,7 @@ def verifier_generation(
             recipe,
             samples=recipe.verifiers_per_instruction,
         )
-    return parse_candidates(completions, sandbox.static_check, canonical_source)
+    return model.read(parse_candidates, completions, sandbox.static_check, canonical_source)
 
 
 @stage(

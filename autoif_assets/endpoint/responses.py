@@ -13,6 +13,7 @@ from autoif_assets.endpoint.budget import Usage
 from autoif_assets.method.readable import count, shown_text
 
 _MAX_WAIT_S = 86_400.0  # a day; how much of it is waited depends on the run
+_MAX_DIGITS = 100  # of a number that may be of use
 _REASON = 100  # characters of a finish reason
 
 # What servers say of a row that they refuse for what it holds, be it in words or as a code. Any
@@ -55,12 +56,27 @@ def read_json(raw: bytes) -> Any:
         ValueError: It is not JSON; the message quotes its beginning.
     """
     try:
-        return json.loads(raw)
+        return _loads(raw)
     except (ValueError, RecursionError):
         text = raw[:200].decode("utf-8", "replace")
         if text.lstrip().startswith("{"):
             raise ValueError("the answer ended before it was whole") from None
         raise ValueError(f"not a chat completion: {text!r}") from None
+
+
+def _loads(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # Of a number with more digits than Python reads, the number alone is lost. Not as a rule:
+        # reading each number so costs time.
+        return json.loads(raw, parse_int=_int)
+
+
+def _int(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
 def read_answer(raw: bytes) -> Answer:

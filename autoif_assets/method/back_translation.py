@@ -3,7 +3,6 @@
 import polars as pl
 
 from autoif_assets.method.gates import decide
-from autoif_assets.method.guard import row_by_row
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_back_translation, parse_nli_label, unusable, usable
 from autoif_assets.method.prompts import BACK_TRANSLATION, NLI
@@ -26,7 +25,6 @@ def back_translation_prompts(verifiers: pl.DataFrame, recipe: Recipe) -> pl.Data
     return ordered.select("verifier_id", "instruction_id", BACK_TRANSLATION.render_rows(ordered))
 
 
-@row_by_row
 def parse_back_translations(completions: pl.DataFrame) -> pl.DataFrame:
     """Read one sentence out of each back-translation.
 
@@ -66,7 +64,6 @@ def nli_prompts(pairs: pl.DataFrame) -> pl.DataFrame:
     return pairs.select("pair_id", NLI.render_rows(pairs))
 
 
-@row_by_row
 def parse_nli(completions: pl.DataFrame) -> pl.DataFrame:
     """Return ``pair_id``, ``nli_label``, ``nli_by``, ``nli_raw``, ``nli_call_id``."""
     labels = [

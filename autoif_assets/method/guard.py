@@ -1,8 +1,7 @@
 """One bad row never takes its batch along: what cannot be read is rejected, the rest is read."""
 
 from collections.abc import Callable, Iterator
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
@@ -12,10 +11,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 UNREADABLE = "unreadable"
-# Of more the readers are at fault, or the model: nobody should train on what is left. A few are
-# never too many, whatever their share.
-MAX_UNREADABLE_SHARE = 0.2
-_FEW = 4
+_FEW = 4  # are never too many, whatever their share
 _WORDS = 300
 
 
@@ -23,63 +19,70 @@ class UnreadableRows(Exception):
     """More rows than a stage may lose could not be read; the message is for the user."""
 
 
-def row_by_row(
+def read_row_by_row(
+    may_lose: float,
     parse: Callable[Concatenate[pl.DataFrame, _P], _T],
-) -> Callable[Concatenate[pl.DataFrame, _P], _T]:
-    """Guard a function of completions: a row on which it raises is rejected as ``unreadable``.
+    completions: pl.DataFrame,
+    *args: _P.args,
+    **kwargs: _P.kwargs,
+) -> _T:
+    """Read completions by a function; a row on which it raises is rejected as ``unreadable``.
 
     The row keeps its ids and its text; its ``error`` says what was raised.
 
     Args:
+        may_lose: Share of the rows that may be rejected so.
         parse: Takes a frame of ``COMPLETION_SCHEMA`` first, and rejects rows by `unusable`.
+        completions: That frame.
+        *args: What the function takes besides.
+        **kwargs: What the function takes by name.
 
     Returns:
-        The same function; it raises `UnreadableRows` where too many rows would be rejected so.
+        What the function returns.
+
+    Raises:
+        UnreadableRows: More rows would be rejected so. Of so many the readers are at fault, or
+            the model: nobody should train on what is left.
     """
+    try:
+        return parse(completions, *args, **kwargs)
+    except Exception as error:
+        reason = error
 
-    @wraps(parse)
-    def guarded(completions: pl.DataFrame, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def attempt(rows: pl.DataFrame) -> Exception | None:
         try:
-            return parse(completions, *args, **kwargs)
+            parse(rows, *args, **kwargs)
         except Exception as error:
-            reason = error
+            return error
+        return None
 
-        def attempt(rows: pl.DataFrame) -> Exception | None:
-            try:
-                parse(rows, *args, **kwargs)
-            except Exception as error:
-                return error
-            return None
-
-        # A function that fails without rows, or on no row alone, fails for another reason.
-        found = {} if attempt(completions.clear()) else _raising(completions, attempt)
-        if not found:
-            raise reason
-        marked = _marked(completions, found)
-        if attempt(marked) is not None:
-            bad = pl.int_range(pl.len()).is_in(list(found))
-            marked = marked.with_columns(
-                pl.when(~bad).then(name).alias(name) for name in ("raw", "reasoning")
-            )
-        return parse(marked, *args, **kwargs)
-
-    return cast(Callable[Concatenate[pl.DataFrame, _P], _T], guarded)
+    # A function that fails without rows, or on no row alone, fails for another reason.
+    found = {} if attempt(completions.clear()) else _raising(completions, attempt, may_lose)
+    if not found:
+        raise reason
+    marked = _marked(completions, found)
+    if attempt(marked) is not None:
+        bad = pl.int_range(pl.len()).is_in(list(found))
+        marked = marked.with_columns(
+            pl.when(~bad).then(name).alias(name) for name in ("raw", "reasoning")
+        )
+    return parse(marked, *args, **kwargs)
 
 
 def _raising(
-    rows: pl.DataFrame, attempt: Callable[[pl.DataFrame], Exception | None]
+    rows: pl.DataFrame, attempt: Callable[[pl.DataFrame], Exception | None], may_lose: float
 ) -> dict[int, str]:
     """Return the places of the rows that raise, with what each of them raises."""
-    allowed = max(MAX_UNREADABLE_SHARE * rows.height, _FEW)
+    allowed = max(may_lose * rows.height, _FEW)
     found: dict[int, str] = {}
     for place, error in _halves(rows, 0, attempt):
         words = " ".join(shown_text(str(error)).split())
         found[place] = f"{UNREADABLE}: {type(error).__name__}: {words}"[:_WORDS]
         if len(found) > allowed:
             raise UnreadableRows(
-                f"More than {MAX_UNREADABLE_SHARE:.0%} of {rows.height} answers cannot be read "
-                f"({found[place]}). Look at the model's answers in llm_calls; what was paid for "
-                "is journaled."
+                f"Of {rows.height} answers more than {may_lose:.0%} cannot be read "
+                f"({found[place]}). A stage may lack as many (AUTOIF_MAX_FAILED_SHARE). Look at "
+                "the model's answers in llm_calls; what was paid for is journaled."
             ) from error
     return found
 

@@ -6,7 +6,6 @@ import random
 import polars as pl
 
 from autoif_assets.method.gates import ACCEPTED, REJECTED, decide
-from autoif_assets.method.guard import row_by_row
 from autoif_assets.method.ids import content_id, derived_seed, id_series, normalise
 from autoif_assets.method.parsing import parse_instruction_lines, unusable
 from autoif_assets.method.prompts import SELF_INSTRUCT
@@ -50,7 +49,6 @@ def self_instruct_prompts(seeds: pl.DataFrame, recipe: Recipe, batch: str) -> pl
     return pl.DataFrame(rows, schema={"prompt": pl.String, "seed": pl.Int64}, orient="row")
 
 
-@row_by_row
 def augment_instructions(
     completions: pl.DataFrame,
     seeds: pl.DataFrame,

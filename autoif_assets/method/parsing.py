@@ -45,7 +45,7 @@ def unusable() -> dict[str, pl.Expr]:
     A truncated completion is kept and flagged but never parsed as if it were whole.
     """
     return {
-        # What `guard.row_by_row` found that raises.
+        # What `guard.read_row_by_row` found that raises.
         UNREADABLE: pl.col("error")
         .cast(pl.String)
         .str.starts_with(f"{UNREADABLE}: ")

@@ -120,20 +120,15 @@ def further_prompts(
     return rows.with_columns(pl.Series("seed", seeds, dtype=pl.Int64))
 
 
-def parse_further(
-    near_misses: pl.DataFrame, further: pl.DataFrame, known: pl.Series
-) -> pl.DataFrame:
+def parse_further(completions: pl.DataFrame, origin: str, known: pl.Series) -> pl.DataFrame:
     """Turn completions into ``further_responses`` without ``batch``; reasons as of ``responses``.
 
     Args:
-        near_misses: Completions of ``near_miss_prompts``.
-        further: Completions of ``further_prompts``.
+        completions: As of ``parse_responses``.
+        origin: ``NEAR`` for those of ``near_miss_prompts``, ``FURTHER`` of ``further_prompts``.
         known: Ids of the prompts' first responses; the same text again is a ``duplicate``.
     """
-    return pl.concat(
-        parse_responses(completions, known).with_columns(origin=pl.lit(origin))
-        for origin, completions in ((NEAR, near_misses), (FURTHER, further))
-    )
+    return parse_responses(completions, known).with_columns(origin=pl.lit(origin))
 
 
 def verify_further(responses: pl.DataFrame, outcomes: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:

@@ -3,7 +3,6 @@
 import polars as pl
 
 from autoif_assets.method.gates import ACCEPTED, decide
-from autoif_assets.method.guard import row_by_row
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.parsing import parse_score, unusable, usable
 from autoif_assets.method.prompts import RESPONSE, SCORE
@@ -18,7 +17,6 @@ def response_prompts(augmented_queries: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-@row_by_row
 def parse_responses(completions: pl.DataFrame, known: pl.Series | None = None) -> pl.DataFrame:
     """Turn completions into ``responses`` without ``batch``.
 
@@ -134,7 +132,6 @@ def to_score(responses: pl.DataFrame, verdicts: pl.DataFrame, recipe: Recipe) ->
     )
 
 
-@row_by_row
 def parse_scores(
     completions: pl.DataFrame, recipe: Recipe, failing: pl.Series | None = None
 ) -> pl.DataFrame:

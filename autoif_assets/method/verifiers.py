@@ -6,7 +6,6 @@ from typing import Any
 import polars as pl
 
 from autoif_assets.method.gates import ACCEPTED, accepted, decide
-from autoif_assets.method.guard import row_by_row
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.parsing import ParsedVerifier, parse_verifier, unusable
 from autoif_assets.method.prompts import VERIFIER
@@ -52,7 +51,6 @@ def verifier_prompts(instructions: pl.DataFrame) -> pl.DataFrame:
     return instructions.select("instruction_id", VERIFIER.render_rows(instructions))
 
 
-@row_by_row
 def parse_candidates(
     completions: pl.DataFrame,
     static_check: Callable[[str], str | None],

@@ -42,7 +42,7 @@ class NLI(RoleEndpoint):
         if self.by != "supervision":
             raise ValueError(f"AUTOIF_NLI is {self.by!r}; it may be supervision or transformers.")
         with self.session(context, "nli") as model:
-            return parse_nli(model.generate("nli", nli_prompts(pairs), recipe))
+            return model.read(parse_nli, model.generate("nli", nli_prompts(pairs), recipe))
 
     def _label_locally(self, pairs: pl.DataFrame) -> pl.DataFrame:
         name = self.model or DEFAULT_MODEL

@@ -1,11 +1,11 @@
 """Model calls of one asset and batch, and what they came to."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import dagster as dg
 import polars as pl
@@ -26,6 +26,7 @@ from autoif_assets.endpoint import (
 )
 from autoif_assets.endpoint.checks import CHECKED, first_problem
 from autoif_assets.endpoint.settings import public
+from autoif_assets.method.guard import read_row_by_row
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
 from autoif_assets.method.parsing import COMPLETION_SCHEMA
@@ -35,6 +36,9 @@ from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.warehouse import Rows, Warehouse
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -222,6 +226,27 @@ class Session:
         )
         numbered = ids.with_columns(_number=pl.int_range(pl.len(), dtype=pl.Int64))
         return numbered.join(completions, on="_number", maintain_order="left_right").drop("_number")
+
+    def read(
+        self,
+        parse: Callable[Concatenate[pl.DataFrame, _P], _T],
+        completions: pl.DataFrame,
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
+        """Read completions by a rule of the method; rows on which it raises are rejected.
+
+        Args:
+            parse: The rule.
+            completions: What it reads, its first argument.
+            *args: Its others.
+            **kwargs: Those that it takes by name.
+
+        Raises:
+            UnreadableRows: They are a larger share than may fail.
+        """
+        share = self._settings.max_failed_share
+        return read_row_by_row(share, parse, completions, *args, **kwargs)
 
     def check(self) -> None:
         """See whether the asset can do with the completions that came.

@@ -38,6 +38,13 @@ def _cut(request: web.Request) -> web.Response:
     return web.Response()
 
 
+def _garbled(body: bytes) -> web.Response:
+    """Answer with a body whose middle is lost, as of a proxy that mixes up its buffers."""
+    third = len(body) // 3
+    # Without the zero, which no JSON holds, what is left might be JSON.
+    return web.Response(body=body[:third] + b"\0" + body[-third:], content_type="application/json")
+
+
 class Faults:
     """Decides the faults of each completion request, and when the whole server is dead.
 
@@ -188,11 +195,13 @@ class Server:
             raise RequestError(400, f"the body is not JSON: {error}", "BadRequestError") from None
         extra = self._settings.slow_seconds if "slow" in faults else 0.0
         body = await self._engine.serve(parsed, extra)
-        # A cut connection is not counted: no client has seen these completions.
+        # What is cut or garbled is not counted: no client has seen these completions.
         if "drop" in faults:
             return _cut(request)
         if "half" in faults:
             return await self._half(request, json.dumps(body).encode())
+        if "garbled" in faults:
+            return _garbled(json.dumps(body).encode())
         self._engine.count(parsed, body)
         return _json(body)
 

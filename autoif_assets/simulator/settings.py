@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-FAULTS = ("429", "500", "503", "slow", "drop", "half")
+FAULTS = ("429", "500", "503", "slow", "drop", "half", "garbled")
 
 
 def _setting(default: Any, text: str, *, rate: bool = False) -> Any:
@@ -106,6 +106,9 @@ class SimulatorSettings:
     fault_slow: float = _rate(0.0, "Requests that take slow_seconds longer.")
     fault_drop: float = _rate(0.0, "Requests whose connection is cut before the answer.")
     fault_half: float = _rate(0.0, "Requests whose connection is cut in the middle of the body.")
+    fault_garbled: float = _rate(
+        0.0, "Requests answered with 200 and a whole body that is not JSON."
+    )
     retry_after: float = _setting(1.0, "Seconds named in the Retry-After of a 429.")
     slow_seconds: float = _setting(5.0, "Seconds a slow response takes longer.")
     fail_first: int = _setting(0, "Completion requests at the start that are answered with 503.")

@@ -67,6 +67,7 @@ def run_batch(
     inputs: Inputs | None = None,
     model: str = "autoif-simulator",
     only: str | None = None,
+    upto: str | None = None,
     resources: dict[str, dict[str, Any]] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise one batch.
@@ -81,9 +82,11 @@ def run_batch(
         inputs: The user's files.
         model: Name of the served model.
         only: The one asset to materialise; all if None.
+        upto: The asset to materialise with all that lies upstream of it.
         resources: What the run's configuration says of resources, by their names.
     """
     job = batch_job(data, base_url, recipe, inputs, model)
+    selected = [only] if only else _upstream(upto) if upto else []
     given = {"recipe": {"overrides": SMALL | overrides}} if overrides else {}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("batch", [*others, batch])
@@ -91,12 +94,17 @@ def run_batch(
             partition_key=batch,
             instance=instance,
             raise_on_error=False,
-            asset_selection=None if only is None else [dg.AssetKey(only)],
+            asset_selection=[dg.AssetKey(name) for name in selected] or None,
             run_config={
                 "resources": {n: {"config": c} for n, c in {**given, **(resources or {})}.items()}
             }
             | QUIET,
         )
+
+
+def _upstream(asset: str) -> list[str]:
+    keys = dg.AssetSelection.assets(asset).upstream().resolve(ASSETS)
+    return [key.to_user_string() for key in keys]
 
 
 def batch_job(

@@ -9,7 +9,7 @@ from .pipeline import differing, exports, run_batch, tables
 
 pytestmark = pytest.mark.slow
 
-KINDS = ("429", "500", "503", "slow", "drop", "half")
+KINDS = ("429", "500", "503", "slow", "drop", "half", "garbled")
 NUMBERS = {
     "instructions_per_batch": 1,
     "seeds_per_batch": 2,

@@ -20,6 +20,7 @@ TINY = {
     "min_score": ">= 5",
     "queries_per_instruction": 1,
 }
+ASKED = {"model": "tiny", "overrides": TINY, "upto": "sft_examples"}
 SOURCE = "def evaluate(response):\n    return 'never' not in response  # {}"
 CASES = [{"input": "yes", "output": True}, {"input": "never", "output": False}]
 HALF = {"input": "half \ud83d", "output": True}  # written as an escape by json.dumps
@@ -62,10 +63,10 @@ class Poisonous(Server):
 
 def test_no_answer_poisons_a_batch(tmp_path):
     with Poisonous() as server:
-        assert run_batch(tmp_path, server.url, model="tiny", overrides=TINY).success
+        assert run_batch(tmp_path, server.url, **ASKED).success
         asked = len(server.bodies)
         first = tables(tmp_path)
-        assert run_batch(tmp_path, server.url, model="tiny", overrides=TINY).success
+        assert run_batch(tmp_path, server.url, **ASKED).success
         assert len(server.bodies) == asked
     candidates = first["verifier_candidates"]
     assert candidates.filter(reason="no_function")["detail"].to_list() == [
@@ -90,7 +91,7 @@ def test_a_row_on_which_a_rule_raises_is_kept_with_its_reason(tmp_path, monkeypa
     with Poisonous() as server:
         server.poisoned = {"verifier", "usage"}
         monkeypatch.setattr(responses, "parse_score", parse_score)
-        assert run_batch(tmp_path, server.url, model="tiny", overrides=TINY).success
+        assert run_batch(tmp_path, server.url, **ASKED).success
     scores = tables(tmp_path)["response_scores"]
     assert scores.filter(reason="unreadable").height == 1
     assert scores.filter(status="accepted").height == scores.height - 1 > 0

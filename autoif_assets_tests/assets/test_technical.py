@@ -53,13 +53,15 @@ def test_a_batch_on_a_server_that_refuses_breaks_and_blocks(tmp_path, monkeypatc
             overrides=TINY | {"instructions_per_batch": 0},
             inputs=Inputs(seeds=str(seeds)),
             resources={"supervision": {"max_outage_s": 5, "max_failed_share": 0.5}},
+            # The last stage that asks; what comes after it sees no server.
+            upto="response_scores",
         )
         assert result.success, failure_of(result)
         refused = simulator.stats()["refused"]
     # Each parameter once for the whole run, and perhaps a look whether the server is there.
     assert refused["422"] <= 3 + 1
     t = tables(tmp_path / "data")
-    assert not accepted(t["sft_examples"]).is_empty()
+    assert not accepted(t["response_scores"]).is_empty()
     (event,) = result.asset_materializations_for_node("responses")
     notes = event.metadata["model/notes"].value
     for said in ("refuses seed", "refuses temperature", "max_completion_tokens", "thinks"):

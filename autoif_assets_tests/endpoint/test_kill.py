@@ -129,7 +129,7 @@ def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monke
 
     with Simulator(SimulatorSettings(latency=0.01)) as server:
         whole, _ = ask_all(server.base_url, "whole")
-    kinds = ("429", "500", "503", "slow", "drop", "half")
+    kinds = ("429", "500", "503", "slow", "drop", "half", "garbled")
     rates = {f"fault_{kind}": 0.3 for kind in kinds}
     faulty = SimulatorSettings(latency=0.01, slow_seconds=60, retry_after=0.1, **rates)
     with Simulator(faulty) as server:
@@ -141,7 +141,7 @@ def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monke
     assert replies == whole
     assert all(reply.error is None for reply in replies)
     assert set(injected) == set(kinds)
-    causes = {"http 429", "http 500", "http 503", "timeout", "dropped"}
+    causes = {"http 429", "http 500", "http 503", "timeout", "dropped", "body"}
     assert causes <= set(progress.retries)
     assert sum(progress.retries.values()) > 5 * len(wanted)
 

@@ -34,6 +34,13 @@ def test_a_usage_beyond_all_bounds_is_unknown():
     assert (usage.prompt_tokens, usage.completion_tokens) == (None, None)
 
 
+def test_of_a_number_too_long_to_be_read_the_rest_of_the_answer_is():
+    body = json.dumps({"choices": [CHOICE], "usage": {"prompt_tokens": 1, "completion_tokens": 7}})
+    found = read_answer(body.replace(": 1,", f": {'9' * 5000},").encode())
+    assert [choice["text"] for choice in found.choices] == ["fine"]
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (None, 7)
+
+
 @pytest.mark.parametrize("reason", ["\ud83d", ["x"] * 1000, 2**70, {"a": "\udc00"}, "y" * 10_000])
 def test_any_finish_reason_is_a_short_text(reason):
     (choice,) = read(choices=[CHOICE | {"finish_reason": reason}]).choices

@@ -30,6 +30,8 @@ from autoif_assets.method.pairs import gather_pairs, instruction_pairs, query_pa
 from autoif_assets.method.queries import augment_queries, filter_queries
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.resampling import (
+    FURTHER,
+    NEAR,
     parse_further,
     parse_further_scores,
     verdicts_with_scores,
@@ -136,8 +138,9 @@ def made():
     rows["response_scores"] = parse_scores(
         answers(accepted(rows["response_verdicts"]).select(ids), ['{"score": 9}']), RECIPE
     )
-    rows["further_responses"] = parse_further(
-        answers(asked.head(1), ["miss"]), answers(asked.tail(1), ["more"]), responses["response_id"]
+    more = ((NEAR, answers(asked.head(1), ["miss"])), (FURTHER, answers(asked.tail(1), ["more"])))
+    rows["further_responses"] = pl.concat(
+        parse_further(said_more, origin, responses["response_id"]) for origin, said_more in more
     )
     further = accepted(rows["further_responses"])
     rows["further_verdicts"] = verify_further(further, said(further, **verdict), RECIPE)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autoif_assets.endpoint.calls import split_reasoning
-from autoif_assets.method.guard import UnreadableRows, row_by_row
+from autoif_assets.method.guard import UnreadableRows, read_row_by_row
 from autoif_assets.method.ids import normalise
 from autoif_assets.method.parsing import (
     COMPLETION_SCHEMA,
@@ -171,8 +171,11 @@ def test_counts_are_bounded_or_unknown(value):
     assert count(value) is None
 
 
-@row_by_row
-def read(frame):
+def read(frame, may_lose=0.2):
+    return read_row_by_row(may_lose, whole_numbers, frame)
+
+
+def whole_numbers(frame):
     lengths = [10 // int(raw) if ok else None for raw, ok in zip(*usable_raws(frame), strict=True)]
     return frame.with_columns(n=pl.Series(lengths, dtype=pl.Int64))
 
@@ -205,15 +208,15 @@ def test_a_row_that_raises_is_kept_apart_with_what_it_raised():
 
 def test_a_few_are_never_too_many_and_more_stop_the_stage():
     assert read(answers("x", "0"))["n"].to_list() == [None, None]
-    with pytest.raises(UnreadableRows, match=r"20% of 10 answers cannot be read \(unreadable: Val"):
+    with pytest.raises(UnreadableRows, match=r"Of 10 answers more than 20% .*\(unreadable: Val"):
         read(answers(*"xxxxx", *"11111"))
+    assert read(answers(*"xxxxx", *"11111"), may_lose=0.5)["n"].drop_nulls().len() == 5
 
 
 def test_a_reader_that_fails_on_no_row_alone_fails():
-    @row_by_row
     def broken(frame):
         if frame.height != 1:
             raise RuntimeError("all")
 
     with pytest.raises(RuntimeError, match="all"):
-        broken(answers("1", "2"))
+        read_row_by_row(0.2, broken, answers("1", "2"))

@@ -6,6 +6,8 @@ import pytest
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.resampling import (
+    FURTHER,
+    NEAR,
     further_prompts,
     near_miss_prompts,
     parse_further,
@@ -113,7 +115,8 @@ def test_what_a_prompt_has_already_is_a_duplicate():
         return completions(*rows, **KEYS)
 
     known = pl.Series([content_id("response", "bad", "Old.")])
-    found = parse_further(said("good", "A, slip."), said("bad", "Old.", "New.", "New."), known)
+    asked = ((NEAR, said("good", "A, slip.")), (FURTHER, said("bad", "Old.", "New.", "New.")))
+    found = pl.concat(parse_further(answers, origin, known) for origin, answers in asked)
     assert found.select("prompt_id", "sample", "origin", "reason").rows() == [
         ("good", 0, "near_miss", None),
         ("bad", 0, "further", "duplicate"),

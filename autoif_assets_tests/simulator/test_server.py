@@ -244,6 +244,17 @@ def test_half_a_body_is_announced_whole(serve):
     assert simulator.stats()["served"] == 0
 
 
+def test_a_garbled_body_is_whole_and_no_json(serve):
+    simulator = serve(fault_garbled=1.0)
+    url = f"{simulator.base_url}/chat/completions"
+    body = {"model": simulator.settings.model, "messages": [{"role": "user", "content": "Hi"}]}
+    reply = httpx.post(url, json=body)
+    assert reply.status_code == 200
+    with pytest.raises(json.JSONDecodeError):
+        reply.json()
+    assert simulator.stats()["served"] == 0
+
+
 def test_a_slow_response_outlasts_the_client_s_patience_and_frees_its_slot(serve):
     simulator = serve(fault_slow=1.0, slow_seconds=60, slots=1)
     with client_for(simulator, timeout=0.3) as client, pytest.raises(openai.APITimeoutError):
@@ -279,9 +290,9 @@ def test_each_kind_has_its_own_rate_and_one_at_most_fails_a_request():
     counts = Counter(kind for kinds in drawn for kind in kinds)
     failed = sum(any(kind != "slow" for kind in kinds) for kinds in drawn) / 4000
     assert abs(counts["slow"] / 4000 - 0.3) < 0.03
-    assert abs(failed - (1 - 0.7**5)) < 0.03
+    assert abs(failed - (1 - 0.7**6)) < 0.03
     for kind in set(FAULTS) - {"slow"}:
-        assert abs(counts[kind] / 4000 - failed / 5) < 0.03
+        assert abs(counts[kind] / 4000 - failed / 6) < 0.03
     assert all(len(set(kinds) - {"slow"}) <= 1 for kinds in drawn)
 
 
