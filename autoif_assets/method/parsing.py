@@ -1,4 +1,4 @@
-"""Completions, and tolerant readers of what they hold; the raw text is kept beside it."""
+"""Tolerant readers of what completions hold; the raw text is kept beside it."""
 
 import json
 import re
@@ -6,21 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import json_repair
-import polars as pl
 
-from autoif_assets.method.guard import UNREADABLE
 from autoif_assets.method.readable import Unreadable, readable
-
-# One row per completion beside the columns of the request; a refused call has one row whose
-# `raw` is null and whose `error` holds the server's words.
-COMPLETION_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "call_id": pl.String,
-    "sample": pl.Int64,
-    "raw": pl.String,
-    "reasoning": pl.String,
-    "finish_reason": pl.String,
-    "error": pl.String,
-}
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 
@@ -37,28 +24,6 @@ _REPAIR_READS = 50_000  # an honest text needs one a character or two
 _ESCAPE = re.compile(r"\\(n|t|r|\"|'|\\)")
 _UNESCAPED = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\"}
 _QUOTES = {'"': '"', "'": "'", "“": "”", "`": "`", "‘": "’"}
-
-
-def unusable() -> dict[str, pl.Expr]:
-    """Return the rules that reject a completion before anyone parses it.
-
-    A truncated completion is kept and flagged but never parsed as if it were whole.
-    """
-    return {
-        # What `guard.row_by_row` found that raises.
-        UNREADABLE: pl.col("error")
-        .cast(pl.String)
-        .str.starts_with(f"{UNREADABLE}: ")
-        .fill_null(False),
-        "call_refused": pl.col("error").is_not_null(),
-        "truncated": pl.col("finish_reason") == "length",
-        "empty": pl.col("raw").fill_null("").str.strip_chars() == "",
-    }
-
-
-def usable(frame: pl.DataFrame) -> pl.Series:
-    """Return which completions may be parsed."""
-    return frame.select(~pl.any_horizontal(unusable().values())).to_series()
 
 
 class _Costly(Exception):

@@ -5,10 +5,11 @@ from typing import Any
 
 import polars as pl
 
+from autoif_assets.method.completions import unusable
 from autoif_assets.method.gates import ACCEPTED, accepted, decide
 from autoif_assets.method.guard import row_by_row
 from autoif_assets.method.ids import content_id
-from autoif_assets.method.parsing import ParsedVerifier, parse_verifier, unusable
+from autoif_assets.method.parsing import ParsedVerifier, parse_verifier
 from autoif_assets.method.prompts import VERIFIER
 from autoif_assets.method.recipe import Recipe, Threshold
 

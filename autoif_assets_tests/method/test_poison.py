@@ -8,21 +8,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autoif_assets.endpoint.calls import split_reasoning
+from autoif_assets.method.completions import COMPLETION_SCHEMA, unusable
 from autoif_assets.method.guard import UnreadableRows, row_by_row
 from autoif_assets.method.ids import normalise
 from autoif_assets.method.parsing import (
-    COMPLETION_SCHEMA,
     parse_back_translation,
     parse_instruction_lines,
     parse_json,
     parse_nli_label,
     parse_score,
     parse_verifier,
-    unusable,
 )
 from autoif_assets.method.readable import MAX_DEPTH, Unreadable, count, readable
 from autoif_assets.method.responses import parse_responses
+from autoif_assets.method.thoughts import split_reasoning
 from autoif_assets.method.verifiers import parse_candidates
 from autoif_assets.sandbox import canonical_source, static_check
 from autoif_assets_tests.method.frames import completions
