@@ -14,7 +14,7 @@ from autoif_assets.method.completions import (
 from autoif_assets.method.gates import ACCEPTED, REJECTED, decide
 from autoif_assets.method.guard import row_by_row
 from autoif_assets.method.ids import content_id, derived_seed, id_series, normalise
-from autoif_assets.method.parsing import parse_instruction_lines
+from autoif_assets.method.lists import parse_instruction_lines
 from autoif_assets.method.prompts import SELF_INSTRUCT
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.text import near_duplicates

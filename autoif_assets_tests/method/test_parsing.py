@@ -4,17 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.method.parsing import (
-    NLI_LABELS,
-    clean_source,
-    parse_back_translation,
-    parse_bool,
-    parse_instruction_lines,
-    parse_json,
-    parse_nli_label,
-    parse_score,
-    parse_verifier,
-)
+from autoif_assets.method.json_text import parse_json
+from autoif_assets.method.judgements import NLI_LABELS, parse_nli_label, parse_score
+from autoif_assets.method.lists import parse_instruction_lines
+from autoif_assets.method.parsing import parse_back_translation, parse_bool, parse_verifier
+from autoif_assets.method.sources import clean_source
 
 SOURCE = "def evaluate(response):\n    return len(response.split('\\n')) == 2"
 ANSWER = {"func": SOURCE, "cases": [{"input": "a\nb", "output": True}]}
@@ -82,9 +76,9 @@ def test_bad_cases_are_kept_with_a_problem():
 
 
 def test_a_source_escaped_twice_is_unescaped_once():
-    assert clean_source(SOURCE.replace("\n", "\\n")) == SOURCE
-    assert clean_source(SOURCE) == SOURCE
-    assert clean_source(f"```python\n{SOURCE}\n```") == SOURCE
+    assert clean_source(SOURCE.replace("\n", "\\n")) == (SOURCE, None)
+    assert clean_source(SOURCE) == (SOURCE, None)
+    assert clean_source(f"```python\n{SOURCE}\n```") == (SOURCE, None)
 
 
 @given(st.text(max_size=60), st.booleans())
@@ -93,9 +87,8 @@ def test_any_function_text_survives_json(body, expected):
     answer = {"func": source, "cases": [{"input": body, "output": expected}]}
     for text in (json.dumps(answer), f"```json\n{json.dumps(answer)}\n```"):
         parsed = parse_verifier(text)
-        if "```" not in body:
-            assert parsed.source == source
-            assert [(c.input, c.expected) for c in parsed.cases] == [(body, expected)]
+        assert parsed.source == source
+        assert [(c.input, c.expected) for c in parsed.cases] == [(body, expected)]
 
 
 @given(st.text(max_size=200))

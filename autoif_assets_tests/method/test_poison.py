@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 from autoif_assets.method.completions import COMPLETION_SCHEMA, unusable
 from autoif_assets.method.guard import UnreadableRows, row_by_row
 from autoif_assets.method.ids import normalise
-from autoif_assets.method.parsing import (
-    parse_back_translation,
-    parse_instruction_lines,
-    parse_json,
-    parse_nli_label,
-    parse_score,
-    parse_verifier,
-)
+from autoif_assets.method.json_text import parse_json
+from autoif_assets.method.judgements import parse_nli_label, parse_score
+from autoif_assets.method.lists import parse_instruction_lines
+from autoif_assets.method.parsing import parse_back_translation, parse_verifier
 from autoif_assets.method.readable import MAX_DEPTH, Unreadable, count, readable
 from autoif_assets.method.responses import parse_responses
 from autoif_assets.method.thoughts import split_reasoning
