@@ -75,9 +75,9 @@ def objects(text: str, key: str) -> list[dict[str, Any]]:
     ]
     if not found and key in text:
         named = re.compile(rf"""\{{\s*["'“”‘’`]?{key}["'“”‘’`]?\s*:""")
-        starts = [match.start() for match in named.finditer(text)][:2]
         first = re.search(r"[{\[]", text)
-        starts += broken[:1] + ([first.start()] if first else [])
+        starts = broken[:1] + [match.start() for match in named.finditer(text)][:2]
+        starts += [first.start()] if first else []
         repaired = (_having(value, key) for value in _repaired(text, list(dict.fromkeys(starts))))
         found = next((items[:1] for items in repaired if items), [])
     return [readable(item) for item in found]
@@ -139,6 +139,8 @@ def _repaired(text: str, starts: list[int]) -> Iterator[Any]:
             pass
         try:
             value = json_repair.loads(_Counted.of(candidate, reads), skip_json_loads=True)
+            # Of plain strings again, which nobody counts the reading of.
+            value = json.loads(json.dumps(value))
         except (ValueError, RecursionError, IndexError, _Costly):
             continue
         if isinstance(value, dict | list) and value:

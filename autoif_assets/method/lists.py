@@ -31,7 +31,7 @@ _NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _LETTER = re.compile(r"[a-zA-Z][.)]")
-_HEADING = re.compile(r"#{1,6}\s+")
+_BEFORE = re.compile(r"(?:#{1,6}\s+|(?:>\s?)+)?")  # of a heading, or a quotation
 _RULE = re.compile(r"([-*_=])(?:\s*\1){2,}")
 _FENCE = ("```", "~~~")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "`": "`", "‘": "’", "「": "」", "«": "»"}
@@ -206,13 +206,19 @@ def _place(items: list[_Item], line: _Line) -> None:
 
 
 def _content(bare: str) -> str:
-    return undressed(_HEADING.sub("", bare, count=1))
+    return undressed(_without_heading(bare))
+
+
+def _without_heading(bare: str) -> str:
+    before = _BEFORE.match(bare)
+    return bare[before.end() :] if before else bare
 
 
 def _item_mark(bare: str) -> str | None:
+    bare = _without_heading(bare)
     if _BULLET.match(bare):
         return _BULLETED
-    return "number" if _NUMBER.match(_HEADING.sub("", _unbold(bare), count=1)) else None
+    return "number" if _NUMBER.match(_unbold(bare)) else None
 
 
 def _unmarked(found: list[str]) -> list[str]:
