@@ -6,7 +6,7 @@ bold type or quotes around the whole of it.
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from autoif_assets.method.json_text import value_at
 from autoif_assets.method.readable import Unreadable
@@ -35,6 +35,7 @@ _BEFORE = re.compile(r"(?:#{1,6}\s+|(?:>\s?)+)?")  # of a heading, or a quotatio
 _RULE = re.compile(r"([-*_=])(?:\s*\1){2,}")
 _FENCE = ("```", "~~~")
 _QUOTES = {'"': '"', "'": "'", "“": "”", "`": "`", "‘": "’", "「": "」", "«": "»"}
+_WRAPPING = {*_QUOTES, "*", "_"}
 _BULLETED = "bullet"
 _BOLD = ("**", "__")
 _INDENT = 2  # from which on a line belongs to the one above
@@ -140,8 +141,7 @@ class _Item:
         return _unquote("\n".join(lines))
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     """A line that is not blank.
 
     Attributes:
@@ -159,9 +159,9 @@ class _Line:
     @classmethod
     def of(cls, line: str) -> "_Line":
         bare = line.strip()
-        space = line[: len(line) - len(line.lstrip())].expandtabs(4)
-        is_rule = _RULE.fullmatch(bare) is not None
-        return cls(bare, len(space), None if is_rule else _item_mark(bare), is_rule)
+        indent = len(line[: line.index(bare[0])].expandtabs(4))
+        is_rule = bare[0] in "-*_=" and _RULE.fullmatch(bare) is not None
+        return cls(bare, indent, None if is_rule else _item_mark(bare), is_rule)
 
 
 def _in_lines(lines: list[_Line]) -> list[str]:
@@ -210,6 +210,8 @@ def _content(bare: str) -> str:
 
 
 def _without_heading(bare: str) -> str:
+    if not bare.startswith(("#", ">")):
+        return bare
     before = _BEFORE.match(bare)
     return bare[before.end() :] if before else bare
 
@@ -233,16 +235,19 @@ def _unmarked(found: list[str]) -> list[str]:
 def _unquote(text: str) -> str:
     """Take off bold type and quotes where they are around the whole of a text, and only there."""
     text = text.strip()
-    while True:
+    while text[:1] in _WRAPPING:
         bare = _unbold(text)
         if len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1] and bare[-1] not in bare[1:-1]:
             bare = bare[1:-1].strip()
         if bare == text:
-            return text
+            break
         text = bare
+    return text
 
 
 def _unbold(text: str) -> str:
+    if text[:2] not in _BOLD:
+        return text
     for mark in _BOLD:
         inner = text[2:-2]
         if text.startswith(mark) and text.endswith(mark) and inner.strip(mark[0]) == inner != "":
