@@ -141,7 +141,8 @@ def _repaired(text: str, starts: list[int]) -> Iterator[Any]:
             value = json_repair.loads(_Counted.of(candidate, reads), skip_json_loads=True)
             # Of plain strings again, which nobody counts the reading of.
             value = json.loads(json.dumps(value))
-        except (ValueError, RecursionError, IndexError, _Costly):
+        # The library asserts what some texts do not keep to; whatever it raises, there is no JSON.
+        except Exception:
             continue
         if isinstance(value, dict | list) and value:
             yield value

@@ -126,6 +126,14 @@ def test_no_text_built_from_marks_raises(parser):
         parser(text)
 
 
+def test_whatever_the_repair_raises_is_no_json(monkeypatch):
+    def broken(*arguments, **options):
+        raise AssertionError
+
+    monkeypatch.setattr("json_repair.loads", broken)
+    assert parse_json("{'a': 1}") is None
+
+
 def test_half_a_character_rejects_its_case_alone():
     parsed = parse_verifier(HALF + ', {"input": "\\ud83d\\ude00", "output": false}]}')
     assert parsed.source == "def evaluate(r): return True"
