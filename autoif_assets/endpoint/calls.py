@@ -10,7 +10,7 @@ from autoif_assets.endpoint.budget import Spent, Usage
 from autoif_assets.endpoint.errors import Failure
 from autoif_assets.endpoint.features import Features, Form
 from autoif_assets.endpoint.settings import EndpointSettings
-from autoif_assets.method.completions import CUT_SHORT, WHOLE
+from autoif_assets.method.completions import BROKEN_OFF, CUT_SHORT, WHOLE
 from autoif_assets.method.ids import canonical_json, content_id
 from autoif_assets.method.thoughts import split_reasoning
 
@@ -87,6 +87,11 @@ class Choice:
     def ended_otherwise(self) -> str | None:
         """The server's word for why it is not whole, where it is not cut either."""
         return None if self.cut or (self.finish_reason or "") in WHOLE else self.finish_reason
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the server broke it off for a reason that has nothing to do with the row."""
+        return self.finish_reason in BROKEN_OFF
 
     @property
     def shows_thoughts(self) -> bool:

@@ -128,6 +128,8 @@ class Shortfalls:
                 else f"If the model thinks before it answers, {more}: only what was cut off is "
                 f"asked again. Else set {role}_max_tokens above {found.max_tokens}."
             )
+        if found.ended:
+            advice.append("What the server broke off is asked again by the next run.")
         if found.failed:
             advice.append("See to what the server says, then run again: failed calls are repeated")
             final = any(content_named(words) for words in found.failed)

@@ -21,6 +21,8 @@ COMPLETION_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 WHOLE = ("stop", "")
 # The most tokens it may have, in the words of vLLM and OpenAI, of others, and of Mistral.
 CUT_SHORT = ("length", "max_tokens", "model_length")
+# What has nothing to do with the row: the same call may be answered the next time.
+BROKEN_OFF = ("abort", "cancelled", "error")
 TRUNCATED = "truncated"
 UNFINISHED = "unfinished"
 # Why any other is none, by the server's word for it; one that is not known is `unfinished`.

@@ -304,10 +304,13 @@ def test_a_run_of_which_too_much_is_not_whole_stops_with_the_servers_word(journa
             choice["finish_reason"] = "abort"
         return said
 
+    requests = [ask(f"p{i}", n=4) for i in range(100)]
     with Server(aborted) as server, pytest.raises(TooManyFailed) as stopped:
-        requests = [ask(f"p{i}", n=4) for i in range(100)]
         client(server, max_concurrency=8).complete(requests, journal)
     assert "are not whole (the server ended them by 'abort')" in str(stopped.value)
+    with Server() as server, again(journal) as second:
+        replies = client(server).complete(requests, second)
+        assert [got(reply) for reply in replies] == [texts(f"p{i}", 4) for i in range(100)]
 
 
 def test_a_share_that_may_fail_lets_the_run_go_on(journal):
