@@ -30,7 +30,7 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_LETTER = re.compile(r"[a-zA-Z][.)]")
+_WEAK = re.compile(r"[a-zA-Z][.)]|[–—→⇒·∙\[]|#\d")
 _BEFORE = re.compile(r"(?:#{1,6}\s+|(?:>\s?)+)?")  # of a heading, or a quotation
 _RULE = re.compile(r"([-*_=])(?:\s*\1){2,}")
 _FENCE = ("```", "~~~")
@@ -166,8 +166,9 @@ class _Line(NamedTuple):
 
 def _in_lines(lines: list[_Line]) -> list[str]:
     marked = [line for line in lines if line.mark]
-    # One letter with a point may begin a sentence.
-    if not marked or (len(marked) == 1 and _LETTER.match(marked[0].bare)):
+    # A letter with a point, a dash or an arrow may also begin a sentence.
+    rare = len(marked) == 1 or 2 * len(marked) < len(lines)
+    if not marked or (rare and all(_WEAK.match(line.bare) for line in marked)):
         return _unmarked([line.bare for line in lines])
     items: list[_Item] = []
     fence: list[str] | None = None

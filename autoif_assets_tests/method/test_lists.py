@@ -115,6 +115,7 @@ def test_a_torn_list_ends_with_what_is_torn():
             "A. is the first word.\nOkay is the last.",
             ["A. is the first word.", "Okay is the last."],
         ),
+        ("Use a.\nUse b.\n→ comes last.", ["Use a.", "Use b.", "→ comes last."]),
         ("Thank the reader.\nHope must be named.", ["Thank the reader.", "Hope must be named."]),
         ('["Note"] comes first.\n[x] comes last.', ['["Note"] comes first.', "[x] comes last."]),
         ("{x} comes first.\nUse [brackets].", ["{x} comes first.", "Use [brackets]."]),
