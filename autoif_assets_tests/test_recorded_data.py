@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 from autoif_assets.method.back_translation import parse_back_translations
+from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.pairs import draw_pairs
-from autoif_assets.method.parsing import COMPLETION_SCHEMA
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.responses import parse_responses, parse_scores, verify_responses
 from autoif_assets.method.verifiers import (

@@ -1,6 +1,5 @@
 """What is asked of a model, the HTTP requests it is put in, and what comes back."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +10,10 @@ from autoif_assets.endpoint.budget import Spent, Usage
 from autoif_assets.endpoint.errors import Failure
 from autoif_assets.endpoint.features import Features, Form
 from autoif_assets.endpoint.settings import EndpointSettings
+from autoif_assets.method.completions import BROKEN_OFF, CUT_SHORT, WHOLE
 from autoif_assets.method.ids import canonical_json, content_id
+from autoif_assets.method.thoughts import split_reasoning
 
-_OPEN, _CLOSE = "<think>", "</think>"
-# Some chat templates write the opening tag into the prompt, so that only the closing one comes
-# back. A line of its own tells it from a text that merely talks about the tag.
-_ORPHAN_CLOSE = re.compile(r"^[^\S\n]*</think>[^\S\n]*$", re.MULTILINE)
-# One that was never closed is all thought.
-_BLOCK = re.compile(rf"\s*{_OPEN}(.*?)(?:{_CLOSE}|\Z)", re.DOTALL)
 _CREDENTIALS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 
 
@@ -74,9 +69,9 @@ class Choice:
 
     Attributes:
         text: The answer, without reasoning.
-        reasoning: What the model thought before it answered, if the server or a leading
-            ``<think>`` block tells it apart.
-        finish_reason: Why the server ended it; ``length`` means it is cut off.
+        reasoning: What the model thought before it answered, if the server or a mark in the text
+            tells it apart.
+        finish_reason: Why the server ended it.
     """
 
     text: str
@@ -86,7 +81,17 @@ class Choice:
     @property
     def cut(self) -> bool:
         """Whether it ended at the most tokens it may have."""
-        return self.finish_reason == "length"
+        return self.finish_reason in CUT_SHORT
+
+    @property
+    def ended_otherwise(self) -> str | None:
+        """The server's word for why it is not whole, where it is not cut either."""
+        return None if self.cut or (self.finish_reason or "") in WHOLE else self.finish_reason
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the server broke it off for a reason that has nothing to do with the row."""
+        return self.finish_reason in BROKEN_OFF
 
     @property
     def shows_thoughts(self) -> bool:
@@ -141,26 +146,6 @@ def further_parameters(settings: EndpointSettings, headers: Mapping[str, str]) -
     }
     hashed = {"extra_headers": content_id("headers", canonical_json(telling))} if telling else {}
     return settings.call_parameters() | hashed
-
-
-def split_reasoning(text: str) -> tuple[str, str | None]:
-    """Separate leading ``<think>`` blocks from an answer.
-
-    Returns:
-        The answer, and the reasoning or None. A block that was never closed is all reasoning:
-        the completion ended before its answer began.
-    """
-    thoughts = []
-    rest = text
-    while block := _BLOCK.match(rest):
-        thoughts.append(block[1].strip())
-        rest = rest[block.end() :]
-    if not thoughts and (close := _ORPHAN_CLOSE.search(text)):
-        thoughts.append(text[: close.start()].strip())
-        rest = text[close.end() :]
-    if not thoughts:
-        return text, None
-    return rest.strip(), "\n".join(filter(None, thoughts)) or None
 
 
 @dataclass

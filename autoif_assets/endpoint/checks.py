@@ -312,7 +312,7 @@ async def _ask_with_schema(wire: "Wire", settings: EndpointSettings, features: F
     choice = Choice.from_raw(answer.choices[0])
     if NLI.schema is not None and _follows(choice.text, NLI.schema):
         return Ability(True, "json_schema")
-    if choice.finish_reason == "length":
+    if choice.cut:
         return Ability(None, f"no whole answer in {_LABEL_TOKENS} tokens")
     said = " ".join(choice.text.split())[:40]
     return Ability(False, f"it takes the schema and answers {said!r}")

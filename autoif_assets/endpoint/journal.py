@@ -73,9 +73,13 @@ class JournaledCall:
     rooms: dict[int, int] = field(default_factory=dict)
 
     def drop_cut(self, room: int) -> None:
-        """Forget the completions that were cut off where they would now have more room."""
+        """Forget the completions that were cut off where they would now have more room.
+
+        And those that the server itself broke off: these failed as calls without an answer do.
+        """
         for sample, had in self.rooms.items():
-            if self.choices[sample].cut and had < room:
+            choice = self.choices[sample]
+            if choice.broken_off or (choice.cut and had < room):
                 del self.choices[sample]
 
 

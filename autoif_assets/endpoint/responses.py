@@ -5,7 +5,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from autoif_assets.method.readable import count, shown_text
 _MAX_WAIT_S = 86_400.0  # a day; how much of it is waited depends on the run
 _MAX_DIGITS = 100  # of a number that may be of use
 _REASON = 100  # characters of a finish reason
+# Kinds of the parts that a message may come in; a part without one is text.
+_ANSWER = (None, "text", "output_text")
+_THOUGHTS = ("thinking", "reasoning", "reasoning_text")
 
 # What servers say of a row that they refuse for what it holds, be it in words or as a code. Any
 # other refusal is of what every row has, such as a parameter.
@@ -146,12 +149,15 @@ def read_likelihood(raw: bytes) -> Answer:
 
 def _choice(choice: Mapping[str, Any]) -> dict[str, str | None]:
     message = choice["message"]
-    # vLLM names it reasoning since 0.12, reasoning_content before, as others do.
-    reasoning = message.get("reasoning") or message.get("reasoning_content")
+    content = message.get("content")
+    # vLLM names it reasoning since 0.12, reasoning_content before, as others do; Mistral sends
+    # it as a part of the content.
+    told = message.get("reasoning") or message.get("reasoning_content")
+    reasoning = _text(told) or _text(content, _THOUGHTS)
     finish_reason = choice.get("finish_reason")
     return {
-        "text": _text(message.get("content")),
-        "reasoning": _text(reasoning) or None,
+        "text": _text(content),
+        "reasoning": reasoning or None,
         "finish_reason": None if finish_reason is None else _reason(finish_reason),
     }
 
@@ -168,12 +174,20 @@ def _beginning(value: Any) -> str:
         return "something nested too deep"
 
 
-def _text(content: Any) -> str:
+def _text(content: Any, kinds: Collection[Any] = _ANSWER) -> str:
+    """Return a text, or those of a list's parts that are of some kinds, joined."""
     if isinstance(content, list):
-        texts = [part.get("text") for part in content]
+        texts = [_part(part) for part in content if part.get("type") in kinds]
         content = "".join(text for text in texts if isinstance(text, str))
+    elif kinds is not _ANSWER:
+        return ""
     # A lone surrogate (half an emoji, escaped) is valid in JSON and in nothing after it.
     return shown_text(content) if isinstance(content, str) else ""
+
+
+def _part(part: Mapping[str, Any]) -> Any:
+    thinking = part.get("thinking")
+    return _text(thinking) if isinstance(thinking, list) else part.get("text") or thinking
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

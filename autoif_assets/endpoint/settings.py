@@ -114,8 +114,8 @@ class EndpointSettings(BaseModel):
         0.2,
         ge=0,
         le=1,
-        description="Share of a stage's completions that may fail technically, be cut off or be "
-        "unreadable; with more, the stage fails.",
+        description="Share of a stage's completions that may fail technically, be cut off, not be "
+        "whole or be unreadable; with more, the stage fails.",
     )
     refresh: bool = Field(False, description="Ask anew for what the journals already hold.")
     ask_refused: bool = Field(

@@ -22,6 +22,7 @@ class _Shortfall:
     Attributes:
         wanted: How many were wanted.
         cut: How many ended at the most tokens they may have.
+        ended: How many else are not whole, by the server's word for why.
         failed: How many did not come, by what the server said.
         max_tokens: Most tokens of an answer.
     """
@@ -29,11 +30,12 @@ class _Shortfall:
     max_tokens: int
     wanted: int = 0
     cut: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
 
     @property
     def lacking(self) -> int:
-        return self.cut + self.failed.total()
+        return self.cut + self.ended.total() + self.failed.total()
 
 
 class Shortfalls:
@@ -59,7 +61,10 @@ class Shortfalls:
 
     def note(self, request: Request, choice: Choice) -> None:
         """Count a completion that came."""
-        self._roles[request.role].cut += choice.cut
+        found = self._roles[request.role]
+        found.cut += choice.cut
+        if choice.ended_otherwise is not None:
+            found.ended[choice.ended_otherwise] += 1
 
     def note_error(self, request: Request, completions: int, words: str) -> None:
         """Count completions that did not come."""
@@ -102,6 +107,9 @@ class Shortfalls:
             what.append(
                 f"{found.cut} were cut off at {found.max_tokens} tokens for the answer{beside}"
             )
+        if found.ended:
+            named = ", ".join(f"{name!r}" for name, _ in found.ended.most_common(_SHOWN))
+            what.append(f"{found.ended.total()} are not whole (the server ended them by {named})")
         return (
             f"{found.lacking} of {found.wanted} completions of {settings.model} at "
             f"{settings.public_url} for {role} are of no use: {', '.join(what)}. A stage may lack "
@@ -120,6 +128,8 @@ class Shortfalls:
                 else f"If the model thinks before it answers, {more}: only what was cut off is "
                 f"asked again. Else set {role}_max_tokens above {found.max_tokens}."
             )
+        if found.ended:
+            advice.append("What the server broke off is asked again by the next run.")
         if found.failed:
             advice.append("See to what the server says, then run again: failed calls are repeated")
             final = any(content_named(words) for words in found.failed)

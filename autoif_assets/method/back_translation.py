@@ -2,9 +2,11 @@
 
 import polars as pl
 
+from autoif_assets.method.completions import unusable, usable
 from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import id_series
-from autoif_assets.method.parsing import parse_back_translation, parse_nli_label, unusable, usable
+from autoif_assets.method.judgements import parse_nli_label
+from autoif_assets.method.parsing import parse_back_translation
 from autoif_assets.method.prompts import BACK_TRANSLATION, NLI
 from autoif_assets.method.recipe import Recipe
 

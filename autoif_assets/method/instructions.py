@@ -5,14 +5,23 @@ import random
 
 import polars as pl
 
+from autoif_assets.method.completions import (
+    CONTROL,
+    TRUNCATED,
+    control_reason,
+    unusable,
+)
 from autoif_assets.method.gates import ACCEPTED, REJECTED, decide
 from autoif_assets.method.ids import content_id, derived_seed, id_series, normalise
-from autoif_assets.method.parsing import parse_instruction_lines, unusable
+from autoif_assets.method.lists import parse_instruction_lines
 from autoif_assets.method.prompts import SELF_INSTRUCT
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.text import near_duplicates
 
 MAX_INSTRUCTION_CHARS = 500
+
+# Completions that are read though they are unusable as a whole: one instruction of many is.
+_BY_LINE = (TRUNCATED, *CONTROL)
 
 _CANDIDATE_SCHEMA = {
     "instruction": pl.String,
@@ -152,16 +161,17 @@ def _parse(completions: pl.DataFrame) -> pl.DataFrame:
     rows: list[tuple[str, None, str, str, int, str | None]] = []
     for row in gated.iter_rows(named=True):
         made_by = ("self_instruct", row["call_id"], row["sample"])
-        if row["status"] != ACCEPTED and row["reason"] != "truncated":
+        if row["status"] != ACCEPTED and row["reason"] not in _BY_LINE:
             rows.append((row["raw"] or "", None, *made_by, row["reason"]))
             continue
         lines = parse_instruction_lines(row["raw"])
-        if row["reason"] == "truncated":
-            # Every line but the last is whole; the torn one is kept as what it is.
-            rows.extend((line, None, *made_by, None) for line in lines[:-1])
-            rows.extend((line, None, *made_by, "truncated") for line in lines[-1:])
-            continue
-        rows.extend((line, None, *made_by, None) for line in lines)
+        reasons = [control_reason(line) for line in lines]
+        if row["reason"] == TRUNCATED and lines:
+            # Every instruction but the last is whole; the torn one is kept as what it is.
+            reasons[-1] = TRUNCATED
+        rows.extend(
+            (line, None, *made_by, reason) for line, reason in zip(lines, reasons, strict=True)
+        )
         if not lines:
-            rows.append((row["raw"], None, *made_by, "no_instruction"))
+            rows.append((row["raw"] or "", None, *made_by, row["reason"] or "no_instruction"))
     return pl.DataFrame(rows, schema=_CANDIDATE_SCHEMA, orient="row")

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import numpy as np
 import polars as pl
 
+from autoif_assets.method.completions import NO_SAMPLE
 from autoif_assets.method.gates import ACCEPTED, decide, decided
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.lengths import constrains_length
@@ -263,12 +264,13 @@ def scorecard(
 ) -> pl.DataFrame:
     """Estimate how often a policy follows held-out instructions, overall and by category.
 
-    A truncated or empty completion is a sample that fails, and a repeated text counts as often as
-    it was sampled. A refused call is no sample, and neither is a response without a verdict: it
-    speaks for the verifiers. pass@k is the unbiased estimator of Chen et al. (2021,
-    arXiv 2107.03374), over prompts with k samples or more, with k the
-    samples asked for. Prompts weigh alike. Intervals are 95 % percentile bootstraps that draw
-    whole instructions, as prompts of one instruction are not independent.
+    A truncated or empty completion is a sample that fails, and a repeated text counts as often
+    as it was sampled. A refused call is no sample, nor is a completion that its server broke
+    off or held back, and neither is a response without a verdict: it speaks for the verifiers.
+    pass@k is the unbiased estimator of Chen et al. (2021, arXiv 2107.03374), over prompts with
+    k samples or more, with k the samples asked for. Prompts weigh alike. Intervals are 95 %
+    percentile bootstraps that draw whole instructions, as prompts of one instruction are not
+    independent.
 
     Args:
         responses: ``policy_responses`` of the split ``eval``.
@@ -319,7 +321,7 @@ def _scored(responses: pl.DataFrame, verdicts: pl.DataFrame, k: int) -> pl.DataF
     """Return ``prompt_id``, ``instruction_id``, ``samples``, ``pass_at_1``, ``pass_at_k``."""
     silent = pl.col("verdict").is_in(["no_verifier", "no_verdict", "few_verdicts"])
     counts = (
-        responses.filter(pl.col("reason").fill_null("") != "call_refused")
+        responses.filter(~pl.col("reason").fill_null("").is_in(NO_SAMPLE))
         .join(
             verdicts.select("response_id", passed="status", verdict="reason"),
             on="response_id",

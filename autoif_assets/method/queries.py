@@ -6,16 +6,13 @@ default, goes by pass@k and its estimator of Chen et al. (arXiv 2107.03374).
 
 import math
 import random
-import unicodedata
 
 import polars as pl
 
 from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import content_id, derived_seed
+from autoif_assets.method.joining import join_prompt
 from autoif_assets.method.recipe import Recipe
-
-_TERMINAL = set(".!?…:;。！？：；")
-_CLOSING = set("\"'”’)]}»」』）`*_")
 
 
 def augment_queries(
@@ -46,31 +43,6 @@ def augment_queries(
             rows.append((prompt_id, instruction_id, query_id, instruction, query, prompt))
     columns = ("prompt_id", "instruction_id", "query_id", "instruction", "query", "prompt")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
-
-
-def join_prompt(query: str, instruction: str) -> str:
-    """Join a query and an instruction into what a trained model is asked [3.4].
-
-    Each begins with a capital and ends with a mark of its own or a full stop. The authors' step
-    9 looks for ``?`` or ``.`` anywhere in the query and always appends a full stop, which leaves
-    "Write a poem" unended after "v1.0" and doubles the mark of "Use no commas."; we look at the
-    end of each text.
-    """
-    return f"{_sentence(query)} {_sentence(instruction)}"
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    if not text:
-        return text
-    # One character's capital can be several ("ß" -> "SS"); such letters stay as they are.
-    capital = text[0].upper()
-    text = (capital if len(capital) == 1 else text[0]) + text[1:]
-    end = text.rstrip("".join(_CLOSING)) or text
-    if end[-1] in _TERMINAL:
-        return text
-    wide = unicodedata.east_asian_width(end[-1]) in "WF" and end[-1].isalpha()
-    return text + ("。" if wide else ".")
 
 
 def filter_queries(

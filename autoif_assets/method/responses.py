@@ -2,9 +2,10 @@
 
 import polars as pl
 
+from autoif_assets.method.completions import unusable, usable
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import id_series
-from autoif_assets.method.parsing import parse_score, unusable, usable
+from autoif_assets.method.judgements import parse_score
 from autoif_assets.method.prompts import RESPONSE, SCORE
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.verifiers import OUTCOME_STRUCT

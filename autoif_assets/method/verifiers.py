@@ -5,9 +5,10 @@ from typing import Any
 
 import polars as pl
 
+from autoif_assets.method.completions import unusable
 from autoif_assets.method.gates import ACCEPTED, accepted, decide
 from autoif_assets.method.ids import content_id
-from autoif_assets.method.parsing import ParsedVerifier, parse_verifier, unusable
+from autoif_assets.method.parsing import ParsedVerifier, parse_verifier
 from autoif_assets.method.prompts import VERIFIER
 from autoif_assets.method.recipe import Recipe, Threshold
 
@@ -109,11 +110,14 @@ def _candidate(
     """Return the row of ``_CANDIDATE_SCHEMA`` that a completion makes."""
     rejection, detail, verifier_id = row["reason"], row["error"], None
     if row["status"] == ACCEPTED:
-        rejection, detail = (None, None) if parsed.source else ("no_function", parsed.problem)
+        rejection, detail = (
+            (None, parsed.note) if parsed.source else ("no_function", parsed.problem)
+        )
     if parsed.source:
         problem = static_check(parsed.source)
         if problem:
-            rejection, _, detail = problem.partition(":")
+            rejection, _, named = problem.partition(":")
+            detail = "; ".join(filter(None, (named, parsed.note))) or None
         # A rejected function has an id as well, so that one may ask what became of it.
         canonical = canonical_source(parsed.source)
         verifier_id = content_id("verifier", row["instruction_id"], canonical)

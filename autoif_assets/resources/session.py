@@ -26,10 +26,10 @@ from autoif_assets.endpoint import (
 )
 from autoif_assets.endpoint.checks import CHECKED, first_problem
 from autoif_assets.endpoint.settings import public
+from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.guard import read_row_by_row
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
-from autoif_assets.method.parsing import COMPLETION_SCHEMA
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource

@@ -91,7 +91,7 @@ def build(data: Path, responses: int) -> None:
     """Fill the tables that generation leaves behind, and the journals of both model stages."""
     from autoif_assets.endpoint import Journal
     from autoif_assets.method.ids import content_id
-    from autoif_assets.method.queries import join_prompt
+    from autoif_assets.method.joining import join_prompt
     from autoif_assets.warehouse import Warehouse
 
     material, warehouse = Material(responses), Warehouse(data)

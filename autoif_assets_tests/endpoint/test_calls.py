@@ -1,11 +1,9 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from autoif_assets.endpoint import EndpointSettings, Request, call_id
-from autoif_assets.endpoint.calls import further_parameters, split_reasoning
+from autoif_assets.endpoint.calls import further_parameters
 
 BASE = Request("p", "nli", 2, 0.5, 10, 3, {"type": "object", "properties": {}})
 
@@ -36,41 +34,6 @@ def test_the_model_counts_and_the_role_and_the_order_of_keys_do_not():
 def test_a_request_for_nothing_is_refused(change):
     with pytest.raises(ValueError, match="at least 1"):
         dataclasses.replace(BASE, **change)
-
-
-@pytest.mark.parametrize(
-    ("text", "answer", "reasoning"),
-    [
-        ("yes", "yes", None),
-        ("  yes\n", "  yes\n", None),
-        ("<think>a</think>yes", "yes", "a"),
-        ("\n<think>\na\n</think>\n\nyes\n", "yes", "a"),
-        ("<think>a</think><think>b</think>yes", "yes", "a\nb"),
-        ("<think>never closed", "", "never closed"),
-        ("<think></think>yes", "yes", None),
-        ("a\n</think>\n\nyes", "yes", "a"),
-        ("Close it with </think> please", "Close it with </think> please", None),
-        ("yes <think>a</think>", "yes <think>a</think>", None),
-    ],
-)
-def test_reasoning_is_separated(text, answer, reasoning):
-    assert split_reasoning(text) == (answer, reasoning)
-
-
-@given(st.text())
-def test_nothing_is_lost_or_made_up(text):
-    answer, reasoning = split_reasoning(text)
-    if "think>" not in text:
-        assert (answer, reasoning) == (text, None)
-    assert answer in text
-
-
-@given(st.text().filter(lambda t: "think>" not in t), st.text().filter(lambda t: "<" not in t))
-def test_a_block_is_always_found(thought, answer):
-    assert split_reasoning(f"<think>{thought}</think>{answer}") == (
-        answer.strip(),
-        thought.strip() or None,
-    )
 
 
 def test_the_ids_of_calls_that_journals_hold_stay_what_they_are():

@@ -297,6 +297,22 @@ def test_a_run_of_which_too_much_is_cut_off_stops_on_the_way(journal):
     assert "AUTOIF_THINKING_TOKENS" in words and "response_max_tokens" in words
 
 
+def test_a_run_of_which_too_much_is_not_whole_stops_with_the_servers_word(journal):
+    def aborted(body, count):
+        said = answer(body)
+        for choice in said["choices"]:
+            choice["finish_reason"] = "abort"
+        return said
+
+    requests = [ask(f"p{i}", n=4) for i in range(100)]
+    with Server(aborted) as server, pytest.raises(TooManyFailed) as stopped:
+        client(server, max_concurrency=8).complete(requests, journal)
+    assert "are not whole (the server ended them by 'abort')" in str(stopped.value)
+    with Server() as server, again(journal) as second:
+        replies = client(server).complete(requests, second)
+        assert [got(reply) for reply in replies] == [texts(f"p{i}", 4) for i in range(100)]
+
+
 def test_a_share_that_may_fail_lets_the_run_go_on(journal):
     with Server(cut) as server:
         requests = [ask(f"p{i}", n=4) for i in range(100)]

@@ -75,8 +75,20 @@ def test_usage_is_read_as_far_as_it_is_given():
         ({"content": "yes", "reasoning_content": "hm"}, "hm"),
         ({"content": "yes", "reasoning": None, "reasoning_content": None}, None),
         ({"content": [{"type": "text", "text": "y"}, {"text": "es"}]}, None),
+        ({"content": [{"type": "text", "text": None}, {"type": "text", "text": "yes"}]}, None),
+        ({"content": [{"type": "reasoning", "text": "hm"}, {"type": "text", "text": "yes"}]}, "hm"),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                    {"type": "text", "text": "yes"},
+                ]
+            },
+            "hm",
+        ),
+        ({"content": [{"type": "refusal", "text": "no"}, {"type": "text", "text": "yes"}]}, None),
     ],
 )
-def test_both_names_of_the_reasoning_are_read(message, reasoning):
+def test_the_reasoning_is_read_wherever_it_stands(message, reasoning):
     (choice,) = read_answer(json.dumps({"choices": [{"message": message}]}).encode()).choices
     assert (choice["text"], choice["reasoning"]) == ("yes", reasoning)

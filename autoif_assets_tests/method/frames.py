@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from autoif_assets.method.parsing import COMPLETION_SCHEMA
+from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 
 

@@ -66,6 +66,8 @@ def test_every_line_of_the_model_is_kept_with_its_reason():
         {"raw": "- End with Ah.\n- Start ea", "sample": 2, "finish_reason": "length"},
         {"raw": None, "sample": 3, "error": "400"},
         {"raw": "```\n```", "sample": 4},
+        {"raw": "- Say so.<|im_end|>\n- Say why.", "sample": 5},
+        {"raw": "- Say ho", "sample": 6, "finish_reason": "abort"},
         others=["Old one."],
     )
     made = frame.filter(origin="self_instruct")
@@ -80,6 +82,9 @@ def test_every_line_of_the_model_is_kept_with_its_reason():
         (2, "truncated"),
         (3, "call_refused"),
         (4, "no_instruction"),
+        (5, "control_tokens"),
+        (5, None),
+        (6, "aborted"),
     ]
     assert frame["position"].to_list() == list(range(frame.height))
 

@@ -66,10 +66,12 @@ def test_the_scorecard_of_a_known_case():
             ("p", "i", "a", "duplicate", None),
             ("p", "i", "b", None, "low_pass_rate"),
             ("p", "i", "c", "truncated", None),
-            # 0 of 1 with a verdict; a refused call and silence are no samples.
+            # 0 of 1 with a verdict; silence is no sample, nor is what the server refused or ended.
             ("q", "j", "a", None, "low_pass_rate"),
             ("q", "j", "b", None, "no_verdict"),
             ("q", "j", None, "call_refused", None),
+            ("q", "j", "c", "aborted", None),
+            ("q", "j", "d", "unfinished", None),
         ),
         CATEGORIES,
         NUMBERS,

@@ -4,9 +4,9 @@ import polars as pl
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.pairs import gather_pairs, query_pairs
-from autoif_assets.method.parsing import COMPLETION_SCHEMA
 from autoif_assets.method.queries import filter_queries
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.resampling import verdicts_with_scores

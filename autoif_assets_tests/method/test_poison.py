@@ -1,6 +1,8 @@
 """No text of a model costs much to read, and none takes other rows along."""
 
 import json
+import os
+import random
 import time
 
 import polars as pl
@@ -8,21 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autoif_assets.endpoint.calls import split_reasoning
+from autoif_assets.method.completions import COMPLETION_SCHEMA, control_reason, unusable
 from autoif_assets.method.guard import UnreadableRows, read_row_by_row
 from autoif_assets.method.ids import normalise
-from autoif_assets.method.parsing import (
-    COMPLETION_SCHEMA,
-    parse_back_translation,
-    parse_instruction_lines,
-    parse_json,
-    parse_nli_label,
-    parse_score,
-    parse_verifier,
-    unusable,
-)
+from autoif_assets.method.json_text import parse_json
+from autoif_assets.method.judgements import parse_nli_label, parse_score
+from autoif_assets.method.lists import parse_instruction_lines
+from autoif_assets.method.parsing import parse_back_translation, parse_verifier
 from autoif_assets.method.readable import MAX_DEPTH, Unreadable, count, readable
 from autoif_assets.method.responses import parse_responses
+from autoif_assets.method.thoughts import split_reasoning
 from autoif_assets.method.verifiers import parse_candidates
 from autoif_assets.sandbox import canonical_source, static_check
 from autoif_assets_tests.method.frames import completions
@@ -32,12 +29,20 @@ HALF = '{"func": "def evaluate(r): return True", "cases": [{"input": "x \\ud83d"
 
 PARSERS = (
     *(parse_json, parse_verifier, parse_instruction_lines, parse_back_translation),
-    *(parse_nli_label, parse_score, split_reasoning, normalise),
+    *(parse_nli_label, parse_score, split_reasoning, control_reason, normalise),
 )
+# Characters of fuzzed text for each reader.
+FUZZED = int(os.environ.get("AUTOIF_TEST_FUZZ_CHARS", 2**20))
 MARKS = (
     *("{", "}", "[", "]", "(", ")", ":", ",", '"', "'", "\\", '\\"', "\n", " ", "\t", "\r\n"),
     *("```", "```json\n", "`", "“", "”", "‘", "*", "**", "- ", "1. ", "#", "//", "/*", "*/"),
     *("<think>", "</think>", "score", "score: 1", "10", "/10", "out of", "1.", "-", "label"),
+    *("</thinking>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "<seed:think>", "<thought>"),
+    *("<|channel|>", "analysis", "final", "<|message|>", "<|end|>", "assistantfinal", "<channel|>"),
+    *('"""', "'''", "~~~\n", "```python\n", "def evaluate(", '"func"', '"cases": [', '"input":'),
+    *("1) ", "1、", "① ", "• ", "- [ ] ", "Instruction 1:", "> ", "# ", "  - ", "---\n", "thanks"),
+    *("\\boxed{8}", "Score (0-10):", "8/10", "-8", "not", "entailment", "contradiction", ".", "?"),
+    *('{"label": "', '{"score": ', "<|im_end|>", "<image>", "\b", "\f", "\\b", "：", "；"),
     *("instruction:", "neutral", "true", "null", '"a":', '{"a": 1,', '{"func": "', "\\n", "\\u"),
     *(
         "\u0301",
@@ -61,9 +66,9 @@ def seconds(function, text):
     return time.process_time() - began
 
 
-def least(function, text):
+def is_slow(function, text, most):
     # Another process may have had the cache for itself meanwhile.
-    return min(seconds(function, text) for _ in range(2))
+    return all(seconds(function, text) > most for _ in range(3))
 
 
 repeated = st.builds(
@@ -87,9 +92,13 @@ repeated = st.builds(
 @example("a" + "\u0301\u0316" * 30_000)
 @example("<think></think>" * 4300)
 @example("1" + " " * 60_000)
+@example("`" * 2**16)
+@example('{"func": ' * 6000)
+@example('"""' * 20_000)
+@example("- a\n" * 16_000)
+@example("<|channel|>a<|message|>" * 2600)
 def test_no_parser_is_slow(text):
-    slow = {p.__name__: s for p in PARSERS if (s := least(p, text)) > 0.2}
-    assert not slow
+    assert not [parser.__name__ for parser in PARSERS if is_slow(parser, text, 0.2)]
 
 
 @given(repeated.map(lambda text: text[:50_000]))
@@ -100,8 +109,29 @@ def test_no_parser_is_slow(text):
 @example("a=1\n" * 12_500)
 def test_looking_at_a_source_takes_no_more_than_its_length(text):
     for look in (static_check, canonical_source):
-        assert least(look, text) < 1
-        assert least(look, text[: len(text) // 8]) < 0.25
+        assert not is_slow(look, text, 1)
+        assert not is_slow(look, text[: len(text) // 8], 0.25)
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.__name__)
+def test_no_text_built_from_marks_raises(parser):
+    rng = random.Random(parser.__name__)
+    left = FUZZED
+    while left > 0:
+        # Mostly short, for these are looked at and repaired in most ways.
+        size = rng.choice([50, 200, 800, 3000, 30_000, 2**16])
+        few = rng.sample(MARKS, rng.choice([3, 6, 12, len(MARKS)]))
+        text = "".join(rng.choices(few, k=size // 4))[:size]
+        left -= size
+        parser(text)
+
+
+def test_whatever_the_repair_raises_is_no_json(monkeypatch):
+    def broken(*arguments, **options):
+        raise AssertionError
+
+    monkeypatch.setattr("json_repair.loads", broken)
+    assert parse_json("{'a': 1}") is None
 
 
 def test_half_a_character_rejects_its_case_alone():

@@ -9,7 +9,6 @@ from autoif_assets.method.queries import (
     augment_queries,
     difficulty,
     filter_queries,
-    join_prompt,
     pass_at_k,
 )
 from autoif_assets.method.recipe import make_recipe
@@ -19,27 +18,6 @@ from autoif_assets_tests.method.frames import reasons
 PAPER = make_recipe("paper")
 INSTRUCTIONS = pl.DataFrame({"instruction_id": ["i", "j"], "instruction": ["Use a.", "Use b."]})
 QUERIES = pl.DataFrame({"query_id": [f"q{n:02}" for n in range(40)], "query": "why"})
-
-
-@pytest.mark.parametrize(
-    ("query", "instruction", "prompt"),
-    [
-        ("why is it so", "use no commas", "Why is it so. Use no commas."),
-        ("Why?", "Use no commas.", "Why? Use no commas."),
-        ("Use v1.0 to write it", "Be brief!", "Use v1.0 to write it. Be brief!"),
-        ('Say "yes."', "say 'no'", "Say \"yes.\" Say 'no'."),
-        ("为什么", "用两句话回答", "为什么。 用两句话回答。"),
-        ("为什么？", "Be brief", "为什么？ Be brief."),
-        ("ßtraße?", ")", "ßtraße? )."),
-    ],
-)
-def test_query_and_instruction_become_one_prompt(query, instruction, prompt):
-    assert join_prompt(query, instruction) == prompt
-
-
-@given(st.text(), st.text())
-def test_any_two_texts_join(query, instruction):
-    join_prompt(query, instruction)
 
 
 def test_each_instruction_gets_its_own_reproducible_sample():

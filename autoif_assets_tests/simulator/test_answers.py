@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoif_assets.method.parsing import parse_score, parse_verifier
+from autoif_assets.method.judgements import parse_score
+from autoif_assets.method.parsing import parse_verifier
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import SimulatorSettings, grammar
 from autoif_assets.simulator.answers import complete, instance_of, misread

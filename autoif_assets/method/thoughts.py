@@ -1,0 +1,107 @@
+"""Thoughts and answer told apart, in all the marks that models in use put between them."""
+
+import json
+import re
+
+# What stands for a thought's end by itself: tokens of the models' own, which chat templates write
+# and servers without a parser hand on. (?:\w+:)? is a maker's prefix, as in <seed:think>.
+_TAG = r"(?:\w{1,20}:)?think(?:ing)?"
+_OPENINGS = (
+    rf"<{_TAG}>",
+    r"\[THINK\]",
+    "◁think▷",
+    r"<\|START_THINKING\|>",
+    r"<\|begin_of_thought\|>",
+    r"<\|channel>thought\b",
+)
+_CLOSINGS = (
+    rf"</{_TAG}>",
+    r"\[/THINK\]",
+    "◁/think▷",
+    r"<\|END_THINKING\|>",
+    r"<\|end_of_thought\|>",
+    r"<channel\|>",
+)
+_CLOSE = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
+_LEADING = re.compile(rf"\s*(?:{'|'.join(_OPENINGS)})", re.IGNORECASE)
+_MARK = re.compile("|".join((*_OPENINGS, *_CLOSINGS)), re.IGNORECASE)
+# Words that are used for other things, too: a thought only as a block that the text begins with.
+_NAMED = re.compile(r"\s*<(reasoning|thoughts?)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+
+# OpenAI's harmony: messages with a header, of which those of the channel `final` are the answer.
+_FORM = r"[^<\n]{0,200}(?:<\|constrain\|>[^<\n]{0,200})?<\|message\|>"
+_HEADER = rf"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*\w{{1,20}}{_FORM}"
+_HARMONY = re.compile(rf"\s*{_HEADER}")
+_FINAL = re.compile(rf"<\|channel\|>\s*final{_FORM}")
+_HARMONY_MARK = re.compile(rf"{_HEADER}|<\|(?:start|end|return|call)\|>(?:\s*assistant\b)?")
+_ENDS = ("<|end|>", "<|return|>")
+# The same where the server has taken the tokens out of the text.
+_BARE_HARMONY = re.compile(r"\s*(?:assistant)?(?:analysis|commentary)(?=\S)")
+_BARE_FINAL = "assistantfinal"
+
+_JSON_TRIES = 4
+_FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
+
+
+def split_reasoning(text: str) -> tuple[str, str | None]:
+    """Separate thoughts from an answer.
+
+    The answer is what follows the last closing mark, also where the opening one was part of the
+    prompt. A thought that was never closed is all thought: the completion ended before its answer
+    began. A text that is JSON, as a whole or after a closing mark, holds what it holds as data.
+
+    Returns:
+        The answer, and the reasoning or None.
+    """
+    if found := _harmony(text):
+        return found
+    rest, thoughts = text, list[str]()
+    if (end := _thought_end(text)) is not None:
+        thoughts.append(text[:end])
+        rest = text[end:]
+    while block := _NAMED.match(rest):
+        thoughts.append(block[2])
+        rest = rest[block.end() :]
+    if _LEADING.match(rest):
+        thoughts.append(rest)
+        rest = ""
+    if not thoughts:
+        return text, None
+    parts = (part.strip() for thought in thoughts for part in _MARK.split(thought))
+    return rest.strip(), "\n".join(filter(None, parts)) or None
+
+
+def _thought_end(text: str) -> int | None:
+    """Return where the answer begins, or None where no thought ends."""
+    ends = [mark.end() for mark in _CLOSE.finditer(text)]
+    if not ends or _is_json(text):
+        return None
+    # Of several marks the later ones may be part of an answer in JSON.
+    return next((end for end in ends[:_JSON_TRIES] if _is_json(text[end:])), ends[-1])
+
+
+def _is_json(text: str) -> bool:
+    text = _FENCED.sub(r"\1", text.strip())
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _harmony(text: str) -> tuple[str, str | None] | None:
+    """Split the channels of a text in OpenAI's harmony; None where it is in no such form."""
+    if _HARMONY.match(text):
+        finals = [mark.span() for mark in _FINAL.finditer(text)]
+        start, end = finals[-1] if finals else (len(text), len(text))
+        thoughts, answer = text[:start], text[end:].strip()
+        while answer.endswith(_ENDS):
+            answer = answer[: answer.rindex("<|")].rstrip()
+    elif (head := _BARE_HARMONY.match(text)) and _BARE_FINAL in text:
+        thoughts, _, answer = text[head.end() :].rpartition(_BARE_FINAL)
+    else:
+        return None
+    parts = (part.strip() for part in _HARMONY_MARK.split(thoughts))
+    return answer.strip(), "\n".join(filter(None, parts)) or None
