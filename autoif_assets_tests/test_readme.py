@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from autoif_assets.cli import main
 from autoif_assets.cli.home import DEMO_MODEL
 from autoif_assets.datasets import KTO, PREFERENCE, SFT
-from autoif_assets.endpoint import EndpointSettings
+from autoif_assets.resources.settings import variables
 from autoif_assets.warehouse import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,7 +121,7 @@ def test_a_real_model_does_not_mix_with_the_demo(demo_folder, monkeypatch):
     monkeypatch.setenv("AUTOIF_MODEL", "real")
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     result = CliRunner().invoke(main, ["run"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "synthetic data" in result.output
     assert DEMO_MODEL != "real"
 
@@ -170,8 +170,11 @@ def test_every_setting_is_in_the_readme_and_nowhere_else():
     sources = [path.read_text("utf-8") for path in (ROOT / "autoif_assets").rglob("*.py")]
     used = {name for text in sources for name in re.findall(r"\"(AUTOIF_[A-Z_]+)\"", text)}
     # Settings of an endpoint, whose variables have the role in the middle or none.
-    named = (EndpointSettings.variable(name, "AUTOIF") for name in EndpointSettings.model_fields)
-    used |= {name for name in named if name is not None}
+    used |= {
+        variable
+        for path, variable in variables().items()
+        if path[0] != "endpoints" or path[1] == "supervision"
+    }
     first_cells = re.findall(r"^\| (`AUTOIF_[^|]*) \|", README, re.MULTILINE)
     documented = {name for cell in first_cells for name in re.findall(r"AUTOIF_[A-Z_]+`", cell)}
     used |= {"AUTOIF_NLI_MODEL"}  # of a role, and with a meaning of its own

@@ -275,7 +275,7 @@ def problem(error: Mapping[str, Any], names: Iterable[str]) -> str:
     """
     name = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        near = get_close_matches(name, list(names), n=1)
+        near = get_close_matches(name, list(names), n=1, cutoff=0.5)
         return f"there is no {name}" + (f"; did you mean {near[0]}?" if near else "")
     said = error["msg"].removeprefix("Value error, ")
     if not name or error["type"] == "value_error":

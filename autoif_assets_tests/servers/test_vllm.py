@@ -186,7 +186,7 @@ def test_the_doctor_prints_it(vllm, tmp_path, monkeypatch):
     monkeypatch.setenv("AUTOIF_MODEL", vllm.name)
     monkeypatch.setenv("AUTOIF_JUDGE_MODEL", "absent")
     result = CliRunner().invoke(main, ["doctor"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     for line in (
         f"supervision  {vllm.name} at {vllm.base_url}",
         f"context: {CONTEXT} tokens",

@@ -205,7 +205,7 @@ def test_autoif_serve_ends_when_vllm_does(vllm):
         with pytest.raises(requests.ConnectionError):
             requests.get(url.removesuffix("v1") + "exit", timeout=30)
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "vLLM ended with exit status 9" in err
     assert gone(told["child"]) == []
 
@@ -215,7 +215,7 @@ def test_autoif_serve_without_a_gpu_says_so_in_one_sentence(tmp_path, monkeypatc
     monkeypatch.setenv("AUTOIF_BASE_URL", f"http://127.0.0.1:{free_port()}/v1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     result = CliRunner().invoke(main, ["serve", "org/model"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.output.startswith("Error: vLLM needs a GPU and none is visible here")
     assert len(result.output.splitlines()) == 1
 
@@ -226,6 +226,6 @@ def test_autoif_serve_without_a_gpu_says_so_in_one_sentence(tmp_path, monkeypatc
 def test_autoif_serve_refuses_an_address_it_cannot_serve_at(vllm, monkeypatch, url):
     monkeypatch.setenv("AUTOIF_BASE_URL", url)
     result = CliRunner().invoke(main, ["serve", "org/model"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "AUTOIF_BASE_URL is no place to serve a model at" in result.output
     assert KEY not in result.output

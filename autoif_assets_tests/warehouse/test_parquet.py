@@ -84,5 +84,5 @@ def test_the_command_writes_the_files(warehouse, tmp_path, monkeypatch):
     assert result.output.splitlines()[-1] == str(files)
     assert pl.read_parquet(files / GATE.name / "*.parquet").height == 3
     result = CliRunner().invoke(main, ["export", "--parquet", "--batch", "b9"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no batch 'b9'" in result.output
