@@ -45,6 +45,8 @@ from autoif_assets.automation.partitions import BATCHES, POLICIES, ROUNDS
 from autoif_assets.automation.schedules import MADE_NIGHTLY
 from autoif_assets.checks import Check, CheckContext, Finding, checks_of
 from autoif_assets.code_versions import dependencies
+from autoif_assets.endpoint import EndpointError
+from autoif_assets.inputs import InputError
 from autoif_assets.method import prompts
 from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.guard import UnreadableRows
@@ -57,11 +59,13 @@ from autoif_assets.resources import (
     SandboxResource,
     Supervision,
     WarehouseResource,
+    failure,
     keys_of,
     recipe_from_environment,
+    recipe_of_run,
     table_schema,
 )
-from autoif_assets.warehouse import TABLES, Partition, Rows, Table, Warehouse
+from autoif_assets.warehouse import TABLES, Partition, Rows, Table, Warehouse, WarehouseError
 
 Frames = Generator[pl.DataFrame]
 """The rows a stage makes part by part, without the columns of its partition."""
@@ -308,8 +312,8 @@ class _Stage:
         def compute(context: dg.AssetExecutionContext, **given: Any) -> Iterator[Any]:
             try:
                 yield from self._run(context, given)
-            except UnreadableRows as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+            except (UnreadableRows, InputError, EndpointError, WarehouseError) as error:
+                raise failure(error) from error
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         given = {"context": dg.AssetExecutionContext, **self._needs()}
@@ -347,7 +351,7 @@ class _Stage:
 
     def _recipe(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Recipe:
         batch: BatchResource | None = given.get("batch")
-        recipe: Recipe = given["recipe"].load() if batch is None else batch.load(context)
+        recipe = recipe_of_run(given["recipe"]) if batch is None else batch.load(context)
         return recipe
 
     def _run(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Iterator[Any]:

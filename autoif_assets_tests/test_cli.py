@@ -12,6 +12,8 @@ from autoif_assets.cli.runs import parse_override
 
 from .dev.daemon import instance_of
 
+POLICY = ["policy", "add", "--model", "m"]
+
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
@@ -53,15 +55,23 @@ def test_a_home_of_the_users_own_is_left_alone(data, monkeypatch):
     assert not (data / "dagster").exists()
 
 
-def test_batches_are_added_once_and_commas_refused(data):
+def test_batches_are_added_once(data):
     added = CliRunner().invoke(main, ["batch", "add", "b 1", "b'2"])
     assert added.output.splitlines()[-2:] == ["b 1", "b'2"]
     again = CliRunner().invoke(main, ["batch", "add", "b 1"])
     assert again.output.splitlines()[-2:] == ["b 1", "b'2"]
-    for command in (["batch", "add", "a,b"], ["run", "--batch", "a,b"]):
+
+
+@pytest.mark.parametrize("name", ["a,b", "a|b", "a\nb", "a\x1b[31mb", "a\u202eb", "a...b", " "])
+def test_names_that_cannot_be_are_refused(data, name):
+    for command in (["batch", "add", "good", name], ["run", "--batch", name], [*POLICY, name]):
         refused = CliRunner().invoke(main, command)
-        assert refused.exit_code == 1
-        assert "'a,b' cannot be a batch: it needs a name without commas" in refused.output
+        assert refused.exit_code == 2, command
+        assert f"{name!r} cannot be a " in refused.output
+        assert "\x1b" not in refused.output and "\u202e" not in refused.output
+    with instance_of(data / "dagster") as instance:
+        assert instance.get_dynamic_partitions("batch") == []
+        assert instance.get_dynamic_partitions("policy") == []
 
 
 def test_a_batch_that_a_run_is_making_is_left_to_it(data):

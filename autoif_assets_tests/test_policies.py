@@ -43,16 +43,16 @@ def test_a_policy_may_move_but_not_become_another_model(folder):
     assert after.base_url == "http://h:2/v1"
     assert (after.created_at, after.version) == (before.created_at, before.version)
     changed = autoif("policy", "add", "sft-0", "--model", "other")
-    assert changed.exit_code == 1
+    assert changed.exit_code == 2
     assert "Take another name" in changed.output
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("a,b",), "commas and bars"),
-        (("a|b",), "commas and bars"),
-        ((" ",), "commas and bars"),
+        (("a,b",), "splits keys at ,"),
+        (("a|b",), "splits keys at |"),
+        ((" ",), "it is blank"),
         (("a", "--api-key-variable", "sk-123"), "not the key itself"),
         (("a", "--base-url", "http://user:secret@h/v1"), "--api-key-variable"),
         (("a", "--base-url", "h:1"), "no URL"),
@@ -60,7 +60,7 @@ def test_a_policy_may_move_but_not_become_another_model(folder):
 )
 def test_what_cannot_be_a_policy_is_refused(folder, words, said):
     refused = autoif("policy", "add", *words)
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert said in refused.output
     assert known_policies(Warehouse(folder)) == []
 

@@ -2,11 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.pins import Refused
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 
 @click.group()
@@ -26,9 +32,8 @@ def batch_add(keys: tuple[str, ...], count: int) -> None:
 
     if not keys and count < 1:
         raise click.UsageError("Name the batches to add, or say --count N.")
-    for key in keys:
-        check_key(key)
     with dg.DagsterInstance.get() as instance:
+        check_keys(instance, keys)
         known = instance.get_dynamic_partitions(str(BATCHES.name))
         instance.add_dynamic_partitions(
             str(BATCHES.name), [*keys, *new_keys([*known, *keys], count)]
@@ -36,13 +41,19 @@ def batch_add(keys: tuple[str, ...], count: int) -> None:
         click.echo("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
 
 
-def check_key(key: str) -> None:
-    """Refuse a key that Dagster cannot handle."""
-    if "," in key or not key.strip():
-        raise click.ClickException(
-            f"{key!r} cannot be a batch: it needs a name without commas, at which Dagster's "
-            f"backfills split keys."
-        )
+def check_keys(instance: "DagsterInstance", keys: Sequence[str]) -> None:
+    """Refuse new keys that cannot be the names of batches.
+
+    Raises:
+        click.ClickException: One of them cannot.
+    """
+    from autoif_assets.automation.partitions import BATCHES, check_new_keys
+
+    name = str(BATCHES.name)
+    try:
+        check_new_keys(name, keys, instance.get_dynamic_partitions(name))
+    except ValueError as error:
+        raise Refused(str(error)) from None
 
 
 def new_keys(known: list[str], count: int) -> list[str]:

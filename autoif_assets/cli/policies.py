@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.pins import Refused
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
 
 
@@ -52,27 +53,33 @@ def add_policy(name: str, **known: str | None) -> None:
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.partitions import POLICIES, check_policy_name
-    from autoif_assets.warehouse import Policy, Warehouse, register_policy
+    from autoif_assets.automation.partitions import POLICIES, check_new_keys
+    from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
 
     url, key = known.get("base_url"), known.get("api_key_variable")
     if url and not url.startswith(("http://", "https://")):
-        raise click.ClickException(f"{url!r} is no URL; write one like http://127.0.0.1:8000/v1.")
+        raise Refused(f"{url!r} is no URL; write one like http://127.0.0.1:8000/v1.")
     if url and "@" in url:
-        raise click.ClickException(
+        raise Refused(
             "The URL holds credentials and would be stored; give the key by --api-key-variable."
         )
     if key and not key.isidentifier():
-        raise click.ClickException(
+        raise Refused(
             "--api-key-variable takes the name of an environment variable, not the key itself."
         )
+    warehouse = Warehouse(data_dir())
     try:
         # Before it is in the warehouse, where a name that Dagster refuses would stay.
-        check_policy_name(name)
-        policy = Policy(policy=name, **known)  # type: ignore[arg-type]
-        register_policy(Warehouse(data_dir()), policy)
+        check_new_keys(
+            str(POLICIES.name), [name], [one.policy for one in known_policies(warehouse)]
+        )
     except ValueError as error:
-        raise click.ClickException(str(error)) from None
+        raise Refused(str(error)) from None
+    try:
+        policy = Policy(policy=name, **known)  # type: ignore[arg-type]
+        register_policy(warehouse, policy)
+    except ValueError as error:
+        raise Refused(str(error)) from None
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(POLICIES.name), [name])
 

@@ -179,7 +179,7 @@ def calls_needed(name: str, assets: Iterable[str], seeds: bool = False) -> Needs
 
 def _told(result: Any, asking: Mapping[str, str]) -> Needs:
     """Read what assets that ask, each with the step that makes it, would have asked."""
-    from autoif_assets.automation.runs import root_cause
+    from autoif_assets.automation.runs import first_words
 
     calls: dict[str, int] = {}
     failed = []
@@ -191,7 +191,7 @@ def _told(result: Any, asking: Mapping[str, str]) -> Needs:
         if unanswered:
             calls[event.step_key] = unanswered
         else:
-            failed.append(f"{event.step_key}: {root_cause(data.error)}")
+            failed.append(f"{event.step_key}: {first_words(data.error)}")
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     left = dict.fromkeys(step for asset, step in asking.items() if asset not in made)
     following = [step for step in left if calls and step not in calls]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoif_assets.cli.batches import check_key
+from autoif_assets.cli.batches import check_keys
 from autoif_assets.cli.home import check_not_mixed, data_dir, prepare_home
 from autoif_assets.cli.pins import Refused, confirm, discard_question, plan_of
 
@@ -100,13 +100,14 @@ def run_batch(batch: str, config: Mapping[str, Any], yes: bool = False) -> None:
         config: See `resource_config`.
         yes: Whether what is discarded needs no further question.
     """
-    check_key(batch)
     prepare_home()
     import dagster as dg
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import report_killed_runs
 
+    with dg.DagsterInstance.get() as instance:
+        check_keys(instance, [batch])
     # What is pinned first: the batch named is nearer to the person than the folder.
     _check_plan(batch, config, yes)
     check_not_mixed(os.environ.get("AUTOIF_MODEL", ""))
@@ -198,7 +199,7 @@ def failures_of_job(
     """
     from dagster import AssetKey
 
-    from autoif_assets.automation.runs import process_tags, root_cause, under_way
+    from autoif_assets.automation.runs import first_words, process_tags, under_way
     from autoif_assets.definitions import defs
 
     definition = defs.resolve_job_def(job)
@@ -224,9 +225,8 @@ def failures_of_job(
     )
     if result.success:
         return []
-    # The innermost error is what went wrong; those around it say where in Dagster it passed.
     failures = [
-        f"{event.step_key} failed: {root_cause(event.step_failure_data.error)}"
+        f"{event.step_key} failed: {first_words(event.step_failure_data.error)}"
         for event in result.all_events
         if event.is_step_failure
     ]

@@ -1,9 +1,17 @@
 """Dagster resources: configuration in, core objects out."""
 
 from autoif_assets.endpoint import EndpointSettings
-from autoif_assets.resources.batch import BatchResource, Plan, discarded, prompts_hash, recipe_of
+from autoif_assets.resources.batch import (
+    BatchResource,
+    Plan,
+    discarded,
+    prompts_hash,
+    recipe_of,
+    recipe_of_run,
+)
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.environment import from_environment, recipe_from_environment
+from autoif_assets.resources.failures import failure
 from autoif_assets.resources.inputs import Inputs, RecipeResource, overrides_from_environment
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.models import RoleEndpoint, Supervision
@@ -35,11 +43,13 @@ __all__ = [
     "WarehouseResource",
     "add_metadata",
     "discarded",
+    "failure",
     "from_environment",
     "keys_of",
     "overrides_from_environment",
     "prompts_hash",
     "recipe_from_environment",
     "recipe_of",
+    "recipe_of_run",
     "table_schema",
 ]

@@ -14,9 +14,11 @@ from pydantic import Field, PrivateAttr
 
 from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.endpoint.settings import public
+from autoif_assets.method.names import check_name
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe, make_recipe
 from autoif_assets.nli import DEFAULT_MODEL
+from autoif_assets.resources.failures import failure
 from autoif_assets.resources.inputs import RecipeResource
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
@@ -104,19 +106,26 @@ class BatchResource(dg.ConfigurableResource[Any]):
         """Return the recipe of the run's batch, and pin it where that was not done yet.
 
         Raises:
-            dg.Failure: The run asks for another recipe or model than is pinned.
+            dg.Failure: The run asks for another recipe or model than is pinned, or its recipe or
+                a new batch's name does not do.
         """
         keys = _keys(context)
         if "batch" not in keys:
-            return self.recipe.load()
+            return recipe_of_run(self.recipe)
         if found := self._loaded.get(context.run.run_id):
             return found
         given = _given(context.run.run_config)
         if "policy" in keys:
             return self._of_round(keys["batch"], given)
-        plan = self.plan(keys["batch"], given, _history(context))
+        try:
+            plan = self.plan(keys["batch"], given, _history(context))
+            if plan.known is None:
+                # The UI's own list of batches takes any name, where its storage is not ours.
+                check_name(keys["batch"], "batch", "batch-1")
+        except ValueError as error:
+            raise failure(error) from error
         if plan.refusal is not None:
-            raise dg.Failure(plan.refusal, allow_retries=False)
+            raise failure(plan.refusal)
         if plan.ignored:
             self._say(
                 context,
@@ -185,11 +194,10 @@ class BatchResource(dg.ConfigurableResource[Any]):
         of = known.seeds_hash if table == "seed_instructions" else known.queries_hash
         found = pinned_inputs(warehouse, table, rows, of)
         if found is None:
-            raise dg.Failure(
+            raise failure(
                 f"The {table} that {batch} is pinned to (hash {of}) are neither in the files nor "
                 f"kept. Point the inputs at the files it was made with, or remake it with those "
-                f"of today: autoif batch remake {batch}.",
-                allow_retries=False,
+                f"of today: autoif batch remake {batch}."
             )
         if found is not rows:
             self._say(context, f"{batch} is made of the {table} that it is pinned to.")
@@ -204,11 +212,15 @@ class BatchResource(dg.ConfigurableResource[Any]):
         warehouse = self.warehouse.open()
         known = find_batch(warehouse, batch) if warehouse.path.exists() else None
         if known is None or not known.pinned:
-            return self.recipe.load()
-        return recipe_of(known, given.get("overrides") or {})
+            return recipe_of_run(self.recipe)
+        try:
+            return recipe_of(known, given.get("overrides") or {})
+        except ValueError as error:
+            raise failure(error) from error
 
     def _wanted(self, batch: str) -> Batch:
         """Return what a first run of these settings would pin."""
+        self.nli.check()
         roles = (
             _role("supervision", self.supervision.settings()),
             _role("responder", self.responder.settings()),
@@ -285,6 +297,18 @@ def recipe_of(batch: Batch, overrides: Mapping[str, Any] | None = None) -> Recip
     """Return the recipe that a batch is pinned to; numbers that came later are the recipe's own."""
     numbers = {n: v for n, v in (batch.numbers or {}).items() if n in Recipe.model_fields}
     return make_recipe(batch.recipe or "paper", {**numbers, **(overrides or {})})
+
+
+def recipe_of_run(recipe: RecipeResource) -> Recipe:
+    """Return the recipe of a run that pins none.
+
+    Raises:
+        dg.Failure: A number does not fit.
+    """
+    try:
+        return recipe.load()
+    except ValueError as error:
+        raise failure(error) from error
 
 
 def prompts_hash() -> str:

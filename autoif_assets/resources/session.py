@@ -32,6 +32,7 @@ from autoif_assets.method.parsing import COMPLETION_SCHEMA
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource
+from autoif_assets.resources.failures import failure
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.warehouse import Rows, Warehouse
@@ -61,15 +62,13 @@ def open_session(
             used, nothing is asked of this one.
     """
     if not settings.model:
-        raise dg.Failure(
+        raise failure(
             "No model is named. Set AUTOIF_MODEL to the name your server lists under "
-            f"{public(settings.base_url)}/models, then materialise again.",
-            allow_retries=False,
+            f"{public(settings.base_url)}/models, then materialise again."
         )
     if settings.max_concurrency < 1:
-        raise dg.Failure(
-            f"AUTOIF_MAX_CONCURRENCY is {settings.max_concurrency}; it must be at least 1.",
-            allow_retries=False,
+        raise failure(
+            f"AUTOIF_MAX_CONCURRENCY is {settings.max_concurrency}; it must be at least 1."
         )
     asset, batch = context.op_execution_context.op.name, keys_of(context.partition_key)["batch"]
     asset = f"{asset}/{model_version}" if model_version else asset
@@ -79,7 +78,7 @@ def open_session(
     try:
         client = Client(settings, budget=budget.of_run(context, journals), features=features)
     except EndpointError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise failure(error) from error
     asking = {"refresh": settings.refresh, "ask_refused": settings.ask_refused}
     with Journal(journals, asset, batch, context.run.run_id, **asking) as journal:
         if journal.torn:
@@ -98,8 +97,8 @@ def open_session(
             session.check()
         except EndpointError as error:
             # Only a server may be another a moment later: a cap, a key or a name is as it is.
-            raise dg.Failure(
-                str(error), session.metadata(), allow_retries=isinstance(error, ServerUnreachable)
+            raise failure(
+                error, session.metadata(), allow_retries=isinstance(error, ServerUnreachable)
             ) from error
         finally:
             _load_calls(tables, journals, asset, batch)
