@@ -1,4 +1,5 @@
 import os
+import subprocess
 from types import SimpleNamespace
 
 import dagster as dg
@@ -9,8 +10,10 @@ from autoif_assets.automation.runs import under_way
 from autoif_assets.cli import home, main
 from autoif_assets.cli.home import prepare_home
 from autoif_assets.cli.runs import parse_override
+from autoif_assets.simulator import Simulator, SimulatorSettings
 
-from .dev.daemon import instance_of
+from .dev.daemon import AUTOIF, clean_environment, instance_of
+from .endpoint.server import Server
 
 POLICY = ["policy", "add", "--model", "m"]
 
@@ -128,5 +131,93 @@ def test_the_doctor_names_what_does_not_work(data, monkeypatch):
 def test_a_run_without_a_model_says_so(data, monkeypatch):
     monkeypatch.delenv("AUTOIF_MODEL", raising=False)
     result = CliRunner().invoke(main, ["run"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Set AUTOIF_MODEL" in result.output
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with Simulator(SimulatorSettings()) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "said"),
+    [
+        ({"SEEDS": "nowhere.txt"}, 2, "Error: nowhere.txt: no such file"),
+        ({"QUERIES": "{short}"}, 2, "none of 1 records is a usable query (1 too_short)"),
+        ({"MODEL": "absent"}, 1, "'absent' is not served; it serves autoif-simulator."),
+        ({"BASE_URL": "{base}"}, 1, "set AUTOIF_BASE_URL={base}/v1."),
+        ({"BASE_URL": "nonsense"}, 1, "'nonsense' is not the URL of an endpoint"),
+        ({"JUDGE_BASE_URL": "{base}"}, 1, "set AUTOIF_JUDGE_BASE_URL={base}/v1."),
+        ({"NLI": "nobody"}, 2, "AUTOIF_NLI is 'nobody'"),
+    ],
+)
+def test_nothing_is_registered_or_asked_before_all_is_in_order(
+    data, monkeypatch, simulator, variables, status, said
+):
+    (data / "short.txt").write_text("Hi?")
+    places = {"base": simulator.base_url.removesuffix("/v1"), "short": data / "short.txt"}
+    given = {"BASE_URL": simulator.base_url, "MODEL": "autoif-simulator", **variables}
+    for name, value in given.items():
+        monkeypatch.setenv(f"AUTOIF_{name}", value.format(**places))
+    before = simulator.stats()["served"]
+    result = CliRunner().invoke(main, ["run", "--batch", "b9"])
+    assert (result.exit_code, said.format(**places) in result.output) == (status, True), (
+        result.output
+    )
+    assert simulator.stats()["served"] == before
+    with instance_of(data / "dagster") as instance:
+        assert instance.get_dynamic_partitions("batch") == []
+        assert instance.get_runs() == []
+    assert not (data / "pipeline.duckdb").exists()
+
+
+def _refusing(body, count):
+    return 401, {"error": {"message": "no \x1b[2J\u202ekey"}}
+
+
+def test_a_servers_words_direct_no_terminal(data, monkeypatch):
+    with Server(_refusing) as server:
+        monkeypatch.setenv("AUTOIF_BASE_URL", server.url)
+        monkeypatch.setenv("AUTOIF_MODEL", "tiny")
+        shown = CliRunner().invoke(main, ["doctor"])
+    assert shown.exit_code == 1
+    assert "no [2Jkey" in shown.output, shown.output
+    assert not {"\x1b", "\u202e"} & set(shown.output)
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_says_why_and_not_what_it_did_not_begin(data):
+    """Before: 40 lines "Dependencies for step ... were not executed", and escapes as they came."""
+    with Server(_refusing) as server:
+        environment = clean_environment(
+            AUTOIF_DATA=str(data), AUTOIF_BASE_URL=server.url, AUTOIF_MODEL="tiny"
+        )
+        done = subprocess.run(
+            [*AUTOIF, "run"], env=environment, capture_output=True, text=True, timeout=300
+        )
+    assert done.returncode == 1
+    shown = done.stdout + done.stderr
+    why = f"augmented_instructions failed: {server.url} refused the request for model 'tiny' (401: "
+    assert f"\n{why}no [2Jkey" in shown
+    assert "Not executing" not in shown
+    assert not {"\x1b", "\u202e"} & set(shown)
+    # The run's own log has them.
+    with instance_of(data / "dagster") as instance:
+        (run,) = instance.get_runs()
+        kept = [entry.user_message for entry in instance.all_logs(run.run_id)]
+        assert instance.get_dynamic_partitions("batch") == []
+    assert sum(words.endswith("Not executing.") for words in kept) > 10
+    (told,) = [words for words in kept if "Steps failed: " in words]
+    assert told.startswith(f"{server.url} refused the request")
+
+
+def test_the_doctor_says_that_the_folder_and_the_inputs_do_not_do(data, monkeypatch):
+    monkeypatch.setenv("AUTOIF_BASE_URL", "nonsense")
+    monkeypatch.setenv("AUTOIF_SEEDS", "nowhere.txt")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(data))
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert f"NOT USABLE: Cannot write to {data} (no write access)" in result.output
+    assert "NOT USABLE: nowhere.txt: no such file" in result.output

@@ -13,6 +13,7 @@ from autoif_assets.cli.interrupts import command_of, short_interrupts
 from autoif_assets.cli.policies import policy
 from autoif_assets.cli.runs import run
 from autoif_assets.cli.servers import dev, local_model, serve, simulate
+from autoif_assets.method.readable import displayed
 
 __all__ = ["main"]
 
@@ -23,6 +24,14 @@ class _Commands(click.Group):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         with short_interrupts(command_of()):
             return super().__call__(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it stops with may hold a server's words."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = displayed(error.message)  # type: ignore[misc]
+            raise
 
 
 @click.group(cls=_Commands, context_settings={"show_default": True})

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import Refused
+from autoif_assets.cli.ready import check_ready
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -38,7 +40,7 @@ def batch_add(keys: tuple[str, ...], count: int) -> None:
         instance.add_dynamic_partitions(
             str(BATCHES.name), [*keys, *new_keys([*known, *keys], count)]
         )
-        click.echo("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
+        say("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
 
 
 def check_keys(instance: "DagsterInstance", keys: Sequence[str]) -> None:
@@ -92,16 +94,21 @@ def grow(sft: int, dry_run: bool) -> None:
             missing = batches_missing(sft, yields, unmade)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-        click.echo(
+        say(
             f"{sum(yields)} SFT examples in {len(yields)} batches, {unmade} batches registered and "
             f"not made; {missing} more are needed for {sft}."
         )
         if dry_run or not missing:
             return
+        try:
+            check_ready("", {}, "", endpoints=False)
+        except click.ClickException as error:
+            # No more than a warning: the daemon that makes them may have another environment.
+            say(f"As this shell is set, their runs would fail: {error.message}", fg="yellow")
         keys = new_keys(known, missing)
         instance.add_dynamic_partitions(str(BATCHES.name), keys)
         request(keys)
-    click.echo(f"Requested {', '.join(keys)}. The daemon of `autoif dev` runs them.")
+    say(f"Requested {', '.join(keys)}. The daemon of `autoif dev` runs them.")
 
 
 def request(keys: list[str]) -> None:

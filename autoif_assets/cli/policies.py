@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import Refused
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
 
@@ -40,7 +41,7 @@ def policy_add(
         checkpoint=checkpoint,
         parent=parent,
     )
-    click.echo(f"{name} is registered.")
+    say(f"{name} is registered.")
 
 
 def add_policy(name: str, **known: str | None) -> None:
@@ -96,7 +97,7 @@ def policy_list() -> None:
             line += f", trained from {one.parent}"
         if one.checkpoint:
             line += f", weights in {one.checkpoint}"
-        click.echo(line)
+        say(line)
 
 
 @policy.command("run")
@@ -147,7 +148,7 @@ def policy_train(name: str, next_policy: str, data: str) -> None:
             "'python -m autoif_assets.recipes.trl_train'."
         )
     train_next(name, next_policy, data)
-    click.echo(f"{next_policy} is registered; serve it, and say where: autoif policy add.")
+    say(f"{next_policy} is registered; serve it, and say where: autoif policy add.")
 
 
 def train_next(
@@ -189,7 +190,7 @@ def print_scorecard(batch: str) -> None:
     )
     for row in rows.iter_rows(named=True):
         at_k = "-" if row["pass_at_k"] is None else f"{row['pass_at_k']:.3f}"
-        click.echo(
+        say(
             f"{row['policy']:<12} pass@1 {row['pass_at_1']:.3f} "
             f"[{row['pass_at_1_low']:.3f}, {row['pass_at_1_high']:.3f}], "
             f"pass@{row['k']} {at_k}, {row['prompts']} held-out prompts, "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import confirm, known_batch
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
 
@@ -65,14 +66,14 @@ def batch_remake(names: tuple[str, ...], dry_run: bool, yes: bool) -> None:
             if state.busy:
                 raise click.ClickException(f"A run is making {state.batch}; wait for it.")
             if not reasons:
-                click.echo(f"{state.batch}: complete, and nothing of it is stale.")
+                say(f"{state.batch}: complete, and nothing of it is stale.")
                 continue
-            click.echo(f"{state.batch}: {len(reasons)} assets would be made again.")
+            say(f"{state.batch}: {len(reasons)} assets would be made again.")
             for asset, why in reasons.items():
-                click.echo(f"  {asset}: {why}")
+                say(f"  {asset}: {why}")
             seeds = any("seeds changed" in why for why in reasons.values())
             needs = calls_needed(state.batch, reasons, seeds)
-            click.echo(f"  {needs}")
+            say(f"  {needs}")
             wanted.append((state.batch, list(reasons), seeds, needs))
         if dry_run or not wanted:
             return

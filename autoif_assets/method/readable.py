@@ -73,6 +73,8 @@ def shown_text(text: str) -> str:
 
 # Text needs these beside what is printed: breaks, tabs, and what joins letters and emoji.
 _NEEDED = "\n\t\u200c\u200d"
+# Blanks, and letters of one's own or newer than this Python.
+_SHOWN = ("Zs", "Co", "Cn")
 
 
 def displayed(text: str) -> str:
@@ -87,7 +89,7 @@ def displayed(text: str) -> str:
     return "".join(
         letter
         for letter in text
-        if letter.isprintable() or letter in _NEEDED or unicodedata.category(letter) == "Zs"
+        if letter.isprintable() or letter in _NEEDED or unicodedata.category(letter) in _SHOWN
     )
 
 

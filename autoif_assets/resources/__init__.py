@@ -16,8 +16,9 @@ from autoif_assets.resources.inputs import Inputs, RecipeResource, overrides_fro
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
+from autoif_assets.resources.preflight import check_endpoints
 from autoif_assets.resources.sandbox import SandboxResource
-from autoif_assets.resources.session import Session
+from autoif_assets.resources.session import Session, no_model
 from autoif_assets.resources.trainer import Trainer
 from autoif_assets.resources.warehouse import (
     WarehouseIOManager,
@@ -42,10 +43,12 @@ __all__ = [
     "WarehouseIOManager",
     "WarehouseResource",
     "add_metadata",
+    "check_endpoints",
     "discarded",
     "failure",
     "from_environment",
     "keys_of",
+    "no_model",
     "overrides_from_environment",
     "prompts_hash",
     "recipe_from_environment",

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,12 @@ from autoif_assets.endpoint import (
     EndpointSettings,
     Features,
     Journal,
-    NotUsable,
     Progress,
     Request,
     ServerUnreachable,
     Shortfalls,
     llm_calls_in_parts,
 )
-from autoif_assets.endpoint.checks import CHECKED, first_problem
 from autoif_assets.endpoint.settings import public
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
@@ -34,6 +31,7 @@ from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.failures import failure
 from autoif_assets.resources.metadata import add_metadata
+from autoif_assets.resources.preflight import check_endpoints, features_of
 from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.warehouse import Rows, Warehouse
 
@@ -62,10 +60,7 @@ def open_session(
             used, nothing is asked of this one.
     """
     if not settings.model:
-        raise failure(
-            "No model is named. Set AUTOIF_MODEL to the name your server lists under "
-            f"{public(settings.base_url)}/models, then materialise again."
-        )
+        raise failure(no_model(settings))
     if settings.max_concurrency < 1:
         raise failure(
             f"AUTOIF_MAX_CONCURRENCY is {settings.max_concurrency}; it must be at least 1."
@@ -74,7 +69,7 @@ def open_session(
     asset = f"{asset}/{model_version}" if model_version else asset
     tables = warehouse.open(context.log.info)
     journals = tables.data_dir / "journals"
-    features = _features_of(context.run.run_id, _identity(settings))
+    features = features_of(context.run.run_id, settings)
     try:
         client = Client(settings, budget=budget.of_run(context, journals), features=features)
     except EndpointError as error:
@@ -105,14 +100,12 @@ def open_session(
     add_metadata(context, session.metadata())
 
 
-@lru_cache(maxsize=64)
-def _features_of(run_id: str, endpoint: str) -> Features:
-    """Return what a run knows of an endpoint: it is learnt once, whichever asset asks."""
-    return Features()
-
-
-def _identity(settings: EndpointSettings) -> str:
-    return settings.model_dump_json(include=CHECKED)
+def no_model(settings: EndpointSettings) -> str:
+    """Say that no model is named, and what to do."""
+    return (
+        "No model is named. Set AUTOIF_MODEL to the name your server lists under "
+        f"{public(settings.base_url)}/models, then run this again."
+    )
 
 
 class Session:
@@ -241,19 +234,7 @@ class Session:
         Raises:
             NotUsable: One of them cannot.
         """
-        checked = {_identity(self._settings)}
-        for role, settings in self._others.items():
-            identity = _identity(settings)
-            if identity in checked:
-                continue
-            checked.add(identity)
-            features = _features_of(self._context.run.run_id, identity)
-            if problem := first_problem(settings, features):
-                raise NotUsable(
-                    f"The endpoint of the {role}, {settings.model or 'no model'} at "
-                    f"{public(settings.base_url)}, is not usable: {problem} Nothing was asked of "
-                    "any model yet. `autoif doctor` checks all endpoints."
-                )
+        check_endpoints(self._context.run.run_id, self._others, asked=self._settings)
 
     def metadata(self) -> dict[str, Any]:
         """Return what the calls came to, under names that stay the same across runs."""
