@@ -5,7 +5,7 @@ import logging
 import dagster as dg
 from dagster._core.log_manager import LOG_RECORD_METADATA_ATTR
 
-from autoif_assets.method.readable import displayed
+from autoif_assets.display import displayed
 
 
 def _console(context: dg.InitLoggerContext) -> logging.Logger:

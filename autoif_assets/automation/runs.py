@@ -12,7 +12,7 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster_shared.error import SerializableErrorInfo
 
-from autoif_assets.method.readable import displayed
+from autoif_assets.display import displayed
 
 # Of a run of `autoif run`, which the daemon does not watch as it does its own. A pid alone names no
 # process for long: the first of each container is 1.

@@ -13,7 +13,7 @@ from autoif_assets.cli.interrupts import command_of, short_interrupts
 from autoif_assets.cli.policies import policy
 from autoif_assets.cli.runs import run
 from autoif_assets.cli.servers import dev, local_model, serve, simulate
-from autoif_assets.method.readable import displayed
+from autoif_assets.display import displayed
 
 __all__ = ["main"]
 

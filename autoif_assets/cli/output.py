@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from autoif_assets.method.readable import displayed
+from autoif_assets.display import displayed
 
 
 def say(text: str = "", *, err: bool = False, **style: Any) -> None:

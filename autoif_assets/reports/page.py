@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from autoif_assets.charts import Bar, bar, histogram
-from autoif_assets.method.readable import displayed
+from autoif_assets.display import displayed
 from autoif_assets.reports import formatting
 from autoif_assets.reports.data import MAX_CALLS, MAX_CATEGORIES, ReportData, Stage
 from autoif_assets.reports.examples import EXAMPLES

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from autoif_assets.method.readable import displayed
+from autoif_assets.display import displayed
 
 
 def failure(

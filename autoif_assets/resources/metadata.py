@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.charts import Bar, histogram_chart, in_markdown
-from autoif_assets.method.readable import displayed
+from autoif_assets.display import displayed
 from autoif_assets.warehouse.schema import Table
 from autoif_assets.warehouse.tables import TABLES
 

@@ -42,7 +42,11 @@ class NLI(RoleEndpoint):
 
         Returns:
             ``pair_id``, ``nli_label``, ``nli_by``, ``nli_raw``, ``nli_call_id``.
+
+        Raises:
+            ValueError: It is not known who labels.
         """
+        self.check()
         if not self.asks:
             return self._label_locally(pairs)
         with self.session(context, "nli") as model:

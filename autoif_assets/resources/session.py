@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.charts import in_markdown, throughput_chart
+from autoif_assets.display import displayed
 from autoif_assets.endpoint import (
     Client,
     EndpointError,
@@ -315,7 +316,7 @@ def _remarks(accounts: Sequence[Progress], seconds: float) -> dict[str, Any]:
     """Return what the server could not do, and the course of the calls as a picture."""
     remarks: dict[str, Any] = {}
     if notes := sorted({note for account in accounts for note in account.notes}):
-        remarks["notes"] = "; ".join(notes)
+        remarks["notes"] = displayed("; ".join(notes))
     # Below this there is no course to draw, and drawing would take longer than asking did.
     if seconds >= _SHORT_S and (chart := throughput_chart(_joined(accounts))):
         remarks["throughput"] = dg.MetadataValue.md(in_markdown(chart, "throughput"))

@@ -135,12 +135,10 @@ def test_the_rows_of_a_failed_run_begin_with_the_reason(page, dev):
     (dev.data / "broken.txt").write_bytes(b"Use no commas.\n\xff\n")
     mistakes = {
         "inputs": {"inputs": {"seeds": str(dev.data / "broken.txt")}},
-        "url": {"supervision": {"base_url": "nonsense"}},
         "v1": {"supervision": {"base_url": dev.simulator.base_url.removesuffix("/v1")}},
     }
     reasons = {
         "inputs": f"{dev.data}/broken.txt: line 2 has byte 0xff",
-        "url": "'nonsense' is not the URL of an endpoint",
         "v1": f"{dev.simulator.base_url.removesuffix('/v1')} has no chat completions",
     }
     dev.autoif("batch", "add", *mistakes)

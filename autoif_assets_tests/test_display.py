@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.method.readable import displayed
+from autoif_assets.display import displayed
 
 CONTROLS = st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 TEXTS = st.text(st.one_of(st.characters(), CONTROLS), max_size=60)
