@@ -3,6 +3,7 @@
 import dagster as dg
 
 from autoif_assets.assets import ASSETS
+from autoif_assets.automation.console import CONSOLE
 from autoif_assets.automation.jobs import BATCH_JOB, EXPORTS_JOB, ONLINE_JOB, TRAINING_JOB
 from autoif_assets.automation.schedules import SCHEDULES
 from autoif_assets.automation.sensors import SENSORS
@@ -14,5 +15,6 @@ defs = dg.Definitions(
     schedules=SCHEDULES,
     sensors=SENSORS,
     resources=configured_resources(),
+    loggers={"console": CONSOLE},
     executor=dg.in_process_executor,
 )

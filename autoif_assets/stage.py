@@ -45,6 +45,8 @@ from autoif_assets.automation.partitions import BATCHES, POLICIES, ROUNDS
 from autoif_assets.automation.schedules import MADE_NIGHTLY
 from autoif_assets.checks import Check, CheckContext, Finding, checks_of
 from autoif_assets.code_versions import dependencies
+from autoif_assets.endpoint import EndpointError
+from autoif_assets.inputs import InputError
 from autoif_assets.method import prompts
 from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.guard import UnreadableRows
@@ -55,17 +57,24 @@ from autoif_assets.resources import (
     RecipeResource,
     RoleEndpoint,
     SandboxResource,
+    SettingsError,
     Supervision,
     WarehouseResource,
+    failure,
     keys_of,
     settings,
     table_schema,
 )
-from autoif_assets.warehouse import TABLES, Partition, Rows, Table, Warehouse
+from autoif_assets.warehouse import TABLES, Partition, Rows, Table, Warehouse, WarehouseError
 
 Frames = Generator[pl.DataFrame]
 """The rows a stage makes part by part, without the columns of its partition."""
 
+# What is wrong with a recipe, a file, a setting, an endpoint or the folder: words for people.
+_MISTAKES = (
+    *(UnreadableRows, RecipeError, SettingsError, InputError),
+    *(EndpointError, WarehouseError),
+)
 # Pool of every asset that asks a model; its limit is in dagster.yaml. They have no retry policy:
 # the client retries what may pass, and Dagster would try again what a person has cancelled.
 _ENDPOINT_POOL = "endpoint"
@@ -308,8 +317,8 @@ class _Stage:
         def compute(context: dg.AssetExecutionContext, **given: Any) -> Iterator[Any]:
             try:
                 yield from self._run(context, given)
-            except (UnreadableRows, RecipeError) as error:
-                raise dg.Failure(str(error), allow_retries=False) from error
+            except _MISTAKES as error:
+                raise failure(error) from error
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         given = {"context": dg.AssetExecutionContext, **self._needs()}
@@ -347,7 +356,7 @@ class _Stage:
 
     def _recipe(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Recipe:
         batch: BatchResource | None = given.get("batch")
-        recipe: Recipe = given["recipe"].load() if batch is None else batch.load(context)
+        recipe = given["recipe"].load() if batch is None else batch.load(context)
         return recipe
 
     def _run(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Iterator[Any]:

@@ -197,7 +197,7 @@ def test_a_batch_is_removed_with_all_that_is_asked(data):
 
 def test_a_first_run_that_makes_nothing_leaves_no_batch(data, monkeypatch):
     monkeypatch.setenv("AUTOIF_SEEDS", "nowhere.txt")
-    assert autoif("run", "--batch", "b3").exit_code == 1
+    assert autoif("run", "--batch", "b3").exit_code == 2
     with instance_of(data / "dagster") as instance:
         assert instance.get_dynamic_partitions("batch") == ["b1"]
     # What it would have pinned binds nobody.

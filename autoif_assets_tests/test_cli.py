@@ -1,4 +1,5 @@
 import os
+import subprocess
 from types import SimpleNamespace
 
 import dagster as dg
@@ -9,8 +10,12 @@ from autoif_assets.automation.runs import under_way
 from autoif_assets.cli import home, main
 from autoif_assets.cli.home import prepare_home
 from autoif_assets.cli.runs import parse_override
+from autoif_assets.simulator import Simulator, SimulatorSettings
 
-from .dev.daemon import instance_of
+from .dev.daemon import AUTOIF, clean_environment, instance_of
+from .endpoint.server import Server
+
+POLICY = ["policy", "add", "--model", "m"]
 
 
 @pytest.fixture
@@ -53,15 +58,23 @@ def test_a_home_of_the_users_own_is_left_alone(data, monkeypatch):
     assert not (data / "dagster").exists()
 
 
-def test_batches_are_added_once_and_commas_refused(data):
+def test_batches_are_added_once(data):
     added = CliRunner().invoke(main, ["batch", "add", "b 1", "b'2"])
     assert added.output.splitlines()[-2:] == ["b 1", "b'2"]
     again = CliRunner().invoke(main, ["batch", "add", "b 1"])
     assert again.output.splitlines()[-2:] == ["b 1", "b'2"]
-    for command in (["batch", "add", "a,b"], ["run", "--batch", "a,b"]):
+
+
+@pytest.mark.parametrize("name", ["a,b", "a|b", "a\nb", "a\x1b[31mb", "a\u202eb", "a...b", " "])
+def test_names_that_cannot_be_are_refused(data, name):
+    for command in (["batch", "add", "good", name], ["run", "--batch", name], [*POLICY, name]):
         refused = CliRunner().invoke(main, command)
-        assert refused.exit_code == 2
-        assert "'a,b' cannot be a batch: it needs a name without commas" in refused.output
+        assert refused.exit_code == 2, command
+        assert f"{name!r} cannot be a " in refused.output
+        assert "\x1b" not in refused.output and "\u202e" not in refused.output
+    with instance_of(data / "dagster") as instance:
+        assert instance.get_dynamic_partitions("batch") == []
+        assert instance.get_dynamic_partitions("policy") == []
 
 
 def test_a_batch_that_a_run_is_making_is_left_to_it(data):
@@ -120,3 +133,91 @@ def test_a_run_without_a_model_says_so(data, monkeypatch):
     result = CliRunner().invoke(main, ["run"])
     assert result.exit_code == 2
     assert "Set AUTOIF_MODEL" in result.output
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with Simulator(SimulatorSettings()) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "said"),
+    [
+        ({"SEEDS": "nowhere.txt"}, 2, "Error: nowhere.txt: no such file"),
+        ({"QUERIES": "{short}"}, 2, "none of 1 records is a usable query (1 too_short)"),
+        ({"MODEL": "absent"}, 1, "'absent' is not served; it serves autoif-simulator."),
+        ({"BASE_URL": "{base}"}, 1, "set AUTOIF_BASE_URL={base}/v1."),
+        ({"BASE_URL": "nonsense"}, 1, "'nonsense' is not the URL of an endpoint"),
+        ({"JUDGE_BASE_URL": "{base}"}, 1, "set AUTOIF_JUDGE_BASE_URL={base}/v1."),
+        ({"NLI": "nobody"}, 2, "AUTOIF_NLI is 'nobody'"),
+    ],
+)
+def test_nothing_is_registered_or_asked_before_all_is_in_order(
+    data, monkeypatch, simulator, variables, status, said
+):
+    (data / "short.txt").write_text("Hi?")
+    places = {"base": simulator.base_url.removesuffix("/v1"), "short": data / "short.txt"}
+    given = {"BASE_URL": simulator.base_url, "MODEL": "autoif-simulator", **variables}
+    for name, value in given.items():
+        monkeypatch.setenv(f"AUTOIF_{name}", value.format(**places))
+    before = simulator.stats()["served"]
+    result = CliRunner().invoke(main, ["run", "--batch", "b9"])
+    assert (result.exit_code, said.format(**places) in result.output) == (status, True), (
+        result.output
+    )
+    assert simulator.stats()["served"] == before
+    with instance_of(data / "dagster") as instance:
+        assert instance.get_dynamic_partitions("batch") == []
+        assert instance.get_runs() == []
+    assert not (data / "pipeline.duckdb").exists()
+
+
+def _refusing(body, count):
+    return 401, {"error": {"message": "no \x1b[2J\u202ekey"}}
+
+
+def test_a_servers_words_direct_no_terminal(data, monkeypatch):
+    with Server(_refusing) as server:
+        monkeypatch.setenv("AUTOIF_BASE_URL", server.url)
+        monkeypatch.setenv("AUTOIF_MODEL", "tiny")
+        shown = CliRunner().invoke(main, ["doctor"])
+    assert shown.exit_code == 1
+    assert "no [2Jkey" in shown.output, shown.output
+    assert not {"\x1b", "\u202e"} & set(shown.output)
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_says_why_and_not_what_it_did_not_begin(data):
+    """Before: 40 lines "Dependencies for step ... were not executed", and escapes as they came."""
+    with Server(_refusing) as server:
+        environment = clean_environment(
+            AUTOIF_DATA=str(data), AUTOIF_BASE_URL=server.url, AUTOIF_MODEL="tiny"
+        )
+        done = subprocess.run(
+            [*AUTOIF, "run"], env=environment, capture_output=True, text=True, timeout=300
+        )
+    assert done.returncode == 1
+    shown = done.stdout + done.stderr
+    why = f"augmented_instructions failed: {server.url} refused the request for model 'tiny' (401: "
+    assert f"\n{why}no [2Jkey" in shown
+    assert "Not executing" not in shown
+    assert not {"\x1b", "\u202e"} & set(shown)
+    # The run's own log has them.
+    with instance_of(data / "dagster") as instance:
+        (run,) = instance.get_runs()
+        kept = [entry.user_message for entry in instance.all_logs(run.run_id)]
+        assert instance.get_dynamic_partitions("batch") == []
+    assert sum(words.endswith("Not executing.") for words in kept) > 10
+    (told,) = [words for words in kept if "Steps failed: " in words]
+    assert told.startswith(f"{server.url} refused the request")
+
+
+def test_the_doctor_says_that_the_folder_and_the_inputs_do_not_do(data, monkeypatch):
+    monkeypatch.setenv("AUTOIF_BASE_URL", "nonsense")
+    monkeypatch.setenv("AUTOIF_SEEDS", "nowhere.txt")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(data))
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert f"NOT USABLE: Cannot write to {data} (no write access)" in result.output
+    assert "NOT USABLE: nowhere.txt: no such file" in result.output

@@ -50,9 +50,9 @@ def test_a_policy_may_move_but_not_become_another_model(folder):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("a,b",), "commas and bars"),
-        (("a|b",), "commas and bars"),
-        ((" ",), "commas and bars"),
+        (("a,b",), "splits keys at ,"),
+        (("a|b",), "splits keys at |"),
+        ((" ",), "it is blank"),
         (("a", "--api-key-variable", "sk-123"), "not the key itself"),
         (("a", "--base-url", "http://user:secret@h/v1"), "--api-key-variable"),
         (("a", "--base-url", "h:1"), "no URL"),

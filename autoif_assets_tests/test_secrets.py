@@ -74,14 +74,21 @@ class Tattler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         words = f"invalid request with {self.headers['Authorization']}, {self.headers['X-Team']}"
-        body = json.dumps({"error": {"message": words}}).encode()
-        self.send_response(400)
+        self.answer(400, {"error": {"message": words}})
+
+    def answer(self, status, content):
+        body = json.dumps(content).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def do_GET(self):
+        # It lists the model, so that the run begins.
+        if self.path == "/v1/models":
+            self.answer(200, {"data": [{"id": MODEL}]})
+            return
         self.send_error(404, f"not found for {self.headers['Authorization']}")
 
     def log_message(self, *arguments):
@@ -145,7 +152,7 @@ def test_the_key_and_the_headers_are_nowhere(tmp_path):
     with Simulator(SimulatorSettings(api_key="another")) as simulator:
         status, output = run(data, simulator.base_url, "denied")
         assert status == 1
-        assert b"refused" in output
+        assert b"refuse" in output
         printed += output
     with tattling_server() as base_url:
         status, output = run(data, base_url, "told")

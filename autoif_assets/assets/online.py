@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import Field
 
 from autoif_assets.assets.responses import PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
-from autoif_assets.automation.partitions import POLICIES, check_policy_name
+from autoif_assets.automation.partitions import POLICIES, check_new_keys
 from autoif_assets.charts import in_markdown, policies_chart
 from autoif_assets.datasets import (
     PREFERENCE,
@@ -243,7 +243,7 @@ def policy_checkpoint(
     context: dg.AssetExecutionContext, config: Training, trainer: Trainer, warehouse: Warehouse
 ) -> dg.MaterializeResult[None]:
     try:
-        check_policy_name(config.next_policy)
+        check_new_keys(str(POLICIES.name), [config.next_policy])
         previous = find_policy(warehouse, context.partition_key)
         if config.data not in _STAGES:
             raise ValueError(f"data is {config.data!r}; it is one of {', '.join(_STAGES)}.")

@@ -7,10 +7,12 @@ is in them are the same: `dagster.yaml` may name the stock storage at any time.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
+import dagster as dg
+from dagster import EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
@@ -19,8 +21,13 @@ from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorag
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
+from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy import Connection, Engine, create_engine
 
+from autoif_assets.automation.partitions import check_new_keys
+from autoif_assets.automation.runs import first_words
+
+_RUN_FAILURE = dg.DagsterEventType.RUN_FAILURE
 # Each run has a file of its own: those looked at last stay open, not the thousands before them.
 _OPEN_FILES = 16
 
@@ -92,6 +99,17 @@ class _EventLogStorage(SqliteEventLogStorage):
         with self._engines.of(self.conn_string_for_shard(INDEX_SHARD_NAME)).connect() as connection:
             return connection.dialect.has_table(connection, table_name)
 
+    def store_event(self, event: EventLogEntry) -> None:
+        super().store_event(_reason_first(event))
+
+    def add_dynamic_partitions(
+        self, partitions_def_name: str, partition_keys: Sequence[str]
+    ) -> None:
+        # Here, for the UI adds them without asking any code of ours.
+        known = self.get_dynamic_partitions(partitions_def_name)
+        check_new_keys(partitions_def_name, partition_keys, known)
+        super().add_dynamic_partitions(partitions_def_name, partition_keys)
+
     def wipe(self) -> None:
         self._engines.close()  # before their files are deleted
         super().wipe()
@@ -99,6 +117,26 @@ class _EventLogStorage(SqliteEventLogStorage):
     def dispose(self) -> None:
         self._engines.close()
         super().dispose()
+
+
+def _reason_first(entry: EventLogEntry) -> EventLogEntry:
+    """Return the failure of a step or a run with its reason before Dagster's words.
+
+    Dagster says only which steps failed, and has the reason in an error within an error, which
+    lists of runs and the first lines of a page do not show.
+    """
+    event = entry.dagster_event
+    if event is None or not (event.is_step_failure or event.event_type == _RUN_FAILURE):
+        return entry
+    error: SerializableErrorInfo | None
+    if event.is_step_failure:
+        error = event.step_failure_data.error
+    else:
+        error = getattr(event.event_specific_data, "error", None)
+    if error is None:
+        return entry
+    words = f"{first_words(error)} ({event.message})" if event.message else first_words(error)
+    return entry._replace(user_message=words, dagster_event=event._replace(message=words))
 
 
 class _RunStorage(SqliteRunStorage):

@@ -12,6 +12,8 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster_shared.error import SerializableErrorInfo
 
+from autoif_assets.display import displayed
+
 # Of a run of `autoif run`, which the daemon does not watch as it does its own. A pid alone names no
 # process for long: the first of each container is 1.
 _HOST, _PID, _STARTED, _BOOT = "autoif/host", "autoif/pid", "autoif/started", "autoif/boot"
@@ -141,16 +143,31 @@ def failure_reason(instance: dg.DagsterInstance, run_id: str) -> str:
             if event is None:
                 continue
             if event.is_step_failure:
-                return f"{event.step_key}: {root_cause(event.step_failure_data.error)}"
-            return (event.message or "").strip()
+                return f"{event.step_key}: {first_words(event.step_failure_data.error)}"
+            return displayed((event.message or "").strip())
     return "no reason is recorded"
 
 
-def root_cause(error: SerializableErrorInfo | None) -> str:
-    """Return the message of the error that all the others were raised from."""
-    while error is not None and error.cause is not None:
+_LONGEST_REASON = 2000
+# These are written for people: the name of their class says nothing more.
+_OURS = ("autoif_assets.", "dagster._core.definitions.events.Failure")
+
+
+def first_words(error: SerializableErrorInfo | None) -> str:
+    """Return the reason of a failure, in one line.
+
+    It is that of a `dg.Failure`, else of the error that all others were raised from, which say
+    where in Dagster it passed.
+    """
+    if error is None:
+        return "no reason is recorded"
+    while error.cls_name != "Failure" and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error is not None else "no reason is recorded"
+    words = " ".join(error.message.split())
+    name, _, rest = words.partition(": ")
+    if name.startswith(_OURS) and " " not in name:
+        words = rest
+    return displayed(words)[:_LONGEST_REASON]
 
 
 def old_runs(instance: dg.DagsterInstance, before: datetime) -> list[str]:

@@ -12,10 +12,12 @@ from autoif_assets.cli.data import export, history, journal, publish, restore
 from autoif_assets.cli.demos import demo, demo_llm, demo_loop
 from autoif_assets.cli.doctor import doctor
 from autoif_assets.cli.interrupts import command_of, short_interrupts
+from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import policy
 from autoif_assets.cli.runs import run
 from autoif_assets.cli.servers import dev, local_model, serve, simulate
 from autoif_assets.cli.settings import init, settings
+from autoif_assets.display import displayed
 
 __all__ = ["main"]
 
@@ -37,7 +39,7 @@ class _Commands(click.Group):
             if isinstance(error, click.ClickException):
                 error.show()
             elif isinstance(error, _mistakes()):
-                click.echo(f"Error: {error}", err=True)
+                say(f"Error: {error}", err=True)
             else:
                 raise
             if self.debug:
@@ -47,6 +49,14 @@ class _Commands(click.Group):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         with short_interrupts(command_of()):
             return super().__call__(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it stops with may hold a server's words."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = displayed(error.message)  # type: ignore[misc]
+            raise
 
 
 def _mistakes() -> tuple[type[Exception], ...]:

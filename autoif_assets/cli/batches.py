@@ -2,11 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.output import say
+from autoif_assets.cli.ready import check_ready
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 
 @click.group()
@@ -26,23 +33,28 @@ def batch_add(keys: tuple[str, ...], count: int) -> None:
 
     if not keys and count < 1:
         raise click.UsageError("Name the batches to add, or say --count N.")
-    for key in keys:
-        check_key(key)
     with dg.DagsterInstance.get() as instance:
+        check_keys(instance, keys)
         known = instance.get_dynamic_partitions(str(BATCHES.name))
         instance.add_dynamic_partitions(
             str(BATCHES.name), [*keys, *new_keys([*known, *keys], count)]
         )
-        click.echo("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
+        say("\n".join(instance.get_dynamic_partitions(str(BATCHES.name))))
 
 
-def check_key(key: str) -> None:
-    """Refuse a key that Dagster cannot handle."""
-    if "," in key or not key.strip():
-        raise click.ClickException(
-            f"{key!r} cannot be a batch: it needs a name without commas, at which Dagster's "
-            f"backfills split keys."
-        )
+def check_keys(instance: "DagsterInstance", keys: Sequence[str]) -> None:
+    """Refuse new keys that cannot be the names of batches.
+
+    Raises:
+        click.ClickException: One of them cannot.
+    """
+    from autoif_assets.automation.partitions import BATCHES, check_new_keys
+
+    name = str(BATCHES.name)
+    try:
+        check_new_keys(name, keys, instance.get_dynamic_partitions(name))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def new_keys(known: list[str], count: int) -> list[str]:
@@ -81,16 +93,21 @@ def grow(sft: int, dry_run: bool) -> None:
             missing = batches_missing(sft, yields, unmade)
         except ValueError as error:
             raise click.ClickException(str(error)) from None
-        click.echo(
+        say(
             f"{sum(yields)} SFT examples in {len(yields)} batches, {unmade} batches registered and "
             f"not made; {missing} more are needed for {sft}."
         )
         if dry_run or not missing:
             return
+        try:
+            check_ready("", {}, "", endpoints=False)
+        except click.ClickException as error:
+            # No more than a warning: the daemon that makes them may have another environment.
+            say(f"As this shell is set, their runs would fail: {error.message}", fg="yellow")
         keys = new_keys(known, missing)
         instance.add_dynamic_partitions(str(BATCHES.name), keys)
         request(keys)
-    click.echo(f"Requested {', '.join(keys)}. The daemon of `autoif dev` runs them.")
+    say(f"Requested {', '.join(keys)}. The daemon of `autoif dev` runs them.")
 
 
 def request(keys: list[str]) -> None:

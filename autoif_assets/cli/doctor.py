@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.home import data_dir, folder_problem
+from autoif_assets.cli.output import say
+from autoif_assets.cli.ready import inputs_problem
 
 if TYPE_CHECKING:
     from autoif_assets.endpoint import EndpointSettings
@@ -22,9 +24,36 @@ def doctor() -> None:
 
     report = confinement()
     _say("sandbox", *str(report).splitlines())
-    sound = _check_endpoints() and report.level != "none"
-    _say("data", str(data_dir()))
-    sys.exit(0 if sound else 1)
+    # Of the folder first: what is known of it is known at once.
+    folder = folder_problem(data_dir())
+    _say("data", str(data_dir()), *_unusable(folder))
+    inputs = _check_inputs()
+    endpoints = _check_endpoints()
+    sys.exit(0 if report.level != "none" and not folder and inputs and endpoints else 1)
+
+
+def _unusable(problem: str | None) -> list[str]:
+    return [] if problem is None else [f"NOT USABLE: {problem}"]
+
+
+def _check_inputs() -> bool:
+    """Check the recipe of new batches and the files of seeds and queries."""
+    import dagster as dg
+
+    from autoif_assets.resources import configured_resources
+
+    try:
+        with dg.build_resources(configured_resources()) as resources:
+            recipe, name, inputs = resources.recipe.load(), resources.recipe.name, resources.inputs
+    except ValueError as error:
+        _say("recipe", *_unusable(str(error)))
+        return False
+    _say("recipe", name)
+    problem = inputs_problem(inputs, recipe)
+    files = (("seeds", inputs.seeds), ("queries", inputs.queries))
+    shown = [f"{what}: {path or 'those of the package'}" for what, path in files]
+    _say("inputs", *shown, *_unusable(problem))
+    return problem is None
 
 
 def _check_endpoints() -> bool:
@@ -112,4 +141,4 @@ def _thoughts(report: "EndpointReport") -> list[str]:
 
 def _say(topic: str, *lines: str) -> None:
     for number, line in enumerate(lines):
-        click.echo(f"{'' if number else topic:<13}{line}")
+        say(f"{'' if number else topic:<13}{line}")

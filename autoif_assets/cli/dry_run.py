@@ -8,6 +8,7 @@ import click
 import polars as pl
 
 from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import plan_of, without_serving
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
 from autoif_assets.method.estimate import Yields, estimate
@@ -136,21 +137,21 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     table = estimate(recipe, seeds, fresh, queries, yields, nli=not local_nli)
 
     _print_table(table, endpoints)
-    click.echo(
+    say(
         "\nA request brings all completions of its prompt (n); a server that refuses n gets one "
         "request a completion and reads the prompt as often. `at most`: every completion as long "
         "as max_tokens allows. Prompts that the server has cached may cost less."
     )
     if lacking:
-        click.echo(f"Assumed, since no batch here has measured it: {', '.join(lacking)}.")
-    click.echo(
+        say(f"Assumed, since no batch here has measured it: {', '.join(lacking)}.")
+    say(
         f"Yields: {yields.rewrites:.0%} of the rewrites accepted, {yields.verifiers:.0%} of the "
         f"verifiers, {yields.verified:.0%} of the instructions verified, {yields.passing:.0%} of "
         f"the responses judged; {yields.chars_per_token:.1f} characters a token."
     )
     if held:
-        click.echo(f"{held} calls of batch {batch!r} are there already and are not asked again.")
-    click.echo("Nothing was sent.")
+        say(f"{held} calls of batch {batch!r} are there already and are not asked again.")
+    say("Nothing was sent.")
 
 
 def _with_limits_of(endpoints: Mapping[str, "EndpointSettings"], recipe: Recipe) -> Recipe:
@@ -174,7 +175,7 @@ def _print_table(estimated: pl.DataFrame, endpoints: Mapping[str, "EndpointSetti
         estimated: From `estimate`.
         endpoints: Role → the endpoint that is asked.
     """
-    click.echo(
+    say(
         f"{'':<18}{'model':<24}{'requests':>10}{'completions':>13}{'prompt tokens':>15}"
         f"{'completion tokens':>19}{'at most':>13}{'cost':>10}{'cost at most':>14}"
     )
@@ -195,7 +196,7 @@ def _print_table(estimated: pl.DataFrame, endpoints: Mapping[str, "EndpointSetti
 
 def _print_row(role: str, model: str, row: list[float]) -> None:
     requests, completions, prompt, completion, most, cost, most_cost = row
-    click.echo(
+    say(
         f"{role:<18}{model[:23]:<24}{requests:>10,.0f}{completions:>13,.0f}{prompt:>15,.0f}"
         f"{completion:>19,.0f}{most:>13,.0f}{cost:>10,.2f}{most_cost:>14,.2f}"
     )

@@ -38,15 +38,9 @@ def prepare_home() -> Path:
             link.unlink(missing_ok=True)
             link.symlink_to(settings)
     except OSError as error:
-        raise _unwritable(home, error.strerror) from error
-    if not os.access(home, os.W_OK):
-        raise _unwritable(home, "no write access")
-    free = shutil.disk_usage(home).free / 1e6
-    if free < _MIN_FREE_MB:
-        raise click.ClickException(
-            f"The disk of {data_dir()} is full ({free:.1f} MB are free). Free some space and run "
-            f"the command again; nothing that was stored is lost."
-        )
+        raise click.ClickException(_unwritable(home, error.strerror)) from error
+    if problem := folder_problem(home):
+        raise click.ClickException(problem)
     os.environ["DAGSTER_HOME"] = str(home)
     # Run workers start in another folder than the shell: a relative path leads elsewhere there.
     os.environ["AUTOIF_DATA"] = str(data_dir())
@@ -55,10 +49,24 @@ def prepare_home() -> Path:
     return home
 
 
-def _unwritable(home: Path, why: str | None) -> click.ClickException:
-    return click.ClickException(
-        f"Cannot write to {home} ({why}). Set AUTOIF_DATA to a folder that you may write to."
-    )
+def folder_problem(folder: Path) -> str | None:
+    """Say why nothing can be stored in a folder, which need not be there yet; None where it can."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        return _unwritable(folder, "Not a directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return _unwritable(folder, "no write access")
+    free = shutil.disk_usage(there).free / 1e6
+    if free < _MIN_FREE_MB:
+        return (
+            f"The disk of {data_dir()} is full ({free:.1f} MB are free). Free some space and run "
+            f"the command again; nothing that was stored is lost."
+        )
+    return None
+
+
+def _unwritable(folder: Path, why: str | None) -> str:
+    return f"Cannot write to {folder} ({why}). Set AUTOIF_DATA to a folder that you may write to."
 
 
 def check_not_mixed(model: str) -> None:

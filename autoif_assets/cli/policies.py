@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.output import say
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
 
 
@@ -38,7 +39,7 @@ def policy_add(
         checkpoint=checkpoint,
         parent=parent,
     )
-    click.echo(f"{name} is registered.")
+    say(f"{name} is registered.")
 
 
 def add_policy(name: str, **known: str | None) -> None:
@@ -51,8 +52,8 @@ def add_policy(name: str, **known: str | None) -> None:
     prepare_home()
     import dagster as dg
 
-    from autoif_assets.automation.partitions import POLICIES, check_policy_name
-    from autoif_assets.warehouse import Policy, Warehouse, register_policy
+    from autoif_assets.automation.partitions import POLICIES, check_new_keys
+    from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
 
     url, key = known.get("base_url"), known.get("api_key_variable")
     if url and not url.startswith(("http://", "https://")):
@@ -65,11 +66,17 @@ def add_policy(name: str, **known: str | None) -> None:
         raise click.ClickException(
             "--api-key-variable takes the name of an environment variable, not the key itself."
         )
+    warehouse = Warehouse(data_dir())
     try:
         # Before it is in the warehouse, where a name that Dagster refuses would stay.
-        check_policy_name(name)
+        check_new_keys(
+            str(POLICIES.name), [name], [one.policy for one in known_policies(warehouse)]
+        )
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    try:
         policy = Policy(policy=name, **known)  # type: ignore[arg-type]
-        register_policy(Warehouse(data_dir()), policy)
+        register_policy(warehouse, policy)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     with dg.DagsterInstance.get() as instance:
@@ -88,7 +95,7 @@ def policy_list() -> None:
             line += f", trained from {one.parent}"
         if one.checkpoint:
             line += f", weights in {one.checkpoint}"
-        click.echo(line)
+        say(line)
 
 
 @policy.command("run")
@@ -141,7 +148,7 @@ def policy_train(name: str, next_policy: str, data: str) -> None:
             "'python -m autoif_assets.recipes.trl_train'."
         )
     train_next(name, next_policy, data)
-    click.echo(f"{next_policy} is registered; serve it, and say where: autoif policy add.")
+    say(f"{next_policy} is registered; serve it, and say where: autoif policy add.")
 
 
 def train_next(
@@ -183,7 +190,7 @@ def print_scorecard(batch: str) -> None:
     )
     for row in rows.iter_rows(named=True):
         at_k = "-" if row["pass_at_k"] is None else f"{row['pass_at_k']:.3f}"
-        click.echo(
+        say(
             f"{row['policy']:<12} pass@1 {row['pass_at_1']:.3f} "
             f"[{row['pass_at_1_low']:.3f}, {row['pass_at_1_high']:.3f}], "
             f"pass@{row['k']} {at_k}, {row['prompts']} held-out prompts, "

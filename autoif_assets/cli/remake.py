@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import confirm, known_batch
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
 
@@ -65,14 +66,14 @@ def batch_remake(names: tuple[str, ...], dry_run: bool, yes: bool) -> None:
             if state.busy:
                 raise click.ClickException(f"A run is making {state.batch}; wait for it.")
             if not reasons:
-                click.echo(f"{state.batch}: complete, and nothing of it is stale.")
+                say(f"{state.batch}: complete, and nothing of it is stale.")
                 continue
-            click.echo(f"{state.batch}: {len(reasons)} assets would be made again.")
+            say(f"{state.batch}: {len(reasons)} assets would be made again.")
             for asset, why in reasons.items():
-                click.echo(f"  {asset}: {why}")
+                say(f"  {asset}: {why}")
             seeds = any("seeds changed" in why for why in reasons.values())
             needs = calls_needed(state.batch, reasons, seeds)
-            click.echo(f"  {needs}")
+            say(f"  {needs}")
             wanted.append((state.batch, list(reasons), seeds, needs))
         if dry_run or not wanted:
             return
@@ -179,7 +180,7 @@ def calls_needed(name: str, assets: Iterable[str], seeds: bool = False) -> Needs
 
 def _told(result: Any, asking: Mapping[str, str]) -> Needs:
     """Read what assets that ask, each with the step that makes it, would have asked."""
-    from autoif_assets.automation.runs import root_cause
+    from autoif_assets.automation.runs import first_words
 
     calls: dict[str, int] = {}
     failed = []
@@ -191,7 +192,7 @@ def _told(result: Any, asking: Mapping[str, str]) -> Needs:
         if unanswered:
             calls[event.step_key] = unanswered
         else:
-            failed.append(f"{event.step_key}: {root_cause(data.error)}")
+            failed.append(f"{event.step_key}: {first_words(data.error)}")
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     left = dict.fromkeys(step for asset, step in asking.items() if asset not in made)
     following = [step for step in left if calls and step not in calls]

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoif_assets.cli.batches import check_key
+from autoif_assets.cli.batches import check_keys
 from autoif_assets.cli.home import check_not_mixed, data_dir, prepare_home
+from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import confirm, discard_question, plan_of
+from autoif_assets.cli.ready import check_ready
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -112,28 +114,33 @@ def run_batch(batch: str, config: Mapping[str, Any], yes: bool = False) -> None:
         config: See `resource_config`.
         yes: Whether what is discarded needs no further question.
     """
-    check_key(batch)
     prepare_home()
     import dagster as dg
+    from dagster._core.utils import make_new_run_id
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import report_killed_runs
     from autoif_assets.resources import settings
 
+    with dg.DagsterInstance.get() as instance:
+        check_keys(instance, [batch])
     # What is pinned first: the batch named is nearer to the person than the folder.
     _check_plan(batch, config, yes)
     check_not_mixed(settings().endpoints.supervision.model or "")
     with dg.DagsterInstance.get() as instance:
         new = batch not in instance.get_dynamic_partitions(str(BATCHES.name))
+        run_id = make_new_run_id()
+        _check_free(instance, batch)
+        check_ready(batch, config, run_id, endpoints=_holds_nothing(batch))
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
         # A killed run still holds its places in pools, which this one would wait for.
         report_killed_runs(instance)
         failures = ["It was stopped."]
         try:
             # No exports of a batch that is not whole.
-            failures = failures_of_job(instance, "batch", config, batch) or failures_of_job(
-                instance, "exports", config
-            )
+            failures = failures_of_job(
+                instance, "batch", config, batch, run_id=run_id
+            ) or failures_of_job(instance, "exports", config)
         finally:
             if new and failures:
                 _forget_if_empty(instance, batch)
@@ -151,15 +158,15 @@ def _check_plan(batch: str, config: Mapping[str, Any], yes: bool) -> None:
     if plan.refusal is not None:
         raise click.ClickException(plan.refusal)
     if plan.ignored:
-        click.echo(
+        say(
             f"{batch} keeps what it is pinned to; this shell's settings do not count: "
             f"{'; '.join(plan.ignored)}."
         )
     if plan.discards:
         from autoif_assets.cli.dry_run import print_estimate
 
-        click.echo(f"{batch} is replaced: {'; '.join(plan.differences)}.")
-        click.echo(discard_question(batch))
+        say(f"{batch} is replaced: {'; '.join(plan.differences)}.")
+        say(discard_question(batch))
         print_estimate(batch, config)
         confirm(f"Discard what {batch} holds and make it anew?", yes)
 
@@ -167,21 +174,40 @@ def _check_plan(batch: str, config: Mapping[str, Any], yes: bool) -> None:
 def _forget_if_empty(instance: "DagsterInstance", batch: str) -> None:
     """Take back the registration of a batch whose first run failed before it made anything."""
     from autoif_assets.automation.partitions import BATCHES
-    from autoif_assets.warehouse import Warehouse, paid_calls, remove_batch, rows_of_batch
+    from autoif_assets.warehouse import Warehouse, remove_batch
+
+    if _holds_nothing(batch):
+        instance.delete_dynamic_partition(str(BATCHES.name), batch)
+        remove_batch(Warehouse(data_dir()), batch)
+
+
+def _holds_nothing(batch: str) -> bool:
+    """Whether no row of a batch was made, and no call of it answered."""
+    from autoif_assets.warehouse import Warehouse, paid_calls, rows_of_batch
 
     warehouse = Warehouse(data_dir())
-    if not rows_of_batch(warehouse, batch) and not paid_calls(warehouse, batch)[0]:
-        instance.delete_dynamic_partition(str(BATCHES.name), batch)
-        remove_batch(warehouse, batch)
+    return not rows_of_batch(warehouse, batch) and not paid_calls(warehouse, batch)[0]
+
+
+def _check_free(instance: "DagsterInstance", partition: str) -> None:
+    """Refuse to make what another run is making."""
+    from autoif_assets.automation.runs import under_way
+
+    if running := under_way(instance, partition):
+        raise click.ClickException(
+            f"A run is making {partition} already ({running}); two would pay for the same "
+            "completions twice. Wait for it or stop it. If its process is gone, `autoif dev` finds "
+            "that out within a minute."
+        )
 
 
 def exit_if_failed(failures: Sequence[str], advice: str | None = None) -> None:
     """Print what failed, and what to do then, and end the process; go on where nothing did."""
     for failure in failures:
-        click.secho(failure, fg="red", err=True)
+        say(failure, fg="red", err=True)
     if failures:
         if advice is not None:
-            click.echo(advice, err=True)
+            say(advice, err=True)
         sys.exit(1)
 
 
@@ -192,6 +218,7 @@ def failures_of_job(
     partition: str | None = None,
     ops: Mapping[str, Any] | None = None,
     selection: Sequence[str] | None = None,
+    run_id: str | None = None,
 ) -> list[str]:
     """Run a job in this process and return what failed.
 
@@ -202,6 +229,7 @@ def failures_of_job(
         partition: Key of its partition, if it has one.
         ops: Configuration of its assets, by name.
         selection: Of its assets, those that are made; all if None.
+        run_id: Id of the run that is to come; a new one if None.
 
     Returns:
         A sentence for each step that failed; none where all went well.
@@ -211,21 +239,18 @@ def failures_of_job(
     """
     from dagster import AssetKey
 
-    from autoif_assets.automation.runs import process_tags, root_cause, under_way
+    from autoif_assets.automation.runs import first_words, process_tags
     from autoif_assets.definitions import defs
 
     definition = defs.resolve_job_def(job)
-    if partition is not None and (running := under_way(instance, partition)):
-        raise click.ClickException(
-            f"A run is making {partition} already ({running}); two would pay for the same "
-            "completions twice. Wait for it or stop it. If its process is gone, `autoif dev` finds "
-            "that out within a minute."
-        )
+    if partition is not None:
+        _check_free(instance, partition)
     # Configuration of a resource that no asset of the job uses is refused.
     used = {name: given for name, given in config.items() if name in definition.resource_defs}
     result = definition.execute_in_process(
         partition_key=partition,
         instance=instance,
+        run_id=run_id,
         raise_on_error=False,
         tags=process_tags(),
         asset_selection=None if selection is None else [AssetKey(name) for name in selection],
@@ -237,9 +262,8 @@ def failures_of_job(
     )
     if result.success:
         return []
-    # The innermost error is what went wrong; those around it say where in Dagster it passed.
     failures = [
-        f"{event.step_key} failed: {root_cause(event.step_failure_data.error)}"
+        f"{event.step_key} failed: {first_words(event.step_failure_data.error)}"
         for event in result.all_events
         if event.is_step_failure
     ]
@@ -269,7 +293,7 @@ def print_funnel(batch: str) -> None:
         " ORDER BY position, status, rows DESC, reason",
         [batch],
     )
-    click.echo(f"\n{'stage':<30}{'rows':>7}{'kept':>7}  rejected because")
+    say(f"\n{'stage':<30}{'rows':>7}{'kept':>7}  rejected because")
     gates = funnel.partition_by("stage", as_dict=True)
     for stage in (name for name, table in TABLES.items() if table.is_stage and table.partitions):
         gate = gates.get((stage,), funnel.clear())
@@ -279,8 +303,8 @@ def print_funnel(batch: str) -> None:
             for status, reason, rows in gate.select("status", "reason", "rows").iter_rows()
             if status == "rejected"
         )
-        click.echo(f"{stage:<30}{gate['rows'].sum():>7}{kept:>7}  {reasons}".rstrip())
-    click.echo(
+        say(f"{stage:<30}{gate['rows'].sum():>7}{kept:>7}  {reasons}".rstrip())
+    say(
         f"\nTables:   {warehouse.published_path} (schema autoif)\n"
         f"Datasets: {data_dir() / 'exports'}\n"
         "Dagster:  make dev"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autoif_assets.cli.output import say
+
 if TYPE_CHECKING:
     from autoif_assets.resources.settings import Setting
 
@@ -41,7 +43,7 @@ def init(path: Path) -> None:
         raise click.ClickException(f"{path} is there already; name another file.") from None
     except OSError as error:
         raise click.ClickException(f"Cannot write {path} ({error.strerror}).") from None
-    click.echo(
+    say(
         f"{path} is written. Say in it where your model is, put its key into AUTOIF_API_KEY or a "
         "file .env beside it, and look whether it can be used: autoif doctor."
     )
@@ -117,10 +119,10 @@ def settings(names: tuple[str, ...], changed: bool) -> None:
     if not shown and names and not changed:
         raise click.ClickException(f"There is no setting {' or '.join(names)}.")
     file = config_file()
-    click.echo(f"File: {file or 'none (autoif init writes one)'}\n")
+    say(f"File: {file or 'none (autoif init writes one)'}\n")
     for name, value, place, description in shown:
-        click.echo(f"{name} = {value}  ({place})")
-        click.echo(textwrap.indent(textwrap.fill(description, 96), "    "))
+        say(f"{name} = {value}  ({place})")
+        say(textwrap.indent(textwrap.fill(description, 96), "    "))
 
 
 def _all() -> list[tuple[str, str, str, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import confirm, discard_question, known_batch
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
 
@@ -44,7 +45,7 @@ def batch_list() -> None:
             # Beside real ones a simulated batch must not be taken for one of them.
             if one is not None and one.simulated and mixed:
                 standing += "; simulated"
-            click.echo(f"{state.batch}: {standing}")
+            say(f"{state.batch}: {standing}")
 
 
 def _standing(state: "BatchState") -> str:
@@ -73,12 +74,12 @@ def batch_show(name: str) -> None:
     warehouse = Warehouse(data_dir())
     found = known_batch(warehouse, name, _registered())
     for line in _shown(found):
-        click.echo(line)
+        say(line)
     calls, cost = paid_calls(warehouse, name)
     rows = rows_of_batch(warehouse, name)
-    click.echo(f"holds        {sum(rows.values()):,} rows, {calls:,} answered calls")
+    say(f"holds        {sum(rows.values()):,} rows, {calls:,} answered calls")
     if cost:
-        click.echo(f"cost         {cost:,.4f}")
+        say(f"cost         {cost:,.4f}")
 
 
 def _shown(found: "Batch") -> list[str]:
@@ -136,7 +137,7 @@ def _set_excluded(names: tuple[str, ...], excluded: bool) -> None:
         save_batch(warehouse, replace(one, excluded=excluded))
     _export()
     side = "out of" if excluded else "in"
-    click.echo(f"{', '.join(names)}: {side} the exports, which are made anew.")
+    say(f"{', '.join(names)}: {side} the exports, which are made anew.")
 
 
 @click.command("remove")
@@ -159,7 +160,7 @@ def batch_remove(name: str, journals: bool, yes: bool) -> None:
     with dg.DagsterInstance.get() as instance:
         if name in busy_batches(instance):
             raise click.ClickException(f"A run is making {name}, or waits for its turn; stop it.")
-        click.echo(discard_question(name).removesuffix(_KEPT) + (_GONE if journals else _KEPT))
+        say(discard_question(name).removesuffix(_KEPT) + (_GONE if journals else _KEPT))
         confirm(f"Remove {name}?", yes)
         if name in registered:
             instance.delete_dynamic_partition(str(BATCHES.name), name)
@@ -168,7 +169,7 @@ def batch_remove(name: str, journals: bool, yes: bool) -> None:
     if journals:
         removed = prune_journals(data_dir() / "journals", 0, batch=name)
     _export()
-    click.echo(f"{name} is removed" + (f" with {len(removed)} journals." if journals else "."))
+    say(f"{name} is removed" + (f" with {len(removed)} journals." if journals else "."))
 
 
 _KEPT = "answers stay in the journals, and what is asked in the same way is not paid again."

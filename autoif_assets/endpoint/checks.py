@@ -124,7 +124,11 @@ def check_endpoint(
 
 
 def first_problem(
-    settings: EndpointSettings, features: Features, patience_s: float = _FIRST_CONTACT_S
+    settings: EndpointSettings,
+    features: Features,
+    patience_s: float = _FIRST_CONTACT_S,
+    *,
+    briefly: bool = False,
 ) -> str | None:
     """Tell why a run that will need an endpoint should not begin; None where it may.
 
@@ -135,19 +139,24 @@ def first_problem(
         settings: Whom and how to ask.
         features: Where it is noted what the server refuses and whether the model thinks.
         patience_s: Seconds a server that does not answer is tried for.
+        briefly: Whether it is enough that the server lists the model: nothing is asked of that.
     """
     try:
         settings.check_extra_body()
         credentials = settings.credentials
         with ThreadPoolExecutor(1) as pool:
-            asked = _begin(settings, credentials, features, patience_s)
+            asked = _begin(settings, credentials, features, patience_s, briefly)
             return pool.submit(asyncio.run, asked).result()
     except EndpointError as error:
         return str(error)
 
 
 async def _begin(
-    settings: EndpointSettings, credentials: Credentials, features: Features, patience_s: float
+    settings: EndpointSettings,
+    credentials: Credentials,
+    features: Features,
+    patience_s: float,
+    briefly: bool,
 ) -> str | None:
     from autoif_assets.endpoint.wire import Wire
 
@@ -155,7 +164,10 @@ async def _begin(
     async with Wire(_brief(settings), credentials) as wire:
         while True:
             found: dict[str, Any] = {"base_url": settings.public_url, "model": settings.model}
-            problem = await _look(wire, found) or await _say_hello(wire, settings, features, found)
+            problem = await _look(wire, found)
+            listed = problem is None and settings.model in found["served"]
+            if problem is None and not (briefly and listed):
+                problem = await _say_hello(wire, settings, features, found)
             if problem is None or not problem.may_pass:
                 return None if problem is None else problem.words
             if time.monotonic() >= until:
@@ -207,6 +219,8 @@ async def _look(wire: "Wire", found: dict[str, Any]) -> _Problem | None:
         if failure.denied:
             return _Problem(f"It refuses the key ({failure.words}).")
         if failure.status is None:
+            if failure.cause == "body" and (other := await wire.elsewhere()):
+                return _Problem(_moved(url, other))
             return _Problem(
                 f"Nothing usable answers at {url} ({failure.words}). Start the server, or correct "
                 "the URL, which usually ends in /v1.",
@@ -226,6 +240,13 @@ async def _look(wire: "Wire", found: dict[str, Any]) -> _Problem | None:
     return None
 
 
+def _moved(url: str, other: str) -> str:
+    # Here, for it comes with the SDK.
+    from autoif_assets.endpoint.wire import answers_under
+
+    return f"Nothing usable answers at {url}; {answers_under(other)}"
+
+
 async def _say_hello(
     wire: "Wire", settings: EndpointSettings, features: Features, found: dict[str, Any]
 ) -> _Problem | None:
@@ -241,6 +262,10 @@ async def _say_hello(
         # Not every server lists all it serves: the list alone is no proof.
         if failure.status in (400, 404) and served and settings.model not in served:
             return _Problem(f"{settings.model!r} is not served; it serves {', '.join(served)}.")
+        if (failure.status in (404, 405) or failure.cause == "body") and not served:
+            other = await wire.elsewhere()
+            if other is not None:
+                return _Problem(_moved(found["base_url"], other))
         reached = failure.cause not in ("connection", "body")
         words = f"It completes nothing ({failure.words})."
         return _Problem(words, may_pass=failure.transient, reached=reached)

@@ -175,6 +175,24 @@ class Wire:
             words = self._clean(raw.decode("utf-8", "replace"))
         raise Failure("body", f"not a list of models: {words}")
 
+    async def elsewhere(self) -> str | None:
+        """Return the URL at which the server answers, where the one given is nearly that."""
+        if self._azure:
+            return None
+        for end in ("/chat/completions", "/completions", "/models"):
+            if self._url.endswith(end):
+                return self._url.removesuffix(end)
+        if self._url.endswith("/v1"):
+            return None
+        url = f"{self._url}/v1"
+        try:
+            models = read_json(await self._send(f"{url}/models", _CONNECT_TIMEOUT_S))
+            return url if isinstance(models["data"], list) else None
+        except Failure as failure:
+            return url if failure.denied else None
+        except (TypeError, KeyError, ValueError):
+            return None
+
     async def metrics(self) -> str:
         """Return the server's Prometheus metrics, which vLLM keeps beside ``/v1``.
 
@@ -198,6 +216,10 @@ class Wire:
                 f"{url} does not answer itself ({failure.words}). Redirects are not followed: "
                 "prompts and the key would go to a server that nobody named. Set AUTOIF_BASE_URL "
                 "to the server that is meant."
+            )
+        if not failure.denied and (found := await self.elsewhere()):
+            return NotServed(
+                f"{url} has no chat completions ({failure.words}); {answers_under(found)}"
             )
         try:
             names = await self.models()
@@ -282,6 +304,11 @@ class Wire:
         for text in self._hidden:
             words = words.replace(text, "***")
         return " ".join(shown_text(words).split())[:_WORDS]
+
+
+def answers_under(url: str) -> str:
+    """Say at which URL a server answers, and what to set."""
+    return f"the server answers under {url}: set AUTOIF_BASE_URL={url}."
 
 
 def is_azure(settings: EndpointSettings) -> bool:

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -57,8 +58,12 @@ _TYPES = {
 }
 
 
-def read_lines(path: Path) -> pl.DataFrame:
+def read_lines(path: Path, most: int | None = None) -> pl.DataFrame:
     """Read a text per line; blank lines are skipped, but counted.
+
+    Args:
+        path: The file.
+        most: Lines to read at the head of the file; all if None.
 
     Returns:
         ``line: Int64`` (from 1), ``text: str``; ``category`` and ``reason`` are null.
@@ -66,13 +71,23 @@ def read_lines(path: Path) -> pl.DataFrame:
     Raises:
         InputError: The file is not UTF-8.
     """
-    lines = enumerate("".join(decoded(path)).split("\n"), start=1)
+    lines = enumerate(_text(path, most).split("\n")[:most], start=1)
     rows = [(line, text, None, None) for line, text in lines if text.strip()]
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
-def read_csv(path: Path, column: str) -> pl.DataFrame:
+def _text(path: Path, most: int | None) -> str:
+    """Return a file's text, of which the first piece is enough for its head."""
+    return "".join(islice(decoded(path), None if most is None else 1))
+
+
+def read_csv(path: Path, column: str, most: int | None = None) -> pl.DataFrame:
     """Read a column, and ``category`` where there is one, of a CSV file with a header.
+
+    Args:
+        path: The file.
+        column: The one to read.
+        most: Rows to read at the head of the file; all if None.
 
     Returns:
         ``line: Int64`` (where the row begins, from 1), ``text: str|null``,
@@ -81,11 +96,14 @@ def read_csv(path: Path, column: str) -> pl.DataFrame:
     Raises:
         InputError: The file is not UTF-8 or not CSV, or has no such column.
     """
-    return pl.DataFrame(list(_csv_rows(path, column)), schema=_SCHEMA, orient="row")
+    rows = list(islice(_csv_rows(path, column, most), most))
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
-def _csv_rows(path: Path, column: str) -> Iterator[tuple[int, str | None, str | None, None]]:
-    reader = csv.reader(io.StringIO("".join(decoded(path)), newline=""), strict=True)
+def _csv_rows(
+    path: Path, column: str, most: int | None
+) -> Iterator[tuple[int, str | None, str | None, None]]:
+    reader = csv.reader(io.StringIO(_text(path, most), newline=""), strict=True)
     # A quoted text may span lines: what people look for is the line in which its row begins.
     begins = 1
     try:
@@ -177,13 +195,14 @@ def record_keys(path: Path, format: str) -> list[str]:
     return list(keys)
 
 
-def read_records(path: Path, format: str, shape: Shape) -> pl.DataFrame:
+def read_records(path: Path, format: str, shape: Shape, most: int | None = None) -> pl.DataFrame:
     """Read the text of every record.
 
     Args:
         path: A JSON array, JSON objects one after another (JSONL), or a Parquet file.
         format: ``json`` or ``parquet``.
         shape: Where the text is.
+        most: Records to read at the head of the file; all if None.
 
     Returns:
         ``line: Int64`` (record, from 1), ``text: str|null``, ``category: str|null``,
@@ -201,6 +220,8 @@ def read_records(path: Path, format: str, shape: Shape) -> pl.DataFrame:
         present = [name for name in columns if name in record_keys(path, format)]
         fields = ", ".join(f"{_quote(name)} := {_quote(name)}" for name in present)
         source = f"(SELECT to_json(struct_pack({fields})) AS json FROM read_parquet($path))"
+    if most is not None:
+        source = f"(SELECT json FROM {source} LIMIT {most})"
     frame = _run(
         path,
         format,

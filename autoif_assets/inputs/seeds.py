@@ -59,8 +59,46 @@ def _read_instructions(source: str, path: Path) -> pl.DataFrame:
     return frame.select(pl.lit(source).alias("source"), "line", "text", "category")
 
 
+def check_inputs(
+    seeds: str | None, queries: str | None, column: str | None, min_chars: int, max_chars: int
+) -> None:
+    """See that there are seeds and queries to use, without reading a large file as a whole.
+
+    Of queries beyond some megabytes, which take a run seconds each, the heads of the files are
+    read: what is wrong further on is found by the run before it asks anything.
+
+    Args:
+        seeds: As for `read_seed_instructions`.
+        queries: As for `read_seed_queries`.
+        column: As for `read_seed_queries`.
+        min_chars: As for `read_seed_queries`.
+        max_chars: As for `read_seed_queries`.
+
+    Raises:
+        InputError: A file cannot be used, or nothing of its kind is left.
+    """
+    read_seed_instructions(seeds)
+    spec = (queries or "").strip()
+    if spec and sum(path.stat().st_size for path in find_files(spec)) > _WHOLE_BYTES:
+        try:
+            read_seed_queries(spec, column, min_chars, max_chars, _HEAD)
+            return
+        except InputError:
+            # The head alone decides nothing against a file.
+            pass
+    read_seed_queries(queries, column, min_chars, max_chars)
+
+
+_WHOLE_BYTES = 4_000_000
+_HEAD = 1000
+
+
 def read_seed_queries(
-    spec: str | None, column: str | None, min_chars: int, max_chars: int
+    spec: str | None,
+    column: str | None,
+    min_chars: int,
+    max_chars: int,
+    most: int | None = None,
 ) -> pl.DataFrame:
     """Read user queries and accept or reject each of them.
 
@@ -73,6 +111,7 @@ def read_seed_queries(
         column: Name of the column or key that holds the text; None or blank: the known layouts.
         min_chars: A query is longer than this many characters.
         max_chars: A query is shorter than this many characters.
+        most: Records to read at the head of each file; all if None.
 
     Returns:
         All records with the columns of table ``seed_queries``.
@@ -82,9 +121,9 @@ def read_seed_queries(
     """
     spec, column = (spec or "").strip(), (column or "").strip() or None
     if spec:
-        frames = [_read_queries(str(path), path, column) for path in find_files(spec)]
+        frames = [_read_queries(str(path), path, column, most) for path in find_files(spec)]
     else:
-        frames = [_read_queries(*packaged("seed_queries.txt"), None)]
+        frames = [_read_queries(*packaged("seed_queries.txt"), None, most)]
     queries = select_queries(pl.concat(frames), min_chars, max_chars)
     if not (queries["status"] == "accepted").any():
         reasons = Counter(queries["reason"].drop_nulls().to_list()).most_common()
@@ -96,16 +135,16 @@ def read_seed_queries(
     return queries
 
 
-def _read_queries(source: str, path: Path, column: str | None) -> pl.DataFrame:
+def _read_queries(source: str, path: Path, column: str | None, most: int | None) -> pl.DataFrame:
     format = sniff(path)
     if format == "text":
-        frame = read_lines(path)
+        frame = read_lines(path, most)
     elif format == "csv":
         if column is None:
             fail(path, "name the column with the text in AUTOIF_QUERIES_COLUMN")
-        frame = read_csv(path, column)
+        frame = read_csv(path, column, most)
     else:
         where = "record 1" if format == "json" else "the file"
         shape = query_shape(path, record_keys(path, format), column, where)
-        frame = read_records(path, format, shape)
+        frame = read_records(path, format, shape, most)
     return frame.select(pl.lit(source).alias("source"), "line", "text", "reason")

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from autoif_assets.charts import Bar, bar, histogram
+from autoif_assets.display import displayed
 from autoif_assets.reports import formatting
 from autoif_assets.reports.data import MAX_CALLS, MAX_CATEGORIES, ReportData, Stage
 from autoif_assets.reports.examples import EXAMPLES
@@ -98,7 +99,7 @@ def render_page(data: ReportData) -> str:
     kept = {stage.stage.name: stage.kept for stage in stages}
     totals = data.totals.row(0, named=True)
     tokens = totals["prompt_tokens"] + totals["completion_tokens"]
-    return _ENVIRONMENT.get_template("page.html.jinja").render(
+    page = _ENVIRONMENT.get_template("page.html.jinja").render(
         stages=stages,
         is_empty=not any(stage.rows for stage in stages),
         kept=kept,
@@ -129,6 +130,8 @@ def render_page(data: ReportData) -> str:
         tokens_each=round(tokens / max(kept["sft_examples"], 1)),
         models=sorted(set(data.calls["model"])),
     )
+    # Models' texts are in it: none may turn what is written around them.
+    return displayed(page)
 
 
 def _stages(data: ReportData) -> Iterator[_StageView]:

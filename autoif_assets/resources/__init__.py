@@ -1,16 +1,24 @@
 """Dagster resources: configuration in, core objects out."""
 
 from autoif_assets.endpoint import EndpointSettings
-from autoif_assets.resources.batch import BatchResource, Plan, discarded, prompts_hash, recipe_of
+from autoif_assets.resources.batch import (
+    BatchResource,
+    Plan,
+    discarded,
+    prompts_hash,
+    recipe_of,
+)
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.configured import configured_resources
+from autoif_assets.resources.failures import failure
 from autoif_assets.resources.inputs import Inputs
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
+from autoif_assets.resources.preflight import check_endpoints
 from autoif_assets.resources.recipe import RecipeResource
 from autoif_assets.resources.sandbox import SandboxResource
-from autoif_assets.resources.session import Session
+from autoif_assets.resources.session import Session, no_model
 from autoif_assets.resources.settings import Settings, SettingsError, settings
 from autoif_assets.resources.trainer import Trainer
 from autoif_assets.resources.warehouse import (
@@ -38,9 +46,12 @@ __all__ = [
     "WarehouseIOManager",
     "WarehouseResource",
     "add_metadata",
+    "check_endpoints",
     "configured_resources",
     "discarded",
+    "failure",
     "keys_of",
+    "no_model",
     "prompts_hash",
     "recipe_of",
     "settings",

@@ -14,9 +14,11 @@ from pydantic import Field, PrivateAttr
 
 from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.endpoint.settings import public
+from autoif_assets.method.names import check_name
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe, make_recipe
 from autoif_assets.nli import DEFAULT_MODEL
+from autoif_assets.resources.failures import failure
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.recipe import RecipeResource
@@ -104,7 +106,8 @@ class BatchResource(dg.ConfigurableResource[Any]):
         """Return the recipe of the run's batch, and pin it where that was not done yet.
 
         Raises:
-            dg.Failure: The run asks for another recipe or model than is pinned.
+            dg.Failure: The run asks for another recipe or model than is pinned, or its recipe or
+                a new batch's name does not do.
         """
         keys = _keys(context)
         if "batch" not in keys:
@@ -114,9 +117,15 @@ class BatchResource(dg.ConfigurableResource[Any]):
         given = _given(context.run.run_config)
         if "policy" in keys:
             return self._of_round(keys["batch"], given)
-        plan = self.plan(keys["batch"], given, _history(context))
+        try:
+            plan = self.plan(keys["batch"], given, _history(context))
+            if plan.known is None:
+                # The UI's own list of batches takes any name, where its storage is not ours.
+                check_name(keys["batch"], "batch", "batch-1")
+        except ValueError as error:
+            raise failure(error) from error
         if plan.refusal is not None:
-            raise dg.Failure(plan.refusal, allow_retries=False)
+            raise failure(plan.refusal)
         if plan.ignored:
             self._say(
                 context,
@@ -185,11 +194,10 @@ class BatchResource(dg.ConfigurableResource[Any]):
         of = known.seeds_hash if table == "seed_instructions" else known.queries_hash
         found = pinned_inputs(warehouse, table, rows, of)
         if found is None:
-            raise dg.Failure(
+            raise failure(
                 f"The {table} that {batch} is pinned to (hash {of}) are neither in the files nor "
                 f"kept. Point the inputs at the files it was made with, or remake it with those "
-                f"of today: autoif batch remake {batch}.",
-                allow_retries=False,
+                f"of today: autoif batch remake {batch}."
             )
         if found is not rows:
             self._say(context, f"{batch} is made of the {table} that it is pinned to.")
@@ -205,10 +213,14 @@ class BatchResource(dg.ConfigurableResource[Any]):
         known = find_batch(warehouse, batch) if warehouse.path.exists() else None
         if known is None or not known.pinned:
             return self.recipe.load()
-        return recipe_of(known, given.get("overrides") or {})
+        try:
+            return recipe_of(known, given.get("overrides") or {})
+        except ValueError as error:
+            raise failure(error) from error
 
     def _wanted(self, batch: str) -> Batch:
         """Return what a first run of these settings would pin."""
+        self.nli.check()
         roles = (
             _role("supervision", self.supervision.settings()),
             _role("responder", self.responder.settings()),

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.charts import Bar, histogram_chart, in_markdown
+from autoif_assets.display import displayed
 from autoif_assets.warehouse.schema import Table
 from autoif_assets.warehouse.tables import TABLES
 
@@ -188,7 +189,7 @@ def _markdown(header: list[str], rows: list[list[object]]) -> str:
 def _cell(value: object) -> str:
     text = "" if value is None else str(value)
     # Cut first: only the beginning is shown, and the text may be a whole response.
-    text = " ".join(text[: _CHARS + 1].split())
+    text = " ".join(displayed(text[: _CHARS + 1]).split())
     if len(text) > _CHARS:
         text = f"{text[:_CHARS]}…"
     for special in "\\`*[]<>|!#":

@@ -26,6 +26,15 @@ class NLI(RoleEndpoint):
         """Whether it asks an endpoint; a local model is none."""
         return self.by != "transformers"
 
+    def check(self) -> None:
+        """See that it is known who labels.
+
+        Raises:
+            ValueError: `by` is neither of the two.
+        """
+        if self.by not in ("supervision", "transformers"):
+            raise ValueError(f"AUTOIF_NLI is {self.by!r}; it may be supervision or transformers.")
+
     def label(
         self, context: dg.AssetExecutionContext, pairs: pl.DataFrame, recipe: Recipe
     ) -> pl.DataFrame:
@@ -35,12 +44,11 @@ class NLI(RoleEndpoint):
             ``pair_id``, ``nli_label``, ``nli_by``, ``nli_raw``, ``nli_call_id``.
 
         Raises:
-            ValueError: `by` is neither of the two.
+            ValueError: It is not known who labels.
         """
+        self.check()
         if not self.asks:
             return self._label_locally(pairs)
-        if self.by != "supervision":
-            raise ValueError(f"AUTOIF_NLI is {self.by!r}; it may be supervision or transformers.")
         with self.session(context, "nli") as model:
             return model.read(parse_nli, model.generate("nli", nli_prompts(pairs), recipe))
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -11,20 +10,19 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.charts import in_markdown, throughput_chart
+from autoif_assets.display import displayed
 from autoif_assets.endpoint import (
     Client,
     EndpointError,
     EndpointSettings,
     Features,
     Journal,
-    NotUsable,
     Progress,
     Request,
     ServerUnreachable,
     Shortfalls,
     llm_calls_in_parts,
 )
-from autoif_assets.endpoint.checks import CHECKED, first_problem
 from autoif_assets.endpoint.settings import public
 from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.guard import read_row_by_row
@@ -33,7 +31,9 @@ from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources.budget import BudgetResource
+from autoif_assets.resources.failures import failure
 from autoif_assets.resources.metadata import add_metadata
+from autoif_assets.resources.preflight import check_endpoints, features_of
 from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.warehouse import Rows, Warehouse
 
@@ -65,20 +65,16 @@ def open_session(
             used, nothing is asked of this one.
     """
     if not settings.model:
-        raise dg.Failure(
-            "No model is named. Set AUTOIF_MODEL to the name your server lists under "
-            f"{public(settings.base_url)}/models, then materialise again.",
-            allow_retries=False,
-        )
+        raise failure(no_model(settings))
     asset, batch = context.op_execution_context.op.name, keys_of(context.partition_key)["batch"]
     asset = f"{asset}/{model_version}" if model_version else asset
     tables = warehouse.open(context.log.info)
     journals = tables.data_dir / "journals"
-    features = _features_of(context.run.run_id, _identity(settings))
+    features = features_of(context.run.run_id, settings)
     try:
         client = Client(settings, budget=budget.of_run(context, journals), features=features)
     except EndpointError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise failure(error) from error
     asking = {"refresh": settings.refresh, "ask_refused": settings.ask_refused}
     with Journal(journals, asset, batch, context.run.run_id, **asking) as journal:
         if journal.torn:
@@ -97,22 +93,20 @@ def open_session(
             session.check()
         except EndpointError as error:
             # Only a server may be another a moment later: a cap, a key or a name is as it is.
-            raise dg.Failure(
-                str(error), session.metadata(), allow_retries=isinstance(error, ServerUnreachable)
+            raise failure(
+                error, session.metadata(), allow_retries=isinstance(error, ServerUnreachable)
             ) from error
         finally:
             _load_calls(tables, journals, asset, batch)
     add_metadata(context, session.metadata())
 
 
-@lru_cache(maxsize=64)
-def _features_of(run_id: str, endpoint: str) -> Features:
-    """Return what a run knows of an endpoint: it is learnt once, whichever asset asks."""
-    return Features()
-
-
-def _identity(settings: EndpointSettings) -> str:
-    return settings.model_dump_json(include=CHECKED)
+def no_model(settings: EndpointSettings) -> str:
+    """Say that no model is named, and what to do."""
+    return (
+        "No model is named. Set AUTOIF_MODEL to the name your server lists under "
+        f"{public(settings.base_url)}/models, then run this again."
+    )
 
 
 class Session:
@@ -262,19 +256,7 @@ class Session:
         Raises:
             NotUsable: One of them cannot.
         """
-        checked = {_identity(self._settings)}
-        for role, settings in self._others.items():
-            identity = _identity(settings)
-            if identity in checked:
-                continue
-            checked.add(identity)
-            features = _features_of(self._context.run.run_id, identity)
-            if problem := first_problem(settings, features):
-                raise NotUsable(
-                    f"The endpoint of the {role}, {settings.model or 'no model'} at "
-                    f"{public(settings.base_url)}, is not usable: {problem} Nothing was asked of "
-                    "any model yet. `autoif doctor` checks all endpoints."
-                )
+        check_endpoints(self._context.run.run_id, self._others, asked=self._settings)
 
     def metadata(self) -> dict[str, Any]:
         """Return what the calls came to, under names that stay the same across runs."""
@@ -355,7 +337,7 @@ def _remarks(accounts: Sequence[Progress], seconds: float) -> dict[str, Any]:
     """Return what the server could not do, and the course of the calls as a picture."""
     remarks: dict[str, Any] = {}
     if notes := sorted({note for account in accounts for note in account.notes}):
-        remarks["notes"] = "; ".join(notes)
+        remarks["notes"] = displayed("; ".join(notes))
     # Below this there is no course to draw, and drawing would take longer than asking did.
     if seconds >= _SHORT_S and (chart := throughput_chart(_joined(accounts))):
         remarks["throughput"] = dg.MetadataValue.md(in_markdown(chart, "throughput"))

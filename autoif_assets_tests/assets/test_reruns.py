@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoif_assets.automation.runs import root_cause
+from autoif_assets.automation.runs import first_words
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
 
@@ -56,7 +56,7 @@ def test_stricter_bounds_need_no_model_call(copied):
     refused = run_batch(copied.data, copied.simulator.base_url, overrides=stricter)
     failed = [e for e in refused.all_events if e.is_step_failure]
     assert {event.step_key for event in failed} == {"seed_instructions", "seed_queries"}
-    told = root_cause(failed[0].step_failure_data.error)
+    told = first_words(failed[0].step_failure_data.error)
     assert "response_pass_rate >= 1 instead of > 0.5; min_score > 9 instead of >= 8" in told
     assert differing(tables(copied.data), before) == []
     again = run_batch(copied.data, copied.simulator.base_url, overrides=stricter, resources=REPLACE)

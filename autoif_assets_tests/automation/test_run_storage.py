@@ -7,6 +7,9 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
+from autoif_assets.inputs import InputError
+from autoif_assets.resources import failure
+
 SETTINGS = """
 storage:
   custom:
@@ -74,3 +77,80 @@ def test_runs_go_on_after_all_of_them_were_wiped(home):
         kept = dg.materialize([an_asset], instance=instance).run_id
         assert seen(instance, kept)[1] is dg.DagsterRunStatus.SUCCESS
         assert instance.all_logs(gone) == []
+
+
+@dg.asset
+def mistaken():
+    try:
+        raise InputError("seeds.txt: line 2 is \x1b[31mnone")
+    except InputError as error:
+        raise failure(error) from error
+
+
+@dg.asset
+def broken():
+    return {}["absent"]
+
+
+@dg.asset
+def refused():
+    raise InputError("seeds.txt: no such file")
+
+
+@pytest.mark.parametrize(
+    ("asset", "reason"),
+    [
+        (mistaken, "seeds.txt: line 2 is [31mnone ("),
+        (refused, "seeds.txt: no such file ("),
+        (broken, "KeyError: 'absent' ("),
+    ],
+)
+def test_failures_begin_with_their_reason(home, asset, reason):
+    """Before: 'Execution of run for "..." failed. Steps failed: [...]'."""
+    with dg.DagsterInstance.get() as instance:
+        run = dg.materialize([asset], instance=instance, raise_on_error=False).run_id
+        failed = (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE)
+        told = [e for e in instance.all_logs(run) if e.dagster_event_type in failed]
+        assert len(told) == 2
+        for entry in told:
+            assert entry.dagster_event.message.startswith(reason)
+            assert entry.user_message == entry.dagster_event.message
+        assert "Steps failed: " in told[1].user_message
+
+
+def test_a_resource_that_cannot_be_made_is_the_reason(home):
+    class Strict(dg.ConfigurableResource):
+        def setup_for_execution(self, context):
+            raise failure("No folder is named.")
+
+    @dg.asset
+    def asset(strict: Strict): ...
+
+    with dg.DagsterInstance.get() as instance:
+        run = dg.materialize(
+            [asset], instance=instance, resources={"strict": Strict()}, raise_on_error=False
+        ).run_id
+        (told,) = [
+            entry.dagster_event.message
+            for entry in instance.all_logs(run)
+            if entry.dagster_event_type == dg.DagsterEventType.RUN_FAILURE
+        ]
+    assert told.startswith("No folder is named. (")
+
+
+@pytest.mark.parametrize("name", ["a,b", "a|b", "a\x1b", "a\u202eb", " "])
+def test_the_ui_adds_no_batch_or_policy_that_cannot_be_named(home, name):
+    with dg.DagsterInstance.get() as instance:
+        for definition in ("batch", "policy"):
+            with pytest.raises(ValueError, match=f"cannot be a {definition}"):
+                instance.add_dynamic_partitions(definition, [name])
+        instance.add_dynamic_partitions("another", [name])
+        assert instance.get_dynamic_partitions("batch") == []
+
+
+def test_names_that_were_there_before_stay_usable(home):
+    with dg.DagsterInstance.get() as instance:
+        storage = instance.event_log_storage
+        SqliteEventLogStorage.add_dynamic_partitions(storage, "batch", ["old|name"])
+        instance.add_dynamic_partitions("batch", ["old|name", "new"])
+        assert instance.get_dynamic_partitions("batch") == ["old|name", "new"]

@@ -146,3 +146,30 @@ def test_what_is_missing_is_made_from_the_ui(page, dev, batches, name):
     page.goto("/runs/")
     page.get_by_text("Success").nth(3).wait_for()
     shoot(page, "runs")
+
+
+def test_the_rows_of_a_failed_run_begin_with_the_reason(page, dev):
+    """Before: "Execution of run for "batch" failed. Steps failed: [...]"."""
+    (dev.data / "broken.txt").write_bytes(b"Use no commas.\n\xff\n")
+    mistakes = {
+        "inputs": {"inputs": {"seeds": str(dev.data / "broken.txt")}},
+        "v1": {"supervision": {"base_url": dev.simulator.base_url.removesuffix("/v1")}},
+    }
+    reasons = {
+        "inputs": f"{dev.data}/broken.txt: line 2 has byte 0xff",
+        "v1": f"{dev.simulator.base_url.removesuffix('/v1')} has no chat completions",
+    }
+    dev.autoif("batch", "add", *mistakes)
+    runs = {batch: dev.launch(batch, mistakes[batch]) for batch in mistakes}
+    with dev.instance() as instance:
+        for batch, run in runs.items():
+            assert wait_for(lambda run=run: instance.get_run_by_id(run).is_finished, PATIENCE_S)
+            page.goto(f"/runs/{run}")
+            kind = page.get_by_text("RUN_FAILURE", exact=True).first
+            kind.wait_for()
+            row = kind.locator("xpath=ancestor::*[contains(., 'Steps failed')][1]")
+            words = row.inner_text()
+            assert words.partition("RUN_FAILURE")[2].strip().startswith(reasons[batch]), words
+            shoot(page, f"failed-{batch}")
+            # So that no repair tries it.
+            instance.delete_dynamic_partition("batch", batch)

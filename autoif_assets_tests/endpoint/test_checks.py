@@ -3,7 +3,8 @@ import json
 import pytest
 
 from autoif_assets.endpoint import Credentials, EndpointSettings
-from autoif_assets.endpoint.checks import check_endpoint
+from autoif_assets.endpoint.checks import check_endpoint, first_problem
+from autoif_assets.endpoint.features import Features
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets_tests.endpoint.server import Server, answer
 
@@ -155,3 +156,30 @@ def test_a_request_is_small_and_its_schema_is_the_pipelines():
     assert [body.get("n", 1) for body in bodies] == [1, 3, 1]
     assert "label" in json.dumps(bodies[2]["response_format"])
     assert sum(body["max_tokens"] * body.get("n", 1) for body in bodies) <= 1000
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    with Simulator(SimulatorSettings()) as running:
+        yield running
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1/chat/completions"])
+def test_a_url_that_is_nearly_right_is_told_with_the_right_one(simulator, end):
+    base = simulator.base_url.removesuffix("/v1")
+    wanted = f"the server answers under {base}/v1: set AUTOIF_BASE_URL={base}/v1."
+    assert wanted in check(base + end, MODEL).problem
+    settings = EndpointSettings(base_url=base + end, model=MODEL)
+    assert wanted in first_problem(settings, Features(), 0, briefly=True)
+
+
+def test_a_model_that_is_listed_is_not_asked_to_begin(simulator):
+    def problem(model):
+        settings = EndpointSettings(base_url=simulator.base_url, model=model)
+        return first_problem(settings, Features(), 0, briefly=True)
+
+    before = simulator.stats()["received"]
+    assert problem(MODEL) is None
+    assert simulator.stats()["received"] == before
+    assert problem("absent") == f"'absent' is not served; it serves {MODEL}."
+    assert simulator.stats()["served"] == before
