@@ -5,6 +5,10 @@ batch of any size stores some 600, which took a third of a small one's time. The
 is in them are the same: `dagster.yaml` may name the stock storage at any time.
 """
 
+import atexit
+import os
+import shutil
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,10 +34,11 @@ from autoif_assets.automation.runs import first_words
 _RUN_FAILURE = dg.DagsterEventType.RUN_FAILURE
 # Each run has a file of its own: those looked at last stay open, not the thousands before them.
 _OPEN_FILES = 16
+_TEMPORARY = "_AUTOIF_TEMPORARY_HOME"
 
 
 class PooledSqliteStorage(DagsterSqliteStorage):
-    """What `dagster.yaml` names as the storage; ``base_dir`` is the Dagster home."""
+    """What `dagster.yaml` names as the storage; its files are in the Dagster home."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None):
         super().__init__(base_dir, inst_data)
@@ -42,11 +47,24 @@ class PooledSqliteStorage(DagsterSqliteStorage):
         self._run_storage = _RunStorage(self._run_storage._conn_string)
 
     @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Take no configuration: where the home is, `dagster.yaml` cannot say."""
+        return {}
+
+    @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]
     ) -> Self:
-        """Make it as the base class is made, which names itself here."""
-        return cls.from_local(inst_data=inst_data, **config_value)
+        """Make it in the Dagster home, or for commands without one as Dagster does: for a while."""
+        return cls.from_local(os.environ.get("DAGSTER_HOME") or _temporary(), inst_data)
+
+
+def _temporary() -> str:
+    """Return a folder that this process and those that it starts share, and that ends with it."""
+    if _TEMPORARY not in os.environ:
+        folder = os.environ[_TEMPORARY] = tempfile.mkdtemp(prefix="autoif-dagster-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return os.environ[_TEMPORARY]
 
 
 def _engine(url: str) -> Engine:

@@ -15,7 +15,6 @@ storage:
   custom:
     module: autoif_assets.automation.run_storage
     class: PooledSqliteStorage
-    config: {base_dir: {env: DAGSTER_HOME}}
 telemetry: {enabled: false}
 """
 
