@@ -61,6 +61,7 @@ class Sandbox:
         self._count = workers
         self._config: dict[str, Any] = {
             **asdict(self.limits),
+            "unit_wall_s": self.limits.unit_s,
             "modules": list(modules),
             "path": [entry for entry in sys.path if entry] if modules else [],
             "coerce_strings": coerce_strings,

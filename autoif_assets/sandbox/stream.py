@@ -16,6 +16,7 @@ _DEATHS = 12  # workers that may die in a row before the sandbox itself counts a
 _GRACE_S = 30.0  # on top of the limits, before a worker itself counts as stuck
 
 _COSTLY = frozenset((wire.TIMEOUT, wire.CRASH, wire.MEMORY, wire.SKIPPED))
+_COSTLY_LOADS = frozenset(wire.LOAD_REASONS.values())
 _OUTCOMES = [Outcome.CRASH] * 256
 for _code, _outcome in {
     wire.PASS: Outcome.PASS,
@@ -51,7 +52,10 @@ class _Pending:
 
 def _undisturbed(parts: list[tuple[bool, bytes, list[str]]]) -> bool:
     """Whether no verifier of a shared process took time or memory that others lacked."""
-    return not any(_COSTLY.intersection(status) for _, status, _ in parts)
+    return not any(
+        _COSTLY.intersection(status) or not _COSTLY_LOADS.isdisjoint(details)
+        for _, status, details in parts
+    )
 
 
 class Run:
@@ -100,7 +104,9 @@ class Run:
                             if batch.refused:
                                 self.refuse(batch)
                             else:
-                                worker.send(batch, batch.sources, batch.encoded, batch.count)
+                                worker.send(
+                                    batch, batch.sources, batch.encoded, batch.count, batch.texts
+                                )
                 while given in self.pending and not self.pending[given].missing:
                     yield self.pending.pop(given).result()
                     given += 1
@@ -132,7 +138,7 @@ class Run:
     def receive(self) -> None:
         """Wait for an answer and file it."""
         limits = self.limits
-        patience = (limits.strikes + 1) * (limits.unit_wall_s + limits.call_wall_s) + _GRACE_S
+        patience = (limits.strikes + 1) * (limits.unit_s + limits.call_wall_s) + _GRACE_S
         ready = self.selector.select(patience)
         if not ready:
             for stuck in [worker for worker in self.workers if worker.waiting]:
