@@ -22,7 +22,8 @@ class Sandbox:
 
     Args:
         workers: Zygote processes; one per core is best. With fewer, another core prepares each
-            next process.
+            next process. One more is started for verifiers that import what few need (hashes,
+            XML, East Asian codecs).
         limits: What one verifier may use.
         modules: Third-party modules verifiers may import besides the standard allow-list
             (`autoif_assets.sandbox.STANDARD_MODULES`). They are imported once per worker, before
@@ -109,8 +110,8 @@ class Sandbox:
             raise RuntimeError("Open the Sandbox with `with` before asking for its report.")
         return self._report
 
-    def _start(self) -> Worker:
-        worker = self._launch()
+    def _start(self, rare: bool = False) -> Worker:
+        worker = self._launch(rare)
         try:
             self._check(worker)
         except BaseException:
@@ -118,11 +119,14 @@ class Sandbox:
             raise
         return worker
 
-    def _launch(self) -> Worker:
+    def _launch(self, rare: bool = False) -> Worker:
         if sys.platform != "linux":
             raise SandboxUnavailable(refusal(None))
         ahead = self._count < len(os.sched_getaffinity(0))
-        return Worker({**self._config, "ahead": ahead})
+        return Worker({**self._config, "ahead": ahead, "rare": rare})
+
+    def _start_rare(self) -> Worker:
+        return self._start(rare=True)
 
     def _check(self, worker: Worker) -> None:
         said = worker.ready()
@@ -149,12 +153,13 @@ class Sandbox:
                 "This Sandbox is evaluating already; finish that loop or open a second Sandbox."
             )
         try:
-            yield from Run(self._workers, self._start, self.limits, self.share).results(units)
+            run = Run(self._workers, self._start, self._start_rare, self.limits, self.share)
+            yield from run.results(units)
         finally:
             for index, worker in enumerate(self._workers):
                 if worker.waiting:  # the caller stopped early
                     worker.kill()
-                    self._workers[index] = self._start()
+                    self._workers[index] = self._start_rare() if worker.rare else self._start()
             self._busy.release()
 
 

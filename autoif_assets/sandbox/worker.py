@@ -40,9 +40,11 @@ class Worker:
 
     Attributes:
         waiting: What was sent and not yet answered, oldest first.
+        rare: Whether it has loaded what few verifiers need.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
+        self.rare: bool = config["rare"]
         self.waiting: deque[tuple[Any, int, int, int]] = deque()
         self._free = list(range(SLOTS))
         self._files = [os.memfd_create(f"request-{slot}") for slot in range(SLOTS)]

@@ -16,10 +16,11 @@ from autoif_assets.sandbox.inside.bytecode_cache import BytecodeCache
 STANDARD = (
     "__future__", "abc", "array", "ast", "base64", "binascii", "bisect", "calendar", "cmath",
     "codecs", "collections", "collections.abc", "contextlib", "copy", "csv", "dataclasses",
-    "datetime", "decimal", "difflib", "enum", "fractions", "functools", "heapq", "html",
-    "html.entities", "html.parser", "io", "itertools", "json", "keyword", "math", "numbers",
-    "operator", "pprint", "random", "re", "statistics", "string", "textwrap", "time", "typing",
-    "unicodedata", "urllib.parse", "warnings",
+    "datetime", "decimal", "difflib", "enum", "fractions", "functools", "hashlib", "heapq", "hmac",
+    "html", "html.entities", "html.parser", "io", "ipaddress", "itertools", "json", "keyword",
+    "math", "numbers", "operator", "pprint", "random", "re", "statistics", "string", "struct",
+    "textwrap", "time", "tomllib", "types", "typing", "unicodedata", "urllib.parse",
+    "warnings", "xml.dom.minidom", "xml.etree.ElementTree", "zlib",
 )  # fmt: skip
 
 # What many verifiers use, and `random`, which must be seeded once for all.
@@ -29,12 +30,20 @@ _COMMON = (
 )  # fmt: skip
 
 # Imported by the above on first use, when files can no longer be opened.
-_HIDDEN = (
-    "_strptime", "encodings.aliases", "encodings.ascii", "encodings.cp1252", "encodings.idna",
-    "encodings.latin_1", "encodings.punycode", "encodings.raw_unicode_escape",
-    "encodings.unicode_escape", "encodings.utf_16", "encodings.utf_16_be",
-    "encodings.utf_16_le", "encodings.utf_32", "encodings.utf_7", "encodings.utf_8_sig",
+_HIDDEN = ("_strptime", "stringprep", "quopri", "xml.dom.expatbuilder")
+_CODECS = (
+    "_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp", "_codecs_kr", "_codecs_tw",
+    "_multibytecodec",
 )  # fmt: skip
+
+# Shared libraries that few verifiers need. Each would make every fork dearer, so they are loaded
+# in a worker of their own, which is started for the first verifier that imports one.
+_RARE = (
+    *_CODECS, "_blake2", "_elementtree", "_hashlib", "_md5", "_sha1", "_sha256", "_sha3", "pyexpat",
+    "zlib",
+)  # fmt: skip
+
+RARE_NEEDED = 6  # exit code of a child that has to run where they are loaded
 
 
 class ForbiddenImport(ImportError):
@@ -48,13 +57,16 @@ class _Nothing(io.TextIOBase):
         return len(text)
 
 
-def preload(optional: Sequence[str], path: Sequence[str]) -> None:
+def preload(optional: Sequence[str], path: Sequence[str], rare: bool) -> None:
     """Have at hand all that verifiers may import, then cut the interpreter off from files.
 
     Args:
         optional: Further modules the user allows, imported from `path`.
         path: The user's `sys.path`.
+        rare: Load shared libraries that few verifiers need too.
     """
+    from importlib.util import find_spec
+
     warnings.simplefilter("ignore")
     # `random` would otherwise reseed itself in every child.
     register = os.register_at_fork
@@ -62,9 +74,11 @@ def preload(optional: Sequence[str], path: Sequence[str]) -> None:
     try:
         for name in _COMMON:
             importlib.import_module(name)
-        cache = BytecodeCache((*STANDARD, *_HIDDEN))
+        codecs = [name for name in _CODECS if find_spec(name)]  # not every Python has all
+        cache = BytecodeCache((*STANDARD, *_HIDDEN, *codecs), "encodings", _not_here)
         for name in cache.extensions:
-            importlib.import_module(name)
+            if rare or name not in _RARE:
+                importlib.import_module(name)
         if optional:
             sys.path.extend(entry for entry in path if entry not in sys.path)
             for name in optional:
@@ -81,6 +95,11 @@ def preload(optional: Sequence[str], path: Sequence[str]) -> None:
     sys.path_importer_cache.clear()
     sys.stdin = io.StringIO()
     sys.stdout = sys.stderr = _Nothing()
+
+
+def _not_here(name: str) -> None:
+    """Ends a child that imports what is loaded elsewhere."""
+    os._exit(RARE_NEEDED)
 
 
 def verifier_builtins(allowed: Iterable[str]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ REPLY = struct.Struct("<?QI")
 DETAIL_BYTES = 120
 _HEAD = struct.Struct("=3Q")
 NO_QUERY = b"\xff"  # stands for None; no encoded text
+RARE = "needs what is loaded elsewhere"
 STRUCK = "too many timeouts and crashes before"
 
 

@@ -56,7 +56,7 @@ class Zygote:
         signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGCHLD, START})
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        modules.preload(config["modules"], config["path"])
+        modules.preload(config["modules"], config["path"], config["rare"])
         self.seccomp = "left out" if "seccomp" in config["without"] else "on"
         self.layers = kernel.lock_zygote(config["memory_mb"], config["without"])
         if self.seccomp == "on":
@@ -159,6 +159,8 @@ class Zygote:
                 struck += not end.clean
                 if end.clean or sources > 1:  # share mode: the parent runs each alone
                     first = inputs
+                elif end.detail == wire.RARE:
+                    first = layout.fill(area, layout.row(0), end.code, end.detail)
                 else:
                     first = self._unclean(area, layout, end, first, struck, began)
                 if first >= inputs:
@@ -251,6 +253,8 @@ def _end(phase: int, status: int, reason: str, cpu_s: float) -> End:
         return End(False, wire.TIMEOUT, "CPU time of the unit", cpu_s)
     if code == -signal.SIGKILL:
         return End(False, wire.MEMORY, "killed by the kernel, most likely out of memory", cpu_s)
+    if code == modules.RARE_NEEDED:
+        return End(False, wire.CRASH, wire.RARE, cpu_s)
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return End(False, wire.CRASH, how, cpu_s)
 
