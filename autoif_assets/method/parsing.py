@@ -157,6 +157,7 @@ class ParsedCase:
     input: str | None
     expected: bool | None
     problem: str | None = None
+    query: str | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,10 @@ class ParsedVerifier:
 
 
 def parse_verifier(text: str) -> ParsedVerifier:
-    """Read ``{"func": source, "cases": [{"input": text, "output": bool}, ...]}``."""
+    """Read ``{"func": source, "cases": [{"input": text, "output": bool}, ...]}``.
+
+    A case may have a ``query`` too, that its input answers.
+    """
     value = parse_json(text)
     if isinstance(value, list):
         value = next((item for item in value if isinstance(item, dict) and "func" in item), None)
@@ -197,9 +201,14 @@ def _case(case: object) -> ParsedCase:
         return ParsedCase(None, expected, f"the input {text.why}")
     if not isinstance(text, str):
         return ParsedCase(None, expected, "the input is not a text")
+    query = case.get("query") or None  # "" is how one says that there is none
+    if isinstance(query, Unreadable):
+        return ParsedCase(text, expected, f"the query {query.why}")
+    if query is not None and not isinstance(query, str):
+        return ParsedCase(text, expected, "the query is not a text")
     if expected is None:
-        return ParsedCase(text, None, "the output is not true or false")
-    return ParsedCase(text, expected)
+        return ParsedCase(text, None, "the output is not true or false", query)
+    return ParsedCase(text, expected, query=query)
 
 
 def clean_source(source: str) -> str:

@@ -27,7 +27,9 @@ class Sandbox:
         limits: What one verifier may use.
         modules: Third-party modules verifiers may import besides the standard allow-list
             (`autoif_assets.sandbox.STANDARD_MODULES`). They are imported once per worker, before
-            confinement; data they read later must be loaded by a module of yours listed here too.
+            confinement, and can read no file later. So where a module reads data when it is first
+            used, name a function that makes it read them, as in `nltk.corpus:words.ensure_loaded`
+            or `my_module:load`. For `langdetect` that is done.
         coerce_strings: Take the returned strings "true" and "false", in any case, as verdicts.
         repeats: Inputs per unit that are called a second time, in the reverse order, in search
             of verifiers that disagree with themselves; 0 turns it off.

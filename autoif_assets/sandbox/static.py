@@ -12,7 +12,7 @@ import token
 import warnings
 from collections.abc import Collection, Iterator
 
-from autoif_assets.sandbox.inside.modules import STANDARD
+from autoif_assets.sandbox.inside.modules import STANDARD, module_name
 from autoif_assets.sandbox.types import Limits
 
 _CHARS = Limits().source_chars
@@ -43,7 +43,7 @@ def static_check(source: str, modules: Collection[str] = ()) -> str | None:
     except SyntaxError:
         return "syntax_error"
     # By top-level name, as the guard of `import` in the sandbox does.
-    allowed = {name.partition(".")[0] for name in (*STANDARD, *modules)}
+    allowed = {name.partition(".")[0] for name in (*STANDARD, *map(module_name, modules))}
     for name in _imports(tree):
         if name not in allowed:
             return f"forbidden_import:{name}"

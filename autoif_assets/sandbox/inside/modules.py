@@ -3,6 +3,7 @@
 import builtins
 import importlib
 import io
+import operator
 import os
 import sys
 import warnings
@@ -61,7 +62,8 @@ def preload(optional: Sequence[str], path: Sequence[str], rare: bool) -> None:
     """Have at hand all that verifiers may import, then cut the interpreter off from files.
 
     Args:
-        optional: Further modules the user allows, imported from `path`.
+        optional: Further modules the user allows, imported from `path`: `module`, or
+            `module:function` for one whose function loads data that it reads later.
         path: The user's `sys.path`.
         rare: Load shared libraries that few verifiers need too.
     """
@@ -81,8 +83,8 @@ def preload(optional: Sequence[str], path: Sequence[str], rare: bool) -> None:
                 importlib.import_module(name)
         if optional:
             sys.path.extend(entry for entry in path if entry not in sys.path)
-            for name in optional:
-                importlib.import_module(name)
+            for entry in optional:
+                _load(entry)
     finally:
         os.register_at_fork = register
     import random
@@ -95,6 +97,23 @@ def preload(optional: Sequence[str], path: Sequence[str], rare: bool) -> None:
     sys.path_importer_cache.clear()
     sys.stdin = io.StringIO()
     sys.stdout = sys.stderr = _Nothing()
+
+
+def module_name(entry: str) -> str:
+    """The module that an entry of the user's list names."""
+    return entry.partition(":")[0]
+
+
+def _load(entry: str) -> None:
+    """Import a module and have it read its data, for files cannot be opened later."""
+    name, _, function = entry.partition(":")
+    module = importlib.import_module(name)
+    if function:
+        operator.attrgetter(function)(module)()
+    elif name == "langdetect":
+        factory = importlib.import_module("langdetect.detector_factory")
+        factory.DetectorFactory.seed = 0  # else it says now this and now that of one text
+        factory.init_factory()
 
 
 def _not_here(name: str) -> None:

@@ -64,7 +64,9 @@ class Zygote:
         self.layers["seccomp"] = self.seccomp
         self.settings = Settings(
             clock=Clock(self.call_cpu_s / TICKS),
-            builtins=modules.verifier_builtins((*modules.STANDARD, *config["modules"])),
+            builtins=modules.verifier_builtins(
+                (*modules.STANDARD, *map(modules.module_name, config["modules"]))
+            ),
             lock=self._lock(self.seccomp == "on"),
             memory=config["memory_mb"] << 20,
             strikes=self.strikes,
