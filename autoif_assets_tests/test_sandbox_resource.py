@@ -4,7 +4,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from autoif_assets.assets.responses import executed
 from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.responses import verify_responses
 from autoif_assets.resources import SandboxResource
 
 SAYS_TRUE = "def evaluate(response):\n    return 'True'"
@@ -121,6 +123,24 @@ def test_queries_reach_the_verifiers():
     with SandboxResource(workers=1).session(None) as session:
         found = session.run(runs)
     assert found["outcome"].to_list() == ["pass", "fail", "error"]
+
+
+def test_responses_are_verified_with_the_queries_of_their_prompts():
+    candidates = pl.DataFrame(
+        {
+            "response_id": ["r", "s"],
+            "prompt_id": ["p", "q"],
+            "instruction_id": "i",
+            "response": ["Why? So.", "Why? So."],
+        }
+    )
+    asks = "def evaluate(response, query):\n    return response.startswith(query)"
+    verifiers = pl.DataFrame({"verifier_id": ["v"], "instruction_id": ["i"], "source": [asks]})
+    asked = pl.DataFrame({"prompt_id": ["q", "p"], "query": ["How?", "Why?"]})
+    parts = [(candidates, verifiers, asked)]
+    sandbox = SandboxResource(workers=1)
+    (found,) = executed(None, parts, sandbox, make_recipe(), verify_responses)
+    assert found.select("response_id", "passed", "failed").rows() == [("r", 1, 0), ("s", 0, 1)]
 
 
 LANGUAGE = (
