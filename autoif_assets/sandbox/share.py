@@ -43,7 +43,7 @@ def _public(names: Iterator[str] | list[str]) -> frozenset[str]:
 
 
 _MODULES = {
-    "collections": _public(collections.__all__),
+    "collections": _public(["Counter", "OrderedDict", "defaultdict", "deque", "namedtuple"]),
     "functools": _public(["cache", "cmp_to_key", "lru_cache", "partial", "reduce"]),
     "itertools": _public(dir(itertools)),
     "math": _public(dir(math)),
@@ -51,6 +51,9 @@ _MODULES = {
     "string": _public(string.__all__),
     "unicodedata": _public(dir(unicodedata)),
 }
+# Classes written in Python: their methods do not look at what they are given for `self`
+# (`Counter.copy(Counter)` is `type`), so there are instances of them and no more.
+_CALLED_ONLY = frozenset(("Counter",))
 _VALUES = (str, bytes, int, float, list, tuple, dict, set, frozenset, re.Match, re.Pattern,
            collections.Counter, collections.deque)  # fmt: skip
 _ATTRIBUTES = _public([*itertools.chain.from_iterable(map(dir, _VALUES)), "args"])
@@ -114,14 +117,25 @@ def _names_are_its_own(scopes: Iterator[symtable.SymbolTable]) -> bool:
 
 
 def _is_harmless(nodes: list[ast.AST]) -> bool:
-    modules = {
-        alias.asname or alias.name: alias.name
+    imported = {
+        (alias.asname or alias.name, alias.name)
         for node in nodes
         if isinstance(node, ast.Import)
         for alias in node.names
     }
+    modules = dict(imported)
+    if len(modules) < len(imported):  # one name for two modules
+        return False
     # A module is what attributes are read from, and nothing else: it is not a value that could be
     # bound to another name, handed on or become somebody's namespace.
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    classes = {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name in _CALLED_ONLY
+    }
     used = {
         id(node.value)
         for node in nodes
@@ -133,11 +147,16 @@ def _is_harmless(nodes: list[ast.AST]) -> bool:
         if isinstance(node, ast.Name) and node.id in modules:
             if id(node) not in used:
                 return False
+        elif isinstance(node, ast.Name) and node.id in classes:
+            if id(node) not in called:
+                return False
         elif isinstance(node, ast.Attribute):
             # Attributes are read, never set: a module or class has one state for all.
             if not isinstance(node.ctx, ast.Load):
                 return False
             if id(node.value) not in used and node.attr not in _ATTRIBUTES:
+                return False
+            if node.attr in _CALLED_ONLY and id(node) not in called:
                 return False
         elif not _may_stand(node, modules):
             return False

@@ -435,6 +435,12 @@ def _sharing() -> dict[str, tuple[str, str]]:
         "a module under another name": (
             "import re\nfor m in (re,): m.search = None\ndef evaluate(r): return True", ANYTHING,
         ),
+        "a class whose instances equal what neighbours look up": (
+            "from collections import Counter\nimport re\nT = Counter.copy(Counter)\n"
+            "M = T('M', (T,), {'__eq__': lambda a, b: True, '__hash__': lambda a: hash(str)})\n"
+            "S = M('S', (str,), {'__eq__': lambda a, b: True, '__hash__': lambda a: hash('a')})\n"
+            "re.compile(S('(?!)'))\ndef evaluate(r): return True", ANYTHING,
+        ),
         "leaves no memory": (
             "kept = []\nsize = 1 << 30\nwhile size > 1024:\n    try: kept.append(bytes(size))\n"
             "    except Exception: size = size // 2\ndef evaluate(r): return True", ANYTHING,

@@ -123,6 +123,25 @@ def test_a_module_is_nothing_but_where_its_functions_are_read(use):
     assert not may_share(source.format(use))
 
 
+@pytest.mark.parametrize(
+    "use",
+    ["C.copy(C)", "C.copy", "x = C", "x = [C]", "f(C)", "x = C.update", "D.Counter.copy",
+     "x = D.Counter", "f(D.Counter)", "x = isinstance('', C)"],
+)  # fmt: skip
+def test_a_class_written_in_python_is_called_and_nothing_else(use):
+    """`Counter.copy(Counter)` is `type`, and with `type` one makes keys of `re`'s cache."""
+    source = (
+        "from collections import Counter as C\nimport collections as D\ndef f(x): return x\n{}\n"
+        "def evaluate(r): return C(r).copy()['a'] == D.Counter(r)['a']"
+    )
+    assert may_share(source.format("x = C('a')"))
+    assert not may_share(source.format(use))
+
+
+def test_one_name_for_two_modules_runs_alone():
+    assert not may_share("import math as m, re as m\ndef evaluate(r): return bool(m.match('a', r))")
+
+
 def test_a_generator_that_cleans_up_runs_alone():
     """Nobody says when it does: it could be in a neighbour's call."""
     source = "def g():\n    try: yield 1\n    finally: print()\ndef evaluate(r): return True"
