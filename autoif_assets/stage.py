@@ -431,13 +431,9 @@ class _Stage:
         yield from found
         for asset, check in self._checks:
             if check.executes:
-                with given["sandbox"].session(None) as session:
-                    seen = CheckContext(
-                        warehouse.query,
-                        _slices(asset, keys),
-                        self._recipe(context, given),
-                        session.run,
-                    )
+                recipe = self._recipe(context, given)
+                with given["sandbox"].session(None, recipe.modules) as session:
+                    seen = CheckContext(warehouse.query, _slices(asset, keys), recipe, session.run)
                     yield _result(asset, check, check.find(seen))
 
 

@@ -1,7 +1,12 @@
+import time
+
 import dagster as dg
 import polars as pl
 import pytest
 
+from autoif_assets.assets.responses import executed
+from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.responses import verify_responses
 from autoif_assets.resources import SandboxResource
 
 SAYS_TRUE = "def evaluate(response):\n    return 'True'"
@@ -84,3 +89,80 @@ def test_sharing_changes_no_outcome():
 def test_the_static_check_knows_the_modules():
     assert SandboxResource().static_check(THIRD_PARTY) == "forbidden_import:json_repair"
     assert SandboxResource(modules=["json_repair"]).static_check(THIRD_PARTY) is None
+    recipe = make_recipe(overrides={"modules": ["json_repair"]})
+    assert SandboxResource().static_check(THIRD_PARTY, recipe.modules) is None
+    with_data = "langdetect:detector_factory.init_factory"
+    assert SandboxResource(modules=[with_data]).static_check(LANGUAGE) is None
+
+
+def test_the_recipes_modules_are_there_beside_the_resources():
+    with SandboxResource(workers=1, modules=["yaml"]).session(None, ["json_repair"]) as session:
+        found = session.run(RUNS.filter(verifier_id="third"))
+    assert found["outcome"].to_list() == ["pass"] * 3
+
+
+def test_both_limits_of_waiting_can_be_set():
+    sleeps = (
+        "import enum\ndef evaluate(r):\n    lock = enum.sys.modules['_thread'].allocate_lock()\n"
+        "    return lock.acquire() and lock.acquire()"
+    )
+    runs = RUNS.filter(verifier_id="has").with_columns(source=pl.lit(sleeps))
+    for limits in ({"call_wall_s": 0.2}, {"unit_wall_s": 0.2}):
+        began = time.monotonic()
+        with SandboxResource(workers=1, **limits).session(None) as session:
+            found = session.run(runs)
+        assert set(found["outcome"]) <= {"timeout", "skipped"}
+        assert time.monotonic() - began < 4
+
+
+def test_queries_reach_the_verifiers():
+    asks = "def evaluate(response, query):\n    return response == query"
+    runs = RUNS.filter(verifier_id="has").with_columns(
+        source=pl.lit(asks), queries=pl.lit(["a", "x", None], dtype=pl.List(pl.String))
+    )
+    with SandboxResource(workers=1).session(None) as session:
+        found = session.run(runs)
+    assert found["outcome"].to_list() == ["pass", "fail", "error"]
+
+
+def test_responses_are_verified_with_the_queries_of_their_prompts():
+    candidates = pl.DataFrame(
+        {
+            "response_id": ["r", "s"],
+            "prompt_id": ["p", "q"],
+            "instruction_id": "i",
+            "response": ["Why? So.", "Why? So."],
+        }
+    )
+    asks = "def evaluate(response, query):\n    return response.startswith(query)"
+    verifiers = pl.DataFrame({"verifier_id": ["v"], "instruction_id": ["i"], "source": [asks]})
+    asked = pl.DataFrame({"prompt_id": ["q", "p"], "query": ["How?", "Why?"]})
+    parts = [(candidates, verifiers, asked)]
+    sandbox = SandboxResource(workers=1)
+    (found,) = executed(None, parts, sandbox, make_recipe(), verify_responses)
+    assert found.select("response_id", "passed", "failed").rows() == [("r", 1, 0), ("s", 0, 1)]
+
+
+LANGUAGE = (
+    "from langdetect import detect\ndef evaluate(response):\n    return detect(response) == 'de'"
+)
+GERMAN = "Das ist ein kurzer deutscher Satz über das Wetter."
+
+
+@pytest.mark.parametrize(
+    ("modules", "expected"),
+    [
+        (["langdetect"], ["pass", "fail", "error"]),
+        # Loaded all the same; of a text that is hard to tell it may say now this and now that.
+        (["langdetect:detector_factory.init_factory"], ["pass", "fail", "error"]),
+        (["langdetect:__name__.title"], ["error", "error", "error"]),
+    ],
+)
+def test_langdetect_works_inside_with_its_data(modules, expected):
+    pytest.importorskip("langdetect", reason="the extra `languages` is not installed")
+    runs = RUNS.filter(verifier_id="has").with_columns(
+        source=pl.lit(LANGUAGE),
+        inputs=pl.lit([GERMAN, "This is a short English sentence about the weather.", "123"]),
+    )
+    with SandboxResource(workers=1, modules=modules).session(None) as session:
+        assert session.run(runs)["outcome"].to_list() == expected

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from autoif_assets.assets.responses import PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
+from autoif_assets.assets.responses import ASKED, PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
 from autoif_assets.automation.partitions import POLICIES, check_new_keys
 from autoif_assets.charts import in_markdown, policies_chart
 from autoif_assets.datasets import (
@@ -92,6 +92,7 @@ def policy_responses(
             *("response_id", "prompt_id", "instruction_id", "split", "response"),
         ),
         "verifiers": VERIFIERS,
+        "asked": ASKED,
     },
 )
 def policy_verdicts(

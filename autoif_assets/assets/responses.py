@@ -33,6 +33,7 @@ from autoif_assets.stage import Frames, Parts, accepted, rows, stage
 PROMPTS_AT_ONCE = 10_000
 
 PROMPTS = rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
+ASKED = rows("augmented_queries", "prompt_id", "query")
 VERIFIERS = accepted("verifiers", "verifier_id", "instruction_id", "source")
 _VERDICT = ("response_id", "prompt_id", "passed", "status", "reason")
 _SCORE = ("response_id", "score", "status")
@@ -77,6 +78,7 @@ def responses(
             "responses", "response_id", "prompt_id", "instruction_id", "response"
         ),
         "verifiers": VERIFIERS,
+        "asked": ASKED,
     },
 )
 def response_verdicts(
@@ -151,6 +153,7 @@ def further_responses(
             *("response_id", "prompt_id", "instruction_id", "response", "origin"),
         ),
         "verifiers": VERIFIERS,
+        "asked": ASKED,
     },
 )
 def further_verdicts(
@@ -208,14 +211,17 @@ def executed(
 
     Args:
         context: The asset that runs.
-        parts: Responses (``response_id``, ``instruction_id``, ``response``, …) and verifiers.
+        parts: Responses (``response_id``, ``prompt_id``, ``instruction_id``, ``response``, …),
+            verifiers, and the prompts' queries.
         sandbox: Where these are executed.
         recipe: The numbers.
         verify: From responses, outcomes and recipe to the rows of the table.
     """
-    with sandbox.session(context) as session:
-        for candidates, verifiers in parts:
-            inputs = candidates.select("instruction_id", input_id="response_id", input="response")
+    with sandbox.session(context, recipe.modules) as session:
+        for candidates, verifiers, asked in parts:
+            inputs = candidates.join(
+                asked, on="prompt_id", how="left", maintain_order="left"
+            ).select("instruction_id", "query", input_id="response_id", input="response")
             yield verify(candidates, session.run(verifier_runs(verifiers, inputs)), recipe)
 
 

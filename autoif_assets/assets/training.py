@@ -92,7 +92,9 @@ def kto_examples(parts: Parts) -> Frames:
             "verified_instructions", "instruction_id", "instruction", "category"
         ),
         "verifiers": accepted("verifiers", "verifier_id"),
-        "cases": accepted("verifier_cases", "case_id", "instruction_id", "input", "outcomes"),
+        "cases": accepted(
+            "verifier_cases", "case_id", "instruction_id", "input", "query", "outcomes"
+        ),
     },
     checks=[pass_again(_PAIR_PASSES, "chosen_pass_rate")],
 )

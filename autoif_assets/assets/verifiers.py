@@ -1,5 +1,7 @@
 """Verifier functions and test cases, and their cross-validation."""
 
+from functools import partial
+
 import dagster as dg
 import polars as pl
 
@@ -35,7 +37,8 @@ def verifier_generation(
             recipe,
             samples=recipe.verifiers_per_instruction,
         )
-    return model.read(parse_candidates, completions, sandbox.static_check, canonical_source)
+    static_check = partial(sandbox.static_check, modules=recipe.modules)
+    return model.read(parse_candidates, completions, static_check, canonical_source)
 
 
 @stage(
@@ -44,7 +47,7 @@ def verifier_generation(
     group="verifiers",
     reads={
         "candidates": accepted("verifier_candidates", "verifier_id", "instruction_id", "source"),
-        "cases": accepted("test_cases", "case_id", "instruction_id", "input", "expected"),
+        "cases": accepted("test_cases", "case_id", "instruction_id", "input", "query", "expected"),
     },
 )
 def cross_validation(
@@ -55,5 +58,5 @@ def cross_validation(
     recipe: Recipe,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     inputs = cases.rename({"case_id": "input_id"})
-    outcomes = sandbox.run(context, verifier_runs(candidates, inputs))
+    outcomes = sandbox.run(context, verifier_runs(candidates, inputs), recipe.modules)
     return cross_validate(candidates, cases, outcomes, recipe)

@@ -36,6 +36,7 @@ class ParsedCase:
     input: str | None
     expected: bool | None
     problem: str | None = None
+    query: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class ParsedVerifier:
 def parse_verifier(text: str) -> ParsedVerifier:
     """Read ``{"func": source, "cases": [{"input": text, "output": bool}, ...]}``.
 
-    A function that stands in a block of its own, beside the JSON or without any, is read, too.
+    A case may have a ``query`` too, that its input answers. A function that stands in a block of
+    its own, beside the JSON or without any, is read, too.
     """
     value = next(iter(objects(text, "func")), None)
     if value is None:
@@ -97,9 +99,14 @@ def _case(case: object) -> ParsedCase:
         return ParsedCase(None, expected, "the input is not a text")
     if (marks := control_reason(text)) is not None:
         return ParsedCase(text, expected, f"the input holds {marks.replace('_', ' ')}")
+    query = case.get("query") or None  # "" is how one says that there is none
+    if isinstance(query, Unreadable):
+        return ParsedCase(text, expected, f"the query {query.why}")
+    if query is not None and not isinstance(query, str):
+        return ParsedCase(text, expected, "the query is not a text")
     if expected is None:
-        return ParsedCase(text, None, "the output is not true or false")
-    return ParsedCase(text, expected)
+        return ParsedCase(text, None, "the output is not true or false", query)
+    return ParsedCase(text, expected, query=query)
 
 
 def parse_back_translation(text: str) -> str | None:

@@ -93,6 +93,11 @@ class Recipe(BaseModel):
     min_cases: int = Field(
         1, ge=1, description="Distinct cases an instruction needs before cross-validation."
     )
+    modules: tuple[str, ...] = Field(
+        (),
+        description="Installed modules that verifiers may import besides the standard library, as "
+        "module or, where a function must load its data first, module:function.",
+    )
     case_agreement: str = Field(
         "> 0.5", description="Share of functions that must agree with a case [3.2]."
     )

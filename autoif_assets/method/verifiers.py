@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from autoif_assets.method.completions import unusable
 from autoif_assets.method.gates import ACCEPTED, accepted, decide
@@ -41,6 +42,7 @@ _CASE_SCHEMA = {
     "position": pl.Int64,
     "case_id": pl.String,
     "input": pl.String,
+    "query": pl.String,
     "expected": pl.Boolean,
     "call_id": pl.String,
     "detail": pl.String,
@@ -140,13 +142,17 @@ def _cases(row: Mapping[str, Any], parsed: ParsedVerifier) -> Iterator[tuple[obj
         case_id = None
         if case.problem is None and case.input is not None:
             # The same text may be expected to pass by one completion and to fail by another.
-            case_id = content_id("case", row["instruction_id"], str(case.expected), case.input)
+            asked = () if case.query is None else (case.query,)
+            case_id = content_id(
+                "case", row["instruction_id"], str(case.expected), case.input, *asked
+            )
         yield (
             row["instruction_id"],
             row["sample"],
             position,
             case_id,
             case.input,
+            case.query,
             case.expected,
             row["call_id"],
             case.problem,
@@ -158,18 +164,26 @@ def verifier_runs(verifiers: pl.DataFrame, inputs: pl.DataFrame) -> pl.DataFrame
 
     Args:
         verifiers: ``verifier_id``, ``instruction_id``, ``source``.
-        inputs: ``input_id``, ``instruction_id``, ``input``.
+        inputs: ``input_id``, ``instruction_id``, ``input`` and, where texts answer one, ``query``,
+            null for those that do not.
 
     Returns:
         Columns ``verifier_id``, ``source``, ``input_ids`` (list), ``inputs`` (list),
-        ``instruction_id``. A verifier without texts has no row.
+        ``instruction_id`` and, given ``query``, ``queries`` (list). A verifier without texts has
+        no row.
     """
+    queries = [pl.col(name).alias("queries") for name in _asked(inputs)]
     grouped = inputs.group_by("instruction_id", maintain_order=True).agg(
-        input_ids=pl.col("input_id"), inputs=pl.col("input")
+        *queries, input_ids=pl.col("input_id"), inputs=pl.col("input")
     )
     return verifiers.join(grouped, on="instruction_id", maintain_order="left").select(
-        "verifier_id", "source", "input_ids", "inputs", "instruction_id"
+        *("verifier_id", "source", "input_ids", "inputs", "instruction_id"), cs.matches("^queries$")
     )
+
+
+def _asked(texts: pl.DataFrame) -> list[str]:
+    """The column of what texts answer, if they have one."""
+    return [name for name in texts.columns if name == "query"]
 
 
 def cross_validate(
@@ -182,7 +196,7 @@ def cross_validate(
 
     Args:
         candidates: Accepted ``verifier_candidates``.
-        cases: Accepted ``test_cases``.
+        cases: Accepted ``test_cases``, with or without ``query``.
         outcomes: ``OUTCOME_SCHEMA`` with the case id as ``input_id``.
         recipe: ``min_verifiers``, ``min_cases``, ``case_agreement``, ``verifier_agreement``.
 
@@ -239,7 +253,7 @@ def _check_cases(
         outcomes=pl.struct("verifier_id", "outcome").sort_by("verifier_id"),
     )
     return decide(
-        cases.select("case_id", "instruction_id", "input", "expected")
+        cases.select("case_id", "instruction_id", "input", *_asked(cases), "expected")
         .join(per_instruction, on="instruction_id", how="left", maintain_order="left")
         .join(tallies, left_on="case_id", right_on="input_id", how="left", maintain_order="left")
         .with_columns(

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,10 +24,20 @@ class SandboxResource(dg.ConfigurableResource[Any]):
     call_cpu_s: float = Field(
         default=1.0, gt=0, description="CPU seconds one verifier call may use."
     )
+    call_wall_s: float = Field(
+        default=5.0, gt=0, description="Seconds one verifier call may wait without using the CPU."
+    )
+    unit_wall_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds one verifier may take for its texts, 4,096 at a time, whatever it "
+        "does; none: four times the longer limit of a call.",
+    )
     memory_mb: int = Field(default=512, gt=0, description="Memory one verifier may use, in MiB.")
     modules: list[str] = Field(
         default_factory=list,
-        description="Third-party modules verifiers may import besides the standard ones.",
+        description="Installed modules verifiers may import besides the standard ones and the "
+        "recipe's, as module or, where a function must load its data first, module:function.",
     )
     coerce_strings: bool = Field(
         default=False, description='Take the returned strings "true" and "false" as verdicts.'
@@ -42,12 +52,24 @@ class SandboxResource(dg.ConfigurableResource[Any]):
     )
 
     @contextmanager
-    def session(self, context: dg.AssetExecutionContext | None) -> Iterator["SandboxSession"]:
-        """Open the sandbox; report in the asset's metadata, if there is one, how it went."""
+    def session(
+        self, context: dg.AssetExecutionContext | None, modules: Sequence[str] = ()
+    ) -> Iterator["SandboxSession"]:
+        """Open the sandbox; report in the asset's metadata, if there is one, how it went.
+
+        Args:
+            context: The asset that runs.
+            modules: The recipe's, which verifiers may import too.
+        """
         with Sandbox(
             workers=self.workers or os.cpu_count() or 1,
-            limits=Limits(call_cpu_s=self.call_cpu_s, memory_mb=self.memory_mb),
-            modules=self.modules,
+            limits=Limits(
+                call_cpu_s=self.call_cpu_s,
+                call_wall_s=self.call_wall_s,
+                unit_wall_s=self.unit_wall_s,
+                memory_mb=self.memory_mb,
+            ),
+            modules=self._all(modules),
             coerce_strings=self.coerce_strings,
             share=self.share,
             allow_unconfined=self.allow_unconfined,
@@ -58,14 +80,19 @@ class SandboxResource(dg.ConfigurableResource[Any]):
         if context is not None:
             add_metadata(context, session.metadata())
 
-    def run(self, context: dg.AssetExecutionContext, runs: pl.DataFrame) -> pl.DataFrame:
-        """Execute verifiers that fit into one frame; see ``SandboxSession.run``."""
-        with self.session(context) as session:
+    def run(
+        self, context: dg.AssetExecutionContext, runs: pl.DataFrame, modules: Sequence[str] = ()
+    ) -> pl.DataFrame:
+        """Execute verifiers that fit into one frame; see ``session`` and ``SandboxSession.run``."""
+        with self.session(context, modules) as session:
             return session.run(runs)
 
-    def static_check(self, source: str) -> str | None:
-        """Return why a source need not be run with these settings, or None."""
-        return static_check(source, self.modules)
+    def static_check(self, source: str, modules: Sequence[str] = ()) -> str | None:
+        """Return why a source need not be run with these settings and modules, or None."""
+        return static_check(source, self._all(modules))
+
+    def _all(self, modules: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys((*self.modules, *modules)))
 
 
 class SandboxSession:
@@ -83,7 +110,8 @@ class SandboxSession:
         """Execute verifiers.
 
         Args:
-            runs: ``verifier_id``, ``source``, ``input_ids``, ``inputs``, ``instruction_id``.
+            runs: ``verifier_id``, ``source``, ``input_ids``, ``inputs``, ``instruction_id`` and,
+                where there are any, ``queries``, as ``verifier_runs`` makes it.
 
         Returns:
             ``OUTCOME_SCHEMA``. A verifier that contradicts itself has the outcome
@@ -129,6 +157,8 @@ class SandboxSession:
 
 def _units(runs: pl.DataFrame) -> Iterator[Unit]:
     # Verifiers of one instruction side by side: where `share` is on, they share a process.
-    columns = ("verifier_id", "source", "inputs", "instruction_id")
+    columns = ("verifier_id", "source", "inputs", "instruction_id", "queries")
+    if "queries" not in runs.columns:
+        runs = runs.with_columns(queries=None)
     for row in runs.sort("instruction_id", maintain_order=True).select(columns).iter_rows():
         yield Unit(*row)

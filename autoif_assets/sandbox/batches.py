@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from autoif_assets.sandbox.inside import wire
 from autoif_assets.sandbox.share import may_share
 from autoif_assets.sandbox.types import Limits, Unit
 
 INPUTS = 4096  # per request of one unit
-BYTES = 64 << 20  # of inputs per request, one longer input excepted
+BYTES = 16 << 20  # of inputs per request, one longer input excepted
 
 
 @dataclass(slots=True)
@@ -19,8 +20,9 @@ class Batch:
         numbers: Position of each unit in the stream.
         units: The units.
         first: Index of the first input in this part; `count` inputs follow.
+        queries: Of all inputs; none for verifiers that do not ask for them.
         parts: Requests the unit was cut into.
-        encoded: The inputs as bytes.
+        encoded: The inputs, and the queries where the verifiers may ask for them, as bytes.
         refused: Why it is not run at all, else empty.
         attempts: Workers that died with it.
     """
@@ -31,8 +33,14 @@ class Batch:
     count: int
     parts: int
     encoded: bytes
+    queries: Sequence[str | None] = ()
     refused: str = ""
     attempts: int = 0
+
+    @property
+    def texts(self) -> int:
+        """Inputs and queries in `encoded`."""
+        return 2 * self.count if self.queries else self.count
 
     @property
     def sources(self) -> list[str]:
@@ -42,7 +50,7 @@ class Batch:
     def alone(self) -> list["Batch"]:
         """One request per unit."""
         return [
-            Batch([number], [unit], self.first, self.count, self.parts, self.encoded)
+            Batch([number], [unit], self.first, self.count, self.parts, self.encoded, self.queries)
             for number, unit in zip(self.numbers, self.units, strict=True)
         ]
 
@@ -82,29 +90,36 @@ def _goes_on(group: Batch, number: int, unit: Unit) -> bool:
 
 def _joins(group: Batch, unit: Unit) -> bool:
     head = group.units[0]
-    return (len(group.units) + 1) * max(1, group.count) <= wire.CELLS and (
-        unit.inputs is head.inputs or list(unit.inputs) == list(head.inputs)
+    return (
+        (len(group.units) + 1) * max(1, group.count) <= wire.CELLS
+        and (unit.inputs is head.inputs or list(unit.inputs) == list(head.inputs))
+        and list(unit.queries_to_send) == list(group.queries)
     )
 
 
 def _cut(number: int, unit: Unit, limits: Limits, encode: "_Encoder") -> list[Batch]:
     if len(unit.source) > limits.source_chars:
         count = len(unit.inputs)
-        return [Batch([number], [unit], 0, count, 1, b"", "source_too_long")]
-    inputs = unit.inputs
+        return [Batch([number], [unit], 0, count, 1, b"", refused="source_too_long")]
+    inputs, queries = unit.inputs, unit.queries_to_send
     if len(inputs) <= INPUTS:
-        encoded = encode(inputs)
+        encoded = encode(inputs, queries)
         if len(encoded) <= BYTES:
-            return [Batch([number], [unit], 0, len(inputs), 1, encoded)]
+            return [Batch([number], [unit], 0, len(inputs), 1, encoded, queries)]
     ranges, first, size = [], 0, 0
     for index, text in enumerate(inputs):
-        if index > first and (index - first == INPUTS or size + 4 * len(text) > BYTES):
+        bytes_at_most = 4 * (len(text) + len((queries[index] or "") if queries else ""))
+        if index > first and (index - first == INPUTS or size + bytes_at_most > BYTES):
             ranges.append((first, index))
             first, size = index, 0
-        size += 4 * len(text)
+        size += bytes_at_most
     ranges.append((first, len(inputs)))
     return [
-        Batch([number], [unit], a, b - a, len(ranges), wire.encode_inputs(inputs[a:b]))
+        Batch(
+            *([number], [unit], a, b - a, len(ranges)),
+            wire.encode_inputs(inputs[a:b], queries[a:b]),
+            queries[a:b],
+        )
         for a, b in ranges
     ]
 
@@ -113,13 +128,19 @@ class _Encoder:
     """Encodes inputs, once for neighbours that have the same ones."""
 
     def __init__(self) -> None:
-        self.last: tuple[tuple[str, ...], bytes] = ((), wire.encode_inputs(()))
+        self.last = _Encoded((), (), wire.encode_inputs(()))
 
-    def __call__(self, inputs: Sequence[str]) -> bytes:
-        texts = tuple(inputs)
-        if texts != self.last[0]:
-            self.last = (texts, wire.encode_inputs(texts))
-        return self.last[1]
+    def __call__(self, inputs: Sequence[str], queries: Sequence[str | None]) -> bytes:
+        texts, asked = tuple(inputs), tuple(queries)
+        if texts != self.last.inputs or asked != self.last.queries:
+            self.last = _Encoded(texts, asked, wire.encode_inputs(texts, asked))
+        return self.last.encoded
+
+
+class _Encoded(NamedTuple):
+    inputs: tuple[str, ...]
+    queries: tuple[str | None, ...]
+    encoded: bytes
 
 
 def _check(unit: Unit) -> None:
@@ -127,11 +148,15 @@ def _check(unit: Unit) -> None:
         raise TypeError(f"Unit {unit.id!r}: the source is {type(unit.source).__name__}, not str.")
     if isinstance(unit.inputs, str):
         raise TypeError(f"Unit {unit.id!r}: inputs must be a sequence of strings, not one string.")
-    if set(map(type, unit.inputs)) <= {str}:
-        return
-    for index, text in enumerate(unit.inputs):
-        if not isinstance(text, str):
-            raise TypeError(
-                f"Unit {unit.id!r}: input {index} is {type(text).__name__}, not str. "
-                "A missing response cannot be judged; leave it out."
-            )
+    if not set(map(type, unit.inputs)) <= {str}:
+        for index, text in enumerate(unit.inputs):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"Unit {unit.id!r}: input {index} is {type(text).__name__}, not str. "
+                    "A missing response cannot be judged; leave it out."
+                )
+    if unit.queries is not None:
+        if isinstance(unit.queries, str) or len(unit.queries) != len(unit.inputs):
+            raise TypeError(f"Unit {unit.id!r}: queries must be a sequence, one for each input.")
+        if not set(map(type, unit.queries)) <= {str, type(None)}:
+            raise TypeError(f"Unit {unit.id!r}: a query is a string or None.")

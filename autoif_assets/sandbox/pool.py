@@ -22,11 +22,14 @@ class Sandbox:
 
     Args:
         workers: Zygote processes; one per core is best. With fewer, another core prepares each
-            next process.
+            next process. One more is started for verifiers that import what few need (hashes,
+            XML, East Asian codecs).
         limits: What one verifier may use.
         modules: Third-party modules verifiers may import besides the standard allow-list
             (`autoif_assets.sandbox.STANDARD_MODULES`). They are imported once per worker, before
-            confinement; data they read later must be loaded by a module of yours listed here too.
+            confinement, and can read no file later. So where a module reads data when it is first
+            used, name a function that makes it read them, as in `nltk.corpus:words.ensure_loaded`
+            or `my_module:load`. For `langdetect` that is done.
         coerce_strings: Take the returned strings "true" and "false", in any case, as verdicts.
         repeats: Inputs per unit that are called a second time, in the reverse order, in search
             of verifiers that disagree with themselves; 0 turns it off.
@@ -61,6 +64,7 @@ class Sandbox:
         self._count = workers
         self._config: dict[str, Any] = {
             **asdict(self.limits),
+            "unit_wall_s": self.limits.unit_s,
             "modules": list(modules),
             "path": [entry for entry in sys.path if entry] if modules else [],
             "coerce_strings": coerce_strings,
@@ -108,8 +112,8 @@ class Sandbox:
             raise RuntimeError("Open the Sandbox with `with` before asking for its report.")
         return self._report
 
-    def _start(self) -> Worker:
-        worker = self._launch()
+    def _start(self, rare: bool = False) -> Worker:
+        worker = self._launch(rare)
         try:
             self._check(worker)
         except BaseException:
@@ -117,11 +121,14 @@ class Sandbox:
             raise
         return worker
 
-    def _launch(self) -> Worker:
+    def _launch(self, rare: bool = False) -> Worker:
         if sys.platform != "linux":
             raise SandboxUnavailable(refusal(None))
         ahead = self._count < len(os.sched_getaffinity(0))
-        return Worker({**self._config, "ahead": ahead})
+        return Worker({**self._config, "ahead": ahead, "rare": rare})
+
+    def _start_rare(self) -> Worker:
+        return self._start(rare=True)
 
     def _check(self, worker: Worker) -> None:
         said = worker.ready()
@@ -148,12 +155,13 @@ class Sandbox:
                 "This Sandbox is evaluating already; finish that loop or open a second Sandbox."
             )
         try:
-            yield from Run(self._workers, self._start, self.limits, self.share).results(units)
+            run = Run(self._workers, self._start, self._start_rare, self.limits, self.share)
+            yield from run.results(units)
         finally:
             for index, worker in enumerate(self._workers):
                 if worker.waiting:  # the caller stopped early
                     worker.kill()
-                    self._workers[index] = self._start()
+                    self._workers[index] = self._start_rare() if worker.rare else self._start()
             self._busy.release()
 
 

@@ -12,7 +12,7 @@ import token
 import warnings
 from collections.abc import Collection, Iterator
 
-from autoif_assets.sandbox.inside.modules import STANDARD
+from autoif_assets.sandbox.inside.modules import STANDARD, module_name
 from autoif_assets.sandbox.types import Limits
 
 _CHARS = Limits().source_chars
@@ -43,7 +43,7 @@ def static_check(source: str, modules: Collection[str] = ()) -> str | None:
     except SyntaxError:
         return "syntax_error"
     # By top-level name, as the guard of `import` in the sandbox does.
-    allowed = {name.partition(".")[0] for name in (*STANDARD, *modules)}
+    allowed = {name.partition(".")[0] for name in (*STANDARD, *map(module_name, modules))}
     for name in _imports(tree):
         if name not in allowed:
             return f"forbidden_import:{name}"
@@ -53,7 +53,7 @@ def static_check(source: str, modules: Collection[str] = ()) -> str | None:
         return "no_evaluate"
     # Of an import, a class or an assigned callable, only a call can tell what it takes.
     if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return None if _takes_one(binding.args) else "wrong_arity"
+        return None if _is_callable(binding.args) else "wrong_arity"
     return None
 
 
@@ -167,13 +167,15 @@ def _targets(node: ast.stmt) -> set[str]:
     return names
 
 
-def _takes_one(args: ast.arguments) -> bool:
-    """Whether `f(text)` is a possible call."""
-    positional = len(args.posonlyargs) + len(args.args)
-    required = positional - len(args.defaults)
+def _is_callable(args: ast.arguments) -> bool:
+    """Whether `f(response)` is a possible call, or `f(response, query)` the one to make."""
+    positional = [*args.posonlyargs, *args.args]
+    required = len(positional) - len(args.defaults)
     if any(default is None for default in args.kw_defaults):
         return False
-    return required <= 1 and (positional >= 1 or args.vararg is not None)
+    if required == 2:
+        return positional[1].arg == "query"
+    return required <= 1 and (bool(positional) or args.vararg is not None)
 
 
 # --- one text for identical functions ------------------------------------------------------

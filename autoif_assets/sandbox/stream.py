@@ -16,6 +16,7 @@ _DEATHS = 12  # workers that may die in a row before the sandbox itself counts a
 _GRACE_S = 30.0  # on top of the limits, before a worker itself counts as stuck
 
 _COSTLY = frozenset((wire.TIMEOUT, wire.CRASH, wire.MEMORY, wire.SKIPPED))
+_COSTLY_LOADS = frozenset(wire.LOAD_REASONS.values())
 _OUTCOMES = [Outcome.CRASH] * 256
 for _code, _outcome in {
     wire.PASS: Outcome.PASS,
@@ -51,7 +52,10 @@ class _Pending:
 
 def _undisturbed(parts: list[tuple[bool, bytes, list[str]]]) -> bool:
     """Whether no verifier of a shared process took time or memory that others lacked."""
-    return not any(_COSTLY.intersection(status) for _, status, _ in parts)
+    return not any(
+        _COSTLY.intersection(status) or not _COSTLY_LOADS.isdisjoint(details)
+        for _, status, details in parts
+    )
 
 
 class Run:
@@ -60,19 +64,27 @@ class Run:
     Args:
         workers: The pool; dead ones are replaced in place.
         start: Starts a worker.
+        start_rare: Starts one for verifiers that need what few do.
         limits: What one verifier may use.
         share: Whether neighbours of a group share a process.
     """
 
     def __init__(
-        self, workers: list[Worker], start: Callable[[], Worker], limits: Limits, share: bool
+        self,
+        workers: list[Worker],
+        start: Callable[[], Worker],
+        start_rare: Callable[[], Worker],
+        limits: Limits,
+        share: bool,
     ) -> None:
         self.workers = workers
         self.start = start
+        self.start_rare = start_rare
         self.limits = limits
         self.share = share
         self.pending: dict[int, _Pending] = {}
         self.again: list[Batch] = []
+        self.rare: list[Batch] = []
         self.deaths = 0
         self.selector = selectors.DefaultSelector()
         for worker in workers:
@@ -90,9 +102,10 @@ class Run:
                         if len(worker.waiting) > depth:
                             continue
                         # What a dead worker left comes first: older results wait for it.
-                        batch = self.again.pop() if self.again else None
+                        left = self.rare if worker.rare else self.again
+                        batch = left.pop() if left else None
                         # Results come in order, so one slow unit must not pile up all the rest.
-                        if batch is None and more and taken - given < _REORDER:
+                        if batch is None and not worker.rare and more and taken - given < _REORDER:
                             batch = next(source, None)
                             more = batch is not None
                         if batch is not None:
@@ -100,7 +113,15 @@ class Run:
                             if batch.refused:
                                 self.refuse(batch)
                             else:
-                                worker.send(batch, batch.sources, batch.encoded, batch.count)
+                                worker.send(
+                                    batch, batch.sources, batch.encoded, batch.count, batch.texts
+                                )
+                if self.rare and not any(worker.rare for worker in self.workers):
+                    self.workers.append(self.start_rare())
+                    self.selector.register(
+                        self.workers[-1].control, selectors.EVENT_READ, self.workers[-1]
+                    )
+                    continue
                 while given in self.pending and not self.pending[given].missing:
                     yield self.pending.pop(given).result()
                     given += 1
@@ -132,7 +153,7 @@ class Run:
     def receive(self) -> None:
         """Wait for an answer and file it."""
         limits = self.limits
-        patience = (limits.strikes + 1) * (limits.unit_wall_s + limits.call_wall_s) + _GRACE_S
+        patience = (limits.strikes + 1) * (limits.unit_s + limits.call_wall_s) + _GRACE_S
         ready = self.selector.select(patience)
         if not ready:
             for stuck in [worker for worker in self.workers if worker.waiting]:
@@ -148,6 +169,9 @@ class Run:
             # What one verifier of a shared process did may have cost another its verdict.
             if len(batch.units) > 1 and not (clean and _undisturbed(parts)):
                 self.again.extend(reversed(batch.alone()))
+                continue
+            if not clean and not worker.rare and wire.RARE in parts[0][2]:
+                self.rare.insert(0, batch)
                 continue
             for which, (flag, status, details) in enumerate(parts):
                 self.store(batch, which, flag, status, details, cpu_s / len(parts))
@@ -178,8 +202,8 @@ class Run:
                     status = bytes([wire.CRASH]) * batch.count
                     details = ["the sandbox's own process died twice"] * batch.count
                     self.store(batch, which, False, status, details, 0.0)
-        self.again.extend(reversed(queued))
+        (self.rare if worker.rare else self.again).extend(reversed(queued))
         worker.waiting.clear()
-        fresh = self.start()
+        fresh = self.start_rare() if worker.rare else self.start()
         self.workers[self.workers.index(worker)] = fresh
         self.selector.register(fresh.control, selectors.EVENT_READ, fresh)

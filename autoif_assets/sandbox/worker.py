@@ -40,9 +40,11 @@ class Worker:
 
     Attributes:
         waiting: What was sent and not yet answered, oldest first.
+        rare: Whether it has loaded what few verifiers need.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
+        self.rare: bool = config["rare"]
         self.waiting: deque[tuple[Any, int, int, int]] = deque()
         self._free = list(range(SLOTS))
         self._files = [os.memfd_create(f"request-{slot}") for slot in range(SLOTS)]
@@ -96,19 +98,26 @@ class Worker:
         """Whether another request fits."""
         return bool(self._free)
 
-    def send(self, token: Any, sources: Sequence[str], inputs: bytes, count: int) -> None:
-        """Queue a request; `token` comes back with its answer."""
+    def send(
+        self, token: Any, sources: Sequence[str], inputs: bytes, count: int, texts: int
+    ) -> None:
+        """Queue a request of `count` inputs, encoded with their queries as so many texts.
+
+        `token` comes back with its answer.
+        """
         slot = self._free.pop()
         self.waiting.append((token, slot, len(sources), count))
         file = self._files[slot]
-        head, tail = wire.encode_sources(sources, count, len(inputs))
+        head, tail = wire.encode_sources(sources, texts, len(inputs))
         _write(file, head, 0)
         if self._inputs[slot] is not inputs:  # neighbours often have the same ones
             _write(file, inputs, len(head))
             self._inputs[slot] = inputs
         size = len(head) + len(inputs) + len(tail)
-        # A child maps whole pages and must not find another request in the last one.
+        # A child must not find an earlier request behind its own: neither on the last page, for
+        # it maps whole pages, nor after it, for it can make its mapping longer.
         _write(file, tail + bytes(-size % mmap.PAGESIZE), len(head) + len(inputs))
+        os.ftruncate(file, size + -size % mmap.PAGESIZE)
         with contextlib.suppress(OSError):  # a dead zygote shows when its answer is read
             self.control.sendall(wire.REQUEST.pack(slot, size, len(sources), count))
 

@@ -107,7 +107,7 @@ def in_both_splits(dataset: str, table: Table) -> Query:
 def sampled_texts(
     table: Table, passes: Mapping[str, str], rows: int, slices: Sequence[Partition] | None
 ) -> Query:
-    """``input_id``, ``instruction_id``, ``input``, ``passes``: the first rows by content id.
+    """``input_id``, ``instruction_id``, ``input``, ``query``, ``passes``: the first rows by id.
 
     Content ids are hashes, so these are any rows, and always the same. Ids are led by their
     batch: an instruction may be in several, each with verifiers of its own.
@@ -120,13 +120,20 @@ def sampled_texts(
     """
     where, values = condition(slices)
     row_id = table.key[-1]
+    # Without a prompt there are test cases that answer no query.
+    asked = (
+        f"(SELECT query FROM {SCHEMA}.augmented_queries AS asked WHERE asked.batch = sample.batch "
+        f"AND asked.prompt_id = sample.prompt_id)"
+        if "prompt_id" in [column.name for column in table.columns]
+        else "CAST(NULL AS VARCHAR)"
+    )
     return (
         f"WITH sample AS (FROM {SCHEMA}.{table.name} WHERE {where} "
         f"ORDER BY {row_id}, batch LIMIT {rows}) "
         + " UNION ALL ".join(
             f"SELECT '{column} of ' || batch || '/' || {row_id} AS input_id, "
             f"batch || '/' || instruction_id AS instruction_id, {column} AS input, "
-            f"{does_pass} AS passes FROM sample"
+            f"{asked} AS query, {does_pass} AS passes FROM sample"
             for column, does_pass in passes.items()
         )
         + " ORDER BY input_id",

@@ -200,6 +200,7 @@ TEST_CASES = Table(
         Column("position", "BIGINT", "Place of the case in its completion, from 0."),
         Column("case_id", "VARCHAR", "Content id of the case, if it parsed.", True),
         Column("input", "VARCHAR", "Text to verify, if it parsed.", True),
+        Column("query", "VARCHAR", "Query that the text answers, if it needs one.", True),
         Column("expected", "BOOLEAN", "Whether the text follows the instruction.", True),
         CALL_ID,
         *STATUS,
@@ -212,6 +213,7 @@ TEST_CASES = Table(
     ),
     origins=(
         ("input", "augmented_instructions.instruction"),
+        ("query", "augmented_instructions.instruction"),
         ("expected", "augmented_instructions.instruction"),
     ),
 )
@@ -254,6 +256,7 @@ VERIFIER_CASES = Table(
         Column("case_id", "VARCHAR", "Content id of the test case."),
         INSTRUCTION_ID,
         Column("input", "VARCHAR", "Text to verify."),
+        Column("query", "VARCHAR", "Query that the text answers, if it needs one.", True),
         Column("expected", "BOOLEAN", "Whether the text follows the instruction."),
         Column("functions", "BIGINT", "Distinct functions that were run on it."),
         Column("agreed", "BIGINT", "Of these, how many returned the expected verdict."),
@@ -268,6 +271,7 @@ VERIFIER_CASES = Table(
     ),
     origins=(
         ("input", "test_cases.input"),
+        ("query", "test_cases.query"),
         ("expected", "test_cases.expected"),
         ("functions", "verifier_candidates.verifier_id"),
         ("agreed", "verifier_candidates.source"),

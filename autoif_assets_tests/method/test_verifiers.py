@@ -104,6 +104,47 @@ def test_runs_pair_verifiers_with_all_texts_of_their_instruction():
     ]
 
 
+def test_runs_carry_the_queries_that_texts_answer():
+    verifiers = pl.DataFrame({"verifier_id": ["v"], "instruction_id": ["i"], "source": ["1"]})
+    inputs = pl.DataFrame(
+        {
+            "input_id": ["a", "b"],
+            "instruction_id": "i",
+            "input": ["A", "B"],
+            "query": ["Q", None],
+        }
+    )
+    assert verifier_runs(verifiers, inputs)["queries"].to_list() == [["Q", None]]
+
+
+def test_a_case_may_have_a_query_and_is_another_case_then():
+    raw = json.dumps(
+        {
+            "func": "def evaluate(response, query):\n    return response.startswith(query)",
+            "cases": [
+                {"query": "Why?", "input": "Why? So.", "output": True},
+                {"query": "How?", "input": "Why? So.", "output": True},
+                {"query": "", "input": "Why? So.", "output": True},
+                {"input": "Why? So.", "output": True, "query": None},
+                {"query": 3, "input": "x", "output": True},
+            ],
+        }
+    )
+    candidates, cases = parse({"raw": raw})
+    assert candidates["status"].to_list() == ["accepted"]
+    assert cases.select("query", "status", "reason").rows() == [
+        ("Why?", "accepted", None),
+        ("How?", "accepted", None),
+        (None, "accepted", None),
+        (None, "rejected", "duplicate"),
+        (None, "rejected", "unparsed"),
+    ]
+    said = pl.DataFrame([("v", cases["case_id"][0], "pass", None)], OUTCOME_SCHEMA, orient="row")
+    functions = pl.DataFrame({"verifier_id": ["v"], "instruction_id": ["i"], "source": ["s"]})
+    _, kept = cross_validate(functions, cases[:1], said, PAPER)
+    assert kept["query"].to_list() == ["Why?"]
+
+
 def frames(verifier_ids, cases):
     candidates = pl.DataFrame(
         {"verifier_id": verifier_ids, "instruction_id": "i", "source": verifier_ids},

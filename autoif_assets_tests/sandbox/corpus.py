@@ -20,8 +20,20 @@ from autoif_assets.sandbox.inside.kernel import NOBODY
 from autoif_assets_tests.sandbox.hostile import Attack, attacks
 
 LIMITS = Limits(call_cpu_s=0.1, call_wall_s=0.5, unit_wall_s=5.0, memory_mb=256)
+INPUTS = ["a", "b", "ab"]
 LAYERS = ("uid", "rlimits", "landlock")  # all that stands between a child and the world but seccomp
-HONEST = 'def evaluate(response):\n    "NEIGHBOUR-MARKER"\n    return "a" in response\n'
+# Longer than any attack: what it leaves behind would lie behind the request of one. Runs alone in
+# share mode too, where it would keep those around it apart.
+MARKERS = "NEIGHBOUR-MARKER" * 1024
+HONEST = (
+    f'def evaluate(response):\n    "{MARKERS}"\n    return "a" in response\nclass Alone: pass\n'
+)
+# Neighbours that share a process with whatever may, and can be hurt there.
+SHARING = [
+    'MARKERS = "NEIGHBOUR-MARKER"\nimport re\ndef evaluate(r): return bool(re.search("a", r))',
+    "def evaluate(r):\n    try:\n        return len(bytes(150 << 20)) > 0 and 'a' in r\n"
+    "    except Exception:\n        return False",
+]
 
 
 def run(
@@ -71,20 +83,22 @@ _SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGCONT)
 
 def _run(sandbox: Sandbox, corpus: list[Attack]) -> list[str]:
     problems = []
-    honest = Unit("honest", HONEST, ["EXPECTED-MARKER a", "b", ""], group="g")
-    units = [honest]
+    honest = (Unit("honest", HONEST, ["EXPECTED-MARKER a", "b", ""], "g"), ("pass", "fail", "fail"))
+    # Two, so that attacks come into either of the worker's slots, after an honest one.
+    around = [honest, honest]
+    if sandbox.share:
+        around[1:] = [(Unit("honest", s, INPUTS, "g"), ("pass", "fail", "pass")) for s in SHARING]
+    plan: list[tuple[Unit, tuple[str, ...] | Attack]] = [*around]
     for attack in corpus:
-        units += [Unit(attack.name, attack.source, ["a", "b", "ab"], group="g"), honest]
-    results = list(sandbox.evaluate(units))
-    for index, result in enumerate(results):
-        if index % 2 == 0:
-            if result.outcomes != ("pass", "fail", "fail") or result.reason:
-                neighbour = corpus[max(0, index // 2 - 1)]
-                problems.append(f"a neighbour of {neighbour.name!r} got {result}")
-        else:
-            attack = corpus[index // 2]
-            if not all(attack.accepts(str(outcome)) for outcome in result.outcomes):
-                problems.append(f"{attack.family}: {attack.name}: {result}")
+        plan += [(Unit(attack.name, attack.source, INPUTS, group="g"), attack), *around]
+    last = ""
+    for (_, expected), result in zip(plan, sandbox.evaluate(u for u, _ in plan), strict=True):
+        if isinstance(expected, Attack):
+            last = expected.name
+            if not all(expected.accepts(str(outcome)) for outcome in result.outcomes):
+                problems.append(f"{expected.family}: {expected.name}: {result}")
+        elif result.outcomes != expected or result.reason:
+            problems.append(f"a neighbour of {last!r} got {result}")
     return problems
 
 

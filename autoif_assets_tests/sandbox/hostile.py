@@ -61,6 +61,23 @@ def plain(body: str) -> str:
     return f"{PRELUDE}\ndef evaluate(response):\n{_indent(body, 4)}\n"
 
 
+_SWALLOWED = [
+    ("__del__", "class D:\n    def __del__(self):\n        while True: pass", "D()\nreturn True"),
+    (
+        "a generator's finally",
+        "def g():\n    try: yield\n    finally:\n        while True: pass",
+        "x = g()\nnext(x)\ndel x\nreturn True",
+    ),
+    ("a handler", "", "try:\n    while True: pass\nexcept BaseException: return True"),
+    ("a finally", "", "try:\n    while True: pass\nfinally: return True"),
+    (
+        "another error",
+        "",
+        "try:\n    while True: pass\nexcept BaseException as e: raise ValueError",
+    ),
+]
+
+
 def _time() -> dict[str, tuple[str, str]]:
     late = "timeout skipped"
     return {
@@ -94,6 +111,15 @@ def _time() -> dict[str, tuple[str, str]]:
         ),
         "resets the clock's count": (
             plain("call = S._getframe(1).f_locals['call']\nwhile True: call[0] = -1"), late,
+        ),
+        **{
+            f"swallows the clock in {where}": (
+                source + f"\ndef evaluate(r):\n    if r != 'a': return False\n{_indent(body, 4)}\n", "timeout fail",
+            )
+            for where, source, body in _SWALLOWED
+        },
+        "swallows the clock while loading": (
+            "try:\n    while True: pass\nexcept BaseException: pass\ndef evaluate(r): return True", "load_error",
         ),
     }  # fmt: skip
 
@@ -354,6 +380,7 @@ def _spying() -> dict[str, tuple[str, str]]:
             "fail crash skipped error",
         ),
         "expected outputs": (act('return any("-".join(["EXPECTED", "MARKER"]) in str(o) for o in _objects() if isinstance(o, str))') + _OBJECTS, BLANKET),
+        "reads on behind its request": (plain(READS_ON) + _MAPS, BLANKET),
         "parent's environment": (act('return "-".join(["ENVIRONMENT", "MARKER"]) in str(M["os"].environ)'), BLANKET),
         "parent's environment by libc": (
             act('getenv = ctypes.CDLL(None).getenv\ngetenv.restype = ctypes.c_char_p\nreturn bool(getenv(b"AUTOIF_SECRET"))'), BLANKET,
@@ -366,6 +393,69 @@ def _spying() -> dict[str, tuple[str, str]]:
         "orig_argv": (act('return "-".join(["ENVIRONMENT", "MARKER"]) in str(S.orig_argv)'), BLANKET),
         "user name": (act('return bool(M["os"].environ.get("HOME") or M["os"].environ.get("USER"))'), BLANKET),
         "module search path": (act("return bool(S.path)"), BLANKET),
+    }  # fmt: skip
+
+
+# Makes the mapping of its request longer and reads on where the request ends.
+READS_ON = """
+for o in _maps("data"):
+    at = ctypes.c_void_p.from_address(id(o) + 16).value
+    size = -(-len(o) // 4096) * 4096
+    new, _ = kernel.syscall(kernel.number("mremap"), at, size, size + 65536, 1)
+    return "-".join(["NEIGHBOUR", "MARKER"]).encode() in ctypes.string_at(new + size, 4096)
+"""
+
+# Makes `re` find nothing, from inside a process that it shares with neighbours who use it.
+SPOILS_RE = "setattr(re, 'search', lambda *a: None)\nreturn True"
+
+
+def _sharing() -> dict[str, tuple[str, str]]:
+    """What would change a neighbour's verdict if it ran in one process with it."""
+
+    def spoils(binder: str) -> tuple[str, str]:
+        return f"import re\n{binder}\ndef evaluate(r):\n{_indent(SPOILS_RE, 4)}", ANYTHING
+
+    by_cache = "_cache[STR, 'a', 0] = NEVER\nreturn True"
+    return {
+        "a module for builtins": (
+            "import re\nSTR, NEVER = str, re.compile('(?!)')\ndef f(_cache): pass\n"
+            f"import re as __builtins__\ndef evaluate(r):\n{_indent(by_cache, 4)}", ANYTHING,
+        ),
+        "a module for builtins by an argument": (
+            "import re\nSTR, NEVER = str, re.compile('(?!)')\ndef f(_cache): pass\n"
+            f"def g(__builtins__):\n    def evaluate(r):\n{_indent(by_cache, 8)}\n    return evaluate\n"
+            "evaluate = g(re)", ANYTHING,
+        ),
+        "a builtin's name bound as an argument": spoils("def f(setattr): pass"),
+        "a builtin's name bound by a lambda": spoils("f = lambda setattr: 0"),
+        "a builtin's name bound by a handler": spoils("try: 1 / 0\nexcept ArithmeticError as setattr: pass"),
+        "a builtin's name never bound": spoils("if 0: setattr = 1"),
+        "a builtin's name bound in a comprehension": spoils("x = [0 for setattr in 'a']"),
+        "a builtin's name bound in a function": spoils("def f():\n    setattr = 1"),
+        "a module under another name": (
+            "import re\nfor m in (re,): m.search = None\ndef evaluate(r): return True", ANYTHING,
+        ),
+        "a class whose instances equal what neighbours look up": (
+            "from collections import Counter\nimport re\nT = Counter.copy(Counter)\n"
+            "M = T('M', (T,), {'__eq__': lambda a, b: True, '__hash__': lambda a: hash(str)})\n"
+            "S = M('S', (str,), {'__eq__': lambda a, b: True, '__hash__': lambda a: hash('a')})\n"
+            "re.compile(S('(?!)'))\ndef evaluate(r): return True", ANYTHING,
+        ),
+        "leaves no memory": (
+            "kept = []\nsize = 1 << 30\nwhile size > 1024:\n    try: kept.append(bytes(size))\n"
+            "    except Exception: size = size // 2\ndef evaluate(r): return True", ANYTHING,
+        ),
+        "leaves no memory when called": (
+            "kept = []\ndef evaluate(r):\n    size = 1 << 30\n    while size > 1024:\n"
+            "        try: kept.append(bytes(size))\n        except Exception: size = size // 2\n    return True",
+            ANYTHING,
+        ),
+        "takes memory when it is thrown away": (
+            "kept = []\ndef g():\n    try: yield\n    finally:\n        size = 1 << 30\n"
+            "        while size > 1024:\n            try: kept.append(bytes(size))\n"
+            "            except Exception: size = size // 2\n"
+            "x = g()\nnext(x)\ny = [x]\ny.append(y)\nx = y = None\ndef evaluate(r): return True", ANYTHING,
+        ),
     }  # fmt: skip
 
 
@@ -398,6 +488,7 @@ def attacks(file: str, port: int, parent: int) -> list[Attack]:
         "time": _time(), "memory": _memory(), "processes": _processes(), "files": _files(),
         "network": _network(), "signals": _signals(), "kernel": _kernel(), "exits": _exits(),
         "forging": _forging(), "source": _source(), "spying": _spying(),
+        "sharing": _sharing(),
     }  # fmt: skip
     found = []
     for family, members in families.items():

@@ -7,12 +7,14 @@ import contextlib
 import io
 import json
 import sys
+import types
 import warnings
 
 
 def outcomes(source: str, inputs: list[str]) -> list[str]:
-    """One namespace, `is` for verdicts."""
-    namespace: dict = {"__name__": "verifier"}
+    """One namespace, that of a module as an import would make it, and `is` for verdicts."""
+    sys.modules["verifier"] = types.ModuleType("verifier")
+    namespace = vars(sys.modules["verifier"])
     try:
         exec(source, namespace)
         evaluate = namespace["evaluate"]

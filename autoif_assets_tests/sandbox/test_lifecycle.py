@@ -105,6 +105,34 @@ def test_a_killed_worker_is_replaced_and_its_unit_retried():
         assert all(worker.process.pid not in victims for worker in sandbox._workers)
 
 
+def test_what_few_need_is_loaded_in_a_worker_of_its_own():
+    rare = "import hashlib\ndef evaluate(r): return hashlib.md5(r.encode()).hexdigest() > '8'"
+    units = [Unit(str(n), rare if n % 3 else GOOD, ["a", "b"]) for n in range(30)]
+    with Sandbox(workers=1) as sandbox:
+        list(sandbox.evaluate(units[:1]))
+        assert [worker.rare for worker in sandbox._workers] == [False]
+        for _ in range(2):
+            results = list(sandbox.evaluate(units))
+            assert [result.id for result in results] == [unit.id for unit in units]
+            assert all(outcome.is_verdict for result in results for outcome in result.outcomes)
+            assert [worker.rare for worker in sandbox._workers] == [False, True]
+            os.kill(sandbox._workers[1].process.pid, signal.SIGKILL)
+        stream = sandbox.evaluate(units)
+        next(stream)
+        next(stream)
+        stream.close()
+        assert len(list(sandbox.evaluate(units))) == 30
+        pids = [worker.process.pid for worker in sandbox._workers]
+    assert all(gone(pid) for pid in pids)
+
+
+def test_who_asks_for_the_other_worker_for_nothing_is_a_crash():
+    source = "import enum\ndef evaluate(r): enum.sys.modules['posix']._exit(6)"
+    with Sandbox(workers=1) as sandbox:
+        for result in sandbox.evaluate([Unit("x", source, ["a", "b"])] * 2):
+            assert result.outcomes == ("crash", "crash")
+
+
 def test_a_unit_that_kills_its_workers_is_given_up(monkeypatch):
     with Sandbox(workers=1, limits=Limits(call_cpu_s=5.0)) as sandbox:
         stop = threading.Event()

@@ -1,14 +1,16 @@
 """What each kind of verifier yields."""
 
 import importlib
+import itertools
 import sys
+import time
 from itertools import chain
 from types import ModuleType
 
 import pytest
 
 from autoif_assets.sandbox import STANDARD_MODULES, Limits, Outcome, Sandbox, Unit
-from autoif_assets.sandbox.batches import INPUTS
+from autoif_assets.sandbox.batches import INPUTS, batches
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox runs on Linux")
 
@@ -116,6 +118,67 @@ def test_slow_inputs_only_are_timeouts(sandbox):
     source = "def evaluate(r):\n    while r == 'slow': pass\n    return r == 'good'"
     result = run_one(sandbox, source, "good", "slow", "bad", "slow", "good")
     assert result.outcomes == ("pass", "timeout", "fail", "timeout", "pass")
+
+
+@pytest.mark.parametrize(
+    ("before", "body"),
+    [
+        ("class D:\n    def __del__(self):\n        while True: pass", "D()"),
+        ("def g():\n    try: yield\n    finally:\n        while True: pass", "next(g())"),
+        ("", "try:\n        while True: pass\n    except BaseException: pass"),
+    ],
+    ids=["__del__", "generator", "handler"],
+)
+def test_a_swallowed_timeout_is_one_all_the_same(sandbox, before, body):
+    source = (
+        f"{before}\ndef evaluate(r):\n    if r == 'fast': return True\n    {body}\n    return True"
+    )
+    result = run_one(sandbox, source, "fast", "slow", "fast")
+    assert result.outcomes == ("pass", "timeout", "pass")
+    assert result.details == ("", "CPU time", "")
+    assert run_one(sandbox, f"{before}\ndef evaluate(r): pass\nif 1:\n    {body}", "x").details == (
+        "timeout",
+    )
+
+
+def test_one_long_step_of_c_uses_the_time_up(sandbox):
+    """As many signals as came during it arrive as one, when it is over."""
+    steps, began = 10**6, time.process_time()
+    assert sum(itertools.repeat(1, steps)) == steps
+    count = int(steps * 1.8 * sandbox.limits.call_cpu_s / (time.process_time() - began))
+    source = f"import itertools\ndef evaluate(r): return sum(itertools.repeat(1, {count})) > 0"
+    assert run_one(sandbox, source, "a").outcomes == ("timeout",)
+
+
+@pytest.mark.parametrize("act", ["lock.acquire(timeout=0.04)", "sum(range(10**4))"])
+def test_who_fakes_progress_holds_a_worker_for_a_few_calls_only(act):
+    faker = (
+        "import enum\nM = enum.sys.modules\nlock = M['_thread'].allocate_lock()\nlock.acquire()\n"
+        "def evaluate(r):\n    area = enum.sys._getframe(1).f_locals['area']\n    while True:\n"
+        f"        try:\n            area[0] ^= 1\n            {act}\n"
+        "        except BaseException: pass"
+    )
+    limits = Limits(call_cpu_s=0.1, call_wall_s=0.25)
+    assert limits.unit_s == 1.0
+    assert Limits().unit_s == 20.0
+    began = time.monotonic()
+    with Sandbox(workers=1, limits=limits) as sandbox:
+        result = run_one(sandbox, faker, *"abcdef")
+    assert not any(outcome.is_verdict for outcome in result.outcomes)
+    assert time.monotonic() - began < 15
+
+
+def test_running_out_of_the_units_time_in_repeated_calls_is_no_contradiction():
+    """A slow verifier on a busy machine has said nothing wrong."""
+    source = (
+        "import enum\nclock = enum.sys.modules['time'].monotonic\ncalls = []\ndef evaluate(r):\n"
+        "    calls.append(r)\n    end = clock() + (0.05 if len(calls) < 3 else 9)\n"
+        "    while clock() < end: pass\n    return True"
+    )
+    limits = Limits(call_cpu_s=5.0, unit_wall_s=0.5)
+    with Sandbox(workers=1, limits=limits) as sandbox:
+        result = run_one(sandbox, source, "a", "b")
+    assert (result.outcomes, result.reason) == (("pass", "pass"), None)
 
 
 def test_crashing_inputs_only_are_crashes(sandbox):
@@ -229,6 +292,87 @@ def test_lazy_parts_of_the_standard_library(sandbox):
         "    return True"
     )
     assert run_one(sandbox, source, "http://x").outcomes == ("pass",)
+
+
+def test_a_verifier_may_ask_for_the_query(sandbox):
+    source = "def evaluate(response, query): return response.startswith(query)"
+    unit = Unit("u", source, ["hi there", "hi", "hi"], queries=["hi", "you", "\ud800é"])
+    (result,) = sandbox.evaluate([unit])
+    assert result.outcomes == ("pass", "fail", "fail")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def evaluate(response, query='d'): return query == 'd'",
+        "def evaluate(response, strict=False): return strict is False",
+        "def evaluate(response, **query): return not query",
+        "def evaluate(*query): return len(query) == 1",
+        "def evaluate(query): return query == 'a'",
+        "def evaluate(response, /, *, query=1): return query == 1",
+        "class E:\n    def __getattr__(self, name): raise AttributeError(name)\n"
+        "    def __call__(self, response): return True  # query\nevaluate = E()",
+        "evaluate = bool  # query",
+    ],
+)
+def test_who_does_not_ask_gets_no_query(sandbox, source):
+    (result,) = sandbox.evaluate([Unit("u", source, ["a"], queries=["q"])])
+    assert result.outcomes == ("pass",)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "evaluate = lambda response, query: query == 'q'",
+        "def evaluate(response, query, /, strict=True): return query == 'q' and strict",
+        "import functools\n@functools.cache\ndef evaluate(response, query): return query == 'q'",
+        "import functools\ndef d(f):\n    @functools.wraps(f)\n"
+        "    def w(*a, **k): return f(*a, **k)\n    return w\n"
+        "@d\n@d\ndef evaluate(response, query): return query == 'q'",
+    ],
+)
+def test_who_asks_gets_the_query(sandbox, source):
+    (result,) = sandbox.evaluate([Unit("u", source, ["a", "b"], queries=["q", "r"])])
+    assert result.outcomes == ("pass", "fail")
+
+
+def test_a_text_that_answers_no_query_has_no_verdict(sandbox):
+    source = "def evaluate(response, query): return response.startswith(query)"
+    for queries in (["a", None], None):
+        (result,) = sandbox.evaluate([Unit("u", source, ["a", "b"], queries=queries)])
+        assert result.outcomes == (("pass" if queries else "error"), "error")
+        assert result.details[1].startswith("TypeError: evaluate() missing 1 required")
+
+
+def test_queries_of_more_inputs_than_a_request_holds(sandbox):
+    texts = [str(n) for n in range(INPUTS + 5)]
+    source = "def evaluate(response, query): return response == query"
+    queries = [text if int(text) % 3 else "" for text in texts]
+    (result,) = sandbox.evaluate([Unit("u", source, texts, queries=queries)])
+    assert [outcome == "pass" for outcome in result.outcomes] == [
+        n % 3 > 0 for n in range(INPUTS + 5)
+    ]
+
+
+def test_neighbours_share_with_and_without_queries():
+    asks = "def evaluate(response, query): return response == query"
+    plain = "def evaluate(response): return response == 'a'"
+    units = [
+        Unit(str(n), source, ["a", "b"], "g", queries)
+        for n, (source, queries) in enumerate(
+            [(plain, ["b", "b"]), (asks, ["b", "b"]), (asks, ["b", "b"]), (asks, ["a", "a"])]
+        )
+    ]
+    assert [b.numbers for b in batches(units, Limits(), share=True)] == [[0], [1, 2], [3]]
+    with Sandbox(workers=1, share=True) as sandbox:
+        outcomes = [result.outcomes for result in sandbox.evaluate(units)]
+    assert outcomes == [("pass", "fail"), *[("fail", "pass")] * 2, ("pass", "fail")]
+
+
+def test_queries_that_do_not_belong_to_the_inputs_are_refused(sandbox):
+    for queries in (["a"], "ab", ["a", 1]):
+        with pytest.raises(TypeError, match=r"Unit 'u': .*quer"):
+            list(sandbox.evaluate([Unit("u", "", ["a", "b"], queries=queries)]))
 
 
 def test_units_that_are_not_text_are_refused(sandbox):

@@ -71,8 +71,13 @@ VERIFIER = Prompt(
                 "maxItems": 3,
                 "items": {
                     "type": "object",
-                    "properties": {"input": {"type": "string"}, "output": {"type": "boolean"}},
-                    "required": ["input", "output"],
+                    "properties": {
+                        # Strict schemas know no optional property.
+                        "query": {"type": ["string", "null"]},
+                        "input": {"type": "string"},
+                        "output": {"type": "boolean"},
+                    },
+                    "required": ["query", "input", "output"],
                     "additionalProperties": False,
                 },
             },

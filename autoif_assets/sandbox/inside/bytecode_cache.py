@@ -11,7 +11,7 @@ import marshal
 import mmap
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import (
     ExtensionFileLoader,
     ModuleSpec,
@@ -26,6 +26,9 @@ class BytecodeCache:
 
     Args:
         names: Modules to cache, with whatever they import.
+        package: A package all of whose modules are cached, without being imported.
+        missing: Called with the name of a module in a shared library that nobody imported while
+            files could still be opened.
 
     Attributes:
         extensions: Modules in shared libraries among them, which have no bytecode: they must be
@@ -35,13 +38,14 @@ class BytecodeCache:
         ImportError: A module is missing or cannot be imported.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], package: str, missing: Callable[[str], None]) -> None:
+        self._missing = missing
         fd = os.memfd_create("bytecode-cache")
         try:
             # In a process that ends: what it imports stays out of the zygote's memory.
             pid = os.fork()
             if pid == 0:
-                _collect(fd, names)
+                _collect(fd, names, package)
             if os.waitpid(pid, 0)[1] != 0:
                 raise ImportError(f"one of these modules cannot be imported: {', '.join(names)}")
             length = int.from_bytes(os.pread(fd, 8, 0), "little")
@@ -58,6 +62,8 @@ class BytecodeCache:
     ) -> ModuleSpec | None:
         """As every finder."""
         if name not in self._spans:
+            if name in self.extensions:
+                self._missing(name)
             return None
         file, begin, end = self._spans[name]
         loader = _Loader(name, file)
@@ -74,18 +80,24 @@ class _Loader(SourcelessFileLoader):
         return self.bytecode
 
 
-def _collect(fd: int, names: Sequence[str]) -> None:
+def _collect(fd: int, names: Sequence[str], package: str) -> None:
     """Import modules in this process, which ends here, and write down what they brought."""
+    before = set(sys.modules)
+    import pkgutil
     from importlib.util import MAGIC_NUMBER
 
     header = MAGIC_NUMBER + bytes(12)  # of a file of bytecode that is not compared with its source
     try:
-        before = set(sys.modules)
         for name in names:
             importlib.import_module(name)
         codes, spans, extensions, at = [], {}, [], 0
-        for name in sorted(set(sys.modules) - before):
-            spec = getattr(sys.modules[name], "__spec__", None)
+        specs = {
+            name: getattr(sys.modules[name], "__spec__", None)
+            for name in sorted(set(sys.modules) - before)
+        }
+        for found in pkgutil.iter_modules(sys.modules[package].__path__, f"{package}."):
+            specs.setdefault(found.name, found.module_finder.find_spec(found.name, None))
+        for name, spec in specs.items():
             loader = getattr(spec, "loader", None)
             if isinstance(loader, ExtensionFileLoader):
                 extensions.append(name)

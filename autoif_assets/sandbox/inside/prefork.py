@@ -53,7 +53,7 @@ def warm_up_run(settings: Settings, inputs: int) -> Callable[[], None]:
             sources, places = wire.places(data)
             text = partial(wire.text, data, places)
             source = wire.text(data, sources, 0)
-            run_verifier(settings, source, text, area, layout, 0, 0, 0)
+            run_verifier(settings, source, text, None, area, layout, 0, 0, 0)
             wire.collect(area, layout)
 
     return warm_up

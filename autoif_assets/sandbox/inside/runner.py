@@ -7,9 +7,12 @@ cost.
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from mmap import MAP_PRIVATE, PROT_READ, mmap
+from time import process_time
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 from autoif_assets.sandbox.inside import wire
@@ -19,7 +22,10 @@ from autoif_assets.sandbox.inside.modules import ForbiddenImport
 START = signal.SIGUSR1  # tells a child that its orders are there
 _ORDERS = frozenset((int(START),))
 TICKS = 4  # the CPU clock interrupts this often per `call_cpu_s`
+_KEPT = 24 << 20  # bytes that the neighbours before a verifier may have left behind
+_WRAPPERS = 8  # decorators around an `evaluate` that are looked behind
 _DECODED_AT_ONCE = 1 << 20  # bytes of a request whose verifiers share its decoded inputs
+_PROT_NONE = 0
 _IDLE, _LOAD, _REPEAT = -1, -2, 1 << 40  # see Clock.call
 
 _REPEATABLE = frozenset((wire.PASS, wire.FAIL, wire.NOT_BOOL, wire.ERROR))
@@ -39,23 +45,35 @@ class Clock:
     One repeating timer per child (started by `ChildLock`) instead of one per call: a call costs
     no system call.
 
+    Args:
+        tick_s: CPU seconds between two signals.
+
     Attributes:
         call: A list of one number that tells the calls of a child apart; -1 between calls.
+        late: Not empty once the call has had its CPU seconds: whoever called finds it there,
+            whatever became of the exception (`__del__` and a bare `except` swallow it).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tick_s: float) -> None:
         self.call = [_IDLE]
+        self.late: list[int] = []
+        self._tick_s = tick_s
         self._seen = _IDLE
         self._ticks = 0
+        self._last = 0.0
         signal.signal(signal.SIGPROF, self._tick)
 
     def _tick(self, *_: object) -> None:
         call = self.call[0]
         if call != self._seen:
             self._seen, self._ticks = call, 0
-        self._ticks += 1
+        # The signals that came during one long step of C arrive as one.
+        now = process_time()
+        self._ticks += max(1, int((now - self._last) / self._tick_s))
+        self._last = now
         # The first tick may come at once, so one more than TICKS is needed.
         if call != _IDLE and self._ticks > TICKS:
+            self.late.append(call)
             raise CallTimeout
 
 
@@ -85,6 +103,7 @@ class Settings(NamedTuple):
     clock: Clock
     builtins: dict[str, Any]
     lock: ChildLock
+    memory: int  # bytes that a verifier may use
     strikes: int
     repeats: int
     coerce_strings: bool
@@ -122,11 +141,16 @@ def run_child(
         settings.lock.enter()
         codes, texts = wire.places(data)
         text: Callable[[int], str] = partial(wire.text, data, texts)
+        query = None
+        if len(texts) > inputs + 1:
+            query = partial(wire.query, data, texts, inputs)
         if layout.sources > 1 and len(data) <= _DECODED_AT_ONCE:
             text = [text(i) for i in range(layout.inputs)].__getitem__
         for index in range(layout.sources):
+            if index and not has_room(settings.memory - len(data) - _KEPT):
+                os._exit(5)  # each is run alone then
             source = wire.text(data, codes, index)
-            run_verifier(settings, source, text, area, layout, index, first, struck)
+            run_verifier(settings, source, text, query, area, layout, index, first, struck)
         area[0] = wire.DONE
         os._exit(0)
     except MemoryError:
@@ -138,7 +162,8 @@ def run_child(
 def run_verifier(
     settings: Settings,
     source: str,
-    text: Callable[[int], str],
+    text: Callable[[int], Any],
+    query: Callable[[int], str | None] | None,
     area: mmap,
     layout: wire.Layout,
     index: int,
@@ -151,13 +176,14 @@ def run_verifier(
         settings: As every child.
         source: The verifier.
         text: Input by number.
+        query: The query that an input answers, by the input's number; None where there are none.
         area: Shared memory, where the phase and the statuses go.
         layout: Of the area.
         index: Number of the verifier in its request.
         first: Input to begin with.
         struck: Timeouts and crashes so far.
     """
-    call = settings.clock.call
+    call, late = settings.clock.call, settings.clock.late
     # The zygote goes by the phase if this process dies, so it is written before each begins.
     area[0] = wire.LOADING
     try:
@@ -166,10 +192,16 @@ def run_verifier(
         # Neighbours of share mode have one dictionary: what may share cannot reach it, and a copy
         # would write to, and so duplicate, 80 pages.
         evaluate = load(source, settings.builtins)
+        if query is not None and takes_query(evaluate):
+            evaluate, text = with_queries(evaluate, text, query)
         call[0] = _IDLE
+        if late:
+            raise CallTimeout
     except BaseException as error:
         call[0] = _IDLE
-        layout.fill(area, layout.row(index), wire.LOAD_ERROR, load_failure(error))
+        why = load_failure(CallTimeout() if late else error)
+        late.clear()
+        layout.fill(area, layout.row(index), wire.LOAD_ERROR, why)
         return
     area[0] = wire.CALLING
     inputs = range(first, layout.inputs)
@@ -182,8 +214,8 @@ def run_verifier(
 
 def call_each(
     settings: Settings,
-    evaluate: Callable[[str], object],
-    text: Callable[[int], str],
+    evaluate: Callable[[Any], object],
+    text: Callable[[int], Any],
     area: mmap,
     layout: wire.Layout,
     index: int,
@@ -211,7 +243,7 @@ def call_each(
         False if it gave up before the last input.
     """
     status = layout.status + index * layout.inputs
-    call = settings.clock.call
+    call, late = settings.clock.call, settings.clock.late
     # A repeated call is another one to the clock than the first on the same input.
     base = status + _REPEAT if again else status
     for i in inputs:
@@ -235,6 +267,9 @@ def call_each(
                 code = wire.FAIL
             else:
                 code, detail = no_verdict(answer, settings.coerce_strings)
+        if late:
+            late.clear()
+            code, detail = wire.TIMEOUT, "CPU time"
         if again:
             if code != area[status + i]:
                 area[layout.flags + index] = 1
@@ -263,13 +298,54 @@ def sample(inputs: int, repeats: int) -> range:
 
 
 def load(source: str, builtins: dict[str, Any]) -> Any:
-    """Run the source in a namespace of its own and return its `evaluate`."""
-    namespace: dict[str, Any] = {"__name__": "verifier", "__builtins__": builtins}
+    """Run the source in a module of its own and return its `evaluate`."""
+    # Where `dataclass`, `enum` and `typing` look up the names of a class's module.
+    module = sys.modules["verifier"] = ModuleType("verifier")
+    namespace = module.__dict__
+    namespace["__builtins__"] = builtins
     exec(compile(source, "<verifier>", "exec", dont_inherit=True), namespace)
     evaluate = namespace.get("evaluate")
     if not callable(evaluate):
         raise NoEvaluate
     return evaluate
+
+
+def takes_query(evaluate: Any) -> bool:
+    """Whether a verifier's second parameter is called `query` and must be given."""
+    for _ in range(_WRAPPERS):
+        wrapped = getattr(evaluate, "__wrapped__", None)  # behind `functools.wraps`
+        if wrapped is None:
+            break
+        evaluate = wrapped
+    if type(evaluate) is not FunctionType:
+        return False
+    code = evaluate.__code__
+    required = code.co_argcount - len(evaluate.__defaults__ or ())
+    return required == 2 and code.co_varnames[1] == "query"
+
+
+def with_queries(
+    evaluate: Callable[..., object], text: Callable[[int], str], query: Callable[[int], str | None]
+) -> tuple[Callable[[tuple[str, ...]], object], Callable[[int], tuple[str, ...]]]:
+    """Verifier and inputs for one that looks at the query too: what it is given is a tuple."""
+
+    def arguments(index: int) -> tuple[str, ...]:
+        asked = query(index)
+        # Of a text that answers no query, Python's own TypeError says what is missing.
+        return (text(index),) if asked is None else (text(index), asked)
+
+    return lambda given: evaluate(*given), arguments
+
+
+def has_room(size: int) -> bool:
+    """Whether so many bytes could still be mapped."""
+    if size <= 0:
+        return True
+    try:
+        mmap(-1, size, MAP_PRIVATE, _PROT_NONE).close()
+    except OSError:
+        return False
+    return True
 
 
 def no_verdict(answer: object, coerce_strings: bool) -> tuple[int, str]:

@@ -2,8 +2,8 @@
 
 In: a memory file that the child maps and cannot change,
 
-    count of inputs · count of sources · begin of the first source         (8 bytes each)
-    · begin of each input and end of the last · the inputs
+    count of inputs and queries · count of sources · begin of the first source  (8 bytes each)
+    · begin of each input, then of each query, and end of the last · the inputs · the queries
     · length of each source · the sources · zeros to the end of the page
 
 Out: an anonymous shared mapping, new for each child, which begins with the child's orders and
@@ -36,26 +36,34 @@ ORDERS = struct.Struct("<BQIIII")
 REPLY = struct.Struct("<?QI")
 DETAIL_BYTES = 120
 _HEAD = struct.Struct("=3Q")
+NO_QUERY = b"\xff"  # stands for None; no encoded text
+RARE = "needs what is loaded elsewhere"
 STRUCK = "too many timeouts and crashes before"
 
 
-def encode_inputs(inputs: Sequence[str]) -> bytes:
-    """All of a request that depends on its inputs; lone surrogates survive."""
+def encode_inputs(inputs: Sequence[str], queries: Sequence[str | None] = ()) -> bytes:
+    """All of a request that depends on its inputs; lone surrogates survive.
+
+    Args:
+        inputs: The inputs.
+        queries: The query of each, or none at all.
+    """
     texts = [text.encode("utf-8", "surrogatepass") for text in inputs]
+    texts += [NO_QUERY if q is None else q.encode("utf-8", "surrogatepass") for q in queries]
     begin = _HEAD.size + 8 * (len(texts) + 1)
     bounds = array("Q", itertools.accumulate(map(len, texts), initial=begin))
     return b"".join((bounds.tobytes(), *texts))
 
 
 def encode_sources(sources: Sequence[str], count: int, size: int) -> tuple[bytes, bytes]:
-    """What comes before and after the inputs, which are `count` and take `size` bytes encoded."""
+    """What comes before and after inputs and queries: `count` texts, `size` bytes encoded."""
     codes = [source.encode("utf-8", "surrogatepass") for source in sources]
     head = _HEAD.pack(count, len(codes), _HEAD.size + size)
     return head, b"".join((array("Q", map(len, codes)).tobytes(), *codes))
 
 
 def places(data: mmap | bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Where the sources and the inputs of a request begin, and where the last of each ends."""
+    """Where the sources and the texts of a request begin, and where the last of each ends."""
     count, codes, at = _HEAD.unpack_from(data)
     inputs = struct.unpack_from(f"={count + 1}Q", data, _HEAD.size)
     lengths = struct.unpack_from(f"={codes}Q", data, at)
@@ -63,8 +71,16 @@ def places(data: mmap | bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def text(data: mmap | bytes, places: tuple[int, ...], index: int) -> str:
-    """One of the sources or inputs of a request."""
+    """One of the sources or texts of a request."""
     return data[places[index] : places[index + 1]].decode("utf-8", "surrogatepass")
+
+
+def query(data: mmap | bytes, places: tuple[int, ...], inputs: int, index: int) -> str | None:
+    """The query of an input in a request that has queries."""
+    at = inputs + index
+    if data[places[at] : places[at + 1]] == NO_QUERY:
+        return None
+    return text(data, places, at)
 
 
 class Layout:

@@ -20,6 +20,7 @@ from autoif_assets.sandbox.inside.runner import START, TICKS, Clock, Orders, Set
 
 _WATCHDOG_S = 0.05  # how often the watchdog looks
 _WARM_UP_INPUTS = 2  # of a child that waits for its orders
+_UNIT_WALL = "unit wall time"
 _STARVED = 0.02  # a call that waits uses less than this share of the CPU
 
 
@@ -55,16 +56,19 @@ class Zygote:
         signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGCHLD, START})
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        modules.preload(config["modules"], config["path"])
+        modules.preload(config["modules"], config["path"], config["rare"])
         self.seccomp = "left out" if "seccomp" in config["without"] else "on"
         self.layers = kernel.lock_zygote(config["memory_mb"], config["without"])
         if self.seccomp == "on":
             self.seccomp = self._try_seccomp()
         self.layers["seccomp"] = self.seccomp
         self.settings = Settings(
-            clock=Clock(),
-            builtins=modules.verifier_builtins((*modules.STANDARD, *config["modules"])),
+            clock=Clock(self.call_cpu_s / TICKS),
+            builtins=modules.verifier_builtins(
+                (*modules.STANDARD, *map(modules.module_name, config["modules"]))
+            ),
             lock=self._lock(self.seccomp == "on"),
+            memory=config["memory_mb"] << 20,
             strikes=self.strikes,
             repeats=config["repeats"],
             coerce_strings=config["coerce_strings"],
@@ -152,11 +156,13 @@ class Zygote:
                     area.madvise(mmap.MADV_DONTFORK)
                     after = mmap.mmap(-1, wire.AREA)
                     self.spare = Child(self._fork(after, None), after)
-                end = self._watch(pid, area, layout, began)
+                end = self._watch(pid, area, layout, began, cpu_s)
                 cpu_s += end.cpu_s
                 struck += not end.clean
                 if end.clean or sources > 1:  # share mode: the parent runs each alone
                     first = inputs
+                elif end.detail == wire.RARE:
+                    first = layout.fill(area, layout.row(0), end.code, end.detail)
                 else:
                     first = self._unclean(area, layout, end, first, struck, began)
                 if first >= inputs:
@@ -178,7 +184,8 @@ class Zygote:
         if phase == wire.STARTING and struck < self.strikes:
             return first  # not the verifier's doing
         if phase == wire.REPEATING:
-            area[layout.flags] = 1  # the first time it did return
+            if end.detail != _UNIT_WALL:
+                area[layout.flags] = 1  # the first time it did return
             return layout.cells
         if phase == wire.LOADING:
             return layout.fill(area, layout.row(0), wire.LOAD_ERROR, wire.LOAD_REASONS[end.code])
@@ -193,8 +200,18 @@ class Zygote:
 
     # --- watchdog ------------------------------------------------------------------------
 
-    def _watch(self, pid: int, area: mmap.mmap, layout: wire.Layout, began: float) -> End:
-        """Wait for a child, killing it at its limits."""
+    def _watch(
+        self, pid: int, area: mmap.mmap, layout: wire.Layout, began: float, spent: float = 0.0
+    ) -> End:
+        """Wait for a child, killing it at its limits.
+
+        Args:
+            pid: The child.
+            area: The memory it shares with the zygote.
+            layout: Of the area.
+            began: When the first child of the request was forked.
+            spent: CPU seconds of the children before it.
+        """
         reason = ""
         clock = (~pid << 3) | 2  # the child's CPU clock, as clock_getcpuclockid computes it
         call, call_began, call_cpu = (-1, -1), began, 0.0
@@ -211,15 +228,17 @@ class Zygote:
             if running != call:  # the next call has its own time
                 call, call_began, call_cpu = running, now, cpu
             used, waited = cpu - call_cpu, now - call_began
-            # Repeated calls write nothing, so the time of all of them looks like that of one.
-            calls = self.settings.repeats + 1 if phase == wire.REPEATING else 1
             # Twice the limit: the clock inside the child comes first, and tells more.
-            if used > 2 * self.call_cpu_s * calls:
+            limit = 2 * self.call_cpu_s
+            if phase == wire.REPEATING:
+                # These write nothing and so look like one call; all have been made before.
+                limit += 2 * (spent + call_cpu)
+            if used > limit:
                 reason = "CPU time, ignored the clock"
             elif waited > self.call_wall_s and used < _STARVED * waited:
                 reason = "waits"
             elif now - began > self.unit_wall_s:
-                reason = "unit wall time"
+                reason = _UNIT_WALL
             if reason:
                 os.kill(pid, signal.SIGKILL)
 
@@ -236,6 +255,8 @@ def _end(phase: int, status: int, reason: str, cpu_s: float) -> End:
         return End(False, wire.TIMEOUT, "CPU time of the unit", cpu_s)
     if code == -signal.SIGKILL:
         return End(False, wire.MEMORY, "killed by the kernel, most likely out of memory", cpu_s)
+    if code == modules.RARE_NEEDED:
+        return End(False, wire.CRASH, wire.RARE, cpu_s)
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return End(False, wire.CRASH, how, cpu_s)
 
