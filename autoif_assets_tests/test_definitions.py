@@ -24,7 +24,7 @@ back_translations | verifiers | batch | duckdb openai polars | augmented_instruc
 filtered_queries | queries | batch | duckdb polars | augmented_queries further_scores further_verdicts response_scores response_verdicts
 further_responses | responses | batch | duckdb openai polars | augmented_queries response_scores response_verdicts
 further_scores | responses | batch | duckdb openai polars | augmented_queries further_responses further_verdicts
-further_verdicts | responses | batch | duckdb polars python | further_responses verifiers
+further_verdicts | responses | batch | duckdb polars python | augmented_queries further_responses verifiers
 instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_cases verifiers
 kto_dataset | exports | - | json parquet | kto_examples preference_pairs sft_examples
 kto_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
@@ -33,14 +33,14 @@ online_preference_pairs | online | batch policy | duckdb polars | augmented_quer
 policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
 policy_responses | online | batch policy | duckdb openai polars | augmented_queries preference_pairs sft_examples
 policy_scorecard | online | batch policy | duckdb polars | policy_responses policy_verdicts verified_instructions
-policy_verdicts | online | batch policy | duckdb polars python | policy_responses verifiers
+policy_verdicts | online | batch policy | duckdb polars python | augmented_queries policy_responses verifiers
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
 query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses verified_instructions
 report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples policy_responses preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
 response_likelihoods | responses | batch | duckdb openai polars | augmented_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
-response_verdicts | responses | batch | duckdb polars python | responses verifiers
+response_verdicts | responses | batch | duckdb polars python | augmented_queries responses verifiers
 responses | responses | batch | duckdb openai polars | augmented_queries
 seed_instructions | seeds | - | duckdb polars | -
 seed_queries | seeds | - | duckdb polars | -
@@ -96,7 +96,7 @@ back_translations | back_translation nli | seed back_translations_per_instructio
 filtered_queries | - | difficulty difficulty_k difficulty_min difficulty_max
 further_responses | near_miss response | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
 further_scores | score | seed min_score score_failing score_temperature score_max_tokens
-further_verdicts | - | response_pass_rate
+further_verdicts | - | modules response_pass_rate
 instruction_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
 kto_dataset | - | seed eval_share
 kto_examples | - | -
@@ -105,14 +105,14 @@ online_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_p
 policy_checkpoint | - | -
 policy_responses | response | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
 policy_scorecard | - | seed policy_responses_per_prompt bootstrap_samples
-policy_verdicts | - | response_pass_rate
+policy_verdicts | - | modules response_pass_rate
 preference_dataset | - | seed eval_share
 preference_pairs | - | near_identical
 query_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
 report | - | -
 response_likelihoods | - | seed likelihood_of
 response_scores | score | seed min_score score_failing score_temperature score_max_tokens
-response_verdicts | - | response_pass_rate
+response_verdicts | - | modules response_pass_rate
 responses | response | seed responses_per_prompt response_temperature response_max_tokens
 seed_instructions | - | -
 seed_queries | - | query_min_chars query_max_chars

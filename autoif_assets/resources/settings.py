@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from dotenv import load_dotenv
@@ -28,7 +28,7 @@ from autoif_assets.method.recipe import RECIPES, Recipe, RecipeError, make_recip
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.inputs import Inputs
 from autoif_assets.resources.models import optional
-from autoif_assets.resources.nli import NLI
+from autoif_assets.resources.nli import LABELLERS, NLI
 from autoif_assets.resources.trainer import Trainer
 
 FILE = "autoif.yaml"
@@ -71,7 +71,9 @@ def _inner(section: Any, description: str) -> tuple[Any, Any]:
 
 
 _Endpoint = _section("_Endpoint", _of(EndpointSettings, _OF_A_RUN))
-_NLI = _section("_NLI", {"by": _left_out(NLI.model_fields["by"])}, _Endpoint)
+# Dagster takes no other default of a choice than the class's own, so the resource has a text.
+_LABELLER = Literal[LABELLERS]  # type: ignore[valid-type]
+_NLI = _section("_NLI", {"by": (_LABELLER | None, _left_out(NLI.model_fields["by"])[1])}, _Endpoint)
 _Endpoints = _section(
     "_Endpoints",
     {
