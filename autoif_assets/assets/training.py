@@ -107,6 +107,8 @@ def instruction_preference_pairs(
 ) -> pl.DataFrame:
     bias = _Bias()
     make = partial(instruction_pairs, recipe=recipe, batch=context.partition_key)
+    # A case that answers a query answers no prompt that is the instruction alone.
+    cases = cases.filter(pl.col("query").is_null())
     pairs = bias.of(make, instructions, verifiers, cases)
     add_metadata(context, bias.metadata())
     return pairs

@@ -37,7 +37,7 @@ def instruction_pairs(
         instructions: ``instruction_id``, ``instruction``, ``category`` of the accepted
             ``verified_instructions``.
         verifiers: Accepted ``verifiers``; only their outcomes count.
-        cases: Accepted ``verifier_cases`` with ``outcomes`` and, if any has one, ``query``.
+        cases: Accepted ``verifier_cases`` with ``outcomes``.
         recipe: ``chosen_pass_rate`` and how many are drawn on each side.
         batch: Key of the batch; the draw derives from it.
         even_lengths: As of ``draw_pairs``.
@@ -78,14 +78,10 @@ def instruction_pairs(
 
 
 def _case_tallies(cases: pl.DataFrame, verifiers: pl.DataFrame) -> pl.DataFrame:
-    """Count what the surviving verifiers said of each case that holds any text.
-
-    A case that answers a query answers no prompt that is the instruction alone.
-    """
+    """Count what the surviving verifiers said of each case that holds any text."""
     failed = pl.col("outcome") == "fail"
     return (
-        cases.filter(pl.all_horizontal(pl.col("^query$").is_null()))
-        .select("case_id", "instruction_id", text="input", outcome="outcomes")
+        cases.select("case_id", "instruction_id", text="input", outcome="outcomes")
         .explode("outcome")
         .unnest("outcome")
         .join(verifiers.select("verifier_id"), on="verifier_id", how="semi")

@@ -93,8 +93,8 @@ class Recipe(BaseModel):
     min_cases: int = Field(
         1, ge=1, description="Distinct cases an instruction needs before cross-validation."
     )
-    modules: tuple[str, ...] = Field(
-        (),
+    modules: list[str] = Field(
+        default_factory=list,
         description="Installed modules that verifiers may import besides the standard library, as "
         "module or, where a function must load its data first, module:function.",
     )

@@ -5,6 +5,7 @@ flat, with few objects: every page a child writes is first copied, and that is m
 cost.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ from autoif_assets.sandbox.inside.modules import ForbiddenImport
 START = signal.SIGUSR1  # tells a child that its orders are there
 _ORDERS = frozenset((int(START),))
 TICKS = 4  # the CPU clock interrupts this often per `call_cpu_s`
-_KEPT = 24 << 20  # bytes that the neighbours before a verifier may have left behind
+_KEPT = 24 << 20  # bytes that the verifiers of a shared process may leave behind
 _WRAPPERS = 8  # decorators around an `evaluate` that are looked behind
 _DECODED_AT_ONCE = 1 << 20  # bytes of a request whose verifiers share its decoded inputs
 _PROT_NONE = 0
@@ -146,11 +147,17 @@ def run_child(
             query = partial(wire.query, data, texts, inputs)
         if layout.sources > 1 and len(data) <= _DECODED_AT_ONCE:
             text = [text(i) for i in range(layout.inputs)].__getitem__
+        if layout.sources > 1:
+            # What one leaves behind stays to the end, where it is seen: had the collector freed
+            # it, a neighbour might have lacked it before, and have said so to nobody.
+            gc.disable()
+        kept = []
         for index in range(layout.sources):
-            if index and not has_room(settings.memory - len(data) - _KEPT):
-                os._exit(5)  # each is run alone then
             source = wire.text(data, codes, index)
             run_verifier(settings, source, text, query, area, layout, index, first, struck)
+            kept.append(sys.modules.get("verifier"))
+        if layout.sources > 1 and not has_room(settings.memory - len(data) - _KEPT):
+            os._exit(5)  # each is run alone then
         area[0] = wire.DONE
         os._exit(0)
     except MemoryError:
