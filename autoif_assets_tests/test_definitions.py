@@ -118,9 +118,9 @@ seed_instructions | - | -
 seed_queries | - | query_min_chars query_max_chars
 sft_dataset | - | seed eval_share
 sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below sft_max_chars
-test_cases | verifier | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
+test_cases | verifier | modules seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verified_instructions | - | -
-verifier_candidates | verifier | seed verifiers_per_instruction verifier_temperature verifier_max_tokens
+verifier_candidates | verifier | modules seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verifier_cases | - | min_verifiers min_cases case_agreement verifier_agreement
 verifiers | - | min_verifiers min_cases case_agreement verifier_agreement
 """  # noqa: E501
