@@ -20,6 +20,8 @@ STOPPED = "Stopped; the same command continues."
 # A shell lets a background job ignore Ctrl-C, and pytest may be one.
 PROGRAM = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    # Until the command takes them, signals wait.
+    "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
     "import os, pathlib; from autoif_assets.cli import main\n"
     "pathlib.Path(os.environ['AUTOIF_DATA']).with_name('begun').touch(); main()"
 )
