@@ -121,8 +121,8 @@ sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below sft_max_chars
 test_cases | verifier | modules seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verified_instructions | - | -
 verifier_candidates | verifier | modules seed verifiers_per_instruction verifier_temperature verifier_max_tokens
-verifier_cases | - | min_verifiers min_cases case_agreement verifier_agreement
-verifiers | - | min_verifiers min_cases case_agreement verifier_agreement
+verifier_cases | - | case_agreement min_cases min_verifiers modules verifier_agreement
+verifiers | - | case_agreement min_cases min_verifiers modules verifier_agreement
 """  # noqa: E501
 EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "report"}
 ONLINE = {
