@@ -112,7 +112,7 @@ def test_the_command_line_says_which_files_are_bad(simulator, tmp_path):
         AUTOIF_QUERIES=str(queries),
         AUTOIF_SEEDS=str(seeds),
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     for step, words in [
         ("seed_queries", "q.json: record 1 is not JSON"),
         ("seed_instructions", "s.jsonl: record 1 has: text"),

@@ -20,6 +20,8 @@ STOPPED = "Stopped; the same command continues."
 # A shell lets a background job ignore Ctrl-C, and pytest may be one.
 PROGRAM = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    # Until the command takes them, signals wait.
+    "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
     "import os, pathlib; from autoif_assets.cli import main\n"
     "pathlib.Path(os.environ['AUTOIF_DATA']).with_name('begun').touch(); main()"
 )
@@ -76,7 +78,7 @@ def test_a_run_over_a_lost_database_refuses_until_it_is_restored(copied):
     (data / "pipeline.duckdb").unlink()
     published = (data / "warehouse.duckdb").read_bytes()
     process = start(data, copied.simulator.base_url)
-    assert process.wait(60) == 1
+    assert process.wait(60) == 2
     log = data.parent / "log"
     assert "`autoif restore` makes the database from that copy" in log.read_text()
     assert "Traceback" not in log.read_text()

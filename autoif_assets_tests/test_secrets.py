@@ -151,13 +151,13 @@ def test_the_key_and_the_headers_are_nowhere(tmp_path):
     printed = b""
     with Simulator(SimulatorSettings(api_key="another")) as simulator:
         status, output = run(data, simulator.base_url, "denied")
-        assert status == 1
+        assert status == 2
         assert b"refuse" in output
         printed += output
     with tattling_server() as base_url:
         status, output = run(data, base_url, "told")
         # A server that refuses all makes no batch.
-        assert status == 1
+        assert status == 2
         assert b"invalid request with" in b"".join(
             path.read_bytes() for path in data.glob("journals/*/told/*")
         )

@@ -144,6 +144,7 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(place, text, said):
         ("AUTOIF_MAX_CONCURRENCY", "0", 'AUTOIF_MAX_CONCURRENCY is "0": input should be greater'),
         ("AUTOIF_JUDGE_EXTRA_BODY", "x", "AUTOIF_JUDGE_EXTRA_BODY is 'x'; write a JSON object"),
         ("AUTOIF_OVERRIDES", '{"seeds": 1}', "AUTOIF_OVERRIDES: there is no seeds; did you mean s"),
+        ("AUTOIF_NLI", "nobody", "AUTOIF_NLI is \"nobody\": input should be 'supervision' or"),
         ("AUTOIF_RECIPE", "papre", "AUTOIF_RECIPE: there is no recipe 'papre'"),
         ("AUTOIF_REPORT_PORT", "http", 'AUTOIF_REPORT_PORT is "http": input should be a valid'),
     ],

@@ -89,7 +89,8 @@ def resource_config(
         meant = make_recipe(
             recipe or set_already.recipe, {**set_already.numbers, **(overrides or {})}
         )
-        overrides = {name: getattr(meant, name) for name in overrides or {}}
+        numbers = meant.model_dump(mode="json")
+        overrides = {name: numbers[name] for name in overrides or {}}
     # Only what is asked for here: it may not differ from what the batch is pinned to.
     given: dict[str, dict[str, Any]] = {
         "recipe": {"name": recipe, "overrides": dict(overrides) if overrides else None},

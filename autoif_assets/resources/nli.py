@@ -11,6 +11,8 @@ from autoif_assets.method.recipe import Recipe
 from autoif_assets.nli import DEFAULT_MODEL, NLIModel
 from autoif_assets.resources.models import RoleEndpoint
 
+LABELLERS = ("supervision", "transformers")
+
 
 class NLI(RoleEndpoint):
     """Who labels back-translations: an endpoint, as supervision by default, or a local model."""
@@ -32,8 +34,8 @@ class NLI(RoleEndpoint):
         Raises:
             ValueError: `by` is neither of the two.
         """
-        if self.by not in ("supervision", "transformers"):
-            raise ValueError(f"AUTOIF_NLI is {self.by!r}; it may be supervision or transformers.")
+        if self.by not in LABELLERS:
+            raise ValueError(f"AUTOIF_NLI is {self.by!r}; it may be {' or '.join(LABELLERS)}.")
 
     def label(
         self, context: dg.AssetExecutionContext, pairs: pl.DataFrame, recipe: Recipe

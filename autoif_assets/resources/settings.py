@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from dotenv import load_dotenv
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -28,7 +29,7 @@ from autoif_assets.method.recipe import RECIPES, Recipe, RecipeError, make_recip
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.inputs import Inputs
 from autoif_assets.resources.models import optional
-from autoif_assets.resources.nli import NLI
+from autoif_assets.resources.nli import LABELLERS, NLI
 from autoif_assets.resources.trainer import Trainer
 
 FILE = "autoif.yaml"
@@ -60,7 +61,7 @@ def _of(source: type[BaseModel], but: Collection[str] = ()) -> dict[str, Any]:
 def _left_out(declared: FieldInfo) -> tuple[Any, Any]:
     kind, _ = optional(declared)
     # None tells that nothing is said; what that comes to is kept for people.
-    meant = None if declared.default_factory else declared.default
+    meant = None if declared.default is PydanticUndefined else declared.default
     return kind, Field(
         default=None, description=declared.description, json_schema_extra={"default": meant}
     )
@@ -71,7 +72,9 @@ def _inner(section: Any, description: str) -> tuple[Any, Any]:
 
 
 _Endpoint = _section("_Endpoint", _of(EndpointSettings, _OF_A_RUN))
-_NLI = _section("_NLI", {"by": _left_out(NLI.model_fields["by"])}, _Endpoint)
+# Dagster takes no other default of a choice than the class's own, so the resource has a text.
+_LABELLER = Literal[LABELLERS]  # type: ignore[valid-type]
+_NLI = _section("_NLI", {"by": (_LABELLER | None, _left_out(NLI.model_fields["by"])[1])}, _Endpoint)
 _Endpoints = _section(
     "_Endpoints",
     {

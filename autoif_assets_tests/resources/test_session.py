@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from autoif_assets.endpoint import EndpointSettings, Features
+from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.guard import UnreadableRows
-from autoif_assets.method.parsing import COMPLETION_SCHEMA
 from autoif_assets.resources.session import Session
 
 
