@@ -157,7 +157,7 @@ def test_the_key_and_the_headers_are_nowhere(tmp_path):
     with tattling_server() as base_url:
         status, output = run(data, base_url, "told")
         # A server that refuses all makes no batch.
-        assert status == 2
+        assert status == 1
         assert b"invalid request with" in b"".join(
             path.read_bytes() for path in data.glob("journals/*/told/*")
         )

@@ -17,8 +17,6 @@ from autoif_assets.resources.settings import Settings, SettingsError, leaves, se
 from autoif_assets.resources.trainer import Trainer
 from autoif_assets.resources.warehouse import WarehouseIOManager, WarehouseResource
 
-_NAMED = ("base_url", "command")
-
 
 def configured_resources() -> dict[str, Any]:
     """Return all resources, as the settings say.
@@ -86,9 +84,10 @@ def _given(found: Settings, *section: str) -> dict[str, Any]:
 
 
 def _value(found: Settings, *path: str) -> Any:
-    """Return a setting; of one that may hold what is not for everybody the variable's name.
+    """Return a setting; of a text from the environment the name of its variable.
 
-    The UI shows configuration.
+    The UI shows configuration, and URLs may hold what is not for everybody.
     """
-    variable = found.variable(path)
-    return dg.EnvVar(variable) if variable and path[-1] in _NAMED else found.value(path)
+    value, variable = found.value(path), found.variable(path)
+    named = isinstance(value, str) and not path[-1].endswith("_variable")
+    return dg.EnvVar(variable) if variable and named else value
