@@ -43,8 +43,9 @@ def prepare_home() -> Path:
         raise click.ClickException(problem)
     os.environ["DAGSTER_HOME"] = str(home)
     # Run workers start in another folder than the shell: a relative path leads elsewhere there.
-    os.environ["AUTOIF_DATA"] = str(data_dir())
-    if (file := config_file()) is not None:
+    file, os.environ["AUTOIF_DATA"] = config_file(), str(data_dir())
+    # Named, for it need not lie beside the data folder that it names.
+    if file is not None:
         os.environ["AUTOIF_CONFIG"] = str(file)
     return home
 
