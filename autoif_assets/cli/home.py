@@ -72,13 +72,10 @@ def _unwritable(folder: Path, why: str | None) -> str:
 
 def check_not_mixed(model: str) -> None:
     """Refuse a database that is lost, and real batches beside the demo's synthetic ones."""
-    from autoif_assets.warehouse import Warehouse, WarehouseError
+    from autoif_assets.warehouse import Warehouse
 
     warehouse = Warehouse(data_dir())
-    try:
-        warehouse.check_not_lost()
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from None
+    warehouse.check_not_lost()
     if not warehouse.path.exists():
         return
     models = set(warehouse.query("SELECT DISTINCT model FROM autoif.llm_calls")["model"])
