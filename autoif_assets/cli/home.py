@@ -23,11 +23,16 @@ def prepare_home() -> Path:
     Raises:
         click.ClickException: the folder cannot be written, or its disk is full.
     """
+    from autoif_assets.resources.settings import config_file
+
+    # Run workers start in another folder than the shell: a relative path leads elsewhere there.
+    file, os.environ["AUTOIF_DATA"] = config_file(), str(data_dir())
+    # Named, for it need not lie beside the data folder that it names.
+    if file is not None:
+        os.environ["AUTOIF_CONFIG"] = str(file)
     # Theirs has settings of its own, and may not be on this disk.
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
-    from autoif_assets.resources.settings import config_file
-
     home = data_dir() / "dagster"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -42,11 +47,6 @@ def prepare_home() -> Path:
     if problem := folder_problem(home):
         raise click.ClickException(problem)
     os.environ["DAGSTER_HOME"] = str(home)
-    # Run workers start in another folder than the shell: a relative path leads elsewhere there.
-    file, os.environ["AUTOIF_DATA"] = config_file(), str(data_dir())
-    # Named, for it need not lie beside the data folder that it names.
-    if file is not None:
-        os.environ["AUTOIF_CONFIG"] = str(file)
     return home
 
 
