@@ -1,5 +1,6 @@
 """What every test may use, how many examples properties are tried on, and who runs beside whom."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +23,20 @@ settings.load_profile("quick")
 _SHARED = ("dev", "made", "demo_folder")
 
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def _environment() -> Iterator[None]:
+    """Take back what commands that ran in this process set for the processes they start."""
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
+
+
+# Once for what a file's fixtures run, once for what each test does.
+environment_of_file = pytest.fixture(scope="module", autouse=True)(_environment)
+environment_of_test = pytest.fixture(autouse=True)(_environment)
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ def autoif(*words):
 
 def ok(*words):
     done = autoif(*words)
-    assert done.exit_code == 0, (words, done.output, done.exception)
+    if done.exit_code:
+        pytest.fail(f"{words} ended with {done.exit_code} {done.exception!r}:\n{done.output}")
     return done.output
 
 

@@ -58,7 +58,7 @@ def test_each_cap_stops_the_run_and_the_next_run_continues_it(tmp_path):
                 for name, value in failure.metadata.items()
                 if name.endswith("/requests")
             ]
-            assert max(asked) > 0
+            assert asked and max(asked) <= now.requests
             assert "cap of" in failure.description
             assert "run again" in failure.description
             before += now

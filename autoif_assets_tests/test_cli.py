@@ -54,8 +54,12 @@ def test_the_home_honours_the_projects_settings(data):
 
 def test_a_home_of_the_users_own_is_left_alone(data, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(data / "mine"))
+    monkeypatch.chdir(data.parent)
+    monkeypatch.setenv("AUTOIF_DATA", data.name)
     assert prepare_home() == data / "mine"
     assert not (data / "dagster").exists()
+    # Its run workers start elsewhere too.
+    assert os.environ["AUTOIF_DATA"] == str(data)
 
 
 def test_batches_are_added_once(data):

@@ -78,7 +78,7 @@ def test_a_run_over_a_lost_database_refuses_until_it_is_restored(copied):
     (data / "pipeline.duckdb").unlink()
     published = (data / "warehouse.duckdb").read_bytes()
     process = start(data, copied.simulator.base_url)
-    assert process.wait(60) == 1
+    assert process.wait(60) == 2
     log = data.parent / "log"
     assert "`autoif restore` makes the database from that copy" in log.read_text()
     assert "Traceback" not in log.read_text()

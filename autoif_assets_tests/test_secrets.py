@@ -151,7 +151,7 @@ def test_the_key_and_the_headers_are_nowhere(tmp_path):
     printed = b""
     with Simulator(SimulatorSettings(api_key="another")) as simulator:
         status, output = run(data, simulator.base_url, "denied")
-        assert status == 1
+        assert status == 2
         assert b"refuse" in output
         printed += output
     with tattling_server() as base_url:

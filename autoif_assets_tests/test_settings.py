@@ -254,7 +254,7 @@ def test_a_mistake_on_the_command_line_is_a_sentence(place, words, said):
 @pytest.mark.slow
 def test_the_definitions_are_loaded_with_the_file_of_a_data_folder(place):
     """As the daemon's processes do, which start elsewhere with what the first process told them."""
-    write(place, FILE)
+    write(place, FILE.replace("data: made", "data: far/made"))
     code = (
         "from autoif_assets.cli.home import prepare_home; prepare_home(); import os;"
         "os.chdir('/'); from autoif_assets.definitions import defs;"
@@ -264,4 +264,4 @@ def test_the_definitions_are_loaded_with_the_file_of_a_data_folder(place):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["big", str(place / "made")]
+    assert done.stdout.split() == ["big", str(place / "far" / "made")]

@@ -86,13 +86,10 @@ def _settings() -> tuple[dict[str, "EndpointSettings"], str | None]:
     from autoif_assets.nli import DEFAULT_MODEL
     from autoif_assets.resources import configured_resources
 
-    try:
-        with dg.build_resources(configured_resources()) as resources:
-            settings = {role: getattr(resources, role).settings() for role in _ROLES}
-            nli = resources.nli
-            return settings, (nli.model or DEFAULT_MODEL) if nli.by == "transformers" else None
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
+    with dg.build_resources(configured_resources()) as resources:
+        settings = {role: getattr(resources, role).settings() for role in _ROLES}
+        nli = resources.nli
+        return settings, (nli.model or DEFAULT_MODEL) if nli.by == "transformers" else None
 
 
 def _lines(report: "EndpointReport", own: "EndpointSettings", role: str) -> list[str]:

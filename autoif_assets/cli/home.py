@@ -23,11 +23,16 @@ def prepare_home() -> Path:
     Raises:
         click.ClickException: the folder cannot be written, or its disk is full.
     """
+    from autoif_assets.resources.settings import config_file
+
+    # Run workers start in another folder than the shell: a relative path leads elsewhere there.
+    file, os.environ["AUTOIF_DATA"] = config_file(), str(data_dir())
+    # Named, for it need not lie beside the data folder that it names.
+    if file is not None:
+        os.environ["AUTOIF_CONFIG"] = str(file)
     # Theirs has settings of its own, and may not be on this disk.
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
-    from autoif_assets.resources.settings import config_file
-
     home = data_dir() / "dagster"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -42,10 +47,6 @@ def prepare_home() -> Path:
     if problem := folder_problem(home):
         raise click.ClickException(problem)
     os.environ["DAGSTER_HOME"] = str(home)
-    # Run workers start in another folder than the shell: a relative path leads elsewhere there.
-    os.environ["AUTOIF_DATA"] = str(data_dir())
-    if (file := config_file()) is not None:
-        os.environ["AUTOIF_CONFIG"] = str(file)
     return home
 
 
@@ -71,13 +72,10 @@ def _unwritable(folder: Path, why: str | None) -> str:
 
 def check_not_mixed(model: str) -> None:
     """Refuse a database that is lost, and real batches beside the demo's synthetic ones."""
-    from autoif_assets.warehouse import Warehouse, WarehouseError
+    from autoif_assets.warehouse import Warehouse
 
     warehouse = Warehouse(data_dir())
-    try:
-        warehouse.check_not_lost()
-    except WarehouseError as error:
-        raise click.ClickException(str(error)) from None
+    warehouse.check_not_lost()
     if not warehouse.path.exists():
         return
     models = set(warehouse.query("SELECT DISTINCT model FROM autoif.llm_calls")["model"])

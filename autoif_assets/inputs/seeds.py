@@ -75,9 +75,23 @@ def check_inputs(
         max_chars: As for `read_seed_queries`.
 
     Raises:
-        InputError: A file cannot be used, or nothing of its kind is left.
+        InputError: A file cannot be used, or nothing of its kind is left; of seeds and of queries,
+            each on a line, for people mend both before they try again.
     """
-    read_seed_instructions(seeds)
+    problems = []
+    for check in (
+        lambda: read_seed_instructions(seeds),
+        lambda: _check_queries(queries, column, min_chars, max_chars),
+    ):
+        try:
+            check()
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def _check_queries(queries: str | None, column: str | None, min_chars: int, max_chars: int) -> None:
     spec = (queries or "").strip()
     if spec and sum(path.stat().st_size for path in find_files(spec)) > _WHOLE_BYTES:
         try:

@@ -17,8 +17,6 @@ from autoif_assets.resources.settings import Settings, SettingsError, leaves, se
 from autoif_assets.resources.trainer import Trainer
 from autoif_assets.resources.warehouse import WarehouseIOManager, WarehouseResource
 
-_NAMED = ("base_url", "command")
-
 
 def configured_resources() -> dict[str, Any]:
     """Return all resources, as the settings say.
@@ -90,5 +88,6 @@ def _value(found: Settings, *path: str) -> Any:
 
     The UI shows configuration.
     """
-    variable = found.variable(path)
-    return dg.EnvVar(variable) if variable and path[-1] in _NAMED else found.value(path)
+    value, variable = found.value(path), found.variable(path)
+    named = isinstance(value, str) and not path[-1].endswith("_variable")
+    return dg.EnvVar(variable) if variable and named else value

@@ -16,6 +16,7 @@ import yaml
 from dotenv import load_dotenv
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -60,7 +61,7 @@ def _of(source: type[BaseModel], but: Collection[str] = ()) -> dict[str, Any]:
 def _left_out(declared: FieldInfo) -> tuple[Any, Any]:
     kind, _ = optional(declared)
     # None tells that nothing is said; what that comes to is kept for people.
-    meant = None if declared.default_factory else declared.default
+    meant = None if declared.default is PydanticUndefined else declared.default
     return kind, Field(
         default=None, description=declared.description, json_schema_extra={"default": meant}
     )
