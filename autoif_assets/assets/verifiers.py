@@ -33,7 +33,7 @@ def verifier_generation(
     with supervision.session(context) as model:
         completions = model.generate(
             "verifier",
-            verifier_prompts(instructions),
+            verifier_prompts(instructions, recipe),
             recipe,
             samples=recipe.verifiers_per_instruction,
         )

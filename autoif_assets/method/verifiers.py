@@ -10,7 +10,7 @@ from autoif_assets.method.completions import unusable
 from autoif_assets.method.gates import ACCEPTED, accepted, decide
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.parsing import ParsedVerifier, parse_verifier
-from autoif_assets.method.prompts import VERIFIER
+from autoif_assets.method.prompts import VERIFIER, VERIFIER_WITH_QUERY
 from autoif_assets.method.recipe import Recipe, Threshold
 
 OUTCOME_STRUCT = pl.List(pl.Struct({"verifier_id": pl.String, "outcome": pl.String}))
@@ -22,6 +22,16 @@ OUTCOME_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "outcome": pl.String,
     "detail": pl.String,
 }
+
+# An instruction that can only be checked with the query at hand names it: "repeat the request",
+# "the first word of my question"; "end with a question" does not.
+_NAMES_QUERY = (
+    r"(?i)\b(?:the|my|your|this|that|original|given|above|user'?s?|input)\s+(?:user'?s?\s+)?"
+    r"(?:question|query|prompt|request)\b(?:[^\s\w]|\s*$|\s+[^m\s]|\s+m[^a])"
+    r"|\b(?:what|as)\s+(?:I|you|they|he|she|was|were|is)\s+(?:am\s+|are\s+|have\s+)?ask"
+    r"|(?:der|die|meine|deine|diese)r?\s+(?:Frage|Anfrage)\b|(?:la|ma|cette)\s+question\b"
+    r"|(?:la|mi|tu|esta)\s+pregunta\b|问题|提问|題目|质问|質問|질문|вопрос"
+)
 
 _NO_VOTE = ("load_error", "nondeterministic")
 
@@ -49,9 +59,34 @@ _CASE_SCHEMA = {
 }
 
 
-def verifier_prompts(instructions: pl.DataFrame) -> pl.DataFrame:
-    """Return ``instruction_id``, ``prompt``: one call an accepted instruction."""
-    return instructions.select("instruction_id", VERIFIER.render_rows(instructions))
+def verifier_prompts(instructions: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Return what asks for functions and cases: one call an accepted instruction.
+
+    An instruction that speaks of the user's question cannot be checked without it, and has a
+    prompt of its own: small models put a question beside every case where they may.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``.
+        recipe: ``modules``.
+
+    Returns:
+        Columns ``instruction_id``, ``prompt``, ``template``: the prompt it was made of.
+    """
+    names = [module.partition(":")[0] for module in recipe.modules]
+    beside = f" and {', '.join(names)}" if names else ""
+    instructions = instructions.with_columns(modules=pl.lit(beside))
+    asks = instructions["instruction"].str.contains(_NAMES_QUERY)
+    parts = [
+        instructions.filter(chosen).select(
+            "instruction_id", prompt.render_rows(instructions.filter(chosen)), template=pl.lit(role)
+        )
+        for prompt, role, chosen in (
+            (VERIFIER, "verifier", ~asks),
+            (VERIFIER_WITH_QUERY, "verifier_with_query", asks),
+        )
+    ]
+    order = instructions.select("instruction_id")
+    return order.join(pl.concat(parts), on="instruction_id", maintain_order="left")
 
 
 def parse_candidates(

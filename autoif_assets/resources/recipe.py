@@ -19,7 +19,7 @@ def _type(name: str) -> Any:
     kinds = get_args(annotation) or (annotation,)
     if get_origin(annotation) is Literal:
         return dg.Enum(name, [dg.EnumValue(value) for value in kinds])
-    if get_origin(annotation) is tuple:
+    if get_origin(annotation) is list:
         return [_TYPES[kinds[0]]]
     (kind,) = (kind for kind in kinds if kind is not NoneType)
     return dg.Noneable(_TYPES[kind]) if NoneType in kinds else _TYPES[kind]

@@ -144,7 +144,8 @@ class Session:
         Args:
             role: Name of the prompt template; sampling numbers are the recipe's for this role
                 where the endpoint has none of its own.
-            prompts: ``prompt``, perhaps ``seed``, and the ids the completions are to carry.
+            prompts: ``prompt``, perhaps ``seed``, perhaps ``template``, where it is of another
+                name than the role, and the ids the completions are to carry.
             recipe: Its numbers; its seed and the batch give every request its own seed.
             samples: Completions per prompt.
             temperature: In the place of the recipe's for this role.
@@ -153,7 +154,6 @@ class Session:
             The ids beside ``COMPLETION_SCHEMA``, one row a completion, in order.
         """
         batch = keys_of(self._context.partition_key)["batch"]
-        schema = PROMPTS[role].schema
         max_tokens = self._settings.max_tokens
         if self._settings.temperature is not None:
             temperature = self._settings.temperature
@@ -162,6 +162,7 @@ class Session:
         if max_tokens is None:
             max_tokens = getattr(recipe, f"{role}_max_tokens")
         seeds = prompts["seed"] if "seed" in prompts.columns else [None] * prompts.height
+        templates = prompts["template"] if "template" in prompts.columns else [role] * len(prompts)
         requests = [
             Request(
                 prompt=prompt,
@@ -170,11 +171,12 @@ class Session:
                 temperature=temperature,
                 max_tokens=max_tokens,
                 seed=derived_seed(batch, str(recipe.seed), role, prompt) if seed is None else seed,
-                schema=schema,
+                schema=PROMPTS[template].schema,
             )
-            for prompt, seed in zip(prompts["prompt"], seeds, strict=True)
+            for prompt, seed, template in zip(prompts["prompt"], seeds, templates, strict=True)
         ]
-        return self._ask(role, prompts.drop("prompt", "seed", strict=False), requests)
+        ids = prompts.drop("prompt", "seed", "template", strict=False)
+        return self._ask(role, ids, requests)
 
     def likelihoods(self, texts: pl.DataFrame) -> pl.DataFrame:
         """Ask for the log-probabilities of texts.

@@ -64,8 +64,8 @@ def complete(
         choices: The texts to choose from, if the request gave some.
     """
     # A chat template or a reworded prompt leaves the answers as they are: only role and variables
-    # count.
-    key = "\x1f".join(prompt.variables.values())
+    # count, and of these what is said.
+    key = "\x1f".join(filter(None, prompt.variables.values()))
     rng = Random(derived_seed("completion", str(settings.seed), prompt.role, key, str(seed)))
     if choices:
         # Constrained decoding: neither a refusal nor broken JSON can come out of it.
@@ -135,6 +135,16 @@ def _verifier(
     elif luck < settings.wrong_verifier_rate + settings.defect_rate:
         source = spoil_source(source, rng)
     return {"func": source, "cases": _cases(meant, rng, settings)}
+
+
+def _verifier_with_query(
+    variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
+) -> str | dict[str, Any]:
+    # Nothing that the simulator can check needs the question.
+    answer = _verifier(variables, rng, settings)
+    if not isinstance(answer, str):
+        answer["cases"] = [{"query": None, **case} for case in answer["cases"]]
+    return answer
 
 
 def _wrong_source(constraint: Constraint, rng: Random) -> str:
@@ -328,6 +338,7 @@ _ROLES: dict[
 ] = {
     "self_instruct": _self_instruct,
     "verifier": _verifier,
+    "verifier_with_query": _verifier_with_query,
     "back_translation": _back_translation,
     "nli": _nli,
     "response": _response,

@@ -34,10 +34,48 @@ def parse(*rows, check=lambda source: None, canonical=str.strip):
 
 def test_the_prompt_ends_with_the_instruction():
     frame = pl.DataFrame({"instruction_id": ["i"], "instruction": ["Use no commas."]})
-    prompts = verifier_prompts(frame)
+    prompts = verifier_prompts(frame, PAPER)
     assert prompts["prompt"][0].endswith("Instruction: Use no commas.")
     assert prompts["instruction_id"].to_list() == ["i"]
-    assert verifier_prompts(frame.clear()).is_empty()
+    assert verifier_prompts(frame.clear(), PAPER).is_empty()
+
+
+def test_the_prompt_names_the_modules_of_the_recipe():
+    frame = pl.DataFrame({"instruction_id": ["i"], "instruction": ["Write in Dutch."]})
+    recipe = make_recipe("paper", {"modules": ["langdetect", "nltk.corpus:stopwords.words"]})
+    (prompt,) = verifier_prompts(frame, recipe)["prompt"]
+    assert "the Python standard library and langdetect, nltk.corpus, read no files" in prompt
+    (prompt,) = verifier_prompts(frame, PAPER)["prompt"]
+    assert "the Python standard library, read no files" in prompt
+
+
+@pytest.mark.parametrize(
+    ("instruction", "needed"),
+    [
+        ("Repeat the question first.", True),
+        ("First repeat the request word for word, then answer.", True),
+        ("Begin with the first word of my prompt", True),
+        ("Use no word of the user's query.", True),
+        ("Start with what I asked.", True),
+        ("Wiederhole zuerst die Frage.", True),
+        ("先重复问题。", True),
+        ("Include at least two question marks.", False),
+        ("Close with a question.", False),
+        ("The last character must be the question mark.", False),
+        ("Ask one question.", False),
+        ("Answer in three sentences.", False),
+    ],
+)
+def test_instructions_that_speak_of_the_query_are_asked_for_with_it(instruction, needed):
+    frame = pl.DataFrame(
+        {"instruction_id": ["a", "b", "c"], "instruction": ["No commas.", instruction, "Be kind."]}
+    )
+    prompts = verifier_prompts(frame, PAPER)
+    assert prompts["instruction_id"].to_list() == ["a", "b", "c"]
+    assert [template == "verifier_with_query" for template in prompts["template"]] == [
+        *(False, needed, False)
+    ]
+    assert ("response: str, query: str" in prompts["prompt"][1]) is needed
 
 
 def test_candidates_keep_every_completion_with_its_reason():

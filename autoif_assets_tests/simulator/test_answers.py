@@ -29,6 +29,7 @@ VARIABLES = {
     "count": "12",
     "examples": f"- {INSTRUCTION}\n- Do not use any commas.",
     "instruction": INSTRUCTION,
+    "modules": "",
     "source": "def evaluate(response):\n    return len(response) <= 200",
     "premise": INSTRUCTION,
     "hypothesis": 'Mention "because" no fewer than 3 times.',

@@ -56,35 +56,38 @@ class Prompt:
 
 SELF_INSTRUCT = Prompt("self_instruct", ("count", "examples"))
 
-VERIFIER = Prompt(
-    "verifier",
-    ("instruction",),
+
+def _verifier_schema(**asked: object) -> dict[str, Any]:
+    """Return the schema of a function and its cases, each with what else it is asked for."""
     # No maxLength or pattern on the strings: vLLM's grammar backend then forbids escapes, and
     # with them every newline of the function.
-    {
+    case = {**asked, "input": {"type": "string"}, "output": {"type": "boolean"}}
+    cases = {
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 3,
+        "items": _object(case),
+    }
+    return _object({"func": {"type": "string"}, "cases": cases})
+
+
+def _object(properties: Mapping[str, object]) -> dict[str, Any]:
+    """Return the schema of an object that has these properties and no other."""
+    return {
         "type": "object",
-        "properties": {
-            "func": {"type": "string"},
-            "cases": {
-                "type": "array",
-                "minItems": 3,
-                "maxItems": 3,
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        # Strict schemas know no optional property.
-                        "query": {"type": ["string", "null"]},
-                        "input": {"type": "string"},
-                        "output": {"type": "boolean"},
-                    },
-                    "required": ["query", "input", "output"],
-                    "additionalProperties": False,
-                },
-            },
-        },
-        "required": ["func", "cases"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
-    },
+    }
+
+
+VERIFIER = Prompt("verifier", ("instruction", "modules"), _verifier_schema())
+
+VERIFIER_WITH_QUERY = Prompt(
+    "verifier_with_query",
+    ("instruction", "modules"),
+    # Strict schemas know no optional property.
+    _verifier_schema(query={"type": ["string", "null"]}),
 )
 
 BACK_TRANSLATION = Prompt("back_translation", ("source",))
@@ -92,14 +95,7 @@ BACK_TRANSLATION = Prompt("back_translation", ("source",))
 NLI = Prompt(
     "nli",
     ("premise", "hypothesis"),
-    {
-        "type": "object",
-        "properties": {
-            "label": {"type": "string", "enum": ["entailment", "neutral", "contradiction"]}
-        },
-        "required": ["label"],
-        "additionalProperties": False,
-    },
+    _object({"label": {"type": "string", "enum": ["entailment", "neutral", "contradiction"]}}),
 )
 
 RESPONSE = Prompt("response", ("instruction", "query"))
@@ -109,21 +105,21 @@ NEAR_MISS = Prompt("near_miss", ("instruction", "query"))
 SCORE = Prompt(
     "score",
     ("instruction", "query", "response"),
-    {
-        "type": "object",
-        "properties": {
+    _object(
+        {
             "reason": {"type": "string"},
             # A yes or no between the reason and the number: small models that reason well still
             # write 8 for everything without it.
             "answers": {"type": "boolean"},
             "score": {"type": "integer", "minimum": 0, "maximum": 10},
-        },
-        "required": ["reason", "answers", "score"],
-        "additionalProperties": False,
-    },
+        }
+    ),
 )
 
 PROMPTS = {
     prompt.role: prompt
-    for prompt in (*(SELF_INSTRUCT, VERIFIER, BACK_TRANSLATION, NLI, RESPONSE, NEAR_MISS, SCORE),)
+    for prompt in (
+        *(SELF_INSTRUCT, VERIFIER, VERIFIER_WITH_QUERY, BACK_TRANSLATION, NLI),
+        *(RESPONSE, NEAR_MISS, SCORE),
+    )
 }
