@@ -5,23 +5,17 @@ from pathlib import Path
 
 import polars as pl
 
-from autoif_assets.inputs.files import InputError, fail, find_files, packaged, sniff
-from autoif_assets.inputs.records import (
-    INSTRUCTIONS,
-    query_shape,
-    read_csv,
-    read_lines,
-    read_records,
-    record_keys,
-)
+from autoif_assets.inputs.files import InputError, Named, fail, find_files, packaged, sniff
+from autoif_assets.inputs.lines import holds_list, read_lines, read_list
+from autoif_assets.inputs.records import INSTRUCTIONS, Records, Shape, column_shape, known_shape
 from autoif_assets.method.seeds import select_instructions, select_queries
 
 
 def read_seed_instructions(path: str | None) -> pl.DataFrame:
     """Read seed instructions and accept or reject each of them.
 
-    Files: text (an instruction per line), JSONL or CSV with the columns ``instruction`` and, if
-    wanted, ``category``.
+    Files: text (an instruction per line, or a list), Markdown, and JSON, JSONL, CSV, TSV or
+    Parquet with the columns ``instruction`` and, if wanted, ``category``; also with .gz or .zst.
 
     Args:
         path: A path, a glob, or several separated by commas; None or blank: the packaged file.
@@ -34,29 +28,38 @@ def read_seed_instructions(path: str | None) -> pl.DataFrame:
     """
     spec = (path or "").strip()
     if spec:
-        frames = [_read_instructions(str(file), file) for file in find_files(spec)]
+        frames = [_read_instructions(str(file.path), file) for file in find_files(spec)]
     else:
-        frames = [_read_instructions(*packaged("seed_instructions.jsonl"))]
+        frames = [_read_instructions(*_packaged("seed_instructions.jsonl"))]
     instructions = select_instructions(pl.concat(frames))
     if not (instructions["status"] == "accepted").any():
         fail(spec, f"none of {instructions.height} records has an instruction")
     return instructions
 
 
-def _read_instructions(source: str, path: Path) -> pl.DataFrame:
-    format = sniff(path)
-    if format == "text":
-        frame = read_lines(path)
-    elif format == "csv":
-        frame = read_csv(path, INSTRUCTIONS.key)
-    elif format == "json":
-        keys = record_keys(path, format)
-        if INSTRUCTIONS.key not in keys:
-            fail(path, f'record 1 has: {", ".join(keys) or "no keys"}; expected "instruction"')
-        frame = read_records(path, format, INSTRUCTIONS)
+def _packaged(name: str) -> tuple[str, Named]:
+    source, path = packaged(name)
+    return source, Named(path)
+
+
+def _read_instructions(source: str, file: Named) -> pl.DataFrame:
+    path, format = file.path, sniff(file.path)
+    if format in _TEXTS:
+        if file.column:
+            fail(path, f'has no columns, and "{file.column}" was named')
+        as_list = format == "markdown" or holds_list(path)
+        frame = read_list(path) if as_list else read_lines(path)
     else:
-        fail(path, "seed instructions are read from TXT, JSONL or CSV files")
-    return frame.select(pl.lit(source).alias("source"), "line", "text", "category")
+        records = Records(path, format)
+        keys = records.keys()
+        key = file.column or INSTRUCTIONS.key
+        if key not in keys:
+            fail(path, f'the file has: {", ".join(keys) or "no keys"}; expected "{key}"')
+        frame = records.read(Shape(key, INSTRUCTIONS.types, INSTRUCTIONS.beside))
+    return frame.select(pl.lit(source).alias("source"), "line", "text", "category", "reason")
+
+
+_TEXTS = ("text", "markdown")
 
 
 def check_inputs(
@@ -79,7 +82,7 @@ def check_inputs(
     """
     read_seed_instructions(seeds)
     spec = (queries or "").strip()
-    if spec and sum(path.stat().st_size for path in find_files(spec)) > _WHOLE_BYTES:
+    if spec and sum(file.path.stat().st_size for file in find_files(spec)) > _WHOLE_BYTES:
         try:
             read_seed_queries(spec, column, min_chars, max_chars, _HEAD)
             return
@@ -102,13 +105,16 @@ def read_seed_queries(
 ) -> pl.DataFrame:
     """Read user queries and accept or reject each of them.
 
-    Files: ShareGPT JSON or JSONL (first human turn), OpenAI ``messages`` JSONL (first user
-    turn), Alpaca JSON (instruction and input), plain text (a query per line), and Parquet, CSV
-    or JSON with the text in ``column``. The suffix decides, for other suffixes the content.
+    Files: ShareGPT (first human turn), OpenAI ``messages`` (first user turn), Alpaca
+    (instruction and input) or a named column, each as JSON, JSONL, Parquet, CSV or TSV; plain
+    text (a query per line) and lists in Markdown. The suffix decides, without one the content.
+    A first turn that needs what was said before it is rejected as ``multi_turn``.
 
     Args:
         spec: A path, a glob, or several separated by commas; None or blank: the packaged file.
-        column: Name of the column or key that holds the text; None or blank: the known layouts.
+            Behind a path and a colon may stand the column to read of it.
+        column: Name of the column or key that holds the text, where a file has it and no other
+            was named for that file; None or blank: the known layouts.
         min_chars: A query is longer than this many characters.
         max_chars: A query is shorter than this many characters.
         most: Records to read at the head of each file; all if None.
@@ -117,13 +123,19 @@ def read_seed_queries(
         All records with the columns of table ``seed_queries``.
 
     Raises:
-        InputError: A file cannot be used, or no query is left.
+        InputError: A file cannot be used, no file has the column, or no query is left.
     """
     spec, column = (spec or "").strip(), (column or "").strip() or None
     if spec:
-        frames = [_read_queries(str(path), path, column, most) for path in find_files(spec)]
+        read = [_read_queries(str(f.path), f, column, most) for f in find_files(spec)]
     else:
-        frames = [_read_queries(*packaged("seed_queries.txt"), None, most)]
+        read = [_read_queries(*_packaged("seed_queries.txt"), None, most)]
+    frames = [frame for frame, _ in read]
+    if column and column not in {used for _, used in read}:
+        fail(
+            spec or "the packaged queries",
+            f'no file has the column "{column}" (AUTOIF_QUERIES_COLUMN)',
+        )
     queries = select_queries(pl.concat(frames), min_chars, max_chars)
     if not (queries["status"] == "accepted").any():
         reasons = Counter(queries["reason"].drop_nulls().to_list()).most_common()
@@ -135,16 +147,38 @@ def read_seed_queries(
     return queries
 
 
-def _read_queries(source: str, path: Path, column: str | None, most: int | None) -> pl.DataFrame:
-    format = sniff(path)
-    if format == "text":
-        frame = read_lines(path, most)
-    elif format == "csv":
-        if column is None:
-            fail(path, "name the column with the text in AUTOIF_QUERIES_COLUMN")
-        frame = read_csv(path, column, most)
+def _read_queries(
+    source: str, file: Named, column: str | None, most: int | None
+) -> tuple[pl.DataFrame, str | None]:
+    """Return the texts of a file, and the named column of which they are, if they are of one."""
+    path, format = file.path, sniff(file.path)
+    used = None
+    if format in _TEXTS:
+        if file.column:
+            fail(path, f'has no columns, and "{file.column}" was named')
+        frame = (read_list if format == "markdown" else read_lines)(path, most)
     else:
-        where = "record 1" if format == "json" else "the file"
-        shape = query_shape(path, record_keys(path, format), column, where)
-        frame = read_records(path, format, shape, most)
-    return frame.select(pl.lit(source).alias("source"), "line", "text", "reason")
+        records = Records(path, format)
+        shape, used = _query_shape(path, records.keys(), file.column, column)
+        frame = records.read(shape, most)
+    return frame.select(pl.lit(source).alias("source"), "line", "text", "reason"), used
+
+
+def _query_shape(
+    path: Path, keys: list[str], own: str | None, column: str | None
+) -> tuple[Shape, str | None]:
+    """Choose how to read queries: a column named for the file, or for all, or a known layout."""
+    has = ", ".join(keys) or "no keys"
+    if own and own not in keys:
+        fail(path, f'the file has no column "{own}"; it has: {has}')
+    if named := own or (column if column in keys else None):
+        return column_shape(named), named
+    if shape := known_shape(keys):
+        return shape, None
+    if column:
+        fail(path, f'the file has no column "{column}" (AUTOIF_QUERIES_COLUMN); it has: {has}')
+    fail(
+        path,
+        f'the file has: {has}; expected "conversations" (ShareGPT), "messages" (OpenAI) or '
+        '"instruction" (Alpaca), or the name of the text column in AUTOIF_QUERIES_COLUMN',
+    )
