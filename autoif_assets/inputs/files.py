@@ -43,39 +43,55 @@ def packaged(name: str) -> tuple[str, Path]:
     return f"{_PACKAGE}/{relative}", Path(str(files(_PACKAGE).joinpath(relative)))
 
 
+PREFIX = "hf://"
+
+
 @dataclass(frozen=True)
 class Named:
-    """A file, and the column of it that was named with it (``path:column``)."""
+    """A file or a dataset of a hub, and what was named with it.
 
-    path: Path
+    Attributes:
+        source: What is recorded of it.
+        column: The column to read (``path:column``).
+        split: The split of a dataset.
+    """
+
+    source: str
     column: str | None = None
+    split: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, if it is a file."""
+        return Path(self.source)
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether it is a dataset of a hub."""
+        return self.source.startswith(PREFIX)
 
 
-def find_files(spec: str) -> list[Named]:
-    """Resolve a path, a glob or several of them separated by commas to files, each one once.
+def split_spec(spec: str) -> list[str]:
+    """Return the parts of a spec that commas separate, unless a file has its name."""
+    parts = [spec] if Path(spec).expanduser().exists() else spec.split(",")
+    return [part for part in (part.strip() for part in parts) if part]
 
-    Behind a colon may stand the column to read of the files.
+
+def find_files(part: str) -> list[Named]:
+    """Resolve a path or a glob; behind a colon may stand the column to read of the files.
 
     Raises:
-        InputError: A path does not exist or is a folder, or a glob matches no file.
+        InputError: The path does not exist or is a folder, or the glob matches no file.
     """
-    parts = [spec] if Path(spec).expanduser().exists() else spec.split(",")
-    found: dict[Path, Named] = {}
-    for part in filter(None, (part.strip() for part in parts)):
-        paths, column = _matches(part), None
-        before, _, behind = part.rpartition(":")
-        if not paths and before and behind and (named := _matches(before)):
-            paths, column = named, behind
-        if paths is None:
-            fail(part, f"no such file (looked from {Path.cwd()})")
-        if not paths:
-            fail(part, "the glob matches no file")
-        for path in paths:
-            if column or path not in found:
-                found[path] = Named(path, column)
-    if not found:
-        fail(spec, "names no file")
-    return list(found.values())
+    paths, column = _matches(part), None
+    before, _, behind = part.rpartition(":")
+    if not paths and before and behind and (named := _matches(before)):
+        paths, column = named, behind
+    if paths is None:
+        fail(part, f"no such file (looked from {Path.cwd()})")
+    if not paths:
+        fail(part, "the glob matches no file")
+    return [Named(str(path), column) for path in paths]
 
 
 def _matches(part: str) -> list[Path] | None:

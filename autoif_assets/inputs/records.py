@@ -121,12 +121,15 @@ class Records:
     """The records of a file that is neither text nor Markdown.
 
     Attributes:
-        path: A JSON array, JSON objects one after another (JSONL), a Parquet, CSV or TSV file.
-        format: As `files.sniff` tells it.
+        path: A JSON array, JSON objects one after another (JSONL), a Parquet, CSV or TSV file; or
+            what ``table`` is called in errors.
+        format: As `files.sniff` tells it, or ``arrow``.
+        table: The records, if they are in no file.
     """
 
-    path: Path
+    path: Path | str
     format: str
+    table: pa.Table | None = None
     _is_broken: bool = False
     _refused: list[InputError] = field(default_factory=list)
 
@@ -136,8 +139,10 @@ class Records:
         Raises:
             InputError: The file is no file of its format, or there are no objects in its head.
         """
+        if self.table is not None:
+            return list(self.table.column_names)
         if self.format in ("csv", "tsv"):
-            return table_header(self.path, self.format)
+            return table_header(Path(self.path), self.format)
         if self.format == "parquet":
             sql = "DESCRIBE SELECT * FROM read_parquet($path)"
             return self._run(sql, {}, ())["column_name"].to_list()
@@ -227,7 +232,8 @@ class Records:
             if "$path" in source + sql:
                 params = {**params, "path": str(self.path)}
             else:
-                connection.register("rows", self._batches(columns))
+                rows = self._batches(columns) if self.table is None else self.table
+                connection.register("rows", rows)
             result = connection.sql(sql.format(source=source), params=params)
             frame = pl.from_arrow(result.to_arrow_table())
         assert isinstance(frame, pl.DataFrame)
@@ -236,15 +242,18 @@ class Records:
     def _source(self, columns: tuple[str, ...]) -> str:
         """Return what DuckDB reads as ``line``, ``json`` and ``reason`` of each record."""
         numbered = "row_number() OVER () AS line, NULL::VARCHAR AS reason"
-        if self.format == "parquet" and columns:
+        if columns and self.format in ("parquet", "arrow"):
             # Only the columns that are needed become JSON; the others may be large.
             present = [name for name in columns if name in self.keys()]
             fields = ", ".join(f"{_quote(name)} := {_quote(name)}" for name in present)
             json = f"to_json(struct_pack({fields})) AS json"
-            return f"(SELECT {numbered}, {json} FROM read_parquet($path))"
+            whole = "rows" if self.format == "arrow" else "read_parquet($path)"
+            return f"(SELECT {numbered}, {json} FROM {whole})"
         if self.format == "json" and not self._is_broken:
-            layout = "array" if read_head(self.path).lstrip().startswith(b"[") else "unstructured"
-            options = f"format = '{layout}', compression = '{compression(self.path)}'"
+            layout = (
+                "array" if read_head(Path(self.path)).lstrip().startswith(b"[") else "unstructured"
+            )
+            options = f"format = '{layout}', compression = '{compression(Path(self.path))}'"
             return f"(SELECT {numbered}, json FROM read_json_objects($path, {options}))"
         return (
             "(SELECT line, TRY_CAST(json AS JSON) AS json, "
@@ -252,9 +261,8 @@ class Records:
         )
 
     def _batches(self, columns: tuple[str, ...]) -> pa.RecordBatchReader:
-        rows = salvage(self.path) if self.format == "json" else None
-        if rows is None:
-            rows = table_rows(self.path, self.format, columns)
+        path, is_json = Path(self.path), self.format == "json"
+        rows = salvage(path) if is_json else table_rows(path, self.format, columns)
         return pa.RecordBatchReader.from_batches(_ROWS, self._in_batches(rows))
 
     def _in_batches(self, rows: Iterator[Row]) -> Iterator[pa.RecordBatch]:

@@ -1,11 +1,20 @@
 """Seed instructions and user queries, from the packaged files or a user's own."""
 
 from collections import Counter
-from pathlib import Path
 
 import polars as pl
 
-from autoif_assets.inputs.files import InputError, Named, fail, find_files, packaged, sniff
+from autoif_assets.inputs.files import (
+    PREFIX,
+    InputError,
+    Named,
+    fail,
+    find_files,
+    packaged,
+    sniff,
+    split_spec,
+)
+from autoif_assets.inputs.hub import load_table, named_dataset
 from autoif_assets.inputs.lines import holds_list, read_lines, read_list
 from autoif_assets.inputs.records import INSTRUCTIONS, Records, Shape, column_shape, known_shape
 from autoif_assets.method.seeds import select_instructions, select_queries
@@ -28,7 +37,7 @@ def read_seed_instructions(path: str | None) -> pl.DataFrame:
     """
     spec = (path or "").strip()
     if spec:
-        frames = [_read_instructions(str(file.path), file) for file in find_files(spec)]
+        frames = [_read_instructions(file.source, file) for file in _find(spec)]
     else:
         frames = [_read_instructions(*_packaged("seed_instructions.jsonl"))]
     instructions = select_instructions(pl.concat(frames))
@@ -37,24 +46,53 @@ def read_seed_instructions(path: str | None) -> pl.DataFrame:
     return instructions
 
 
+def _find(spec: str) -> list[Named]:
+    """Resolve paths, globs and datasets separated by commas, each file once.
+
+    Raises:
+        InputError: One of them names nothing.
+    """
+    found: dict[str, Named] = {}
+    for part in split_spec(spec):
+        for file in [named_dataset(part)] if part.startswith(PREFIX) else find_files(part):
+            if file.column or file.source not in found:
+                found[file.source] = file
+    if not found:
+        fail(spec, "names no file")
+    return list(found.values())
+
+
+def _records(file: Named) -> Records | None:
+    """Return the records of a file; None where it is text.
+
+    Raises:
+        InputError: It cannot be read, or is text and a column was named.
+    """
+    if file.is_on_hub:
+        return Records(file.source, "arrow", load_table(file))
+    format = sniff(file.path)
+    if format not in _TEXTS:
+        return Records(file.path, format)
+    if file.column:
+        fail(file.path, f'has no columns, and "{file.column}" was named')
+    return None
+
+
 def _packaged(name: str) -> tuple[str, Named]:
     source, path = packaged(name)
-    return source, Named(path)
+    return source, Named(str(path))
 
 
 def _read_instructions(source: str, file: Named) -> pl.DataFrame:
-    path, format = file.path, sniff(file.path)
-    if format in _TEXTS:
-        if file.column:
-            fail(path, f'has no columns, and "{file.column}" was named')
-        as_list = format == "markdown" or holds_list(path)
-        frame = read_list(path) if as_list else read_lines(path)
+    records = _records(file)
+    if records is None:
+        as_list = sniff(file.path) == "markdown" or holds_list(file.path)
+        frame = read_list(file.path) if as_list else read_lines(file.path)
     else:
-        records = Records(path, format)
         keys = records.keys()
         key = file.column or INSTRUCTIONS.key
         if key not in keys:
-            fail(path, f'the file has: {", ".join(keys) or "no keys"}; expected "{key}"')
+            fail(file.source, f'the file has: {", ".join(keys) or "no keys"}; expected "{key}"')
         frame = records.read(Shape(key, INSTRUCTIONS.types, INSTRUCTIONS.beside))
     return frame.select(pl.lit(source).alias("source"), "line", "text", "category", "reason")
 
@@ -82,7 +120,8 @@ def check_inputs(
     """
     read_seed_instructions(seeds)
     spec = (queries or "").strip()
-    if spec and sum(file.path.stat().st_size for file in find_files(spec)) > _WHOLE_BYTES:
+    files = [file for file in _find(spec) if not file.is_on_hub] if spec else []
+    if sum(file.path.stat().st_size for file in files) > _WHOLE_BYTES:
         try:
             read_seed_queries(spec, column, min_chars, max_chars, _HEAD)
             return
@@ -112,7 +151,8 @@ def read_seed_queries(
 
     Args:
         spec: A path, a glob, or several separated by commas; None or blank: the packaged file.
-            Behind a path and a colon may stand the column to read of it.
+            Behind a path and a colon may stand the column to read of it. Also datasets of the
+            Hugging Face hub: ``hf://org/name[:split][:column]``.
         column: Name of the column or key that holds the text, where a file has it and no other
             was named for that file; None or blank: the known layouts.
         min_chars: A query is longer than this many characters.
@@ -127,7 +167,7 @@ def read_seed_queries(
     """
     spec, column = (spec or "").strip(), (column or "").strip() or None
     if spec:
-        read = [_read_queries(str(f.path), f, column, most) for f in find_files(spec)]
+        read = [_read_queries(file.source, file, column, most) for file in _find(spec)]
     else:
         read = [_read_queries(*_packaged("seed_queries.txt"), None, most)]
     frames = [frame for frame, _ in read]
@@ -151,34 +191,30 @@ def _read_queries(
     source: str, file: Named, column: str | None, most: int | None
 ) -> tuple[pl.DataFrame, str | None]:
     """Return the texts of a file, and the named column of which they are, if they are of one."""
-    path, format = file.path, sniff(file.path)
-    used = None
-    if format in _TEXTS:
-        if file.column:
-            fail(path, f'has no columns, and "{file.column}" was named')
-        frame = (read_list if format == "markdown" else read_lines)(path, most)
+    records, used = _records(file), None
+    if records is None:
+        frame = (read_list if sniff(file.path) == "markdown" else read_lines)(file.path, most)
     else:
-        records = Records(path, format)
-        shape, used = _query_shape(path, records.keys(), file.column, column)
+        shape, used = _query_shape(file.source, records.keys(), file.column, column)
         frame = records.read(shape, most)
     return frame.select(pl.lit(source).alias("source"), "line", "text", "reason"), used
 
 
 def _query_shape(
-    path: Path, keys: list[str], own: str | None, column: str | None
+    source: str, keys: list[str], own: str | None, column: str | None
 ) -> tuple[Shape, str | None]:
     """Choose how to read queries: a column named for the file, or for all, or a known layout."""
     has = ", ".join(keys) or "no keys"
     if own and own not in keys:
-        fail(path, f'the file has no column "{own}"; it has: {has}')
+        fail(source, f'the file has no column "{own}"; it has: {has}')
     if named := own or (column if column in keys else None):
         return column_shape(named), named
     if shape := known_shape(keys):
         return shape, None
     if column:
-        fail(path, f'the file has no column "{column}" (AUTOIF_QUERIES_COLUMN); it has: {has}')
+        fail(source, f'the file has no column "{column}" (AUTOIF_QUERIES_COLUMN); it has: {has}')
     fail(
-        path,
+        source,
         f'the file has: {has}; expected "conversations" (ShareGPT), "messages" (OpenAI) or '
         '"instruction" (Alpaca), or the name of the text column in AUTOIF_QUERIES_COLUMN',
     )
