@@ -55,10 +55,13 @@ keyed AS (SELECT line, reason, found, {value} AS value FROM searched),
 typed AS (SELECT *, json_type(value) AS type FROM keyed),
 turned AS (SELECT *, CASE type WHEN 'ARRAY' THEN from_json(value, '{turn}') END AS turns
     FROM typed),
-placed AS (SELECT *, list_position(
-    list_transform(turns, lambda turn: {speaker} IN ('human', 'user')), true) AS place FROM turned),
+opened AS (SELECT *, lower(coalesce(turns[1]."from", turns[1].role)) AS opener FROM turned),
+placed AS (SELECT *, CASE WHEN opener IN ('human', 'user') THEN 1 ELSE list_position(
+    list_transform(turns, lambda turn: {speaker} IN ('human', 'user')), true) END AS place
+    FROM opened),
 told AS (SELECT *, coalesce(turns[place].value, turns[place].content) AS said,
-    place > 1 AND len(list_filter(turns[:place - 1], lambda turn: {carries})) > 0 AS needs_turns
+    CASE WHEN place > 1
+        THEN len(list_filter(turns[:place - 1], lambda turn: {carries})) > 0 END AS needs_turns
     FROM placed)
 SELECT line, coalesce(type, 'MISSING') AS type,
     CASE
