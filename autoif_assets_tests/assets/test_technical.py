@@ -1,5 +1,7 @@
 """Technical failures: learnt, asked again, or what a run stops at; never what a row is."""
 
+import re
+
 import pytest
 
 from autoif_assets.resources import Inputs
@@ -104,7 +106,9 @@ def test_a_thinking_model_without_room_stops_the_run_and_goes_on_with_some(tmp_p
         step, words = failure_of(result)
         assert step == "back_translations"
         wanted = before["back_translation"]
-        assert f"{wanted} of {wanted} completions" in words
+        # Equal functions are asked about once, and each lacks its words.
+        all_of_them = re.search(r"(\d+) of \1 completions", words)
+        assert all_of_them and int(all_of_them[1]) >= wanted
         assert "cut off at 128 tokens" in words and "AUTOIF_THINKING_TOKENS" in words
         assert tables(tmp_path)["back_translations"].is_empty()
         again = run_batch(
