@@ -45,20 +45,23 @@ def read_list(path: Path, most: int | None = None) -> pl.DataFrame:
     Returns:
         As `read_lines`; ``line`` is where the item begins.
     """
-    lines = list(_lines(path, most))
-    # A rejected line is a row of its own and stands in no item.
-    broken = {number for number, line in enumerate(lines, start=1) if not is_text(line)}
-    kept = ["" if number in broken else line for number, line in enumerate(lines, start=1)]
-    rows = [(number, lines[number - 1]) for number in broken]
-    at = 0
+    # The reader of lists ends lines where Unicode does.
+    lines = "\n".join(_lines(path, most)).splitlines()
+    # A line that is no text is a row of its own and stands in no item.
+    rows = {at: line for at, line in enumerate(lines, start=1) if not is_text(line)}
+    kept = ["" if at in rows else line for at, line in enumerate(lines, start=1)]
+    at = 1
     for item in parse_instruction_lines("\n".join(kept)):
         if _HEADING.match(item):
             continue
         begins = item.partition("\n")[0]
-        at = next((place for place in range(at, len(kept)) if begins in kept[place]), at)
-        rows.append((at + 1, item))
-        at = min(at + 1, len(kept) - 1)
-    return _frame(sorted(rows))
+        behind = range(at + (at in rows), len(kept) + 1)
+        at = next((place for place in behind if begins in kept[place - 1]), at)
+        # A JSON list may hold several in a line; each row has a number of its own.
+        while at in rows:
+            at += 1
+        rows[at] = item
+    return _frame(sorted(rows.items()))
 
 
 def holds_list(path: Path) -> bool:
