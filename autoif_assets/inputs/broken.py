@@ -151,17 +151,19 @@ class _Window:
 
     def more(self) -> bool:
         """Let go of what was passed, and hold more; False where there is none."""
-        self._count_to(self.at)
-        pieces, held = [self.text[self.at :]], len(self.text) - self.at
-        self.at = self._mark = 0
-        begin = held
+        held = len(self.text) - self.at
+        pieces = []
         for piece in self._pieces:
             pieces.append(piece)
             held += len(piece)
             if held >= 2 * _WINDOW:
                 break
-        self.text = "".join(pieces)
-        return held > begin
+        if not any(pieces):
+            return False
+        self._count_to(self.at)
+        self.text = "".join((self.text[self.at :], *pieces))
+        self.at = self._mark = 0
+        return True
 
     def move_to(self, at: int) -> None:
         """Go to the first character from ``at`` on that is no blank."""
@@ -223,7 +225,7 @@ class _Window:
         before, self.at = self.at, at
         if self.more():
             return True
-        self.at = max(before - at, 0)
+        self.at = before
         return False
 
     def _count_to(self, at: int) -> None:
