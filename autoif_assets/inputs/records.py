@@ -82,7 +82,11 @@ _TYPES = {
     "BOOLEAN": "true or false",
     "NULL": "null",
 }
-_EXPECTED = "expected one JSON array of records, or one record per line"
+_UNREADABLE = {
+    "not_json": "is not JSON; expected one JSON array of records, or one record per line",
+    "not_text": "is no Unicode text; save the file as UTF-8",
+    "too_large": "is larger than 16 MiB; leave it out",
+}
 # So many records at the head of a file tell its keys; one alone decides nothing.
 _HEAD = 1000
 _Params = dict[str, str | list[str]]
@@ -150,7 +154,7 @@ class Records:
             sql = "DESCRIBE SELECT * FROM read_parquet($path)"
             return self._run(sql, {}, ())["column_name"].to_list()
         sql = (
-            "SELECT line, json_type(json) AS type, CASE json_type(json) WHEN 'OBJECT' "
+            "SELECT line, reason, json_type(json) AS type, CASE json_type(json) WHEN 'OBJECT' "
             f"THEN json_keys(json) END AS keys FROM {{source}} LIMIT {_HEAD}"
         )
         head = self._run(sql, {}, ())
@@ -158,9 +162,9 @@ class Records:
             fail(self.path, "has no records")
         counts = Counter(key for keys in head["keys"].drop_nulls() for key in dict.fromkeys(keys))
         if head["keys"].null_count() == head.height:
-            type = head["type"][0]
-            if type is None:
-                fail(self.path, f"is not readable JSON; {_EXPECTED}")
+            type, reason = head.select("type", "reason").row(0)
+            if reason is not None:
+                fail(self.path, f"record 1 {_UNREADABLE[reason]}")
             found = _TYPES.get(type, "a number")
             expected = 'expected an object such as {"instruction": "..."}'
             fail(self.path, f"record 1 is {found}; {expected}")

@@ -178,11 +178,12 @@ def read_seed_queries(
         )
     queries = select_queries(pl.concat(frames), min_chars, max_chars)
     if not (queries["status"] == "accepted").any():
-        reasons = Counter(queries["reason"].drop_nulls().to_list()).most_common()
-        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        reasons = Counter(queries["reason"].drop_nulls().to_list())
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        advice = ", as UTF-8" if "not_text" in reasons else ""
         raise InputError(
             f"{spec}: none of {queries.height} records is a usable query ({counts or 'no records'}"
-            f"); expected texts of {min_chars + 1} to {max_chars - 1} characters"
+            f"); expected texts of {min_chars + 1} to {max_chars - 1} characters{advice}"
         )
     return queries
 

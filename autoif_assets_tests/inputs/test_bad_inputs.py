@@ -167,7 +167,7 @@ def test_a_deep_record_is_a_row(rows):
             "q.json: record 2 is not JSON: Unterminated string starting at (line 2, column 18)"
             + NEXT,
         ),
-        ("What is rain?", "q.json: is not readable JSON; " + EXPECTED),
+        ("What is rain?", "q.json: record 1 is not JSON; " + EXPECTED),
     ],
 )
 def test_json_that_cannot_be_read_at_all(queries, content, expected):
@@ -341,6 +341,17 @@ def test_utf_16(queries, mark):
     byte = "0xff" if mark else "0x00"
     assert queries("q.txt", mark + "What is rain?".encode("utf-16-le")) == (
         f"q.txt: line 1 has byte {byte} (is it UTF-16?); expected UTF-8 text, save it as UTF-8"
+    )
+
+
+def test_a_file_of_another_encoding(queries):
+    text = "Où est la gare du Nord?"
+    assert queries("q.txt", text.encode("latin-1")) == (
+        "q.txt: none of 1 records is a usable query (1 not_text); "
+        "expected texts of 21 to 299 characters, as UTF-8"
+    )
+    assert queries("q.json", json.dumps([text], ensure_ascii=False).encode("latin-1")) == (
+        "q.json: record 1 is no Unicode text; save the file as UTF-8"
     )
 
 
