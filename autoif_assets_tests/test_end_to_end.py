@@ -62,14 +62,13 @@ def test_both_files_of_real_queries_become_prompts(shared_data, simulator, tmp_p
 
 
 NO_SERVER = "http://127.0.0.1:9/v1"  # asking it would be another failure
-GOOD = '{"instruction": "Name three rivers of Asia."}'
 BAD_QUERIES = [
     (None, "no such file"),
     ("{not json", "record 1 is not JSON"),
-    (f'{GOOD}\n{{"instruction": 5}}\n', 'record 2: "instruction" is a number; expected text'),
-    ('{"text": "What is rain made of?"}', 'record 1 has: text; expected "conversations"'),
+    ('{"instruction": 5}', "none of 1 records is a usable query (1 no_text)"),
+    ('{"text": "What is rain made of?"}', 'the file has: text; expected "conversations"'),
     ('{"instruction": "Hi"}', "none of 1 records is a usable query (1 too_short)"),
-    ('{"instruction": "Où est la gare du Nord?"}'.encode("latin-1"), "expected UTF-8 text"),
+    ('{"instruction": "Où est la gare du Nord?"}'.encode("latin-1"), "save the file as UTF-8"),
 ]
 
 
@@ -97,7 +96,7 @@ def test_bad_seeds_fail_their_step_with_one_message(tmp_path):
     assert not result.success
     step, message, _ = failure(result)
     assert step == "seed_instructions"
-    assert f'{path}: has no column "instruction" in its first line; it has: text' in message
+    assert f'{path}: the file has: text; expected "instruction"' in message
 
 
 @pytest.mark.slow
@@ -114,7 +113,7 @@ def test_the_command_line_says_which_files_are_bad(simulator, tmp_path):
     )
     assert done.returncode == 2
     seeds_line, queries_line = done.stderr.splitlines()
-    assert "s.jsonl: record 1 has: text" in seeds_line
+    assert "s.jsonl: the file has: text" in seeds_line
     assert "q.json: record 1 is not JSON" in queries_line
 
 

@@ -1,43 +1,68 @@
 """The texts in a file's records, with their place in the file.
 
-Plain text and CSV, which people write by hand, keep the line of the file. JSON and Parquet files,
-which may be large, are read inside DuckDB: a record never becomes a Python object. Every record is
-seen as JSON there, so that ShareGPT, OpenAI and Alpaca files and a column of plain text are read
-by one query whatever holds them; records keep their order and are counted from 1.
+Records are read inside DuckDB, for files may be large: of a JSON or Parquet file none becomes a
+Python object. Every record is seen as JSON there, so that ShareGPT, OpenAI and Alpaca files and a
+column of plain text are read by one query whatever holds them; records keep their order and are
+counted from 1. A JSON file that DuckDB refuses is read again record by record, and those that are
+broken become rows with a reason.
 """
 
-import csv
-import io
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
-from autoif_assets.inputs.broken import find_broken_record
-from autoif_assets.inputs.files import decoded, fail, read_head
-
-_SCHEMA = {"line": pl.Int64, "text": pl.String, "category": pl.String, "reason": pl.String}
+from autoif_assets.inputs.broken import Row, salvage
+from autoif_assets.inputs.files import InputError, compression, fail, read_head
+from autoif_assets.inputs.lines import table_header, table_rows
 
 # A turn names its speaker and its text as ShareGPT does (from, value) or as OpenAI does (role,
 # content); OpenAI's content may be a list of parts.
 _TURN = """[{"from": "VARCHAR", "role": "VARCHAR", "value": "JSON", "content": "JSON"}]"""
-_HUMAN_TURN = f"""list_filter(
-    from_json(value, '{_TURN}'),
-    lambda turn: lower(coalesce(turn."from", turn.role)) IN ('human', 'user')
-)[1]"""
-_INPUT = """CASE WHEN lower(trim(json ->> '$.input', E' \\n\\t')) NOT IN ('', '<noinput>')
-    THEN E'\\n' || (json ->> '$.input') ELSE '' END"""
-# Step by step: the value under the key, its type, the first human turn where it is a conversation,
-# and what was said in that turn. A null in a column of conversations is one without a human turn.
+_SPEAKER = """lower(coalesce(turn."from", turn.role))"""
+# What servers set of themselves when nobody says anything; it changes no answer.
+_NO_CONTEXT = (
+    r"\s*(you are \w+, created by [\w ]+\.\s*)?you are an? "
+    r"((helpful|friendly|honest|harmless|respectful|ai|language|and|,)[\s,]+)*(assistant|model)"
+    r"[.!]?\s*"
+)
+_CARRIES = f"""trim(coalesce(coalesce(turn.value, turn.content) ->> '$', ''), E' \\n\\r\\t') <> ''
+    AND NOT ({_SPEAKER} IN ('system', 'developer') AND regexp_full_match(
+        lower(coalesce(turn.value, turn.content) ->> '$'), $no_context))"""
+# A conversation may stand in a column as JSON text.
+_UNPACKED = """CASE WHEN starts_with(found[1]::VARCHAR, '"[') AND coalesce(
+    json_type(TRY_CAST(found[1] ->> '$' AS JSON), '$[0].from'),
+    json_type(TRY_CAST(found[1] ->> '$' AS JSON), '$[0].role')
+) = 'VARCHAR' THEN TRY_CAST(found[1] ->> '$' AS JSON) ELSE found[1] END"""
+_INPUT = """CASE WHEN lower(trim(found[2] ->> '$', E' \\n\\t')) NOT IN ('', '<noinput>')
+    THEN E'\\n' || (found[2] ->> '$') ELSE '' END"""
+# What a record says beside its text: a system message, and earlier turns (Alpaca's history).
+_SURROUNDED = """(NOT regexp_full_match(lower(coalesce(found[4] ->> '$', '')), '\\s*')
+        AND NOT regexp_full_match(lower(found[4] ->> '$'), $no_context))
+    OR coalesce(json_array_length(found[5]), 0) > 0"""
+# Step by step: the value under the key, its type, the turns where it is a conversation, the first
+# human one, what was said in it, and whether it needs what came before. A null in a column of
+# conversations is one without a human turn.
 _QUERY = """
-WITH records AS (SELECT row_number() OVER () AS line, json FROM {source}),
-keyed AS (SELECT line, json, json_extract(json, $key) AS value FROM records),
+WITH records AS (SELECT * FROM {source}),
+searched AS (SELECT line, reason, json_extract(json, $keys) AS found FROM records),
+keyed AS (SELECT line, reason, found, {value} AS value FROM searched),
 typed AS (SELECT *, json_type(value) AS type FROM keyed),
-turned AS (SELECT *, CASE type WHEN 'ARRAY' THEN {turn} END AS turn FROM typed),
-told AS (SELECT *, coalesce(turn.value, turn.content) AS said FROM turned)
+turned AS (SELECT *, CASE type WHEN 'ARRAY' THEN from_json(value, '{turn}') END AS turns
+    FROM typed),
+opened AS (SELECT *, lower(coalesce(turns[1]."from", turns[1].role)) AS opener FROM turned),
+placed AS (SELECT *, CASE WHEN opener IN ('human', 'user') THEN 1 ELSE list_position(
+    list_transform(turns, lambda turn: {speaker} IN ('human', 'user')), true) END AS place
+    FROM opened),
+told AS (SELECT *, coalesce(turns[place].value, turns[place].content) AS said,
+    CASE WHEN place > 1
+        THEN len(list_filter(turns[:place - 1], lambda turn: {carries})) > 0 END AS needs_turns
+    FROM placed)
 SELECT line, coalesce(type, 'MISSING') AS type,
     CASE
         WHEN type = 'VARCHAR' THEN (value ->> '$') || {suffix}
@@ -45,85 +70,28 @@ SELECT line, coalesce(type, 'MISSING') AS type,
         WHEN json_type(said) = 'ARRAY'
             THEN array_to_string(json_extract_string(said, '$[*].text'), E'\\n')
     END AS text,
-    turn IS NULL AND (type = 'ARRAY' OR type = 'NULL' AND {only_turns}) AS without_human,
-    {category} AS category
+    place IS NULL AND (type = 'ARRAY' OR type = 'NULL' AND {only_turns}) AS without_human,
+    coalesce(needs_turns, false) OR {surrounded} AS needs_others,
+    found[3] ->> '$' AS category, reason
 FROM told ORDER BY line
 """
+_BESIDE = ("input", "category", "system", "history")
 _TYPES = {
     "ARRAY": "a list",
     "VARCHAR": "text",
-    "OBJECT": "an object",
     "BOOLEAN": "true or false",
-    "MISSING": "missing",
+    "NULL": "null",
 }
-
-
-def read_lines(path: Path, most: int | None = None) -> pl.DataFrame:
-    """Read a text per line; blank lines are skipped, but counted.
-
-    Args:
-        path: The file.
-        most: Lines to read at the head of the file; all if None.
-
-    Returns:
-        ``line: Int64`` (from 1), ``text: str``; ``category`` and ``reason`` are null.
-
-    Raises:
-        InputError: The file is not UTF-8.
-    """
-    lines = enumerate(_text(path, most).split("\n")[:most], start=1)
-    rows = [(line, text, None, None) for line, text in lines if text.strip()]
-    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
-
-
-def _text(path: Path, most: int | None) -> str:
-    """Return a file's text, of which the first piece is enough for its head."""
-    return "".join(islice(decoded(path), None if most is None else 1))
-
-
-def read_csv(path: Path, column: str, most: int | None = None) -> pl.DataFrame:
-    """Read a column, and ``category`` where there is one, of a CSV file with a header.
-
-    Args:
-        path: The file.
-        column: The one to read.
-        most: Rows to read at the head of the file; all if None.
-
-    Returns:
-        ``line: Int64`` (where the row begins, from 1), ``text: str|null``,
-        ``category: str|null``; ``reason`` is null.
-
-    Raises:
-        InputError: The file is not UTF-8 or not CSV, or has no such column.
-    """
-    rows = list(islice(_csv_rows(path, column, most), most))
-    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
-
-
-def _csv_rows(
-    path: Path, column: str, most: int | None
-) -> Iterator[tuple[int, str | None, str | None, None]]:
-    reader = csv.reader(io.StringIO(_text(path, most), newline=""), strict=True)
-    # A quoted text may span lines: what people look for is the line in which its row begins.
-    begins = 1
-    try:
-        header = [name.strip() for name in next(reader)]
-        if column not in header:
-            fail(path, f'has no column "{column}" in its first line; it has: {", ".join(header)}')
-        begins = reader.line_num + 1
-        for cells in reader:
-            if len(cells) > len(header):
-                fail(
-                    path,
-                    f"line {begins} has {len(cells)} fields, the first line {len(header)}; "
-                    "put texts with commas in double quotes",
-                )
-            if cells:
-                row = dict(zip(header, cells, strict=False))
-                yield begins, row.get(column), row.get("category"), None
-            begins = reader.line_num + 1
-    except csv.Error as error:
-        fail(path, f"line {begins} is not CSV: {error}")
+_UNREADABLE = {
+    "not_json": "is not JSON; expected one JSON array of records, or one record per line",
+    "not_text": "is no Unicode text; save the file as UTF-8",
+    "too_large": "is larger than 16 MiB; leave it out",
+}
+# So many records at the head of a file tell its keys; one alone decides nothing.
+_HEAD = 1000
+_Params = dict[str, str | list[str]]
+_BATCH = 1000
+_ROWS = pa.schema([("line", pa.int64()), ("json", pa.string()), ("reason", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -132,140 +100,192 @@ class Shape:
 
     key: str
     types: frozenset[str]
-    joins_input: bool = False
-    has_category: bool = False
-
-    @property
-    def expected(self) -> str:
-        """What a record should have under the key, in words."""
-        if self.types == {"ARRAY"}:
-            return 'a list of turns such as {"from": "human", "value": "..."}'
-        if self.types == {"VARCHAR"}:
-            return "text"
-        return "text or a list of turns"
+    beside: frozenset[str] = frozenset()
 
 
+_CONTEXT = frozenset({"system", "history"})
 _SHAPES = (
-    Shape("conversations", frozenset({"ARRAY"})),
-    Shape("messages", frozenset({"ARRAY"})),
-    Shape("instruction", frozenset({"VARCHAR"}), joins_input=True),
+    Shape("conversations", frozenset({"ARRAY"}), _CONTEXT),
+    Shape("messages", frozenset({"ARRAY"}), _CONTEXT),
+    Shape("instruction", frozenset({"VARCHAR"}), _CONTEXT | {"input"}),
 )
-INSTRUCTIONS = Shape("instruction", frozenset({"VARCHAR"}), has_category=True)
+INSTRUCTIONS = Shape("instruction", frozenset({"VARCHAR"}), frozenset({"category"}))
 
 
-def query_shape(path: Path, keys: list[str], column: str | None, where: str) -> Shape:
-    """Choose how to read queries from records that have ``keys``.
+def known_shape(keys: list[str]) -> Shape | None:
+    """Return how to read queries from records that have ``keys``, the most frequent first."""
+    return next((shape for key in keys for shape in _SHAPES if shape.key == key), None)
 
-    Raises:
-        InputError: There is no column of that name, or none of the known keys.
+
+def column_shape(column: str) -> Shape:
+    """Return how to read queries from a column that was named."""
+    known = [shape for shape in _SHAPES[:2] if shape.key == column]
+    return known[0] if known else Shape(column, frozenset({"VARCHAR", "ARRAY"}))
+
+
+@dataclass
+class Records:
+    """The records of a file that is neither text nor Markdown.
+
+    Attributes:
+        path: A JSON array, JSON objects one after another (JSONL), a Parquet, CSV or TSV file; or
+            what ``table`` is called in errors.
+        format: As `files.sniff` tells it, or ``arrow``.
+        table: The records, if they are in no file.
     """
-    has = ", ".join(keys) or "no keys"
-    if column:
-        if column not in keys:
-            fail(path, f'{where} has no column "{column}" (AUTOIF_QUERIES_COLUMN); it has: {has}')
-        known = [shape for shape in _SHAPES[:2] if shape.key == column]
-        return known[0] if known else Shape(column, frozenset({"VARCHAR", "ARRAY"}))
-    for shape in _SHAPES:
-        if shape.key in keys:
-            return shape
-    fail(
-        path,
-        f'{where} has: {has}; expected "conversations" (ShareGPT), "messages" (OpenAI) or '
-        '"instruction" (Alpaca), or the name of the text column in AUTOIF_QUERIES_COLUMN',
-    )
 
+    path: Path | str
+    format: str
+    table: pa.Table | None = None
+    _is_broken: bool = False
+    _refused: list[InputError] = field(default_factory=list)
 
-def record_keys(path: Path, format: str) -> list[str]:
-    """Return the keys of a JSON file's first record, or the columns of a Parquet file.
+    def keys(self) -> list[str]:
+        """Return the keys of the records at the head, those of most records first.
 
-    Raises:
-        InputError: The file is broken or has no record, or the first is not an object.
-    """
-    if format == "parquet":
-        sql = "DESCRIBE SELECT * FROM read_parquet($path)"
-        return _run(path, format, sql)["column_name"].to_list()
-    sql = f"SELECT json_type(json) AS type, json_keys(json) AS keys FROM {_source(path)} LIMIT 1"
-    first = _run(path, format, sql)
-    if first.is_empty():
-        fail(path, "has no records")
-    type, keys = first.row(0)
-    if type != "OBJECT":
-        found = _TYPES.get(type, "a number")
-        fail(path, f'record 1 is {found}; expected an object such as {{"instruction": "..."}}')
-    return list(keys)
+        Raises:
+            InputError: The file is no file of its format, or there are no objects in its head.
+        """
+        if self.table is not None:
+            return list(self.table.column_names)
+        if self.format in ("csv", "tsv"):
+            return table_header(Path(self.path), self.format)
+        if self.format == "parquet":
+            sql = "DESCRIBE SELECT * FROM read_parquet($path)"
+            return self._run(sql, {}, ())["column_name"].to_list()
+        sql = (
+            "SELECT line, reason, json_type(json) AS type, CASE json_type(json) WHEN 'OBJECT' "
+            f"THEN json_keys(json) END AS keys FROM {{source}} LIMIT {_HEAD}"
+        )
+        head = self._run(sql, {}, ())
+        if head.is_empty():
+            fail(self.path, "has no records")
+        counts = Counter(key for keys in head["keys"].drop_nulls() for key in dict.fromkeys(keys))
+        if head["keys"].null_count() == head.height:
+            type, reason = head.select("type", "reason").row(0)
+            if reason is not None:
+                fail(self.path, f"record 1 {_UNREADABLE[reason]}")
+            found = _TYPES.get(type, "a number")
+            expected = 'expected an object such as {"instruction": "..."}'
+            fail(self.path, f"record 1 is {found}; {expected}")
+        return [key for key, _ in counts.most_common()]
 
+    def read(self, shape: Shape, most: int | None = None) -> pl.DataFrame:
+        """Read the text of every record.
 
-def read_records(path: Path, format: str, shape: Shape, most: int | None = None) -> pl.DataFrame:
-    """Read the text of every record.
+        Args:
+            shape: Where the text is.
+            most: Records to read at the head of the file; all if None.
 
-    Args:
-        path: A JSON array, JSON objects one after another (JSONL), or a Parquet file.
-        format: ``json`` or ``parquet``.
-        shape: Where the text is.
-        most: Records to read at the head of the file; all if None.
+        Returns:
+            ``line: Int64`` (record, from 1; of CSV and TSV the line), ``text: str|null``,
+            ``category: str|null``, ``reason: str|null``: ``no_human_turn``, ``multi_turn`` (the
+            first human turn needs what was said before), ``no_text`` (neither text nor turns
+            under the key), ``control_characters``, and those of rows that could not be read:
+            ``not_json``, ``too_large``, ``not_text``, ``bad_row``.
 
-    Returns:
-        ``line: Int64`` (record, from 1), ``text: str|null``, ``category: str|null``,
-        ``reason: str|null`` (``no_human_turn``).
-
-    Raises:
-        InputError: The file is broken, or a record has something else under the key.
-    """
-    # A key may hold dots and quotes, which JSON paths would take for their own.
-    path_in_record = '$."' + shape.key.replace('"', '\\"') + '"'
-    source = _source(path)
-    if format == "parquet":
-        # Only the columns that are needed become JSON; the others may be large.
-        columns = [shape.key] + ["input"] * shape.joins_input + ["category"] * shape.has_category
-        present = [name for name in columns if name in record_keys(path, format)]
-        fields = ", ".join(f"{_quote(name)} := {_quote(name)}" for name in present)
-        source = f"(SELECT to_json(struct_pack({fields})) AS json FROM read_parquet($path))"
-    if most is not None:
-        source = f"(SELECT json FROM {source} LIMIT {most})"
-    frame = _run(
-        path,
-        format,
-        _QUERY.format(
-            source=source,
-            turn=_HUMAN_TURN,
-            suffix=_INPUT if shape.joins_input else "''",
+        Raises:
+            InputError: The file is no file of its format.
+        """
+        # A key may hold dots and quotes, which JSON paths would take for their own.
+        keys = ['$."' + shape.key.replace('"', '\\"') + '"']
+        keys += [f"$.{name}" if name in shape.beside else "$.no.such.key" for name in _BESIDE]
+        sql = _QUERY.format(
+            source="{source}" if most is None else f"(SELECT * FROM {{source}} LIMIT {most})",
+            value=_UNPACKED if "ARRAY" in shape.types else "found[1]",
+            turn=_TURN.replace("{", "{{").replace("}", "}}"),
+            speaker=_SPEAKER,
+            carries=_CARRIES,
+            suffix=_INPUT if "input" in shape.beside else "''",
+            surrounded=f"({_SURROUNDED})" if shape.beside >= _CONTEXT else "false",
             only_turns=str(shape.types == {"ARRAY"}),
-            category="json ->> '$.category'" if shape.has_category else "NULL::VARCHAR",
-        ),
-        key=path_in_record,
-    )
-    wrong = frame.filter(~pl.col("type").is_in([*shape.types, "NULL"]))
-    if not wrong.is_empty():
-        line, type = wrong.row(0)[:2]
-        found = _TYPES.get(type, "a number")
-        fail(path, f'record {line}: "{shape.key}" is {found}; expected {shape.expected}')
-    reason = pl.when("without_human").then(pl.lit("no_human_turn"))
-    return frame.select("line", "text", "category", reason=reason)
+        )
+        params: _Params = {"keys": keys, "no_context": _NO_CONTEXT}
+        frame = self._run(sql, params, (shape.key, *sorted(shape.beside)))
+        reason = (
+            pl.when(pl.col("reason").is_not_null())
+            .then("reason")
+            .when(~pl.col("type").is_in([*shape.types, "NULL"]))
+            .then(pl.lit("no_text"))
+            .when("without_human")
+            .then(pl.lit("no_human_turn"))
+            .when("needs_others")
+            .then(pl.lit("multi_turn"))
+            .when(pl.col("text").str.contains("\0", literal=True))
+            .then(pl.lit("control_characters"))
+        )
+        frame = frame.with_columns(reason=reason)
+        unfit = pl.col("reason").is_in(["no_text", "control_characters"])
+        text = pl.when(unfit.not_() | pl.col("reason").is_null()).then("text")
+        return frame.select("line", text, "category", "reason")
+
+    def _run(self, sql: str, params: _Params, columns: tuple[str, ...]) -> pl.DataFrame:
+        try:
+            return self._ask(sql, params, columns)
+        except (duckdb.Error, pa.ArrowException) as error:
+            if self._refused:
+                raise self._refused[0] from None
+            if self.format == "parquet":
+                fail(self.path, f"is not a readable Parquet file: {_sentence(error)}")
+            if self.format != "json" or self._is_broken:
+                fail(self.path, f"cannot be read: {_sentence(error)}")
+        # DuckDB tells neither which record is broken nor what stands behind it.
+        self._is_broken = True
+        return self._run(sql, params, columns)
+
+    def _ask(self, sql: str, params: _Params, columns: tuple[str, ...]) -> pl.DataFrame:
+        with duckdb.connect() as connection:
+            source = self._source(columns)
+            if "$path" in source + sql:
+                params = {**params, "path": str(self.path)}
+            else:
+                rows = self._batches(columns) if self.table is None else self.table
+                connection.register("rows", rows)
+            result = connection.sql(sql.format(source=source), params=params)
+            frame = pl.from_arrow(result.to_arrow_table())
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def _source(self, columns: tuple[str, ...]) -> str:
+        """Return what DuckDB reads as ``line``, ``json`` and ``reason`` of each record."""
+        numbered = "row_number() OVER () AS line, NULL::VARCHAR AS reason"
+        if columns and self.format in ("parquet", "arrow"):
+            # Only the columns that are needed become JSON; the others may be large.
+            present = [name for name in columns if name in self.keys()]
+            fields = ", ".join(f"{_quote(name)} := {_quote(name)}" for name in present)
+            json = f"to_json(struct_pack({fields})) AS json"
+            whole = "rows" if self.format == "arrow" else "read_parquet($path)"
+            return f"(SELECT {numbered}, {json} FROM {whole})"
+        if self.format == "json" and not self._is_broken:
+            layout = (
+                "array" if read_head(Path(self.path)).lstrip().startswith(b"[") else "unstructured"
+            )
+            options = f"format = '{layout}', compression = '{compression(Path(self.path))}'"
+            return f"(SELECT {numbered}, json FROM read_json_objects($path, {options}))"
+        return (
+            "(SELECT line, TRY_CAST(json AS JSON) AS json, "
+            "CASE WHEN TRY_CAST(json AS JSON) IS NULL THEN reason END AS reason FROM rows)"
+        )
+
+    def _batches(self, columns: tuple[str, ...]) -> pa.RecordBatchReader:
+        path, is_json = Path(self.path), self.format == "json"
+        rows = salvage(path) if is_json else table_rows(path, self.format, columns)
+        return pa.RecordBatchReader.from_batches(_ROWS, self._in_batches(rows))
+
+    def _in_batches(self, rows: Iterator[Row]) -> Iterator[pa.RecordBatch]:
+        try:
+            while batch := list(islice(rows, _BATCH)):
+                yield pa.record_batch([list(values) for values in zip(*batch, strict=True)], _ROWS)
+        except InputError as error:
+            # DuckDB makes errors of its own from all others.
+            self._refused.append(error)
+            raise
 
 
 def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _source(path: Path) -> str:
-    format = "array" if read_head(path).lstrip().startswith(b"[") else "unstructured"
-    return f"read_json_objects($path, format = '{format}')"
-
-
-def _run(path: Path, format: str, sql: str, **params: str) -> pl.DataFrame:
-    try:
-        with duckdb.connect() as connection:
-            result = connection.sql(sql, params={"path": str(path), **params})
-            frame = pl.from_arrow(result.to_arrow_table())
-    except duckdb.Error as error:
-        if format == "parquet":
-            fail(path, f"is not a readable Parquet file: {_sentence(error)}")
-        # DuckDB counts records differently from version to version: find the place ourselves.
-        find_broken_record(path)
-        fail(path, f"is not readable JSON: {_sentence(error)}")
-    assert isinstance(frame, pl.DataFrame)
-    return frame
-
-
-def _sentence(error: duckdb.Error) -> str:
-    return str(error).partition("\n")[0].partition("Error: ")[2]
+def _sentence(error: Exception) -> str:
+    first = str(error).partition("\n")[0]
+    return first.partition("Error: ")[2] or first

@@ -1,27 +1,30 @@
 """Seed instructions and user queries, from the packaged files or a user's own."""
 
 from collections import Counter
-from pathlib import Path
 
 import polars as pl
 
-from autoif_assets.inputs.files import InputError, fail, find_files, packaged, sniff
-from autoif_assets.inputs.records import (
-    INSTRUCTIONS,
-    query_shape,
-    read_csv,
-    read_lines,
-    read_records,
-    record_keys,
+from autoif_assets.inputs.files import (
+    PREFIX,
+    InputError,
+    Named,
+    fail,
+    find_files,
+    packaged,
+    sniff,
+    split_spec,
 )
+from autoif_assets.inputs.hub import load_table, named_dataset
+from autoif_assets.inputs.lines import holds_list, read_lines, read_list
+from autoif_assets.inputs.records import INSTRUCTIONS, Records, Shape, column_shape, known_shape
 from autoif_assets.method.seeds import select_instructions, select_queries
 
 
 def read_seed_instructions(path: str | None) -> pl.DataFrame:
     """Read seed instructions and accept or reject each of them.
 
-    Files: text (an instruction per line), JSONL or CSV with the columns ``instruction`` and, if
-    wanted, ``category``.
+    Files: text (an instruction per line, or a list), Markdown, and JSON, JSONL, CSV, TSV or
+    Parquet with the columns ``instruction`` and, if wanted, ``category``; also with .gz or .zst.
 
     Args:
         path: A path, a glob, or several separated by commas; None or blank: the packaged file.
@@ -34,29 +37,67 @@ def read_seed_instructions(path: str | None) -> pl.DataFrame:
     """
     spec = (path or "").strip()
     if spec:
-        frames = [_read_instructions(str(file), file) for file in find_files(spec)]
+        frames = [_read_instructions(file.source, file) for file in _find(spec)]
     else:
-        frames = [_read_instructions(*packaged("seed_instructions.jsonl"))]
+        frames = [_read_instructions(*_packaged("seed_instructions.jsonl"))]
     instructions = select_instructions(pl.concat(frames))
     if not (instructions["status"] == "accepted").any():
         fail(spec, f"none of {instructions.height} records has an instruction")
     return instructions
 
 
-def _read_instructions(source: str, path: Path) -> pl.DataFrame:
-    format = sniff(path)
-    if format == "text":
-        frame = read_lines(path)
-    elif format == "csv":
-        frame = read_csv(path, INSTRUCTIONS.key)
-    elif format == "json":
-        keys = record_keys(path, format)
-        if INSTRUCTIONS.key not in keys:
-            fail(path, f'record 1 has: {", ".join(keys) or "no keys"}; expected "instruction"')
-        frame = read_records(path, format, INSTRUCTIONS)
+def _find(spec: str) -> list[Named]:
+    """Resolve paths, globs and datasets separated by commas, each file once.
+
+    Raises:
+        InputError: One of them names nothing.
+    """
+    found: dict[str, Named] = {}
+    for part in split_spec(spec):
+        for file in [named_dataset(part)] if part.startswith(PREFIX) else find_files(part):
+            if file.column or file.source not in found:
+                found[file.source] = file
+    if not found:
+        fail(spec, "names no file")
+    return list(found.values())
+
+
+def _records(file: Named) -> Records | None:
+    """Return the records of a file; None where it is text.
+
+    Raises:
+        InputError: It cannot be read, or is text and a column was named.
+    """
+    if file.is_on_hub:
+        return Records(file.source, "arrow", load_table(file))
+    format = sniff(file.path)
+    if format not in _TEXTS:
+        return Records(file.path, format)
+    if file.column:
+        fail(file.path, f'has no columns, and "{file.column}" was named')
+    return None
+
+
+def _packaged(name: str) -> tuple[str, Named]:
+    source, path = packaged(name)
+    return source, Named(str(path))
+
+
+def _read_instructions(source: str, file: Named) -> pl.DataFrame:
+    records = _records(file)
+    if records is None:
+        as_list = sniff(file.path) == "markdown" or holds_list(file.path)
+        frame = read_list(file.path) if as_list else read_lines(file.path)
     else:
-        fail(path, "seed instructions are read from TXT, JSONL or CSV files")
-    return frame.select(pl.lit(source).alias("source"), "line", "text", "category")
+        keys = records.keys()
+        key = file.column or INSTRUCTIONS.key
+        if key not in keys:
+            fail(file.source, f'the file has: {", ".join(keys) or "no keys"}; expected "{key}"')
+        frame = records.read(Shape(key, INSTRUCTIONS.types, INSTRUCTIONS.beside))
+    return frame.select(pl.lit(source).alias("source"), "line", "text", "category", "reason")
+
+
+_TEXTS = ("text", "markdown")
 
 
 def check_inputs(
@@ -93,7 +134,8 @@ def check_inputs(
 
 def _check_queries(queries: str | None, column: str | None, min_chars: int, max_chars: int) -> None:
     spec = (queries or "").strip()
-    if spec and sum(path.stat().st_size for path in find_files(spec)) > _WHOLE_BYTES:
+    files = [file for file in _find(spec) if not file.is_on_hub] if spec else []
+    if sum(file.path.stat().st_size for file in files) > _WHOLE_BYTES:
         try:
             read_seed_queries(spec, column, min_chars, max_chars, _HEAD)
             return
@@ -116,13 +158,17 @@ def read_seed_queries(
 ) -> pl.DataFrame:
     """Read user queries and accept or reject each of them.
 
-    Files: ShareGPT JSON or JSONL (first human turn), OpenAI ``messages`` JSONL (first user
-    turn), Alpaca JSON (instruction and input), plain text (a query per line), and Parquet, CSV
-    or JSON with the text in ``column``. The suffix decides, for other suffixes the content.
+    Files: ShareGPT (first human turn), OpenAI ``messages`` (first user turn), Alpaca
+    (instruction and input) or a named column, each as JSON, JSONL, Parquet, CSV or TSV; plain
+    text (a query per line) and lists in Markdown. The suffix decides, without one the content.
+    A first turn that needs what was said before it is rejected as ``multi_turn``.
 
     Args:
         spec: A path, a glob, or several separated by commas; None or blank: the packaged file.
-        column: Name of the column or key that holds the text; None or blank: the known layouts.
+            Behind a path and a colon may stand the column to read of it. Also datasets of the
+            Hugging Face hub: ``hf://org/name[:split][:column]``.
+        column: Name of the column or key that holds the text, where a file has it and no other
+            was named for that file; None or blank: the known layouts.
         min_chars: A query is longer than this many characters.
         max_chars: A query is shorter than this many characters.
         most: Records to read at the head of each file; all if None.
@@ -131,34 +177,59 @@ def read_seed_queries(
         All records with the columns of table ``seed_queries``.
 
     Raises:
-        InputError: A file cannot be used, or no query is left.
+        InputError: A file cannot be used, no file has the column, or no query is left.
     """
     spec, column = (spec or "").strip(), (column or "").strip() or None
     if spec:
-        frames = [_read_queries(str(path), path, column, most) for path in find_files(spec)]
+        read = [_read_queries(file.source, file, column, most) for file in _find(spec)]
     else:
-        frames = [_read_queries(*packaged("seed_queries.txt"), None, most)]
+        read = [_read_queries(*_packaged("seed_queries.txt"), None, most)]
+    frames = [frame for frame, _ in read]
+    if column and column not in {used for _, used in read}:
+        fail(
+            spec or "the packaged queries",
+            f'no file has the column "{column}" (AUTOIF_QUERIES_COLUMN)',
+        )
     queries = select_queries(pl.concat(frames), min_chars, max_chars)
     if not (queries["status"] == "accepted").any():
-        reasons = Counter(queries["reason"].drop_nulls().to_list()).most_common()
-        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        reasons = Counter(queries["reason"].drop_nulls().to_list())
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        advice = ", as UTF-8" if "not_text" in reasons else ""
         raise InputError(
             f"{spec}: none of {queries.height} records is a usable query ({counts or 'no records'}"
-            f"); expected texts of {min_chars + 1} to {max_chars - 1} characters"
+            f"); expected texts of {min_chars + 1} to {max_chars - 1} characters{advice}"
         )
     return queries
 
 
-def _read_queries(source: str, path: Path, column: str | None, most: int | None) -> pl.DataFrame:
-    format = sniff(path)
-    if format == "text":
-        frame = read_lines(path, most)
-    elif format == "csv":
-        if column is None:
-            fail(path, "name the column with the text in AUTOIF_QUERIES_COLUMN")
-        frame = read_csv(path, column, most)
+def _read_queries(
+    source: str, file: Named, column: str | None, most: int | None
+) -> tuple[pl.DataFrame, str | None]:
+    """Return the texts of a file, and the named column of which they are, if they are of one."""
+    records, used = _records(file), None
+    if records is None:
+        frame = (read_list if sniff(file.path) == "markdown" else read_lines)(file.path, most)
     else:
-        where = "record 1" if format == "json" else "the file"
-        shape = query_shape(path, record_keys(path, format), column, where)
-        frame = read_records(path, format, shape, most)
-    return frame.select(pl.lit(source).alias("source"), "line", "text", "reason")
+        shape, used = _query_shape(file.source, records.keys(), file.column, column)
+        frame = records.read(shape, most)
+    return frame.select(pl.lit(source).alias("source"), "line", "text", "reason"), used
+
+
+def _query_shape(
+    source: str, keys: list[str], own: str | None, column: str | None
+) -> tuple[Shape, str | None]:
+    """Choose how to read queries: a column named for the file, or for all, or a known layout."""
+    has = ", ".join(keys) or "no keys"
+    if own and own not in keys:
+        fail(source, f'the file has no column "{own}"; it has: {has}')
+    if named := own or (column if column in keys else None):
+        return column_shape(named), named
+    if shape := known_shape(keys):
+        return shape, None
+    if column:
+        fail(source, f'the file has no column "{column}" (AUTOIF_QUERIES_COLUMN); it has: {has}')
+    fail(
+        source,
+        f'the file has: {has}; expected "conversations" (ShareGPT), "messages" (OpenAI) or '
+        '"instruction" (Alpaca), or the name of the text column in AUTOIF_QUERIES_COLUMN',
+    )

@@ -78,6 +78,12 @@ def undressed(text: str) -> str:
     return _unquote(text)
 
 
+def is_list(text: str) -> bool:
+    """Whether every line is an item of a list, or indented below one."""
+    lines = [_Line.of(line) for line in text.splitlines() if line.strip()]
+    return bool(lines) and all(line.mark or line.indent >= _INDENT for line in lines)
+
+
 def parse_instruction_lines(text: str) -> list[str]:
     """Return the instructions of a self-instruct completion.
 

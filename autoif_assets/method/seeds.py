@@ -39,17 +39,18 @@ def select_instructions(candidates: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         candidates: One row per record: ``source: str, line: Int64, text: str|null,
-            category: str|null``.
+            category: str|null, reason: str|null``; ``reason`` is set where the reader found no
+            text to take.
 
     Returns:
         All rows in their order with the columns of table ``seed_instructions``; white space is
-        normalised. Reasons: ``empty``, ``duplicate``, ``near_duplicate``.
+        normalised. Reasons: the reader's, ``empty``, ``duplicate``, ``near_duplicate``.
     """
     tidy = _tidy("text").str.replace_all(r"\s+", " ")
     frame = candidates.with_columns(
         instruction=tidy,
         category=pl.when(_tidy("category") != "").then(_tidy("category")),
-        reason=pl.when(tidy == "").then(pl.lit("empty")),
+        reason=pl.coalesce("reason", pl.when(tidy == "").then(pl.lit("empty"))),
     )
     return _decide(frame, "instruction").select(
         "instruction_id", "instruction", "category", "source", "line", "status", "reason"

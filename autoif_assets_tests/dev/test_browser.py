@@ -150,13 +150,13 @@ def test_what_is_missing_is_made_from_the_ui(page, dev, batches, name):
 
 def test_the_rows_of_a_failed_run_begin_with_the_reason(page, dev):
     """Before: "Execution of run for "batch" failed. Steps failed: [...]"."""
-    (dev.data / "broken.txt").write_bytes(b"Use no commas.\n\xff\n")
+    (dev.data / "broken.txt").write_bytes("Use no commas.".encode("utf-16"))
     mistakes = {
         "inputs": {"inputs": {"seeds": str(dev.data / "broken.txt")}},
         "v1": {"supervision": {"base_url": dev.simulator.base_url.removesuffix("/v1")}},
     }
     reasons = {
-        "inputs": f"{dev.data}/broken.txt: line 2 has byte 0xff",
+        "inputs": f"{dev.data}/broken.txt: line 1 has byte 0xff",
         "v1": f"{dev.simulator.base_url.removesuffix('/v1')} has no chat completions",
     }
     dev.autoif("batch", "add", *mistakes)

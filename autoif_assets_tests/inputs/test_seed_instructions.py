@@ -65,6 +65,58 @@ def test_csv_with_categories_commas_and_line_breaks(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", ["s.md", "s.txt"])
+def test_numbered_lists(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(
+        "1. Use no commas.\n2. Use **3** dots.\n\n10) Use:\n   - a\n   - b\n", encoding="utf-8"
+    )
+    frame = read_seed_instructions(str(path))
+    assert frame.select("instruction", "line").rows() == [
+        ("Use no commas.", 1),
+        ("Use **3** dots.", 2),
+        ("Use: - a - b", 4),
+    ]
+
+
+def test_markdown(tmp_path):
+    path = tmp_path / "s.md"
+    text = "# Seeds\n\nWe use these:\n\n- Use no commas.\n- [ ] Use *3* dots.\n* Use 3 dots only.\n"
+    path.write_text(text, encoding="utf-8")
+    frame = read_seed_instructions(str(path))
+    assert frame.select("instruction", "line").rows() == [
+        ("Use no commas.", 5),
+        ("Use *3* dots.", 6),
+        ("Use 3 dots only.", 7),
+    ]
+    path.write_bytes(b"# Seeds\nUse no commas.\nUse \xe9.\nUse 3 dots.\n")
+    frame = read_seed_instructions(str(path))
+    assert frame.select("instruction", "line", "reason").rows() == [
+        ("Use no commas.", 2, None),
+        ("", 3, "not_text"),
+        ("Use 3 dots.", 4, None),
+    ]
+
+
+def test_text_that_is_no_list_keeps_its_marks(tmp_path):
+    path = tmp_path / "s.txt"
+    path.write_text("Use no commas.\n- Use 3 dots.\n", encoding="utf-8")
+    assert read_seed_instructions(str(path))["instruction"].to_list() == [
+        "Use no commas.",
+        "- Use 3 dots.",
+    ]
+
+
+def test_parquet_and_a_column_of_another_name(tmp_path):
+    frame = pl.DataFrame({"rule": ["Use no commas.", "Use 3 dots."], "category": ["a", None]})
+    frame.write_parquet(tmp_path / "s.parquet")
+    read = read_seed_instructions(f"{tmp_path}/s.parquet:rule")
+    assert read.select("instruction", "category").rows() == [
+        ("Use no commas.", "a"),
+        ("Use 3 dots.", None),
+    ]
+
+
 def test_jsonl_with_some_categories(tmp_path):
     rows = [
         {"instruction": "Use no commas.", "category": "punctuation"},

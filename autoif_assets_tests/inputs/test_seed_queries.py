@@ -1,6 +1,8 @@
+import gzip
 import json
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from autoif_assets.inputs import read_seed_queries
@@ -31,7 +33,7 @@ RECORDS = [
 ]
 EXPECTED = [
     ("What is rain?", 1, None),
-    ("What is snow? é", 2, None),
+    ("What is snow? é", 2, "multi_turn"),
     ("", 3, "no_human_turn"),
     ("", 4, "no_human_turn"),
     ("", 5, "no_human_turn"),
@@ -48,7 +50,7 @@ EXPECTED = [
         ("a.json", json.dumps(RECORDS, indent=1, ensure_ascii=False).replace("\n", "\r\n")),
         ("a.jsonl", "\r\n\n".join(map(json.dumps, RECORDS))),
         ("a.json", "\n".join(map(json.dumps, RECORDS))),
-        ("a.dump", "\n".join(json.dumps(record, indent=2) for record in RECORDS)),
+        ("a", "\n".join(json.dumps(record, indent=2) for record in RECORDS)),
         ("a [1]'s.json", json.dumps(RECORDS)),
     ],
 )
@@ -68,7 +70,7 @@ def test_openai_messages(tmp_path):
     ]
     frame = read(write(tmp_path / "m.jsonl", "\n".join(map(json.dumps, rows))))
     assert frame["query"].to_list() == ["Hi there", "Name\nthis bird", ""]
-    assert frame["reason"].to_list() == [None, None, "no_human_turn"]
+    assert frame["reason"].to_list() == ["multi_turn", None, "no_human_turn"]
 
 
 def test_alpaca_joins_the_input(tmp_path):
@@ -101,11 +103,11 @@ def test_text_lines_and_their_numbers(tmp_path):
     ]
 
 
-def test_a_text_file_with_an_unknown_suffix(tmp_path):
-    assert read(write(tmp_path / "q.lst", "What is rain?"))["query"].to_list() == ["What is rain?"]
+def test_a_text_file_without_a_suffix(tmp_path):
+    assert read(write(tmp_path / "q", "What is rain?"))["query"].to_list() == ["What is rain?"]
 
 
-@pytest.mark.parametrize("name", ["q.parquet", "q.bin"])
+@pytest.mark.parametrize("name", ["q.parquet", "q"])
 def test_parquet_column(tmp_path, name):
     frame = pl.DataFrame({"n": [1, 2, 3], "ask it": ["What is rain?", None, "What is snow?"]})
     frame.write_parquet(tmp_path / name)
@@ -130,6 +132,124 @@ def test_a_named_column_of_csv_and_json(tmp_path):
     jsonl = write(tmp_path / "q.jsonl", '{"ask": "What is snow?", "instruction": "x"}\n')
     assert read(csv, "ask")["query"].to_list() == ["What, then, is rain?"]
     assert read(jsonl, "ask")["query"].to_list() == ["What is snow?"]
+
+
+def test_tsv_with_and_without_quotes(tmp_path):
+    text = 'id\task\n1\tWhat is rain?\n2\t"Why" is it cold?\n3\t"What, at\nlast, is hail?"\n'
+    text += "4\tAnd fog?"
+    tsv = write(tmp_path / "q.tsv", text)
+    for frame in (read(tsv, "ask"), read(f"{tsv}:ask")):
+        assert frame.select("query", "line", "reason").rows() == [
+            ("What is rain?", 2, None),
+            ('"Why" is it cold?', 3, None),
+            ("What, at\nlast, is hail?", 4, None),
+            ("And fog?", 6, None),
+        ]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "json", "csv", "txt"])
+def test_compressed_files(tmp_path, format):
+    questions = [f"What is rain on day {n}?" for n in range(50)]
+    content = {
+        "jsonl": "".join(json.dumps({"ask": text}) + "\n" for text in questions),
+        "json": json.dumps([{"ask": text} for text in questions]),
+        "csv": "\n".join(["ask", *questions]),
+        "txt": "\n".join(questions),
+    }[format].encode()
+    packed = tmp_path / f"q.{format}.gz"
+    packed.write_bytes(gzip.compress(content[:99]) + gzip.compress(content[99:]))
+    other = tmp_path / f"q.{format}.zst"
+    with pa.CompressedOutputStream(str(other), "zstd") as file:
+        file.write(content)
+    for path in (packed, other):
+        frame = read(path, None if format == "txt" else "ask")
+        assert frame["status"].unique().to_list() == ["accepted"]
+        assert frame["query"].to_list() == questions
+
+
+def test_conversations_in_csv_and_as_text_in_a_column(tmp_path):
+    told = json.dumps([{"from": "human", "value": "What is rain?"}])
+    late = json.dumps(
+        [{"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Why?"}]
+    )
+    rows = [{"talk": told}, {"talk": late}, {"talk": "What is [snow]?"}, {"talk": "[1, 2] or 3?"}]
+    expected = [
+        ("What is rain?", None),
+        ("Why?", "multi_turn"),
+        ("What is [snow]?", None),
+        ("[1, 2] or 3?", None),
+    ]
+    pl.DataFrame(rows).write_parquet(tmp_path / "q.parquet")
+    pl.DataFrame(rows).write_csv(tmp_path / "q.csv")
+    for name in ("q.parquet", "q.csv"):
+        assert read(tmp_path / name, "talk").select("query", "reason").rows() == expected
+    pl.DataFrame([{"messages": row["talk"]} for row in rows]).write_csv(tmp_path / "m.csv")
+    assert read(tmp_path / "m.csv")["reason"].to_list() == [
+        None,
+        "multi_turn",
+        "no_text",
+        "no_text",
+    ]
+
+
+def test_csv_fields_of_any_length(tmp_path):
+    path = write(tmp_path / "q.csv", f'ask\nWhat is rain?\n"{"x" * 200_000}"\nWhat is snow?\n')
+    assert read(path, "ask")["reason"].to_list() == [None, "too_long", None]
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ([], None),
+        ([("system", "")], None),
+        ([("system", "You are a helpful assistant.")], None),
+        (
+            [("system", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.")],
+            None,
+        ),
+        ([("system", "You are a pirate.")], "multi_turn"),
+        ([("system", "You are a helpful assistant. Speak French.")], "multi_turn"),
+        ([("gpt", "Hello, ask me about the sea.")], "multi_turn"),
+        ([("gpt", " ")], None),
+        ([("tool", "42")], "multi_turn"),
+        ([("tool", None)], None),
+    ],
+)
+def test_a_first_turn_stands_alone_or_not(tmp_path, before, reason):
+    row = sharegpt(*before, ("human", "What is rain?"), ("gpt", "Water."))
+    frame = read(write(tmp_path / "q.json", json.dumps([row, sharegpt(("human", "Is it ice?"))])))
+    assert frame["reason"].to_list() == [reason, None]
+
+
+def test_what_a_record_says_beside_its_text_is_context_too(tmp_path):
+    rows = [
+        {"instruction": "What is rain?", "history": [], "system": None},
+        {"instruction": "And why is that?", "history": [["Is it wet?", "Yes."]]},
+        {"instruction": "What is snow?", "system": "You are a pirate."},
+        {"instruction": "What is hail?", "system": "You are a helpful AI assistant"},
+    ]
+    expected = [None, "multi_turn", "multi_turn", None]
+    assert read(write(tmp_path / "a.json", json.dumps(rows)))["reason"].to_list() == expected
+    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet")["reason"].to_list() == expected
+
+
+def test_a_column_applies_to_the_files_that_need_it(tmp_path):
+    write(tmp_path / "a.csv", "ask\nWhat is rain?\n")
+    write(tmp_path / "b.json", json.dumps([sharegpt(("human", "What is snow?"))]))
+    write(tmp_path / "c.txt", "What is hail?")
+    write(tmp_path / "d.tsv", "say\task\nWhat is fog?\tno\n")
+    frame = read(f"{tmp_path}/a.csv,{tmp_path}/b.json,{tmp_path}/c.txt,{tmp_path}/d*:say", "ask")
+    assert frame["query"].to_list() == [
+        "What is rain?",
+        "What is snow?",
+        "What is hail?",
+        "What is fog?",
+    ]
+
+
+def test_a_colon_in_a_file_name(tmp_path):
+    assert read(write(tmp_path / "a:b.txt", "What is rain?")).height == 1
 
 
 def test_several_files_and_globs_each_file_once(tmp_path):
@@ -167,13 +287,14 @@ def test_packaged_queries():
 
 
 @pytest.mark.parametrize(
-    ("name", "records", "accepted"), [("sharegpt_300", 300, 191), ("alpaca_999", 999, 966)]
+    ("name", "records", "accepted"), [("sharegpt_300", 300, 150), ("alpaca_999", 999, 966)]
 )
 def test_real_files(shared_data, name, records, accepted):
     frame = read_seed_queries(str(shared_data / "queries" / f"{name}.json"), None, 20, 300)
     assert frame.height == records
     assert frame.filter(status="accepted").height == accepted
-    assert set(frame["reason"].drop_nulls()) <= {"too_short", "too_long", "duplicate"}
+    reasons = {"too_short", "too_long", "duplicate", "multi_turn"}
+    assert set(frame["reason"].drop_nulls()) <= reasons
 
 
 def test_both_real_files_at_once(shared_data):

@@ -81,14 +81,14 @@ def said(responses, **by_text):
 def made():
     """Run a batch and a policy's round through the method; return its rows by table."""
     rows = {}
-    text = {"source": ["f"], "line": [1]}
+    seed = {"source": "f", "line": [1], "text": "Use no commas.", "category": "punctuation"}
+    none = {"reason": pl.String}
     rows["seed_instructions"] = select_instructions(
-        pl.DataFrame({**text, "text": ["Use no commas."], "category": ["punctuation"]})
+        pl.DataFrame({**seed, "reason": None}, schema_overrides=none)
     )
     queries = [f"Why is the sky blue on day {n}?" for n in range(3)]
     candidates = pl.DataFrame(
-        {"source": "f", "line": range(3), "text": queries, "reason": None},
-        schema_overrides={"reason": pl.String},
+        {"source": "f", "line": range(3), "text": queries, "reason": None}, schema_overrides=none
     )
     rows["seed_queries"] = select_queries(candidates, 5, 100)
     seeds = accepted(rows["seed_instructions"])

@@ -70,6 +70,7 @@ def test_instructions():
             "line": [1, 2, 3, 4, 5],
             "text": ["Use  no\ncommas.", "Use no commas.", "use no comma", " ", "Use 3 dots."],
             "category": ["punctuation", None, None, " ", ""],
+            "reason": pl.Series([None] * 5, dtype=pl.String),
         }
     )
     frame = select_instructions(frame)
