@@ -20,6 +20,7 @@ from pydantic import (
 
 _OPERATORS = {">": operator.gt, ">=": operator.ge}
 _ANSWER = "Tokens of the answer; thoughts have those of the endpoint's thinking_tokens beside."
+_COUNTED = "[3.3]; a Chinese, Japanese or Korean character counts as two"
 _THRESHOLD = re.compile(r"(>=|>)\s*(\d+(?:\.\d+)?)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _MOST_PROBLEMS = 3  # told at a time
@@ -110,8 +111,8 @@ class Recipe(BaseModel):
     queries_per_instruction: int = Field(
         16, ge=1, description="User queries joined to each verified instruction [3.3]."
     )
-    query_min_chars: int = Field(20, ge=0, description="A query is longer than this [3.3].")
-    query_max_chars: int = Field(300, ge=1, description="A query is shorter than this [3.3].")
+    query_min_chars: int = Field(20, ge=0, description=f"A query is longer than this {_COUNTED}.")
+    query_max_chars: int = Field(300, ge=1, description=f"A query is shorter than this {_COUNTED}.")
     responses_per_prompt: int = Field(
         8, ge=1, description="Responses sampled per augmented query, K [3.3]."
     )
