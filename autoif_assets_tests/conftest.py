@@ -82,7 +82,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {}
     for item in items:
         shared = [n for n in _SHARED if n in getattr(item, "fixturenames", ())]
-        if shared:
+        if "dev" in shared:
+            item.add_marker(pytest.mark.long)
+        if shared or item.get_closest_marker("long"):
             item.add_marker(pytest.mark.slow)
         slow = item.get_closest_marker("slow") is not None
         place = _SHARED.index(shared[0]) if shared else len(_SHARED) + (not slow)
