@@ -145,7 +145,7 @@ def test_prompts_of_a_person_s_own_are_part_of_what_a_batch_is_pinned_to(
         monkeypatch.setenv("AUTOIF_BASE_URL", simulator.base_url)
         ok("run", "--batch", "b2", "--set", "language=German")
         made = rows(tmp_path / "new", "b2")
-        asked = made["llm_calls"].filter(asset="responses")["request"].to_list()
+        asked = made["llm_calls"].filter(asset="responses")["prompt"].to_list()
         assert asked
         wanted = "Reply in a friendly way. Write in German, unless the instruction asks for another"
         assert all(wanted in request for request in asked)

@@ -223,7 +223,8 @@ def test_init_writes_a_file_that_changes_nothing_and_overwrites_none(place):
         if not line.strip().startswith("#") or line.strip().split(":")[0][2:] in NAMES
     )
     write(place, bare)
-    assert yaml.safe_load(bare)["numbers"] == json.loads(Recipe().model_dump_json())
+    numbers = json.loads(Recipe().model_dump_json(exclude={"prompts"}))
+    assert yaml.safe_load(bare)["numbers"] == numbers
     assert settings().make_recipe() == Recipe()
     assert before["report_port"] == settings().report_port
 
