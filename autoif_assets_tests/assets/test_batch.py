@@ -6,6 +6,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.sandbox import Outcome, Sandbox, Unit
 from autoif_assets.simulator.truth import truth
@@ -373,7 +374,8 @@ def test_the_first_run_pins_what_the_batch_is_made_by(made, t):
     row = Warehouse(made.data).read("batches").row(0, named=True)
     assert (row["batch"], row["recipe"], row["excluded"]) == ("b1", "paper", False)
     numbers = json.loads(row["numbers"])
-    assert numbers == make_recipe("paper", SMALL).model_dump()
+    assert numbers.pop("prompts") == {role: prompt.source for role, prompt in PROMPTS.items()}
+    assert numbers == make_recipe("paper", SMALL).model_dump(exclude={"prompts"})
     assert [role["role"] for role in row["roles"]] == ["supervision", "responder", "judge", "nli"]
     assert {role["model"] for role in row["roles"]} == {"autoif-simulator"}
     assert {role["base_url"] for role in row["roles"]} == {made.simulator.base_url}
