@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
@@ -150,6 +151,12 @@ class Recipe(BaseModel):
     eval_share: float = Field(
         0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
     )
+    split_by: Literal["demand", "instruction"] = Field(
+        "demand",
+        description="demand: instructions that demand the same are on one side, and those held out "
+        "draw queries of their own; instruction: each is by itself and draws from all queries, as "
+        "in batches made before there was this number.",
+    )
 
     difficulty_k: int = Field(1, ge=1, description="k of a prompt's pass@k (arXiv 2107.03374).")
     difficulty: Literal["all", "drop_0_and_1", "band"] = Field(
@@ -252,6 +259,8 @@ AUTHORS_CODE = Recipe.model_validate(
     }
 )
 RECIPES = {"paper": PAPER, "authors_code": AUTHORS_CODE}
+BEFORE: Mapping[str, Any] = MappingProxyType({"split_by": "instruction"})
+"""What numbers were, in effect, before there were any: what was made without them keeps to that."""
 
 
 def make_recipe(name: str = "paper", overrides: Mapping[str, Any] | None = None) -> Recipe:
