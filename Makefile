@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
 
-.PHONY: demo demo-llm demo-loop run dev test test-fast test-servers test-trainers lint clean
+.PHONY: demo demo-llm demo-loop run dev test test-all test-fast test-servers test-trainers lint clean
 
 # One environment for everything; made again when the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
@@ -25,11 +25,16 @@ run: $(STAMP)
 dev: $(STAMP)
 	$(BIN)/autoif dev
 
+OTHERS := not servers and not trainers
+
 test: $(STAMP)-dev
-	$(PYTEST)
+	$(PYTEST) -m '$(OTHERS) and not long'
+
+test-all: $(STAMP)-dev
+	$(PYTEST) -m '$(OTHERS)'
 
 test-fast: $(STAMP)-dev
-	$(PYTEST) -m 'not slow and not servers and not trainers'
+	$(PYTEST) -m '$(OTHERS) and not slow'
 
 lint: $(STAMP)-dev
 	$(BIN)/ruff format --check .

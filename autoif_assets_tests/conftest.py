@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +35,18 @@ def _environment() -> Iterator[None]:
     os.environ.update(before)
 
 
-# Once for what a file's fixtures run, once for what each test does.
-environment_of_file = pytest.fixture(scope="module", autouse=True)(_environment)
-environment_of_test = pytest.fixture(autouse=True)(_environment)
+@pytest.fixture(scope="module", autouse=True)
+def environment_of_file() -> Iterator[None]:
+    """Give the fixtures of each file an environment, and what is loaded by it, of their own."""
+    # A command that ran before this file has loaded it with the settings of its environment.
+    sys.modules.pop("autoif_assets.definitions", None)
+    yield from _environment()
+
+
+@pytest.fixture(autouse=True)
+def environment_of_test() -> Iterator[None]:
+    """Give each test an environment of its own."""
+    yield from _environment()
 
 
 @pytest.fixture
@@ -72,7 +82,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {}
     for item in items:
         shared = [n for n in _SHARED if n in getattr(item, "fixturenames", ())]
-        if shared:
+        if "dev" in shared:
+            item.add_marker(pytest.mark.long)
+        if shared or item.get_closest_marker("long"):
             item.add_marker(pytest.mark.slow)
         slow = item.get_closest_marker("slow") is not None
         place = _SHARED.index(shared[0]) if shared else len(_SHARED) + (not slow)

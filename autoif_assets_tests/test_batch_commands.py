@@ -126,10 +126,52 @@ def test_what_differs_is_refused_and_replaced_only_by_who_says_so(data, monkeypa
     assert same(before, rows(data))
 
 
+def test_prompts_of_a_person_s_own_are_part_of_what_a_batch_is_pinned_to(
+    data, tmp_path, monkeypatch
+):
+    prompts = tmp_path / "prompts"
+    ok("prompts", str(prompts))
+    mine = "Reply in a friendly way.{{ language }}\nRule: {{ instruction }}\nAsked: {{ query }}"
+    (prompts / "response.jinja").write_text(mine)
+    monkeypatch.setenv("AUTOIF_PROMPTS", str(prompts))
+    # The batch that is there keeps its own.
+    before = rows(data)
+    assert "do not count: responses_per_prompt 2 instead of 3; another response prompt" in ok(
+        "run", "--batch", "b1"
+    )
+    assert same(before, rows(data))
+    monkeypatch.setenv("AUTOIF_DATA", str(tmp_path / "new"))
+    with Simulator(SimulatorSettings(prompts=str(prompts))) as simulator:
+        monkeypatch.setenv("AUTOIF_BASE_URL", simulator.base_url)
+        ok("run", "--batch", "b2", "--set", "language=German")
+        made = rows(tmp_path / "new", "b2")
+        asked = made["llm_calls"].filter(asset="responses")["prompt"].to_list()
+        assert asked
+        wanted = "Reply in a friendly way. Write in German, unless the instruction asks for another"
+        assert all(wanted in request for request in asked)
+        assert "accepted" in made["response_scores"]["status"]
+        pinned = find_batch(Warehouse(tmp_path / "new"), "b2")
+        assert pinned.numbers["prompts"]["response"] == mine
+        assert pinned.numbers["language"] == "German"
+        # Whatever the folder says later on.
+        (prompts / "response.jinja").write_text(mine.replace("friendly", "stern"))
+        sent = simulator.stats()["received"]
+        assert "another response prompt" in ok("run", "--batch", "b2")
+        assert simulator.stats()["received"] == sent
+        assert same(made, rows(tmp_path / "new", "b2"))
+        (prompts / "response.jinja").write_text("{{ instruction }}\n{{ qeury }}")
+        refused = autoif("run", "--batch", "b3")
+        assert refused.exit_code == 2
+        assert "response.jinja, line 2: there is no variable qeury" in refused.output
+        assert find_batch(Warehouse(tmp_path / "new"), "b3") is None
+        assert simulator.stats()["received"] == sent
+
+
 def test_a_batch_is_shown(data):
     shown = ok("batch", "show", "b1")
     assert "by command line" in shown
     assert "responses_per_prompt = 3" in shown
+    assert "Write the answer only" not in shown
     assert "supervision  autoif-simulator http://127.0.0.1:" in shown
     assert "simulated    yes" in shown
     assert autoif("batch", "show", "b9").exit_code == 2

@@ -35,7 +35,7 @@ def failure_of(result):
     return failure.step_failure_data.user_failure_data
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_each_cap_stops_the_run_and_the_next_run_continues_it(tmp_path):
     whole, capped = tmp_path / "whole", tmp_path / "capped"
     with Simulator(SimulatorSettings()) as simulator:

@@ -60,6 +60,7 @@ def rows(path, wanted):
         }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("archive", sorted(ARCHIVES.glob("*.tar.xz")), ids=lambda path: path.name)
 def test_an_old_folder_reruns_without_a_model_call(archive, tmp_path, refusing):
     base_url, asked = refusing

@@ -90,12 +90,12 @@ verifiers | accepted_parents! foreign_keys keys! yield_bounds
 """
 # asset | what its code version is a hash of beside its rules: prompts | numbers of the recipe
 VERSIONS = """
-augmented_instructions | self_instruct | seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
+augmented_instructions | self_instruct | language prompts seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
 augmented_queries | - | seed queries_per_instruction eval_share split_by
-back_translations | back_translation nli | seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
+back_translations | back_translation nli | prompts seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
 filtered_queries | - | difficulty difficulty_k difficulty_min difficulty_max
-further_responses | near_miss response | seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
-further_scores | score | seed min_score score_failing score_temperature score_max_tokens
+further_responses | near_miss response | language prompts seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
+further_scores | score | prompts seed min_score score_failing score_temperature score_max_tokens
 further_verdicts | - | modules response_pass_rate
 instruction_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
 kto_dataset | - | seed eval_share
@@ -103,7 +103,7 @@ kto_examples | - | -
 online_preference_dataset | - | seed eval_share
 online_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical contrast_min_gap spin_pairs
 policy_checkpoint | - | -
-policy_responses | response | seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
+policy_responses | response | language prompts seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
 policy_scorecard | - | seed policy_responses_per_prompt bootstrap_samples
 policy_verdicts | - | modules response_pass_rate
 preference_dataset | - | seed eval_share
@@ -111,16 +111,16 @@ preference_pairs | - | near_identical
 query_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
 report | - | -
 response_likelihoods | - | seed likelihood_of
-response_scores | score | seed min_score score_failing score_temperature score_max_tokens
+response_scores | score | prompts seed min_score score_failing score_temperature score_max_tokens
 response_verdicts | - | modules response_pass_rate
-responses | response | seed responses_per_prompt response_temperature response_max_tokens
+responses | response | language prompts seed responses_per_prompt response_temperature response_max_tokens
 seed_instructions | - | -
 seed_queries | - | query_min_chars query_max_chars
 sft_dataset | - | seed eval_share
 sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below sft_max_chars
-test_cases | verifier | modules seed verifiers_per_instruction verifier_temperature verifier_max_tokens
+test_cases | verifier verifier_with_query | modules prompts seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verified_instructions | - | -
-verifier_candidates | verifier | modules seed verifiers_per_instruction verifier_temperature verifier_max_tokens
+verifier_candidates | verifier verifier_with_query | modules prompts seed verifiers_per_instruction verifier_temperature verifier_max_tokens
 verifier_cases | - | case_agreement min_cases min_verifiers modules verifier_agreement
 verifiers | - | case_agreement min_cases min_verifiers modules verifier_agreement
 """  # noqa: E501

@@ -117,7 +117,7 @@ def test_the_command_line_says_which_files_are_bad(simulator, tmp_path):
     assert "q.json: record 1 is not JSON" in queries_line
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_any_text_may_name_a_batch(simulator, tmp_path):
     """By the command; `test_reruns` has another one beside it and runs it again."""
     quoted = """it's "quoted" 50% off / 批次 ünï/code #1"""

@@ -77,6 +77,7 @@ def test_pruning_takes_what_is_old_and_in_the_table(copied):
     assert set(loaded["call_id"]) < kept
 
 
+@pytest.mark.long
 def test_compacting_loses_nothing(copied):
     run(copied, responses_per_prompt=6)
     assert len(journals(copied.data)) > len(ASSETS)

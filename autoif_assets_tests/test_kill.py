@@ -95,6 +95,7 @@ def files(data: Path) -> set[str]:
     }
 
 
+@pytest.mark.long
 def test_killed_at_any_stage_and_run_again_the_data_is_the_same(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     with Simulator(WORKING) as simulator:

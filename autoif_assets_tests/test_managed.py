@@ -40,7 +40,7 @@ def run(tmp_path, *arguments, **environment):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_starts_and_stops_its_own_server(tmp_path):
     command = install(tmp_path / "env")
     log = tmp_path / "pid"

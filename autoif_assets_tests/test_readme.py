@@ -77,7 +77,7 @@ def test_the_demo_fills_every_table_and_every_export(demo_folder):
     assert [path for path, data in exports.items() if not data and path.suffix != ".lock"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_again_changes_nothing_and_asks_for_nothing(demo_folder):
     before = contents(demo_folder)
     printed = demo(demo_folder)

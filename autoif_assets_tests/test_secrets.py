@@ -146,6 +146,7 @@ def is_sqlite(path):
         return file.read(15) == b"SQLite format 3"
 
 
+@pytest.mark.long
 def test_the_key_and_the_headers_are_nowhere(tmp_path):
     data = tmp_path / "data"
     printed = b""

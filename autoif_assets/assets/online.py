@@ -63,7 +63,7 @@ def policy_responses(
         for (prompts,) in parts:
             completions = model.generate(
                 "response",
-                response_prompts(prompts),
+                response_prompts(prompts, recipe),
                 recipe,
                 samples=recipe.policy_responses_per_prompt,
                 temperature=recipe.policy_temperature,

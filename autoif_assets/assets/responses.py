@@ -65,7 +65,10 @@ def responses(
     with responder.session(context) as model:
         for (prompts,) in parts:
             completions = model.generate(
-                "response", response_prompts(prompts), recipe, samples=recipe.responses_per_prompt
+                "response",
+                response_prompts(prompts, recipe),
+                recipe,
+                samples=recipe.responses_per_prompt,
             )
             yield model.read(parse_responses, completions)
 
@@ -244,6 +247,6 @@ def _scored(
     with judge.session(context) as model:
         for verdicts, candidates, prompts in parts:
             wanted = to_score(candidates, verdicts, recipe)
-            completions = model.generate("score", score_prompts(wanted, prompts), recipe)
+            completions = model.generate("score", score_prompts(wanted, prompts, recipe), recipe)
             failing = wanted.filter("failing")["response_id"]
             yield model.read(parse, completions, verdicts, recipe, failing)

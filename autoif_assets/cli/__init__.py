@@ -16,7 +16,7 @@ from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import policy
 from autoif_assets.cli.runs import run
 from autoif_assets.cli.servers import dev, local_model, serve, simulate
-from autoif_assets.cli.settings import init, settings
+from autoif_assets.cli.settings import init, prompts, settings
 from autoif_assets.display import displayed
 
 __all__ = ["main"]
@@ -96,6 +96,7 @@ for command in (
     policy,
     dev,
     init,
+    prompts,
     settings,
     doctor,
     publish,

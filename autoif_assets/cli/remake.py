@@ -108,14 +108,17 @@ def _states(instance: "DagsterInstance", names: Iterable[str]) -> "list[BatchSta
 
 def _repin(name: str, seeds: bool, folder: Path | None = None) -> None:
     """Have a batch follow the prompts of today, and the seeds where these are a reason."""
-    from autoif_assets.resources import prompts_hash
+    from autoif_assets.resources import all_prompts, prompts_hash
+    from autoif_assets.resources.settings import settings
     from autoif_assets.warehouse import Warehouse, find_batch, save_batch
 
     warehouse = Warehouse(folder or data_dir())
     known = find_batch(warehouse, name)
     if known is None or not known.pinned:
         return
-    known = replace(known, prompts_hash=prompts_hash())
+    prompts = all_prompts(settings().make_recipe())
+    numbers = {**(known.numbers or {}), "prompts": prompts}
+    known = replace(known, numbers=numbers, prompts_hash=prompts_hash(prompts))
     if seeds:
         known = replace(known, seeds_hash=None, queries_hash=None)
     save_batch(warehouse, known)

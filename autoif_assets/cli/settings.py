@@ -49,9 +49,29 @@ def init(path: Path) -> None:
     )
 
 
+@click.command()
+@click.argument("folder", default="prompts", type=click.Path(path_type=Path, file_okay=False))
+def prompts(folder: Path) -> None:
+    """Write the packaged prompts into FOLDER, to be edited. Overwrites none.
+
+    AUTOIF_PROMPTS, or `prompts:` in autoif.yaml, names the folder. What is not in it is as
+    packaged; a batch keeps the prompts of its first run.
+    """
+    from autoif_assets.inputs import write_prompts
+
+    try:
+        written = write_prompts(folder)
+    except OSError as error:
+        raise click.ClickException(f"Cannot write to {folder} ({error.strerror}).") from None
+    say(
+        f"{len(written)} of the packaged prompts are written to {folder}. Keep those that you "
+        f"change and use them: AUTOIF_PROMPTS={folder}"
+    )
+
+
 def example() -> str:
     """Return a commented file that sets nothing but what is the default."""
-    from autoif_assets.method.recipe import Recipe
+    from autoif_assets.method.recipe import NUMBERS, Recipe
     from autoif_assets.resources.settings import Settings, default_of, leaves
 
     lines = _comment(_INTRODUCTION.replace("\n", " "))
@@ -67,7 +87,8 @@ def example() -> str:
         lines += _comment(declared.description or "", indent)
         lines += _line(path, default_of(path, declared), indent)
         if path == ("numbers",):
-            for name, number in Recipe.model_fields.items():
+            for name in NUMBERS:
+                number = Recipe.model_fields[name]
                 lines += _comment(number.description or "", "  ")
                 lines += _line((*path, name), number.default, "  ")
     return "\n".join(lines).strip() + "\n"
@@ -130,7 +151,7 @@ def _all() -> list[tuple[str, str, str, str]]:
     import json
 
     from autoif_assets.endpoint.settings import public
-    from autoif_assets.method.recipe import Recipe
+    from autoif_assets.method.recipe import NUMBERS, Recipe
     from autoif_assets.resources.settings import FROM_FILE, default_of, leaves
     from autoif_assets.resources.settings import settings as read
 
@@ -140,7 +161,8 @@ def _all() -> list[tuple[str, str, str, str]]:
     for path, declared in leaves():
         place, description = found.place(path), declared.description or ""
         if path == ("numbers",):
-            for name, number in Recipe.model_fields.items():
+            for name in NUMBERS:
+                number = Recipe.model_fields[name]
                 said = found.place((*path, name)) or place if name in found.numbers else None
                 shown = json.dumps(getattr(recipe, name))
                 where = said or f"recipe {found.recipe}"

@@ -109,6 +109,7 @@ def _shown(found: "Batch") -> list[str]:
     lines += [
         f"  {number} = {value if isinstance(value, str) else json.dumps(value)}"
         for number, value in (found.numbers or {}).items()
+        if number != "prompts"
     ]
     return lines
 

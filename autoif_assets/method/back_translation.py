@@ -17,14 +17,15 @@ def back_translation_prompts(verifiers: pl.DataFrame, recipe: Recipe) -> pl.Data
     Args:
         verifiers: Accepted ``verifiers``.
         recipe: ``back_translations_per_instruction`` best verifiers of each instruction are
-            taken: by accuracy, then by id, so that the choice is reproducible.
+            taken: by accuracy, then by id, so that the choice is reproducible. Also ``prompts``.
     """
     ranked = verifiers.sort("accuracy", "verifier_id", descending=[True, False])
     limit = recipe.back_translations_per_instruction
     if limit is not None:
         ranked = ranked.group_by("instruction_id", maintain_order=True).head(limit)
     ordered = ranked.sort("instruction_id", "verifier_id")
-    return ordered.select("verifier_id", "instruction_id", BACK_TRANSLATION.render_rows(ordered))
+    prompts = BACK_TRANSLATION.of(recipe.prompts).render_rows(ordered)
+    return ordered.select("verifier_id", "instruction_id", prompts)
 
 
 def parse_back_translations(completions: pl.DataFrame) -> pl.DataFrame:
@@ -61,9 +62,14 @@ def nli_pairs(back_translations: pl.DataFrame, instructions: pl.DataFrame) -> pl
     )
 
 
-def nli_prompts(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return ``pair_id``, ``prompt`` for the supervision model as NLI judge."""
-    return pairs.select("pair_id", NLI.render_rows(pairs))
+def nli_prompts(pairs: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Return ``pair_id``, ``prompt`` for the supervision model as NLI judge.
+
+    Args:
+        pairs: ``pair_id``, ``premise``, ``hypothesis``.
+        recipe: ``prompts``.
+    """
+    return pairs.select("pair_id", NLI.of(recipe.prompts).render_rows(pairs))
 
 
 def parse_nli(completions: pl.DataFrame) -> pl.DataFrame:

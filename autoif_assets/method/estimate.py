@@ -100,7 +100,9 @@ def estimate(
         # A request carries its prompt once, however many completions it asks for.
         requests = round(stage.requests)
         completions = round(requests * stage.samples)
-        prompt_tokens = (len(PROMPTS[stage.role].source) + stage.variables) / texts.chars_per_token
+        prompt_tokens = (
+            len(PROMPTS[stage.role].of(recipe.prompts).source) + stage.variables
+        ) / texts.chars_per_token
         most = getattr(recipe, f"{stage.role}_max_tokens")
         rows.append(
             (

@@ -14,7 +14,7 @@ from autoif_assets.method.completions import (
 from autoif_assets.method.gates import ACCEPTED, REJECTED, decide
 from autoif_assets.method.ids import content_id, derived_seed, id_series, normalise
 from autoif_assets.method.lists import parse_instruction_lines
-from autoif_assets.method.prompts import SELF_INSTRUCT
+from autoif_assets.method.prompts import SELF_INSTRUCT, in_language
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.text import near_duplicates
 
@@ -39,7 +39,7 @@ def self_instruct_prompts(seeds: pl.DataFrame, recipe: Recipe, batch: str) -> pl
     Args:
         seeds: Accepted ``seed_instructions``.
         recipe: ``instructions_per_batch``, ``instructions_per_call``,
-            ``seed_examples_per_call`` and ``seed``.
+            ``seed_examples_per_call``, ``seed``, ``language`` and ``prompts``.
         batch: Key of the batch; which seeds a prompt shows derives from it.
 
     Returns:
@@ -48,13 +48,15 @@ def self_instruct_prompts(seeds: pl.DataFrame, recipe: Recipe, batch: str) -> pl
     wanted = recipe.instructions_per_batch
     calls = math.ceil(wanted / recipe.instructions_per_call)
     texts = sorted(seeds["instruction"])
+    prompt = SELF_INSTRUCT.of(recipe.prompts)
+    language = in_language(recipe.language, "Write them in {}.")
     rows = []
     for call in range(calls):
         seed = derived_seed(batch, str(recipe.seed), "self_instruct", str(call))
         shown = random.Random(seed).sample(texts, min(len(texts), recipe.seed_examples_per_call))
         count = min(recipe.instructions_per_call, wanted - call * recipe.instructions_per_call)
         examples = "\n".join(f"- {text}" for text in shown)
-        rows.append((SELF_INSTRUCT.render(count=count, examples=examples), seed))
+        rows.append((prompt.render(count=count, examples=examples, language=language), seed))
     return pl.DataFrame(rows, schema={"prompt": pl.String, "seed": pl.Int64}, orient="row")
 
 

@@ -202,6 +202,8 @@ def spin_pairs(
         )
         for side, negative in ((examples, False), (own, True))
     ).join(length_constraints(instructions), on="instruction_id", how="left", maintain_order="left")
+    # The policy's responses are no failures: their lengths measure nothing.
+    candidates = candidates.with_columns(pl.col("constrains_length").fill_null(False))
     pairs = draw_pairs(candidates, "prompt_id", recipe, batch)
     return pairs.select("prompt_id", "pair_id", *PAIR_COLUMNS)
 

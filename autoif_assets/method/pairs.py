@@ -6,7 +6,7 @@ import polars as pl
 
 from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import content_id, id_series
-from autoif_assets.method.lengths import balanced, constrains_length
+from autoif_assets.method.lengths import balanced, constrains_length, follows_length
 from autoif_assets.method.likelihoods import likelihood_rank
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import FURTHER, NEAR
@@ -147,7 +147,7 @@ def query_pairs(
 
 
 def length_constraints(instructions: pl.DataFrame) -> pl.DataFrame:
-    """Return ``instruction_id`` and ``constrains_length``."""
+    """Return ``instruction_id`` and ``constrains_length``, null where words do not tell."""
     return instructions.select(
         "instruction_id",
         constrains_length=constrains_length(pl.col("instruction"), pl.col("category")),
@@ -179,8 +179,9 @@ def draw_pairs(
 
     Args:
         candidates: ``group``, ``instruction_id``, ``candidate_id``, ``text``, ``pass_rate``,
-            ``score``, ``failed_verifiers``, ``origin``, ``constrains_length``, ``is_positive`` (may
-            be chosen if its pass rate suffices), ``is_negative`` (may be rejected), perhaps
+            ``score``, ``failed_verifiers``, ``origin``, ``constrains_length`` (null: measured by
+            which lengths may be chosen and which rejected), ``is_positive`` (may be chosen if its
+            pass rate suffices), ``is_negative`` (may be rejected), perhaps
             ``rank``: lower ones are drawn first, those without one last.
         group: Name of the column within which pairs are made; all of a group are of one
             instruction.
@@ -198,6 +199,7 @@ def draw_pairs(
     enough = recipe.bound("chosen_pass_rate").accepts(pl.col("pass_rate"))
     positives = drawn.filter(pl.col("is_positive") & enough & ~pl.col("is_negative"))
     negatives = drawn.filter("is_negative")
+    positives = _with_measured_lengths(positives, negatives)
     # Where candidates have ranks, the first ones are taken whatever their lengths.
     places = _places(positives, negatives, group, recipe, even_lengths and not ranked)
     chosen = _side("chosen", positives, places, group, "constrains_length")
@@ -210,6 +212,18 @@ def draw_pairs(
         pair_id=id_series("pair", pairs["chosen_id"], pairs["rejected_id"]),
         margin=pl.col("chosen_pass_rate") - pl.col("rejected_pass_rate"),
         origin=_pair_origin(),
+    )
+
+
+def _with_measured_lengths(positives: pl.DataFrame, negatives: pl.DataFrame) -> pl.DataFrame:
+    """Fill ``constrains_length`` where words do not tell it."""
+    if not positives["constrains_length"].has_nulls():
+        return positives
+    measured = follows_length(positives, negatives)
+    return (
+        positives.join(measured, on="instruction_id", how="left", maintain_order="left")
+        .with_columns(pl.coalesce("constrains_length", "follows_length"))
+        .drop("follows_length")
     )
 
 

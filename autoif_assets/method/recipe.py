@@ -19,8 +19,11 @@ from pydantic import (
     model_validator,
 )
 
+from autoif_assets.method.prompts import PROMPTS, PromptError
+
 _OPERATORS = {">": operator.gt, ">=": operator.ge}
 _ANSWER = "Tokens of the answer; thoughts have those of the endpoint's thinking_tokens beside."
+_COUNTED = "[3.3]; a Chinese, Japanese or Korean character counts as two"
 _THRESHOLD = re.compile(r"(>=|>)\s*(\d+(?:\.\d+)?)")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _MOST_PROBLEMS = 3  # told at a time
@@ -73,6 +76,17 @@ class Recipe(BaseModel):
 
     seed: int = Field(0, description="Every random choice derives from this and the batch's key.")
 
+    language: str | None = Field(
+        None,
+        pattern=r"^[^\W\d_][^\n{}]{1,59}$",
+        description="Language, such as German, that new instructions and responses are asked for "
+        "in; null: that of the seeds and queries.",
+    )
+    prompts: dict[str, str] = Field(
+        {},
+        description="Templates in the place of the packaged prompts, by role.",
+    )
+
     instructions_per_batch: int = Field(
         100, ge=0, description="New instructions asked for by self-instruct, K [3.2, App. C]."
     )
@@ -95,7 +109,7 @@ class Recipe(BaseModel):
         1, ge=1, description="Distinct cases an instruction needs before cross-validation."
     )
     modules: list[str] = Field(
-        default_factory=list,
+        [],
         description="Installed modules that verifiers may import besides the standard library, as "
         "module or, where a function must load its data first, module:function.",
     )
@@ -111,8 +125,8 @@ class Recipe(BaseModel):
     queries_per_instruction: int = Field(
         16, ge=1, description="User queries joined to each verified instruction [3.3]."
     )
-    query_min_chars: int = Field(20, ge=0, description="A query is longer than this [3.3].")
-    query_max_chars: int = Field(300, ge=1, description="A query is shorter than this [3.3].")
+    query_min_chars: int = Field(20, ge=0, description=f"A query is longer than this {_COUNTED}.")
+    query_max_chars: int = Field(300, ge=1, description=f"A query is shorter than this {_COUNTED}.")
     responses_per_prompt: int = Field(
         8, ge=1, description="Responses sampled per augmented query, K [3.3]."
     )
@@ -227,6 +241,18 @@ class Recipe(BaseModel):
     def _canonical_bound(cls, given: object) -> str:
         return str(Threshold.parse(str(given)))
 
+    @field_validator("prompts")
+    @classmethod
+    def _fillable(cls, given: dict[str, str]) -> dict[str, str]:
+        for role, text in given.items():
+            if role not in PROMPTS:
+                raise ValueError(f"there is no prompt {role}; there are {', '.join(PROMPTS)}")
+            try:
+                PROMPTS[role].of({role: text}).check()
+            except PromptError as error:
+                raise ValueError(f"{role}: {error}") from None
+        return given
+
     @model_validator(mode="after")
     def _selections_fit(self) -> "Recipe":
         for what in ("difficulty_{}", "ifd_{}_quantile"):
@@ -244,6 +270,9 @@ class Recipe(BaseModel):
         """Return the bound stored under ``name``, such as ``"response_pass_rate"``."""
         return Threshold.parse(getattr(self, name))
 
+
+# What a person sets by name; prompts are files.
+NUMBERS = tuple(name for name in Recipe.model_fields if name != "prompts")
 
 PAPER = Recipe()  # type: ignore[call-arg]
 AUTHORS_CODE = Recipe.model_validate(

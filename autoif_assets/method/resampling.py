@@ -10,10 +10,11 @@ import polars as pl
 
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import derived_seed
-from autoif_assets.method.prompts import NEAR_MISS
+from autoif_assets.method.prompts import NEAR_MISS, in_language
 from autoif_assets.method.queries import filter_queries
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.responses import (
+    ANSWER_LANGUAGE,
     has_evidence,
     has_failed,
     parse_responses,
@@ -77,7 +78,8 @@ def near_miss_prompts(
             ``query``.
         assessed: ``verdicts_with_scores`` of the first samples.
         recipe: ``near_misses_per_prompt``; with 0 nothing is asked. Nor is for prompts that
-            ``difficulty`` drops, which more responses to reject would not bring back.
+            ``difficulty`` drops, which more responses to reject would not bring back. Also
+            ``language`` and ``prompts``.
 
     Returns:
         ``prompt_id``, ``instruction_id``, ``prompt``.
@@ -88,7 +90,9 @@ def near_miss_prompts(
         & (recipe.near_misses_per_prompt > 0)
     )
     rows = augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left")
-    return rows.select("prompt_id", "instruction_id", NEAR_MISS.render_rows(rows))
+    language = in_language(recipe.language, ANSWER_LANGUAGE)
+    prompts = NEAR_MISS.of(recipe.prompts).render_rows(rows, language=language)
+    return rows.select("prompt_id", "instruction_id", prompts)
 
 
 def further_prompts(
@@ -99,7 +103,8 @@ def further_prompts(
     Args:
         augmented_queries: As for ``near_miss_prompts``.
         assessed: ``verdicts_with_scores`` of the first samples.
-        recipe: ``further_responses_per_prompt``; with 0 nothing is asked.
+        recipe: ``further_responses_per_prompt``; with 0 nothing is asked. Also what
+            ``response_prompts`` needs.
         batch: Key of the batch. The seeds derive from it, and are not those of the first samples:
             a server would answer the same again.
 
@@ -112,7 +117,7 @@ def further_prompts(
         & (recipe.further_responses_per_prompt > 0)
     )
     rows = response_prompts(
-        augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left")
+        augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left"), recipe
     )
     seeds = [
         derived_seed(batch, str(recipe.seed), FURTHER, prompt_id) for prompt_id in rows["prompt_id"]

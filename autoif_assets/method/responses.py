@@ -6,16 +6,23 @@ from autoif_assets.method.completions import unusable, usable
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.judgements import parse_score
-from autoif_assets.method.prompts import RESPONSE, SCORE
+from autoif_assets.method.prompts import RESPONSE, SCORE, in_language
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
+ANSWER_LANGUAGE = "Write in {}, unless the instruction asks for another language."
 
-def response_prompts(augmented_queries: pl.DataFrame) -> pl.DataFrame:
-    """Return ``prompt_id``, ``instruction_id``, ``prompt``: one call an augmented query."""
-    return augmented_queries.select(
-        "prompt_id", "instruction_id", RESPONSE.render_rows(augmented_queries)
-    )
+
+def response_prompts(augmented_queries: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Return ``prompt_id``, ``instruction_id``, ``prompt``: one call an augmented query.
+
+    Args:
+        augmented_queries: ``prompt_id``, ``instruction_id``, ``instruction``, ``query``.
+        recipe: ``language`` and ``prompts``.
+    """
+    language = in_language(recipe.language, ANSWER_LANGUAGE)
+    prompts = RESPONSE.of(recipe.prompts).render_rows(augmented_queries, language=language)
+    return augmented_queries.select("prompt_id", "instruction_id", prompts)
 
 
 def parse_responses(completions: pl.DataFrame, known: pl.Series | None = None) -> pl.DataFrame:
@@ -100,19 +107,23 @@ def verify_responses(
     )
 
 
-def score_prompts(responses: pl.DataFrame, augmented_queries: pl.DataFrame) -> pl.DataFrame:
+def score_prompts(
+    responses: pl.DataFrame, augmented_queries: pl.DataFrame, recipe: Recipe
+) -> pl.DataFrame:
     """Return ``response_id``, ``prompt_id``, ``instruction_id``, ``prompt``.
 
     Args:
         responses: ``response_id``, ``prompt_id``, ``response`` of the responses that passed.
         augmented_queries: All ``augmented_queries`` of these prompts.
+        recipe: ``prompts``.
     """
     rows = responses.join(
         augmented_queries.select("prompt_id", "instruction_id", "instruction", "query"),
         on="prompt_id",
         maintain_order="left",
     )
-    return rows.select("response_id", "prompt_id", "instruction_id", SCORE.render_rows(rows))
+    prompts = SCORE.of(recipe.prompts).render_rows(rows)
+    return rows.select("response_id", "prompt_id", "instruction_id", prompts)
 
 
 def to_score(responses: pl.DataFrame, verdicts: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from autoif_assets.method.ids import content_id, normalise
-from autoif_assets.method.text import duplicates, near_duplicates
+from autoif_assets.method.text import duplicates, length_of, near_duplicates
 
 
 def select_queries(candidates: pl.DataFrame, min_chars: int, max_chars: int) -> pl.DataFrame:
@@ -12,8 +12,9 @@ def select_queries(candidates: pl.DataFrame, min_chars: int, max_chars: int) -> 
     Args:
         candidates: One row per record: ``source: str, line: Int64, text: str|null,
             reason: str|null``; ``reason`` is set where the reader found no text to take.
-        min_chars: A query is longer than this many characters.
-        max_chars: A query is shorter than this many characters.
+        min_chars: A query is longer than this many characters, of which each Chinese, Japanese
+            and Korean one counts as two.
+        max_chars: A query is shorter than this many characters, counted alike.
 
     Returns:
         All rows in their order with the columns of table ``seed_queries``. Line breaks inside a
@@ -22,7 +23,7 @@ def select_queries(candidates: pl.DataFrame, min_chars: int, max_chars: int) -> 
         (of an earlier accepted row).
     """
     frame = candidates.with_columns(query=_tidy("text"))
-    length = pl.col("query").str.len_chars()
+    length = length_of(pl.col("query"))
     frame = frame.with_columns(
         reason=pl.coalesce(
             "reason",

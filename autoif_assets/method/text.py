@@ -3,16 +3,32 @@
 A similarity score is the wrong tool here: "all capital letters" and "all lowercase letters", or
 "the first half" and "the second half", score high and mean opposite things. Two texts are
 near-duplicates only when nothing but case, sentence punctuation, filler words, plurals, number
-words and a few fixed phrases tells them apart, in the same order. That is equality of a key: it
-needs no threshold and no comparison of pairs, and one pass does any number of texts.
+words and a few fixed phrases tells them apart, in the same order. Chinese, Japanese and Korean
+texts are compared by characters, for their words have no spaces between them, or not always.
+That is equality of a key: it needs no threshold and no comparison of pairs, and one pass does any
+number of texts.
 """
 
 import polars as pl
 
 from autoif_assets.method.ids import normalise
 
+# What Chinese, Japanese and Korean are written in, for the inside of a character class.
+CJK = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー々〇"
+_NO_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}ー々〇"  # Korean has some between its words.
+# Letters, digits and signs as wide as these, and what is meant by them.
+_WIDE = {chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)} | {
+    "、": ",",
+    "。": ".",
+    "｡": ".",
+    "，": ",",
+    "\u3000": " ",
+}
+
 # \B keeps apostrophes out: a single quote counts at the edge of a word only.
-_QUOTED = r""""[^"]*"|“[^”]*”|«[^»]*»|`[^`]*`|\B['‘][^'‘’]+['’]\B"""
+_QUOTED = (
+    r""""[^"]*"|“[^”]*”|«[^»]*»|`[^`]*`|「[^」]*」|『[^』]*』|《[^》]*》|\B['‘][^'‘’]+['’]\B"""
+)
 
 # Signs inside a text (C++, #, 5!, a < b) may be what it is about; those that end a sentence or
 # join words are not. "A" is an article at the start and a name ("vitamin A") elsewhere.
@@ -22,6 +38,7 @@ _SIGNS = (
     (r"(\p{L}{2})[.,:;?!…]+(\s|$)", "$1$2"),
     (r"\x00 [.,:;?!…]+(\s|$)", "\x00$1"),
     (r"(\p{L})-\b", "$1 "),
+    (rf"([{CJK}\x00]) ?[.,:;!?…·]+", "$1 "),
 )
 
 _OWN = r"(?:your|the)(?: (?:entire|whole|complete|full))? (?:response|answer|reply)"
@@ -41,6 +58,9 @@ _PHRASES = (
     (r"(?:response )?(?:include|contain|incorporate|use)", "use"),
 )
 
+# Politeness and whose answer it is; what is left is compared by characters.
+_CJK_PHRASES = r"请您?|請您?|务必|務必|[你您]的|(?:して)?(?:ください|下さい)|あなたの|당신의|반드시"
+
 _FILLERS = ("the", "a", "an", "any", "please", "kindly", "your", "that", "just")
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
@@ -50,6 +70,8 @@ _TENS = "thirty forty fifty sixty seventy eighty ninety"
 _NUMBERS = {word: str(number) for number, word in enumerate(_UNITS.split())} | {
     word: str(10 * number) for number, word in enumerate(_TENS.split(), start=3)
 }
+_NUMBERS |= {sign: str(number) for number, sign in enumerate("〇一二三四五六七八九十")}
+_NUMBERS |= {"两": "2", "兩": "2"}
 _PLURAL = r"^(\p{L}{2,}[^\Wsui\d_])s$"
 
 
@@ -61,16 +83,19 @@ def near_duplicate_keys(texts: pl.Series) -> pl.Series:
     the text or the order of words changed.
 
     Args:
-        texts: Short strings in any language; the folding of fillers and phrases is English.
+        texts: Short strings in any language; the folding of fillers and phrases is English, and
+            for a few words Chinese, Japanese and Korean.
 
     Returns:
         A String series of the same length; null for a null or a text without content.
     """
     text = pl.col("text")
     plain = text.str.replace_all(_QUOTED, " \x00 ")
+    plain = plain.str.replace_many(_WIDE)
     for pattern, replacement in _SIGNS:
         plain = plain.str.replace_all(pattern, replacement)
     plain = plain.str.to_lowercase()
+    plain = plain.str.replace_all(_CJK_PHRASES, "").str.replace_all(rf"[{CJK}]", " $0 ")
     for pattern, replacement in _PHRASES:
         plain = _squeeze(plain.str.replace_all(rf"\b(?:{pattern})\b", replacement))
     word = pl.element()
@@ -129,8 +154,18 @@ def _earlier(keys: pl.Series) -> pl.Series:
     return frame.select(pl.when(repeats).then(first).alias("earlier")).to_series()
 
 
+def length_of(text: pl.Expr) -> pl.Expr:
+    """Return how long a text is in characters, those of Chinese, Japanese and Korean as two.
+
+    A text in these languages says the same in about half the characters.
+    """
+    return text.str.len_chars() + text.str.count_matches(rf"[{CJK}]")
+
+
 def similarity(left: pl.Expr, right: pl.Expr) -> pl.Expr:
     """Return the share of runs of three words that two texts have in common, from 0 to 1.
+
+    A character of Chinese and Japanese, which have no spaces, is a word.
 
     Of all distinct runs in either text (their Jaccard index), so that a word, a sign, the case
     of letters or the order counts, in a short text more than in a long one. White space does not.
@@ -140,9 +175,12 @@ def similarity(left: pl.Expr, right: pl.Expr) -> pl.Expr:
     return shared / first.list.set_union(second).list.len()
 
 
+_WORDS = rf"[{_NO_SPACES}]|[^\s{_NO_SPACES}]+"
+
+
 def _runs(text: pl.Expr) -> pl.Expr:
     word = pl.element()
     # The first two words end a run, too, and so does the only word of a text.
-    padded = pl.concat_list(pl.lit(["", ""]), text.str.extract_all(r"\S+"))
+    padded = pl.concat_list(pl.lit(["", ""]), text.str.extract_all(_WORDS))
     runs = pl.concat_str([word.shift(2), word.shift(1), word], separator=" ")
     return padded.list.eval(runs.drop_nulls()).list.unique()

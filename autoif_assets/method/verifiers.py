@@ -67,23 +67,21 @@ def verifier_prompts(instructions: pl.DataFrame, recipe: Recipe) -> pl.DataFrame
 
     Args:
         instructions: ``instruction_id``, ``instruction``.
-        recipe: ``modules``.
+        recipe: ``modules`` and ``prompts``.
 
     Returns:
         Columns ``instruction_id``, ``prompt``, ``template``: the prompt it was made of.
     """
     names = [module.partition(":")[0] for module in recipe.modules]
     beside = f" and {', '.join(names)}" if names else ""
-    instructions = instructions.with_columns(modules=pl.lit(beside))
     asks = instructions["instruction"].str.contains(_NAMES_QUERY)
     parts = [
         instructions.filter(chosen).select(
-            "instruction_id", prompt.render_rows(instructions.filter(chosen)), template=pl.lit(role)
+            "instruction_id",
+            prompt.of(recipe.prompts).render_rows(instructions.filter(chosen), modules=beside),
+            template=pl.lit(prompt.role),
         )
-        for prompt, role, chosen in (
-            (VERIFIER, "verifier", ~asks),
-            (VERIFIER_WITH_QUERY, "verifier_with_query", asks),
-        )
+        for prompt, chosen in ((VERIFIER, ~asks), (VERIFIER_WITH_QUERY, asks))
     ]
     order = instructions.select("instruction_id")
     return order.join(pl.concat(parts), on="instruction_id", maintain_order="left")

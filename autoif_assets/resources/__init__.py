@@ -4,6 +4,7 @@ from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.resources.batch import (
     BatchResource,
     Plan,
+    all_prompts,
     discarded,
     prompts_hash,
     recipe_of,
@@ -46,6 +47,7 @@ __all__ = [
     "WarehouseIOManager",
     "WarehouseResource",
     "add_metadata",
+    "all_prompts",
     "check_endpoints",
     "configured_resources",
     "discarded",

@@ -16,7 +16,7 @@ from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.endpoint.settings import public
 from autoif_assets.method.names import check_name
 from autoif_assets.method.prompts import PROMPTS
-from autoif_assets.method.recipe import BEFORE, Recipe, make_recipe
+from autoif_assets.method.recipe import BEFORE, NUMBERS, Recipe, make_recipe
 from autoif_assets.nli import DEFAULT_MODEL
 from autoif_assets.resources.failures import failure
 from autoif_assets.resources.models import RoleEndpoint, Supervision
@@ -235,14 +235,14 @@ class BatchResource(dg.ConfigurableResource[Any]):
         return Batch(
             batch,
             recipe=self.recipe.name,
-            numbers=self.recipe.load().model_dump(),
+            numbers=_pinned_numbers(self.recipe.load()),
             roles=roles,
             simulated=any(role.model in synthetic for role in roles),
         )
 
     def _unsaid(self, made: Batch) -> dict[str, Any]:
         """Return what a batch keeps to where nobody says otherwise: numbers that came after it."""
-        said = {**settings().numbers, **self.recipe.overrides}
+        said = {**settings().overrides(), **self.recipe.overrides}
         recipe = recipe_of(made)
         return {name: getattr(recipe, name) for name in BEFORE if name not in said}
 
@@ -262,7 +262,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
         theirs = {role.role: role for role in known.roles}
         roles = tuple(theirs.get(role.role, role) for role in wanted.roles)
         recipe = make_recipe(name, numbers)
-        return replace(known, recipe=name, numbers=recipe.model_dump(), roles=roles)
+        return replace(known, recipe=name, numbers=_pinned_numbers(recipe), roles=roles)
 
     def _pin(self, context: dg.AssetExecutionContext, plan: Plan) -> None:
         known, batch = plan.known, plan.batch
@@ -286,7 +286,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
             warehouse,
             replace(
                 batch,
-                prompts_hash=batch.prompts_hash or prompts_hash(),
+                prompts_hash=batch.prompts_hash or prompts_hash(recipe_of(batch).prompts),
                 seeds_hash=batch.seeds_hash or hashes["seed_instructions"],
                 queries_hash=batch.queries_hash or hashes["seed_queries"],
                 created_at=batch.created_at or datetime.now(UTC),
@@ -311,10 +311,21 @@ def recipe_of(batch: Batch, overrides: Mapping[str, Any] | None = None) -> Recip
     return make_recipe(batch.recipe or "paper", {**BEFORE, **numbers, **(overrides or {})})
 
 
-def prompts_hash() -> str:
+def all_prompts(recipe: Recipe) -> dict[str, str]:
+    """Return every template by role, those that the recipe does not replace as packaged."""
+    return {role: prompt.of(recipe.prompts).source for role, prompt in PROMPTS.items()}
+
+
+def prompts_hash(replaced: Mapping[str, str]) -> str:
     """Hash the prompts with their schemas."""
-    text = json.dumps({role: [one.source, one.schema] for role, one in PROMPTS.items()})
+    prompts = [one.of(replaced) for one in PROMPTS.values()]
+    text = json.dumps({one.role: [one.source, one.schema] for one in prompts})
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _pinned_numbers(recipe: Recipe) -> dict[str, Any]:
+    """Return what is pinned of a recipe: also the packaged prompts, which may change later on."""
+    return {**recipe.model_dump(), "prompts": all_prompts(recipe)}
 
 
 def asked_by(tags: Mapping[str, str]) -> str:
@@ -361,11 +372,13 @@ def _other_roles(pinned: Sequence[Role], wanted: Sequence[Role]) -> tuple[list[s
 
 
 def _differences(pinned: Recipe, wanted: Recipe) -> list[str]:
-    return [
+    numbers = [
         f"{name} {_shown(getattr(wanted, name))} instead of {_shown(getattr(pinned, name))}"
-        for name in Recipe.model_fields
+        for name in NUMBERS
         if getattr(pinned, name) != getattr(wanted, name)
     ]
+    before, now = all_prompts(pinned), all_prompts(wanted)
+    return numbers + [f"another {role} prompt" for role in now if before[role] != now[role]]
 
 
 def _asked(pinned: Batch, given: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,15 @@ from pydantic import Field
 class Inputs(dg.ConfigurableResource[Any]):
     """The user's files; the packaged ones where none is named."""
 
-    seeds: str | None = Field(default=None, description="TXT, JSONL or CSV of seed instructions.")
-    queries: str | None = Field(default=None, description="File or glob of user queries.")
-    queries_column: str | None = Field(default=None, description="Text column of Parquet queries.")
+    seeds: str | None = Field(
+        default=None,
+        description="Seed instructions: files, globs or hf:// datasets, separated by commas.",
+    )
+    queries: str | None = Field(
+        default=None,
+        description="User queries: files, globs or hf:// datasets, separated by commas; behind a "
+        "colon the column of one.",
+    )
+    queries_column: str | None = Field(
+        default=None, description="Column of the queries, in the files that have it."
+    )

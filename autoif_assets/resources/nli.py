@@ -52,7 +52,7 @@ class NLI(RoleEndpoint):
         if not self.asks:
             return self._label_locally(pairs)
         with self.session(context, "nli") as model:
-            return model.read(parse_nli, model.generate("nli", nli_prompts(pairs), recipe))
+            return model.read(parse_nli, model.generate("nli", nli_prompts(pairs, recipe), recipe))
 
     def _label_locally(self, pairs: pl.DataFrame) -> pl.DataFrame:
         name = self.model or DEFAULT_MODEL

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import dagster as dg
 from pydantic import Field
 
-from autoif_assets.method.recipe import RECIPES, Recipe, make_recipe
+from autoif_assets.method.recipe import NUMBERS, RECIPES, Recipe, make_recipe
 from autoif_assets.resources.models import as_config
 from autoif_assets.resources.settings import settings
 
@@ -31,8 +31,12 @@ else:
     Numbers = as_config(
         dg.Shape(
             {
-                name: dg.Field(_type(name), is_required=False, description=declared.description)
-                for name, declared in Recipe.model_fields.items()
+                name: dg.Field(
+                    _type(name),
+                    is_required=False,
+                    description=Recipe.model_fields[name].description,
+                )
+                for name in NUMBERS
             }
         )
     )
@@ -52,4 +56,4 @@ class RecipeResource(dg.ConfigurableResource[Any]):
         Raises:
             RecipeError: There is no such recipe, or a number is out of range.
         """
-        return make_recipe(self.name, {**settings().numbers, **self.overrides})
+        return make_recipe(self.name, {**settings().overrides(), **self.overrides})

@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from autoif_assets.endpoint import EndpointSettings
+from autoif_assets.inputs import PREFIX, InputError, read_prompts
 from autoif_assets.method.recipe import RECIPES, Recipe, RecipeError, make_recipe, problem
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.inputs import Inputs
@@ -108,6 +109,11 @@ class Settings(_Sections):  # type: ignore[misc]
     numbers: dict[str, Any] = Field(
         default={}, description="Numbers that replace the recipe's, by name."
     )
+    prompts: str | None = Field(
+        default=None,
+        description="Folder of Jinja files that take the place of the packaged prompts, such as "
+        "response.jinja; `autoif prompts` writes these.",
+    )
     nightly_cron: str | None = Field(
         default=None, description="Cron text of the times at which a batch is added and made."
     )
@@ -143,9 +149,18 @@ class Settings(_Sections):  # type: ignore[misc]
         """Return the environment variable that says what a setting is, where one does."""
         return self._sources[0].variables.get(path)
 
+    def overrides(self) -> dict[str, Any]:
+        """Return the numbers and the prompts that replace the recipe's.
+
+        Raises:
+            InputError: A file of the folder of prompts cannot be one.
+        """
+        given = {"prompts": read_prompts(self.prompts)} if self.prompts else {}
+        return {**self.numbers, **given}
+
     def make_recipe(self) -> Recipe:
         """Return the recipe of runs whose configuration says nothing of it."""
-        return make_recipe(self.recipe, self.numbers)
+        return make_recipe(self.recipe, self.overrides())
 
     @classmethod
     def settings_customise_sources(
@@ -179,6 +194,8 @@ def settings() -> Settings:
     try:
         found = Settings()
         found.make_recipe()
+    except InputError as error:
+        raise SettingsError(str(error)) from None
     except ValidationError as error:
         raise SettingsError(" ".join(_sentence(one) for one in error.errors()[:3])) from None
     except RecipeError as error:
@@ -260,6 +277,7 @@ def variables() -> dict[Setting, str]:
         ("inputs", "queries_column"): "AUTOIF_QUERIES_COLUMN",
         ("recipe",): "AUTOIF_RECIPE",
         ("numbers",): "AUTOIF_OVERRIDES",
+        ("prompts",): "AUTOIF_PROMPTS",
         ("trainer", "command"): "AUTOIF_TRAINER",
         ("trainer", "base_url"): "AUTOIF_TRAINED_BASE_URL",
         ("nightly_cron",): "AUTOIF_NIGHTLY_CRON",
@@ -371,13 +389,17 @@ def _without_nothing(values: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _resolve(values: dict[str, Any], folder: Path) -> None:
     """Make the paths of a file absolute: they are seen from its folder, wherever a run starts."""
-    if isinstance(data := values.get("data"), str):
-        values["data"] = str(folder / Path(data).expanduser())
+    for name in ("data", "prompts"):
+        if isinstance(path := values.get(name), str):
+            values[name] = str(folder / Path(path).expanduser())
     inputs = values.get("inputs")
     for name in ("seeds", "queries"):
         if isinstance(inputs, dict) and isinstance(spec := inputs.get(name), str):
-            parts = [part.strip() for part in spec.split(",")]
-            inputs[name] = ",".join(str(folder / Path(part).expanduser()) for part in parts)
+            parts = (part.strip() for part in spec.split(","))
+            inputs[name] = ",".join(
+                part if part.startswith(PREFIX) else str(folder / Path(part).expanduser())
+                for part in parts
+            )
 
 
 def _put(values: dict[str, Any], path: Setting, value: Any) -> None:

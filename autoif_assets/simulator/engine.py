@@ -105,7 +105,8 @@ class Engine:
 
     def count(self, request: ChatRequest, body: Mapping[str, Any]) -> None:
         """Count a request whose response goes out whole."""
-        role = "likelihood" if request.scored is not None else recognise(request.prompt).role
+        prompt = recognise(request.prompt, self.settings.prompts)
+        role = "likelihood" if request.scored is not None else prompt.role
         self.served[role] += 1
         self.completions[role] += request.n
         usage = body["usage"]
@@ -134,7 +135,7 @@ class Engine:
         cached = self._prefixes.lookup(request.prompt)
         self.metrics.prefix_queries.inc(request.prompt_tokens)
         self.metrics.prefix_hits.inc(cached)
-        prompt = recognise(request.prompt)
+        prompt = recognise(request.prompt, self.settings.prompts)
         blocked = bool(self.settings.blocks) and self.settings.blocks in request.prompt
         seeds = self._seeds(request)
         choices = [

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from autoif_assets.method.prompts import PROMPTS, Prompt
@@ -231,13 +232,21 @@ def template_pattern(prompt: Prompt) -> re.Pattern[str]:
 
 
 @cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    return tuple((role, template_pattern(prompt)) for role, prompt in PROMPTS.items())
+def _patterns(folder: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    files = [Path(folder) / f"{role}.jinja" for role in PROMPTS] if folder else []
+    given = [(file.stem, file.read_text("utf-8").strip()) for file in files if file.exists()]
+    known = [(role, PROMPTS[role].of({role: text})) for role, text in given]
+    return tuple((role, template_pattern(prompt)) for role, prompt in (*known, *PROMPTS.items()))
 
 
-def recognise(prompt: str) -> RecognisedPrompt:
-    """Return the role and variables of a prompt; any text is accepted."""
-    for role, pattern in _patterns():
+def recognise(prompt: str, folder: str = "") -> RecognisedPrompt:
+    """Return the role and variables of a prompt; any text is accepted.
+
+    Args:
+        prompt: The text.
+        folder: Of templates that are known beside the packaged ones.
+    """
+    for role, pattern in _patterns(folder):
         match = pattern.fullmatch(prompt)
         if match is not None:
             return RecognisedPrompt(role, match.groupdict())

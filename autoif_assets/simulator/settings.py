@@ -74,6 +74,9 @@ class SimulatorSettings:
     )
 
     # The model
+    prompts: str = _setting(
+        "", "Folder of templates that it knows beside the packaged ones (AUTOIF_PROMPTS)."
+    )
     seed: int = _setting(0, "Seed of the model: another seed is another model.")
     misread_rate: float = _rate(
         0.07, "Instructions whose verifiers and cases consistently test something close by."

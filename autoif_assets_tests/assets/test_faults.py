@@ -19,6 +19,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.long
 def test_30_percent_of_every_fault_leave_no_trace_in_the_tables(tmp_path, monkeypatch):
     # The pauses of a row are shortened; how often it is tried is as ever.
     for pause in ("_WORKING_BACKOFF_S", "_MAX_BACKOFF_S"):

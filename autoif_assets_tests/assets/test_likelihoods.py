@@ -19,6 +19,7 @@ def test_by_default_nothing_is_asked_and_nothing_selected(made):
         assert row["pass_at_k"] == (None if rate is None else pytest.approx(rate))
 
 
+@pytest.mark.long
 def test_switched_on_they_select_by_what_is_true(copied):
     before = copied.requested()
     numbers = {

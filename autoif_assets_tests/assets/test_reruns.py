@@ -14,6 +14,7 @@ ODD = """it's "b2" / ü 新しい 🦆 %s $1 """.ljust(300, "x")
 """Any text without a comma is the key of a batch."""
 
 
+@pytest.mark.long
 def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copied, tmp_path):
     url = copied.simulator.base_url
     first = tables(copied.data)

@@ -143,6 +143,7 @@ def build(data: Path, responses: int) -> None:
                 "case_id": content_id("case", key, str(sample)),
                 "instruction_id": key,
                 "input": material.response(sample),
+                "query": None,
                 "expected": sample < 5,
                 "functions": VERIFIERS,
                 "agreed": VERIFIERS,
@@ -189,10 +190,11 @@ def build(data: Path, responses: int) -> None:
 
 def _journal(prompts, material, answers, opinions, templates):
     from autoif_assets.method.ids import content_id
+    from autoif_assets.method.recipe import PAPER
     from autoif_assets.method.responses import response_prompts, score_prompts
 
     passed = []
-    for prompt_id, _, prompt in response_prompts(prompts).iter_rows():
+    for prompt_id, _, prompt in response_prompts(prompts, PAPER).iter_rows():
         texts = [material.response(sample) for sample in range(SAMPLES)]
         answers.append(_record(templates["response"], prompt, texts))
         passed += [
@@ -202,7 +204,7 @@ def _journal(prompts, material, answers, opinions, templates):
     columns = ("response_id", "prompt_id", "response", "sample")
     frame = pl.DataFrame(passed, schema=columns, orient="row")
     for prompt, sample in zip(
-        score_prompts(frame, prompts)["prompt"], frame["sample"], strict=True
+        score_prompts(frame, prompts, PAPER)["prompt"], frame["sample"], strict=True
     ):
         opinions.append(_record(templates["score"], prompt, [material.score(sample)]))
 

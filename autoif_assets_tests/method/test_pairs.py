@@ -321,6 +321,8 @@ def test_biases_are_means_over_what_they_concern():
 
 
 LONG = " ".join(f"word{n}" for n in range(80))
+# Eighty characters without a space.
+HAN = "".join(chr(0x4E00 + n) for n in range(80))
 
 
 @pytest.mark.parametrize(
@@ -333,6 +335,8 @@ LONG = " ".join(f"word{n}" for n in range(80))
         # One word of eighty is nothing to learn from; of four, or the case of all, it is.
         (LONG, LONG.replace("word40", "other"), "near_identical"),
         ("no comma in here", "no comma, in here", None),
+        (HAN, HAN.replace(HAN[40], "春"), "near_identical"),
+        (HAN, HAN[::-1], None),
         (LONG, LONG.upper(), None),
         (LONG, " ".join(sorted(LONG.split(), reverse=True)), None),
     ],

@@ -80,7 +80,7 @@ def test_parts_give_the_result_of_the_whole(drawn, instructions):
         schema={"prompt_id": pl.String, "instruction_id": pl.String, **COMPLETION_SCHEMA},
         orient="row",
     ).sort("prompt_id", "sample")
-    same(response_prompts, "prompt_id", part, PROMPTS)
+    same(lambda f: response_prompts(f, PAPER), "prompt_id", part, PROMPTS)
     responses = accepted(same(parse_responses, ("prompt_id", "sample"), part, completions))
     drawn_for = {n: (said, score) for n, (_, _, said, score) in enumerate(drawn)}
     by_response = {id: drawn_for[n] for id, n in responses.select("response_id", "sample").rows()}
@@ -91,7 +91,7 @@ def test_parts_give_the_result_of_the_whole(drawn, instructions):
         lambda r, o: verify_responses(r, o, PAPER), "response_id", part, responses, said
     )
     passed = responses.join(accepted(verdicts), on="response_id", how="semi")
-    prompts = same(score_prompts, "response_id", part, passed, PROMPTS)
+    prompts = same(lambda *f: score_prompts(*f, PAPER), "response_id", part, passed, PROMPTS)
     judged = prompts.drop("prompt").with_columns(
         pl.Series(
             "raw",

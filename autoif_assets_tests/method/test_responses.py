@@ -27,10 +27,10 @@ PROMPTS = pl.DataFrame(
 
 
 def test_prompts_hold_instruction_and_query():
-    prompts = response_prompts(PROMPTS)
+    prompts = response_prompts(PROMPTS, PAPER)
     assert "Use no commas." in prompts["prompt"][0]
     assert prompts["prompt"][0].endswith("Why?")
-    assert response_prompts(PROMPTS.clear()).is_empty()
+    assert response_prompts(PROMPTS.clear(), PAPER).is_empty()
 
 
 def test_responses_keep_every_completion():
@@ -141,6 +141,6 @@ def test_failing_responses_are_scored_if_wanted_and_never_kept():
 
 
 def test_score_prompts_end_with_the_response():
-    prompts = score_prompts(RESPONSES.drop("instruction_id"), PROMPTS)
+    prompts = score_prompts(RESPONSES.drop("instruction_id"), PROMPTS, PAPER)
     assert prompts.columns == ["response_id", "prompt_id", "instruction_id", "prompt"]
     assert prompts["prompt"][0].endswith("[Response] Because.")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.ids import normalise
-from autoif_assets.method.text import duplicates, near_duplicate_keys, near_duplicates
+from autoif_assets.method.text import duplicates, length_of, near_duplicate_keys, near_duplicates
 
 
 def repeats(first, second):
@@ -27,6 +27,11 @@ def repeats(first, second):
         ("Could you write a poem about a cat?", "Write a poem about cats"),
         ("Give me a step-by-step plan", "Give me a step by step plan."),
         ("What’s the capital of Peru?", "what's the  capital of Peru"),
+        ("请用三句话回答。", "用 3 句话回答！"),
+        ("不要使用逗号，也不要使用句号。", "请不要使用逗号也不要使用句号"),
+        ("使用「春天」。", "请使用「春天」"),
+        ("3つの文で答えてください。", "３つの文で答えて"),
+        ("세 문장으로 대답하세요.", "세문장으로 대답하세요"),
     ],
 )
 def test_wording_does_not_matter(first, second):
@@ -54,6 +59,12 @@ def test_wording_does_not_matter(first, second):
         ("Which foods hold vitamin A?", "Which foods hold vitamins?"),
         ("What is -5 + 2?", "What is 5 + 2?"),
         ("Round 3.5 up", "Round 35 up"),
+        ("请用三句话回答。", "请用四句话回答。"),
+        ("请使用逗号。", "请不要使用逗号。"),
+        ("使用「春天」。", "使用「秋天」。"),
+        ("先写春天再写秋天。", "先写秋天再写春天。"),
+        ("1.5倍", "15倍"),
+        ("쉼표를 쓰세요.", "쉼표를 쓰지 마세요."),
     ],
 )
 def test_meaning_matters(first, second):
@@ -131,3 +142,19 @@ def test_keys_do_not_depend_on_the_other_texts():
     texts = pl.Series(["Use three commas.", 'Say "a"', None, "x"])
     alone = [near_duplicate_keys(texts[i : i + 1])[0] for i in range(4)]
     assert near_duplicate_keys(texts).to_list() == alone
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("hello", 5),
+        ("春眠不觉晓", 10),
+        ("ひらがな", 8),
+        ("カ", 2),
+        ("안녕 a", 6),
+        ("", 0),
+        ("é—", 2),
+    ],
+)
+def test_a_character_of_chinese_japanese_or_korean_is_as_long_as_two(text, length):
+    assert pl.select(length_of(pl.lit(text))).item() == length

@@ -30,6 +30,7 @@ VARIABLES = {
     "examples": f"- {INSTRUCTION}\n- Do not use any commas.",
     "instruction": INSTRUCTION,
     "modules": "",
+    "language": "",
     "source": "def evaluate(response):\n    return len(response) <= 200",
     "premise": INSTRUCTION,
     "hypothesis": 'Mention "because" no fewer than 3 times.',

@@ -3,18 +3,36 @@
 Every template is one user message. Its constant text comes first and its variables last, so a
 server with a prefix cache computes the constant part once. Templates hold plain ``{{ name }}``
 variables only (no loops or conditions), so that a prompt can be read back into its variables.
+A person may replace any of them by one of their own, which may hold all that Jinja knows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
+
+
+# What may be empty, so that a template need not name it.
+_OPTIONAL = ("modules", "language")
+
+
+class PromptError(ValueError):
+    """A template cannot be used in the place of a packaged one.
+
+    Attributes:
+        line: Of the template, if it is one line's fault.
+    """
+
+    def __init__(self, message: str, line: int | None = None):
+        super().__init__(message)
+        self.line = line
 
 
 @dataclass(frozen=True)
@@ -25,36 +43,82 @@ class Prompt:
         role: The template's file name without its suffix.
         variables: Names the template needs.
         schema: JSON schema sent as ``response_format``, or None for free text.
+        text: A template in the place of the packaged one.
     """
 
     role: str
     variables: tuple[str, ...]
     schema: Mapping[str, Any] | None = None
+    text: str | None = None
+
+    def of(self, replaced: Mapping[str, str]) -> "Prompt":
+        """Return the prompt with the template that is given for its role, if one is."""
+        text = replaced.get(self.role)
+        return self if text is None else replace(self, text=text)
 
     @cached_property
     def source(self) -> str:
         """The template's text."""
+        if self.text is not None:
+            return self.text
         return files(__package__).joinpath(f"{self.role}.jinja").read_text("utf-8").strip()
 
     def render(self, **variables: str | int) -> str:
-        """Fill the template.
+        """Fill the template; ``modules`` and ``language`` are empty where they are not given.
 
         Raises:
             jinja2.UndefinedError: A variable of the template is not given.
         """
-        return self._template.render(**variables)
+        return self._template.render({**dict.fromkeys(_OPTIONAL, ""), **variables})
 
-    def render_rows(self, frame: pl.DataFrame) -> pl.Series:
-        """Fill the template once a row, from the columns named like its variables."""
-        rows = frame.select(self.variables).iter_rows(named=True)
-        return pl.Series("prompt", [self.render(**row) for row in rows], dtype=pl.String)
+    def render_rows(self, frame: pl.DataFrame, **same: str) -> pl.Series:
+        """Fill the template once a row, from the columns named like its variables.
+
+        Args:
+            frame: The rows.
+            **same: Variables that are the same for all rows.
+        """
+        columns = [name for name in self.variables if name not in same]
+        rows = frame.select(columns).iter_rows(named=True)
+        return pl.Series("prompt", [self.render(**row, **same) for row in rows], dtype=pl.String)
+
+    def check(self) -> None:
+        """See that the template can be filled.
+
+        Raises:
+            PromptError: It is no Jinja, names a variable that the role does not have, or leaves
+                one out that tells the rows apart.
+        """
+        try:
+            tree = _ENVIRONMENT.parse(self.source)
+        except TemplateSyntaxError as error:
+            raise PromptError(f"this is no Jinja template: {error.message}", error.lineno) from None
+        named = find_undeclared_variables(tree)
+        variables = ", ".join(self.variables)
+        for node in tree.find_all(nodes.Name):
+            if node.name in named - {*self.variables}:
+                raise PromptError(
+                    f"there is no variable {node.name}; {self.role} has {variables}", node.lineno
+                )
+        if missing := [v for v in self.variables if v not in named and v not in _OPTIONAL]:
+            raise PromptError(f"the template must name {{{{ {' }} and {{ '.join(missing)} }}}}")
 
     @cached_property
     def _template(self) -> Template:
         return _ENVIRONMENT.from_string(self.source)
 
 
-SELF_INSTRUCT = Prompt("self_instruct", ("count", "examples"))
+def in_language(language: str | None, sentence: str) -> str:
+    """Return what a template adds to ask for a language; nothing where none is asked for.
+
+    Args:
+        language: Its name, such as ``German``.
+        sentence: How to ask for it, with ``{}`` in the place of the name.
+    """
+    return "" if language is None else f" {sentence.format(language)}"
+
+
+SELF_INSTRUCT = Prompt("self_instruct", ("count", "examples", "language"))
 
 
 def _verifier_schema(**asked: object) -> dict[str, Any]:
@@ -98,9 +162,9 @@ NLI = Prompt(
     _object({"label": {"type": "string", "enum": ["entailment", "neutral", "contradiction"]}}),
 )
 
-RESPONSE = Prompt("response", ("instruction", "query"))
+RESPONSE = Prompt("response", ("instruction", "query", "language"))
 
-NEAR_MISS = Prompt("near_miss", ("instruction", "query"))
+NEAR_MISS = Prompt("near_miss", ("instruction", "query", "language"))
 
 SCORE = Prompt(
     "score",
