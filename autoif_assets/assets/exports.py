@@ -27,8 +27,8 @@ from autoif_assets.warehouse import Warehouse, excluded_batches, known_batches
 
 _WHY_LEFT_OUT = (
     "Rows of train whose query is one of eval's, and rows of eval whose query is one of train's: "
-    "their batches were made before queries were divided (split_by), or with another eval_share "
-    "or seed. Table dataset_left_out names their prompts."
+    "their batches were made before queries were divided (split_queries), with another eval_share "
+    "or seed, or are small. Table dataset_left_out names their prompts."
 )
 
 _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FOLLOW_BATCHES)

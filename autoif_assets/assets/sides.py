@@ -7,8 +7,7 @@ import polars as pl
 from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.holdout import Sides, find_sides
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.resources import recipe_of
-from autoif_assets.warehouse import Batch, Partition, Warehouse, excluded_batches, known_batches
+from autoif_assets.warehouse import Partition, Warehouse, excluded_batches
 
 
 def read_sides(
@@ -64,14 +63,16 @@ def _included(warehouse: Warehouse) -> list[Partition] | None:
 
 
 def _instructions(warehouse: Warehouse) -> pl.DataFrame:
-    """Read the verified instructions of all batches, and whether these divide by demand."""
+    """Read the verified instructions of all batches, and when these were made."""
     found = warehouse.read(
         "verified_instructions",
         columns=["batch", "instruction_id", "instruction"],
         where_status=ACCEPTED,
     )
-    known = known_batches(warehouse)
-    batches = found["batch"].unique().sort()
-    split_by = [recipe_of(known.get(batch, Batch(batch))).split_by for batch in batches]
-    by_demand = pl.DataFrame({"batch": batches, "by_demand": [one == "demand" for one in split_by]})
-    return found.join(by_demand, on="batch").drop("batch")
+    batches = warehouse.read("batches", columns=["batch", "created_at"])
+    order = batches.sort("created_at", "batch", nulls_last=False).select("batch")
+    made = order.with_row_index("made")
+    # Of a batch that is known no more, what is left comes last.
+    return found.join(made, on="batch", how="left").with_columns(
+        pl.col("made").fill_null(made.height)
+    )

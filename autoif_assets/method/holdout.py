@@ -1,9 +1,10 @@
 """What is held out for evaluation: instructions by what they demand, and queries that train lacks.
 
 A policy must not have been trained on what it is scored on: neither on the instruction in other
-words, nor on a user query that it is asked with. Demands and queries have a place from 0 to 1 that
-follows from the recipe's seed and their own content alone, and those below a threshold are held
-out: more of them later move none that is there.
+words, nor on a user query that it is asked with. Instructions and queries have a place from 0 to 1
+that follows from the recipe's seed and their ids alone, and those below a threshold are held out:
+more of them later move none that is there. Nor does a better idea of which instructions demand the
+same: it ties together what it finds, and all else stays where it is.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -75,19 +76,15 @@ def demands(instructions: pl.DataFrame) -> pl.Series:
 
 
 def is_held_out(instructions: pl.DataFrame, recipe: Recipe) -> pl.Series:
-    """Say of instructions of a batch, each by itself, whether they draw the held-out queries.
+    """Say of the instructions of a batch which are held out, as far as the batch alone tells.
 
     Args:
         instructions: ``instruction_id``, ``instruction``.
-        recipe: ``split_by``, ``eval_share`` and ``seed``. Nothing is held out where queries are
-            not divided.
+        recipe: ``eval_share`` and ``seed``.
     """
-    divided = recipe.split_by == "demand"
+    demand, place = _places(instructions.with_columns(made=0), recipe.seed)
     return pl.Series(
-        [
-            divided and _place_of_demand(demand, recipe.seed) < recipe.eval_share
-            for demand in demands(instructions)
-        ],
+        [place[demand[name]] < recipe.eval_share for name in instructions["instruction_id"]],
         dtype=pl.Boolean,
     )
 
@@ -107,8 +104,8 @@ def find_sides(
     """Divide all instructions and prompts there are.
 
     Args:
-        instructions: ``instruction_id``, ``instruction``, and ``by_demand``: whether the batch
-            divides by demand. Repeats are fine.
+        instructions: ``instruction_id``, ``instruction``, and ``made``: the place of their batch
+            in the order in which batches were made. Repeats are fine.
         prompts: ``prompt_id``, ``instruction_id``, ``query_id``, and ``has_rows``: whether one of
             the datasets has rows of it. Repeats are fine.
         examples: Ids of the instructions of SFT examples.
@@ -130,14 +127,14 @@ def held_out_instructions(
 ) -> frozenset[str]:
     """Choose the instructions whose rows go to eval; all others go to train.
 
-    Instructions of one demand are on one side, which its place decides. Where that leaves a
-    dataset of at least two demands without an eval or a train row, the demand nearest to the
-    threshold changes sides.
+    Instructions of one demand are on one side: that of the one in the first batch that has any, so
+    that what comes later follows; of several there, that of the furthest from being held out, for
+    it may have been trained on before it was known what they demand. Where that leaves a dataset
+    of at least two demands without an eval or a train row, the demand nearest to the threshold
+    changes sides.
 
     Args:
-        instructions: As of `find_sides`. Batches that do not divide by demand place each
-            instruction by its id, as they always did. A demand that one of theirs has is where
-            the last of these is: what was trained on is not evaluated on later.
+        instructions: As of `find_sides`.
         eval_share: Expected share of demands held out, ``0 <= eval_share < 1``; 0 holds out none.
         seed: Another seed gives another division.
         examples: Ids of the instructions of a dataset that must have both sides.
@@ -153,31 +150,11 @@ def held_out_instructions(
         )
     if eval_share == 0:
         return frozenset()
-    # The id is of the normalised text; spellings of it may still differ.
-    named = (
-        instructions.with_columns(demand=demands(instructions))
-        .group_by("instruction_id")
-        .agg(pl.col("demand").min(), pl.col("by_demand").all())
-    )
     examples, pairs = frozenset(examples), frozenset(pairs)
-    unknown = sorted((examples | pairs).difference(named["instruction_id"]))
+    demand, place = _places(instructions, seed)
     # Rows may outlive their instruction, where a batch was not made again to its end.
-    named = pl.concat(
-        [
-            named,
-            pl.DataFrame(
-                {"instruction_id": unknown, "demand": unknown, "by_demand": [False] * len(unknown)},
-                schema=named.schema,
-            ),
-        ]
-    )
-    demand = dict(named.select("instruction_id", "demand").iter_rows())
-    place = {one: _place_of_demand(one, seed) for one in demand.values()}
-    alone = named.filter(~pl.col("by_demand"))
-    place |= {
-        one: max(_place("split", seed, name) for name in names)
-        for one, names in alone.group_by("demand").agg("instruction_id").iter_rows()
-    }
+    for name in (examples | pairs) - demand.keys():
+        demand[name], place[name] = name, _place("split", seed, name)
     first = frozenset(demand[name] for name in examples)
     second = frozenset(demand[name] for name in pairs)
     # Those that no dataset has yet are divided alike, for a policy may be asked already.
@@ -297,8 +274,20 @@ def _fill(
         opposite.remove(moved)
 
 
-def _place_of_demand(demand: str, seed: int) -> float:
-    return _place("split of demands", seed, demand)
+def _places(instructions: pl.DataFrame, seed: int) -> tuple[dict[str, str], dict[str, float]]:
+    """Return instruction → demand, and demand → place."""
+    named = (
+        instructions.with_columns(demand=demands(instructions))
+        # The id is of the normalised text; spellings of it may still differ.
+        .group_by("instruction_id")
+        .agg(pl.col("demand").min(), pl.col("made").min())
+    )
+    first = named.filter(pl.col("made") == pl.col("made").min().over("demand"))
+    place = {
+        demand: max(_place("split", seed, name) for name in names)
+        for demand, names in first.group_by("demand").agg("instruction_id").iter_rows()
+    }
+    return dict(named.select("instruction_id", "demand").iter_rows()), place
 
 
 def _place_of_query(query_id: str, seed: int) -> float:

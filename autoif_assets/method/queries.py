@@ -27,8 +27,7 @@ def augment_queries(
     Args:
         instructions: Accepted ``verified_instructions``.
         queries: Accepted ``seed_queries``.
-        recipe: ``queries_per_instruction``, ``seed``, and what is held out: ``split_by`` and
-            ``eval_share``.
+        recipe: ``queries_per_instruction``, ``seed``, ``split_queries`` and ``eval_share``.
         batch: Key of the batch; the sample derives from it and from the instruction.
 
     Returns:
@@ -55,7 +54,7 @@ def augment_queries(
 def _pools(queries: pl.DataFrame, recipe: Recipe) -> dict[bool, list[tuple[str, str]]]:
     """Return whether an instruction is held out → the queries that it draws from, in order."""
     pool = queries.sort("query_id").select("query_id", "query").rows()
-    if recipe.split_by != "demand" or recipe.eval_share == 0:
+    if not recipe.split_queries or recipe.eval_share == 0:
         return {False: pool, True: pool}
     divided: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
     for row in pool:

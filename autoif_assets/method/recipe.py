@@ -165,11 +165,10 @@ class Recipe(BaseModel):
     eval_share: float = Field(
         0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
     )
-    split_by: Literal["demand", "instruction"] = Field(
-        "demand",
-        description="demand: instructions that demand the same are on one side, and those held out "
-        "draw queries of their own; instruction: each is by itself and draws from all queries, as "
-        "in batches made before there was this number.",
+    split_queries: bool = Field(
+        True,
+        description="Whether held-out instructions draw from a tenth of the queries that no other "
+        "draws from; if not, as in older batches, all draw from all.",
     )
 
     difficulty_k: int = Field(1, ge=1, description="k of a prompt's pass@k (arXiv 2107.03374).")
@@ -288,7 +287,7 @@ AUTHORS_CODE = Recipe.model_validate(
     }
 )
 RECIPES = {"paper": PAPER, "authors_code": AUTHORS_CODE}
-BEFORE: Mapping[str, Any] = MappingProxyType({"split_by": "instruction"})
+BEFORE: Mapping[str, Any] = MappingProxyType({"split_queries": False})
 """What numbers were, in effect, before there were any: what was made without them keeps to that."""
 
 

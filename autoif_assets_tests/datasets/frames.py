@@ -115,7 +115,7 @@ def split_instructions(names, eval_share, seed, others=()):
     """Split instructions of which no two demand the same, with no prompt left out."""
     every = sorted({*names, *others})
     instructions = pl.DataFrame(
-        {"instruction_id": every, "instruction": every, "by_demand": [True] * len(every)},
+        {"instruction_id": every, "instruction": every, "made": [0] * len(every)},
         schema_overrides={"instruction_id": pl.String, "instruction": pl.String},
     )
     held_out = held_out_instructions(instructions, eval_share, seed, names, others)

@@ -27,37 +27,37 @@ WORDS = ("Use {} commas.", "Please use {} commas", "kindly USE the {} commas!")
 TEXTS = {f"{i:02x}": WORDS[i % 3].format(10 + i // 3) for i in range(24)}
 
 
-def instructions(names, by_demand=True, texts=None):
-    """Return instructions of these names; of other texts than others have unless given."""
+def instructions(names, made=0, texts=None):
+    """Return instructions of a batch; no two of them demand the same unless texts are given."""
     names = sorted(names)
     return pl.DataFrame(
         {
             "instruction_id": names,
             "instruction": [(texts or {}).get(n, f"say `{n}`") for n in names],
-            "by_demand": [by_demand] * len(names),
+            "made": [made] * len(names),
         },
         schema={
             "instruction_id": pl.String,
             "instruction": pl.String,
-            "by_demand": pl.Boolean,
+            "made": pl.Int64,
         },
     )
 
 
-def held_out(names, share, seed, others=(), by_demand=True, texts=None):
-    every = instructions({*names, *others}, by_demand, texts)
+def held_out(names, share, seed, others=(), texts=None):
+    every = instructions({*names, *others}, 0, texts)
     return held_out_instructions(every, share, seed, names, others)
 
 
 def place(name, seed=0):
-    """Where batches that place each instruction by its id always placed it."""
+    """Where every version placed an instruction that demands what no other does."""
     return int(content_id("split", str(seed), name), 16) / 2**64
 
 
-@given(ids, ids, shares, seeds, st.booleans())
-def test_two_datasets_agree_and_have_both_sides(first, second, share, seed, by_demand):
-    held = held_out(first, share, seed, second, by_demand)
-    assert held == held_out(second, share, seed, first, by_demand)
+@given(ids, ids, shares, seeds)
+def test_two_datasets_agree_and_have_both_sides(first, second, share, seed):
+    held = held_out(first, share, seed, second)
+    assert held == held_out(second, share, seed, first)
     assert held <= first | second
     for dataset in (first, second):
         if len(dataset) >= 2 and share > 0:
@@ -78,7 +78,7 @@ def test_repeats_and_order_do_not_matter(dataset, share, seed):
 
 @given(ids, ids, ids, shares, seeds)
 def test_what_demands_the_same_is_on_one_side(new, old, others, share, seed):
-    every = pl.concat([instructions(new, texts=TEXTS), instructions(old, False, TEXTS)])
+    every = pl.concat([instructions(new, 1, TEXTS), instructions(old, 0, TEXTS)])
     held = held_out_instructions(every, share, seed, new, others)
     assert demands(instructions(TEXTS, texts=TEXTS)).n_unique() == len(TEXTS) // len(WORDS)
     for _, group in every.group_by(demands(every)):
@@ -93,38 +93,39 @@ def test_an_instruction_keeps_its_side_when_others_come():
 
 
 @given(ids, ids, ids, seeds)
-def test_no_later_batch_moves_an_instruction(old, new, later, seed):
+def test_no_later_batch_moves_an_instruction(first, second, later, seed):
     """Whatever it has in other words, as long as both sides have something."""
     both_sides = instructions([f"other {i}" for i in range(40)])
-    before = pl.concat(
-        [both_sides, instructions(new, True, TEXTS), instructions(old, False, TEXTS)]
-    )
-    after = pl.concat([before, instructions(later, True, TEXTS)])
+    before = pl.concat([both_sides, instructions(first, 0, TEXTS), instructions(second, 1, TEXTS)])
+    after = pl.concat([before, instructions(later, 2, TEXTS)])
     held = held_out_instructions(before, 0.4, seed)
     assert held == held_out_instructions(after, 0.4, seed) & set(before["instruction_id"])
-    for name in _same("00") & old:
-        assert (name in held) == all(place(n, seed) < 0.4 for n in _same("00") & old)
 
 
 @given(ids, shares, seeds)
-def test_instructions_of_batches_made_before_stay_where_they_are(dataset, share, seed):
+def test_who_demands_what_no_other_does_is_where_its_id_says(dataset, share, seed):
     below = {name for name in dataset if place(name, seed) < share}
-    held = held_out(dataset, share, seed, by_demand=False)
     if below and below < dataset:
-        assert held == below
+        assert held_out(dataset, share, seed) == below
 
 
-def test_a_demand_is_where_a_batch_made_before_has_it():
-    old = next(n for n in TEXTS if place(n) >= 0.4)
-    every = pl.concat([instructions([old], False, TEXTS), instructions(TEXTS, texts=TEXTS)])
-    assert not held_out_instructions(every, 0.4, 0) & _same(old)
+def test_what_comes_later_follows_the_first_of_its_demand():
+    for name in TEXTS:
+        every = pl.concat(
+            [
+                instructions(["x", "y", "z"], 0),
+                instructions([name], 0, TEXTS),
+                instructions(TEXTS, 1, TEXTS),
+            ]
+        )
+        held = held_out_instructions(every, 0.4, 0)
+        assert held & _same(name) == (_same(name) if place(name) < 0.4 else set())
 
 
-def test_what_was_trained_on_is_not_evaluated_on_later():
-    """Of one demand that a batch made before had on both sides, all is trained on."""
-    sides = {name: place(name) < 0.4 for name in TEXTS}
-    first = next(n for n in TEXTS if sides[n] and not all(sides[m] for m in _same(n)))
-    assert not held_out(_same(first), 0.4, 0, by_demand=False, texts=TEXTS) & _same(first)
+def test_of_one_demand_on_both_sides_all_is_trained_on():
+    """What was trained on before it was known is not evaluated on later."""
+    mixed = next(n for n in TEXTS if {place(m) < 0.4 for m in _same(n)} == {True, False})
+    assert not held_out(_same(mixed), 0.4, 0, texts=TEXTS)
 
 
 def _same(name):
@@ -163,12 +164,12 @@ def test_a_share_out_of_range_is_refused(share):
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_who_draws_held_out_queries_is_who_is_held_out(share):
-    many = instructions([f"instruction {i}" for i in range(1000)])
+    many = pl.concat(
+        [instructions([f"instruction {i}" for i in range(1000)]), instructions(TEXTS, 0, TEXTS)]
+    )
     recipe = make_recipe("paper", {"eval_share": share, "seed": 5})
     draws = many.filter(is_held_out(many, recipe))
     assert set(draws["instruction_id"]) == held_out_instructions(many, share, 5)
-    by_instruction = recipe.model_copy(update={"split_by": "instruction"})
-    assert not is_held_out(many, by_instruction).any()
 
 
 @pytest.mark.parametrize("pool", [300, 10_000])
@@ -246,7 +247,7 @@ def test_of_shared_queries_train_gives_up_a_small_share():
 
 def test_queries_that_held_out_instructions_drew_alone_cost_nothing():
     recipe = PAPER
-    every = instructions([f"i{n}" for n in range(200)])
+    every = instructions([f"i{n}" for n in range(200)], made=3)
     held = held_out_instructions(every, recipe.eval_share, recipe.seed)
     queries = [f"q{n}" for n in range(300)]
     reserved = [q for q in queries if is_eval_query(q, recipe.seed)]

@@ -85,7 +85,7 @@ def test_held_out_instructions_get_as_many_queries_as_others():
     assert len(counts) == len(held_out) > 0
 
 
-@pytest.mark.parametrize("overrides", [{"split_by": "instruction"}, {"eval_share": 0}])
+@pytest.mark.parametrize("overrides", [{"split_queries": False}, {"eval_share": 0}])
 def test_without_division_all_draw_from_all(overrides):
     recipe = make_recipe("paper", {"queries_per_instruction": 300, **overrides})
     drawn = augment_queries(MANY, POOL, recipe, "b1")
