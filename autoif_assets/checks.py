@@ -11,6 +11,7 @@ from typing import Protocol
 import polars as pl
 
 from autoif_assets.method.gates import EARLIER_BATCHES, yields
+from autoif_assets.method.holdout import demands
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.verifiers import contradicted, verifier_runs
 from autoif_assets.warehouse import TABLES, ForeignKey, Partition, Table
@@ -19,6 +20,7 @@ from autoif_assets.warehouse.quality import (
     accepted_counts,
     count_orphans,
     count_unaccepted,
+    exported_instructions,
     gated_keys,
     in_both_splits,
     key_faults,
@@ -358,15 +360,32 @@ def splits(dataset: str, table: str) -> Check:
     """
 
     def find(context: CheckContext) -> Finding:
-        counts = context.rows(in_both_splits(dataset, TABLES[table]))
-        instructions, prompts, example = counts.row(0)
+        found = context.rows(in_both_splits(dataset, TABLES[table]))
+        *counts, example = found.row(0)
+        named = context.rows(exported_instructions(dataset, TABLES[table]))
+        sides = (
+            named.with_columns(demand=demands(named))
+            .group_by("demand")
+            .agg(pl.col("split").n_unique(), pl.col("instruction_id").min())
+        )
+        both = sides.filter(pl.col("split") > 1)["instruction_id"].sort()
+        numbers = dict(zip(("instructions", "prompts", "queries"), counts, strict=True))
+        numbers["demands"] = both.len()
+        if example is None and both.len():
+            example = both[0]
+        words = ", ".join(f"{count} {name}" for name, count in numbers.items() if count)
         wrong = (
-            f"{instructions} instructions and {prompts} prompts are in both splits, such as of "
-            f"instruction {example}: do not train on these files; materialize this asset again."
+            f"In both splits are {words}, such as of instruction {example}: do not train on these "
+            f"files; materialize this asset again."
         )
         return Finding(
-            [wrong] if instructions or prompts else [],
-            {"instructions in both": instructions, "prompts in both": prompts},
+            [wrong] if words else [],
+            {f"{name} in both": count for name, count in numbers.items()},
         )
 
-    return Check("splits", "No instruction and no prompt is in both splits.", find, blocking=True)
+    return Check(
+        "splits",
+        "No instruction, in these or other words, no prompt and no query is in both splits.",
+        find,
+        blocking=True,
+    )

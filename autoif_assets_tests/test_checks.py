@@ -187,10 +187,12 @@ def test_with_few_other_batches_any_yield_is_usual(tmp_path):
     assert not found(tmp_path, yield_bounds(RESPONSES)).wrong
 
 
-@pytest.mark.parametrize("what", ["instruction", "prompt"])
+@pytest.mark.parametrize("what", ["instruction", "prompt", "query", "demand"])
 def test_what_is_in_both_splits_is_an_error(tmp_path, what):
     examples = sample(EXAMPLES, 2, batch="b1")
     write(tmp_path, "sft_examples", examples.with_columns(status=pl.lit("accepted")))
+    verified = sample(TABLES["verified_instructions"], 2, batch="b1")
+    write(tmp_path, "verified_instructions", verified)
     sides = pl.DataFrame(
         {
             "dataset": ["sft"] * 2,
@@ -206,8 +208,29 @@ def test_what_is_in_both_splits_is_an_error(tmp_path, what):
         {
             "instruction": "INSERT INTO autoif.dataset_splits VALUES ('sft', '0000', 'eval')",
             "prompt": "UPDATE autoif.sft_examples SET prompt = 'the same'",
+            "query": "UPDATE autoif.sft_examples SET query_id = 'the same'",
+            "demand": "UPDATE autoif.verified_instructions SET instruction = "
+            "CASE instruction_id WHEN '0000' THEN 'Use no commas.' ELSE 'Avoid using commas' END",
         }[what],
     )
     said = found(tmp_path, splits("sft", "sft_examples"))
-    assert "in both splits, such as of instruction 000" in said.wrong[0]
+    assert f"1 {'queries' if what == 'query' else f'{what}s'}" in said.wrong[0]
+    assert "such as of instruction 000" in said.wrong[0]
+    assert not found(tmp_path, splits("preference", "preference_pairs")).wrong
+
+
+def test_a_query_of_pairs_in_both_splits_is_an_error_unless_they_are_left_out(tmp_path):
+    asked = sample(QUERIES, 2, batch="b1").with_columns(query_id=pl.lit("q"))
+    write(tmp_path, "augmented_queries", asked)
+    pairs = sample(TABLES["preference_pairs"], 2, batch="b1")
+    write(tmp_path, "preference_pairs", pairs.with_columns(status=pl.lit("accepted")))
+    of_pairs = {"dataset": "preference"}
+    sides = pairs.select(
+        "instruction_id", dataset=pl.lit("preference"), split=pl.Series(["train", "eval"])
+    )
+    Warehouse(tmp_path).write("dataset_splits", sides, of_pairs)
+    said = found(tmp_path, splits("preference", "preference_pairs"))
+    assert "1 queries" in said.wrong[0]
+    left_out = pl.DataFrame({**of_pairs, "prompt_id": ["0000"], "query_of": "eval"})
+    Warehouse(tmp_path).write("dataset_left_out", left_out, of_pairs)
     assert not found(tmp_path, splits("preference", "preference_pairs")).wrong

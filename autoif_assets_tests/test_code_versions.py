@@ -36,6 +36,7 @@ def test_a_number_concerns_its_stages_only():
         "further_scores",
     }
     assert changed(PAPER.model_copy(update={"eval_share": 0.1})) == {
+        "augmented_queries",
         "sft_dataset",
         "preference_dataset",
         "kto_dataset",

@@ -91,7 +91,7 @@ verifiers | accepted_parents! foreign_keys keys! yield_bounds
 # asset | what its code version is a hash of beside its rules: prompts | numbers of the recipe
 VERSIONS = """
 augmented_instructions | self_instruct | language prompts seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
-augmented_queries | - | seed queries_per_instruction
+augmented_queries | - | seed queries_per_instruction eval_share split_queries
 back_translations | back_translation nli | prompts seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
 filtered_queries | - | difficulty difficulty_k difficulty_min difficulty_max
 further_responses | near_miss response | language prompts seed near_misses_per_prompt near_miss_temperature near_miss_max_tokens further_responses_per_prompt response_temperature response_max_tokens difficulty difficulty_k difficulty_min difficulty_max
@@ -192,7 +192,8 @@ def test_the_assets_are_those_of_the_design():
 
 
 def test_every_table_is_an_asset_and_every_asset_but_the_exports_a_table():
-    beside = {"llm_calls", "dataset_splits", "policies", "batches", "input_sets"}
+    beside = {"llm_calls", "policies", "batches", "input_sets"}
+    beside |= {"dataset_splits", "dataset_left_out"}
     assert set(SPECS) - NO_TABLE == set(TABLES) - beside
 
 

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from autoif_assets.assets.sides import read_sides
 from autoif_assets.automation.sensors import FOLLOW_BATCHES
 from autoif_assets.checks import splits
 from autoif_assets.datasets import (
@@ -15,20 +17,19 @@ from autoif_assets.datasets import (
     SFT,
     SPLITS,
     DatasetKind,
-    ExportedFile,
-    InstructionSplit,
-    split_instructions,
+    DatasetSplit,
+    Export,
     write_dataset,
 )
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.stage import Parts, accepted, rows, stage
-from autoif_assets.warehouse import Rows, Warehouse, excluded_batches, known_batches
+from autoif_assets.warehouse import Warehouse, excluded_batches, known_batches
 
-# Every export splits the instructions of SFT examples and preference pairs, so that one is on the
-# same side everywhere. Those of KTO examples are among them: a prompt with a label has a good
-# response, which makes an SFT example; so those that a selection rejects are split, too.
-_EXAMPLES = rows("sft_examples", "instruction_id")
-_PAIRS = accepted("preference_pairs", "instruction_id")
+_WHY_LEFT_OUT = (
+    "Rows of train whose query is one of eval's, and rows of eval whose query is one of train's: "
+    "their batches were made before queries were divided (split_queries), with another eval_share "
+    "or seed, or are small. Table dataset_left_out names their prompts."
+)
 
 _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FOLLOW_BATCHES)
 
@@ -39,7 +40,8 @@ _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FO
     parts={
         "exported": accepted(
             "sft_examples",
-            *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
+            *("example_id", "prompt_id", "instruction_id", "prompt", "response"),
+            *("pass_rate", "score"),
         )
     },
     parts_on=SFT.id,
@@ -55,7 +57,7 @@ def sft_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
     parts={
         "exported": accepted(
             "preference_pairs",
-            *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
+            *("pair_id", "prompt_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
             *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
             *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
             *("constrains_length", "origin"),
@@ -76,7 +78,7 @@ def preference_dataset(
     parts={
         "exported": rows(
             "kto_examples",
-            *("example_id", "instruction_id", "prompt", "completion", "label"),
+            *("example_id", "prompt_id", "instruction_id", "prompt", "completion", "label"),
             *("pass_rate", "score", "origin"),
         )
     },
@@ -101,32 +103,20 @@ def included(parts: Parts, warehouse: Warehouse) -> Parts:
     return replace(parts, rows=[replace(wanted, partitions=kept)])
 
 
-def _instructions(parts: Parts, wanted: Rows) -> pl.Series:
-    """Read the instructions of a table, of the batches that are exported."""
-    found = parts.warehouse.read(
-        wanted.table,
-        partitions=parts.rows[0].partitions,
-        columns=wanted.columns,
-        where_status=wanted.status,
-    )
-    return found["instruction_id"].unique()
-
-
 def _export(
     kind: DatasetKind, parts: Parts, warehouse: Warehouse, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
     parts = included(parts, warehouse)
-    split = split_instructions(
-        _instructions(parts, _EXAMPLES),
-        recipe.eval_share,
-        recipe.seed,
-        _instructions(parts, _PAIRS),
-    )
+    sides, instructions = read_sides(warehouse, recipe, parts.rows[0].partitions)
+    split = DatasetSplit(instructions, sides, recipe.eval_share, recipe.seed)
     folder = warehouse.data_dir / "exports" / kind.name
-    files = write_dataset(kind, (part for (part,) in parts), folder, split)
+    export = write_dataset(kind, (part for (part,) in parts), folder, split)
     # For autoif.dataset, which gives the rows of the files.
-    warehouse.write("dataset_splits", _sides(kind, split), {"dataset": kind.name})
-    return dg.MaterializeResult(metadata=_described(folder, files) | _mixed(warehouse))
+    of_kind = {"dataset": kind.name}
+    left_out = sides.left_out.with_columns(dataset=pl.lit(kind.name))
+    warehouse.write("dataset_left_out", left_out, of_kind)
+    warehouse.write("dataset_splits", _sides(kind, split), of_kind)
+    return dg.MaterializeResult(metadata=_described(folder, export) | _mixed(warehouse))
 
 
 def _mixed(warehouse: Warehouse) -> dict[str, dg.MetadataValue]:
@@ -139,7 +129,7 @@ def _mixed(warehouse: Warehouse) -> dict[str, dg.MetadataValue]:
     return {"simulated": dg.MetadataValue.text(words)}
 
 
-def _sides(kind: DatasetKind, split: InstructionSplit) -> pl.DataFrame:
+def _sides(kind: DatasetKind, split: DatasetSplit) -> pl.DataFrame:
     return pl.concat(
         pl.DataFrame(
             {"instruction_id": sorted(split.of(side))}, schema={"instruction_id": pl.String}
@@ -148,14 +138,16 @@ def _sides(kind: DatasetKind, split: InstructionSplit) -> pl.DataFrame:
     )
 
 
-def _described(folder: Path, files: list[ExportedFile]) -> dict[str, dg.MetadataValue]:
+def _described(folder: Path, export: Export) -> dict[str, Any]:
     lines = ["| file | format | split | rows | bytes | sha256 |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {file.path} | {file.format} | {file.split} | {file.rows} | {file.bytes} "
         f"| {file.sha256} |"
-        for file in files
+        for file in export.files
     ]
     return {
         "folder": dg.MetadataValue.path(str(folder)),
         "files": dg.MetadataValue.md("\n".join(lines)),
+        **{f"left_out/{side}": rows for side, rows in export.left_out.items()},
+        **({"why_left_out": _WHY_LEFT_OUT} if any(export.left_out.values()) else {}),
     }

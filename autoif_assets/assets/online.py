@@ -8,19 +8,22 @@ import polars as pl
 from pydantic import Field
 
 from autoif_assets.assets.responses import ASKED, PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
+from autoif_assets.assets.sides import read_sides
 from autoif_assets.automation.partitions import POLICIES, check_new_keys
 from autoif_assets.charts import in_markdown, policies_chart
-from autoif_assets.datasets import (
-    PREFERENCE,
-    InstructionSplit,
-    eval_instructions,
-    write_dataset,
-)
+from autoif_assets.datasets import PREFERENCE, DatasetSplit, write_dataset
 from autoif_assets.method import online
 from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.responses import response_prompts
-from autoif_assets.resources import RoleEndpoint, SandboxResource, Trainer, add_metadata, keys_of
+from autoif_assets.resources import (
+    BatchResource,
+    RoleEndpoint,
+    SandboxResource,
+    Trainer,
+    add_metadata,
+    keys_of,
+)
 from autoif_assets.resources.trainer import loss_curve
 from autoif_assets.stage import Frames, Parts, accepted, rows, stage
 from autoif_assets.warehouse import (
@@ -34,29 +37,12 @@ from autoif_assets.warehouse import (
 )
 
 
-def _held_out(warehouse: Warehouse, recipe: Recipe) -> frozenset[str]:
-    """Return the instructions the scorecard keeps: the exports' eval side.
-
-    Instructions that no export holds yet are divided by the same hash.
-    """
-    examples, pairs = (
-        frozenset(
-            warehouse.read(name, columns=["instruction_id"], where_status=ACCEPTED).to_series()
-        )
-        for name in ("sft_examples", "preference_pairs")
-    )
-    every = warehouse.read("augmented_queries", columns=["instruction_id"]).to_series()
-    share, seed = recipe.eval_share, recipe.seed
-    others = frozenset(every) - examples - pairs
-    return eval_instructions(examples, share, seed, pairs) | eval_instructions(others, share, seed)
-
-
 @stage(
     "policy_responses",
     group="online",
     parts={"prompts": PROMPTS},
     part_rows=PROMPTS_AT_ONCE,
-    # What they hold decides which instructions are held out.
+    # What they hold decides what is held out.
     after=["sft_examples", "preference_pairs"],
 )
 def policy_responses(
@@ -65,12 +51,14 @@ def policy_responses(
     policy: RoleEndpoint,
     recipe: Recipe,
     warehouse: Warehouse,
+    batch: BatchResource,
 ) -> Frames:
     try:
         served = find_policy(warehouse, keys_of(context.partition_key)["policy"])
     except ValueError as error:
         raise dg.Failure(str(error)) from None
-    held_out = _held_out(warehouse, recipe)
+    # As the exports divide, whatever the batch is pinned to.
+    sides, _ = read_sides(warehouse, batch.recipe.load())
     with policy.session_of(context, served) as model:
         for (prompts,) in parts:
             completions = model.generate(
@@ -80,7 +68,7 @@ def policy_responses(
                 samples=recipe.policy_responses_per_prompt,
                 temperature=recipe.policy_temperature,
             )
-            yield model.read(online.policy_responses, completions, held_out)
+            yield model.read(online.policy_responses, completions, sides)
 
 
 @stage(
@@ -197,19 +185,20 @@ def online_preference_dataset(
         columns=["instruction_id"],
         where_status=wanted.status,
     )
-    trained = frozenset(ids.to_series()) - _held_out(warehouse, recipe)
-    split = InstructionSplit(trained, frozenset(), recipe.eval_share, recipe.seed)
+    sides, _ = read_sides(warehouse, recipe)
+    trained = frozenset(ids.to_series()) - sides.held_out
+    split = DatasetSplit(trained, sides, recipe.eval_share, recipe.seed)
     folder = _online_folder(warehouse, context.partition_key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     pairs = (
         part.drop("policy").with_columns(level=pl.lit("query"))
         for (part,) in warehouse.read_parts(wanted, on=PREFERENCE.id)
     )
-    files = write_dataset(PREFERENCE, pairs, folder, split)
+    export = write_dataset(PREFERENCE, pairs, folder, split)
     return dg.MaterializeResult(
         metadata={
             "folder": dg.MetadataValue.path(str(folder)),
-            "rows": max(file.rows for file in files),
+            "rows": max(file.rows for file in export.files),
         }
     )
 

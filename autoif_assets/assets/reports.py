@@ -1,11 +1,17 @@
 """The report: what the datasets of the folder hold and how they came about, for people."""
 
 import dagster as dg
-import polars as pl
 
 from autoif_assets.automation.sensors import FOLLOW_EXPORTS
 from autoif_assets.charts import Bar, funnel_chart, in_markdown
-from autoif_assets.reports import Stage, gather, render_page, report_url, write_page
+from autoif_assets.reports import (
+    Stage,
+    gather,
+    render_page,
+    report_url,
+    rows_by_dataset,
+    write_page,
+)
 from autoif_assets.resources import settings
 from autoif_assets.stage import stage
 from autoif_assets.warehouse import TABLES, Warehouse
@@ -35,7 +41,7 @@ def report(warehouse: Warehouse) -> dg.MaterializeResult[None]:
     data = gather(warehouse.query, _STAGES)
     path = (warehouse.data_dir / "exports" / "report.html").absolute()
     write_page(render_page(data), path)
-    rows = dict(data.datasets.group_by("dataset").agg(pl.sum("rows")).iter_rows())
+    rows = rows_by_dataset(data.datasets)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(path)),

@@ -1,9 +1,9 @@
 """Training files: SFT and KTO examples and preference pairs in the formats trainers read."""
 
-from autoif_assets.datasets.export import write_dataset
+from autoif_assets.datasets.export import Export, write_dataset
 from autoif_assets.datasets.files import ExportedFile
 from autoif_assets.datasets.formats import KTO, PREFERENCE, SFT, SPLITS, DatasetKind
-from autoif_assets.datasets.split import InstructionSplit, eval_instructions, split_instructions
+from autoif_assets.datasets.split import DatasetSplit
 
 __all__ = [
     "KTO",
@@ -11,9 +11,8 @@ __all__ = [
     "SFT",
     "SPLITS",
     "DatasetKind",
+    "DatasetSplit",
+    "Export",
     "ExportedFile",
-    "InstructionSplit",
-    "eval_instructions",
-    "split_instructions",
     "write_dataset",
 ]

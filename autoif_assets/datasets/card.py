@@ -4,7 +4,7 @@ Neither holds a time or a path of this machine, so the same rows give the same b
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autoif_assets.datasets.files import ExportedFile
 from autoif_assets.datasets.formats import SPLITS, DatasetKind, Format, Split
@@ -14,7 +14,7 @@ _COLUMNS = {
     "example_id": "content id of the example",
     "pair_id": "content id of the pair",
     "prompt_id": "content id of the prompt; null where the prompt is an instruction alone",
-    "instruction_id": "content id of the instruction; the split goes by it",
+    "instruction_id": "content id of the instruction",
     "query_id": "content id of the user query",
     "response_id": "content id of the response",
     "level": "`query` or `instruction`: where the pair comes from",
@@ -73,7 +73,8 @@ def dataset_card(
     kind: DatasetKind,
     files: Sequence[ExportedFile],
     columns: Sequence[str],
-    instructions: dict[Split, int],
+    instructions: Mapping[Split, int],
+    left_out: Mapping[Split, int],
     eval_share: float,
     seed: int,
 ) -> str:
@@ -84,6 +85,7 @@ def dataset_card(
         files: All its data files.
         columns: Columns of its Parquet files.
         instructions: Distinct instructions of each split.
+        left_out: Rows of each side's instructions that neither split has.
         eval_share: As asked for.
         seed: Seed of the split.
     """
@@ -91,8 +93,10 @@ def dataset_card(
         _front_matter(kind, files),
         f"# {kind.title}\n\n{kind.made} Made with the AutoIF method (arXiv 2406.13542).",
         "Rows are sorted by id, and rows of one id are one row.",
-        f"## Splits\n\n{_split_table(kind, files, instructions)}\n\nSplit by instruction: no "
-        f"instruction is in both (target share of eval: {eval_share}, seed: {seed}).",
+        f"## Splits\n\n{_split_table(kind, files, instructions, left_out)}",
+        f"Split by instruction: none is in both, nor what demands the same in other words, and no "
+        f"user query is (target share of eval: {eval_share}, seed: {seed})."
+        f"{_why_left_out(left_out)}",
         f"## Files\n\n{_file_table(kind, files)}",
         f"## Columns of the Parquet files\n\n{_column_table(columns)}",
     ]
@@ -145,12 +149,24 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _split_table(
-    kind: DatasetKind, files: Sequence[ExportedFile], instructions: dict[Split, int]
+    kind: DatasetKind,
+    files: Sequence[ExportedFile],
+    instructions: Mapping[Split, int],
+    left_out: Mapping[Split, int],
 ) -> str:
-    rows = _rows(kind, files)
+    counts = (_rows(kind, files), instructions, left_out)
     return _table(
-        ("split", "rows", "instructions"),
-        [(split, str(rows[split]), str(instructions[split])) for split in SPLITS],
+        ("split", "rows", "instructions", "rows left out"),
+        [(split, *(str(count[split]) for count in counts)) for split in SPLITS],
+    )
+
+
+def _why_left_out(left_out: Mapping[Split, int]) -> str:
+    if not any(left_out.values()):
+        return ""
+    return (
+        " Rows are left out whose instruction is of one split and whose query is of the other: "
+        "before queries were divided, too, the instructions of both were asked with them."
     )
 
 

@@ -1,9 +1,9 @@
 """Turn the tables of training rows into folders a trainer reads."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -11,17 +11,31 @@ import polars as pl
 from autoif_assets.datasets.atomic import replaced_folder
 from autoif_assets.datasets.card import dataset_card, dataset_info
 from autoif_assets.datasets.files import ExportedFile, SplitWriter
-from autoif_assets.datasets.formats import SPLITS, DatasetKind
-from autoif_assets.datasets.split import InstructionSplit
+from autoif_assets.datasets.formats import SPLITS, DatasetKind, Split
+from autoif_assets.datasets.split import DatasetSplit
 from autoif_assets.method.gates import ACCEPTED
 
 _CARD = "README.md"
 _INFO = "dataset_info.json"
 
 
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        files: The data files, train before eval.
+        left_out: How many rows of each side's instructions neither side has, for their query is
+            on the other side.
+    """
+
+    files: list[ExportedFile]
+    left_out: Mapping[Split, int]
+
+
 def write_dataset(
-    kind: DatasetKind, parts: Iterable[pl.DataFrame], folder: Path, split: InstructionSplit
-) -> list[ExportedFile]:
+    kind: DatasetKind, parts: Iterable[pl.DataFrame], folder: Path, split: DatasetSplit
+) -> Export:
     """Write training rows in the formats of their kind.
 
     Each format of the kind becomes ``<name>/{train,eval}.<suffix>``, beside LLaMA-Factory's
@@ -32,15 +46,12 @@ def write_dataset(
     Args:
         kind: ``SFT``, ``PREFERENCE`` or ``KTO``.
         parts: Rows of the table ``sft_examples``, ``preference_pairs`` or ``kto_examples`` in one
-            frame or several: the id, ``instruction_id`` and the kind's texts; other columns go to
-            Parquet only. Rows whose ``status`` is not accepted are left out. All rows of an id are
-            in one part, and the ids of a part come after those of the part before. At least one
-            part; it may be empty.
+            frame or several: the id, ``instruction_id``, ``prompt_id`` and the kind's texts; other
+            columns go to Parquet only. Rows whose ``status`` is not accepted are left out. All
+            rows of an id are in one part, and the ids of a part come after those of the part
+            before. At least one part; it may be empty.
         folder: Replaced as a whole; must hold nothing but an earlier export of this kind.
-        split: The side of each instruction; rows of instructions on neither are left out.
-
-    Returns:
-        The data files, train before eval.
+        split: Where the rows go.
 
     Raises:
         ValueError: A column or a value is missing, the parts do not ascend, or ``folder`` holds
@@ -53,9 +64,12 @@ def write_dataset(
             writers = {
                 side: open_files.enter_context(SplitWriter(kind, side, new)) for side in SPLITS
             }
+            left_out = dict.fromkeys(SPLITS, 0)
             for rows in _training_rows(kind, parts):
                 for side, writer in writers.items():
-                    writer.write(rows.filter(pl.col("instruction_id").is_in(split.of(side))))
+                    kept, others = split.rows(rows, side)
+                    writer.write(kept)
+                    left_out[side] += others.height
             # The files of one format side by side, as the card lists them.
             by_side = [writer.finish() for writer in writers.values()]
             files = [file for of_format in zip(*by_side, strict=True) for file in of_format]
@@ -63,24 +77,28 @@ def write_dataset(
             # What was written, not what the split names: not every instruction has a row.
             instructions = {side: len(writer.instructions) for side, writer in writers.items()}
             columns = kind.formats[0].shape(rows.head(0)).columns
-            card = dataset_card(kind, files, columns, instructions, split.eval_share, split.seed)
+            share, seed = split.eval_share, split.seed
+            card = dataset_card(kind, files, columns, instructions, left_out, share, seed)
             _write_text(new / _CARD, card)
     except OSError as error:
         raise OSError(
             f"The {kind.name} export to {folder} failed ({error}); what was there before is "
             "unchanged. Check the folder's permissions and the free space, then export again."
         ) from error
-    return [replace(file, path=folder / file.path.relative_to(new)) for file in files]
+    files = [replace(file, path=folder / file.path.relative_to(new)) for file in files]
+    return Export(files, left_out)
 
 
 def _training_rows(kind: DatasetKind, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The accepted rows, one an id, sorted by it, in columns that matter to a trainer."""
     needed = (kind.id, "instruction_id", *kind.texts)
+    # Null where the prompt is an instruction alone.
+    columns = (*needed, "prompt_id")
     last = None
     for part in parts:
-        if missing := [name for name in needed if name not in part.columns]:
+        if missing := [name for name in columns if name not in part.columns]:
             raise ValueError(
-                f"The {kind.name} export needs the columns {', '.join(needed)}, but the table has "
+                f"The {kind.name} export needs the columns {', '.join(columns)}, but the table has "
                 f"no {' and no '.join(missing)}."
             )
         rows = part.filter(status=ACCEPTED) if "status" in part.columns else part

@@ -1,12 +1,11 @@
 """The online loop's pure part: pairs of a policy's own responses, and its scorecard [3.4]."""
 
-from collections.abc import Collection
-
 import numpy as np
 import polars as pl
 
 from autoif_assets.method.completions import NO_SAMPLE
 from autoif_assets.method.gates import ACCEPTED, decide, decided
+from autoif_assets.method.holdout import Sides
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.lengths import constrains_length
 from autoif_assets.method.pairs import (
@@ -37,22 +36,15 @@ OVERALL = "all"
 _NO_CATEGORY = pl.lit(None, dtype=pl.String)
 
 
-def on_sides(prompts: pl.DataFrame, held_out: Collection[str]) -> pl.DataFrame:
-    """Add ``split``: ``eval`` for prompts of the held-out instructions, ``train`` for others."""
-    is_held_out = pl.col("instruction_id").is_in(sorted(held_out))
-    return prompts.with_columns(
-        split=pl.when(is_held_out).then(pl.lit("eval")).otherwise(pl.lit("train"))
-    )
-
-
-def policy_responses(completions: pl.DataFrame, held_out: Collection[str]) -> pl.DataFrame:
+def policy_responses(completions: pl.DataFrame, sides: Sides) -> pl.DataFrame:
     """Turn a policy's completions into ``policy_responses`` without ``batch`` and ``policy``.
 
     Args:
         completions: As of ``parse_responses``.
-        held_out: Ids of the instructions that the scorecard keeps.
+        sides: Where their prompts are.
     """
-    return on_sides(parse_responses(completions), held_out)
+    responses = parse_responses(completions)
+    return responses.with_columns(sides.of(responses))
 
 
 def policy_verdicts(

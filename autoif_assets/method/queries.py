@@ -10,6 +10,7 @@ import random
 import polars as pl
 
 from autoif_assets.method.gates import decide
+from autoif_assets.method.holdout import is_eval_query, is_held_out
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.method.joining import join_prompt
 from autoif_assets.method.recipe import Recipe
@@ -20,22 +21,27 @@ def augment_queries(
 ) -> pl.DataFrame:
     """Join each verified instruction to ``queries_per_instruction`` sampled user queries.
 
+    Where the recipe divides queries, held-out instructions draw from the held-out ones, and all
+    others from the rest.
+
     Args:
         instructions: Accepted ``verified_instructions``.
         queries: Accepted ``seed_queries``.
-        recipe: ``queries_per_instruction`` and ``seed``.
+        recipe: ``queries_per_instruction``, ``seed``, ``split_queries`` and ``eval_share``.
         batch: Key of the batch; the sample derives from it and from the instruction.
 
     Returns:
         ``augmented_queries`` without ``batch``, sorted by instruction so that neighbours share
-        a prompt's prefix. Fewer rows where there are fewer queries than asked for.
+        a prompt's prefix. Fewer rows where there are fewer queries to draw than asked for.
     """
-    pool = queries.sort("query_id").select("query_id", "query").rows()
-    count = min(recipe.queries_per_instruction, len(pool))
+    pools = _pools(queries, recipe)
+    wanted = instructions.sort("instruction_id").select("instruction_id", "instruction")
     rows = []
-    for instruction_id, instruction in (
-        instructions.sort("instruction_id").select("instruction_id", "instruction").iter_rows()
+    for (instruction_id, instruction), held_out in zip(
+        wanted.iter_rows(), is_held_out(wanted, recipe), strict=True
     ):
+        pool = pools[held_out]
+        count = min(recipe.queries_per_instruction, len(pool))
         draw = random.Random(derived_seed(batch, str(recipe.seed), "queries", instruction_id))
         for query_id, query in draw.sample(pool, count):
             prompt_id = content_id("prompt", instruction_id, query_id)
@@ -43,6 +49,18 @@ def augment_queries(
             rows.append((prompt_id, instruction_id, query_id, instruction, query, prompt))
     columns = ("prompt_id", "instruction_id", "query_id", "instruction", "query", "prompt")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+
+
+def _pools(queries: pl.DataFrame, recipe: Recipe) -> dict[bool, list[tuple[str, str]]]:
+    """Return whether an instruction is held out → the queries that it draws from, in order."""
+    pool = queries.sort("query_id").select("query_id", "query").rows()
+    if not recipe.split_queries or recipe.eval_share == 0:
+        return {False: pool, True: pool}
+    divided: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
+    for row in pool:
+        divided[is_eval_query(row[0], recipe.seed)].append(row)
+    # Of a handful of queries one side may have none; the exports still part what was shared.
+    return {side: found or pool for side, found in divided.items()}
 
 
 def filter_queries(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
@@ -164,6 +165,11 @@ class Recipe(BaseModel):
     eval_share: float = Field(
         0.05, ge=0, lt=1, description="Share of instructions whose data goes to the eval split."
     )
+    split_queries: bool = Field(
+        True,
+        description="Whether held-out instructions draw from a tenth of the queries that no other "
+        "draws from; if not, as in older batches, all draw from all.",
+    )
 
     difficulty_k: int = Field(1, ge=1, description="k of a prompt's pass@k (arXiv 2107.03374).")
     difficulty: Literal["all", "drop_0_and_1", "band"] = Field(
@@ -281,6 +287,8 @@ AUTHORS_CODE = Recipe.model_validate(
     }
 )
 RECIPES = {"paper": PAPER, "authors_code": AUTHORS_CODE}
+BEFORE: Mapping[str, Any] = MappingProxyType({"split_queries": False})
+"""What numbers were, in effect, before there were any: what was made without them keeps to that."""
 
 
 def make_recipe(name: str = "paper", overrides: Mapping[str, Any] | None = None) -> Recipe:

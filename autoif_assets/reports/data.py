@@ -20,22 +20,31 @@ GROUP BY position, stage, status, split_part(reason, ':', 1)
 ORDER BY position, status, rows DESC, reason
 """
 
+LEFT_OUT = "left out of "
+"""What stands before the split of rows whose query is on its other side: no file has them."""
+
 # A row that several batches made is one row of the dataset.
-_DATASETS = """
-SELECT dataset, coalesce(split, 'not exported yet') AS split,
+_DATASETS = f"""
+SELECT dataset,
+    CASE
+        WHEN split IS NULL THEN 'not exported yet'
+        WHEN query_of IS NOT NULL THEN '{LEFT_OUT}' || split
+        ELSE split
+    END AS split,
     count(DISTINCT id) AS rows, count(DISTINCT instruction_id) AS instructions
 FROM (
-    SELECT 'sft' AS dataset, example_id AS id, instruction_id, batch
+    SELECT 'sft' AS dataset, example_id AS id, prompt_id, instruction_id, batch
     FROM autoif.sft_examples WHERE status = 'accepted'
     UNION ALL
-    SELECT 'preference', pair_id, instruction_id, batch
+    SELECT 'preference', pair_id, prompt_id, instruction_id, batch
     FROM autoif.preference_pairs WHERE status = 'accepted'
     UNION ALL
-    SELECT 'kto', example_id, instruction_id, batch FROM autoif.kto_examples
+    SELECT 'kto', example_id, prompt_id, instruction_id, batch FROM autoif.kto_examples
 )
 ANTI JOIN (FROM autoif.batches WHERE excluded) USING (batch)
 LEFT JOIN autoif.dataset_splits USING (dataset, instruction_id)
-GROUP BY dataset, split
+LEFT JOIN autoif.dataset_left_out USING (dataset, prompt_id)
+GROUP BY ALL
 ORDER BY dataset DESC, split DESC
 """
 
@@ -174,7 +183,7 @@ class ReportData:
         funnel: ``stage, status, reason, rows`` over all batches.
         examples: By stage, ``status, reason, about, text, other, note`` and the lengths
             ``about_length, text_length, other_length`` of the texts before they were cut.
-        datasets: ``dataset, split, rows, instructions``.
+        datasets: ``dataset, split, rows, instructions``; see `rows_by_dataset`.
         categories: ``category, seeds, instructions, verified, examples, pairs``.
         pass_rates: ``bin, status, rows``.
         scores: ``bin, status, rows``.
@@ -222,3 +231,9 @@ def gather(query: Callable[[str], pl.DataFrame], stages: Sequence[Stage]) -> Rep
         calls=query(_CALLS),
         batches=query(_BATCHES),
     )
+
+
+def rows_by_dataset(datasets: pl.DataFrame) -> dict[str, int]:
+    """Return how many rows each dataset has, exported or not yet; those left out do not count."""
+    there = datasets.filter(~pl.col("split").str.starts_with(LEFT_OUT))
+    return dict(there.group_by("dataset").agg(pl.sum("rows")).iter_rows())

@@ -15,7 +15,13 @@ from markupsafe import Markup
 from autoif_assets.charts import Bar, bar, histogram
 from autoif_assets.display import displayed
 from autoif_assets.reports import formatting
-from autoif_assets.reports.data import MAX_CALLS, MAX_CATEGORIES, ReportData, Stage
+from autoif_assets.reports.data import (
+    MAX_CALLS,
+    MAX_CATEGORIES,
+    ReportData,
+    Stage,
+    rows_by_dataset,
+)
 from autoif_assets.reports.examples import EXAMPLES
 from autoif_assets.reports.reasons import explain
 
@@ -209,9 +215,13 @@ def _example(stage: str, row: dict[str, Any]) -> dict[str, Any]:
 
 def _datasets(rows: pl.DataFrame) -> list[dict[str, Any]]:
     named = {"sft": "SFT examples", "preference": "Preference pairs", "kto": "KTO examples"}
-    splits = {dataset: rows.filter(dataset=dataset) for dataset in named}
+    totals = rows_by_dataset(rows)
     return [
-        {"name": name, "rows": splits[dataset]["rows"].sum(), "splits": splits[dataset].to_dicts()}
+        {
+            "name": name,
+            "rows": totals.get(dataset, 0),
+            "splits": rows.filter(dataset=dataset).to_dicts(),
+        }
         for dataset, name in named.items()
     ]
 

@@ -16,12 +16,13 @@ from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.endpoint.settings import public
 from autoif_assets.method.names import check_name
 from autoif_assets.method.prompts import PROMPTS
-from autoif_assets.method.recipe import NUMBERS, Recipe, make_recipe
+from autoif_assets.method.recipe import BEFORE, NUMBERS, Recipe, make_recipe
 from autoif_assets.nli import DEFAULT_MODEL
 from autoif_assets.resources.failures import failure
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.recipe import RecipeResource
+from autoif_assets.resources.settings import settings
 from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.warehouse import (
@@ -165,6 +166,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
         if known is None or not made:
             return Plan(known, wanted)
         base = known if known.pinned else self._assumed(known, wanted, given, history or {})
+        wanted = replace(wanted, numbers={**(wanted.numbers or {}), **self._unsaid(base)})
         models, elsewhere = _other_roles(base.roles, wanted.roles)
         numbers = _differences(recipe_of(base), recipe_of(wanted))
         asked = numbers if self.replace else _asked(base, given)
@@ -238,6 +240,12 @@ class BatchResource(dg.ConfigurableResource[Any]):
             simulated=any(role.model in synthetic for role in roles),
         )
 
+    def _unsaid(self, made: Batch) -> dict[str, Any]:
+        """Return what a batch keeps to where nobody says otherwise: numbers that came after it."""
+        said = {**settings().overrides(), **self.recipe.overrides}
+        recipe = recipe_of(made)
+        return {name: getattr(recipe, name) for name in BEFORE if name not in said}
+
     def _assumed(
         self, known: Batch, wanted: Batch, given: Mapping[str, Any], history: Mapping[str, Any]
     ) -> Batch:
@@ -247,6 +255,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
         numbers = {
             **(wanted.numbers or {}),
             **(make_recipe(name).model_dump() if history.get("name") else {}),
+            **BEFORE,
             **(history.get("overrides") or {}),
             **told,
         }
@@ -294,9 +303,12 @@ class BatchResource(dg.ConfigurableResource[Any]):
 
 
 def recipe_of(batch: Batch, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Return the recipe that a batch is pinned to; numbers that came later are the recipe's own."""
+    """Return the recipe that a batch is pinned to; numbers that came later are as in `BEFORE`.
+
+    Those that are not there either are the recipe's own.
+    """
     numbers = {n: v for n, v in (batch.numbers or {}).items() if n in Recipe.model_fields}
-    return make_recipe(batch.recipe or "paper", {**numbers, **(overrides or {})})
+    return make_recipe(batch.recipe or "paper", {**BEFORE, **numbers, **(overrides or {})})
 
 
 def all_prompts(recipe: Recipe) -> dict[str, str]:

@@ -83,24 +83,64 @@ def accepted_counts(table: Table) -> Query:
 
 
 def in_both_splits(dataset: str, table: Table) -> Query:
-    """One row: ``instructions`` and ``prompts`` that are in both splits, and an ``example``.
+    """One row: ``instructions``, ``prompts`` and ``queries`` in both splits, and an ``example``.
 
     Args:
         dataset: ``sft``, ``preference`` or ``kto``.
         table: Where its rows come from.
     """
     # Not from autoif.dataset, which carries the texts along: too much for millions of rows.
-    both = "SELECT {0} FROM sides GROUP BY ALL HAVING count(DISTINCT split) > 1"
+    both = (
+        "SELECT {0} FROM sides WHERE {0} IS NOT NULL GROUP BY ALL HAVING count(DISTINCT split) > 1"
+    )
+    parts = {"instructions": "instruction_id", "prompts": "prompt", "queries": "query_id"}
     return (
-        f"WITH sides AS (SELECT DISTINCT split, instruction_id, hash(prompt) AS prompt "
-        f"FROM {SCHEMA}.{table.name} JOIN {SCHEMA}.dataset_splits USING (instruction_id) "
-        f"WHERE dataset = ?{and_accepted(table)}), "
-        f"found AS ({both.format('instruction_id')}), prompts AS ({both.format('prompt')}) "
-        "SELECT (SELECT count(*) FROM found) AS instructions, "
-        "(SELECT count(*) FROM prompts) AS prompts, "
-        "coalesce((SELECT min(instruction_id) FROM found), "
-        "(SELECT min(instruction_id) FROM sides SEMI JOIN prompts USING (prompt))) AS example",
-        [dataset],
+        f"WITH sides AS (SELECT DISTINCT split, instruction_id, hash(prompt) AS prompt, query_id "
+        f"{_exported(table)}), "
+        + ", ".join(f"{name} AS ({both.format(column)})" for name, column in parts.items())
+        + " SELECT "
+        + ", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in parts)
+        + ", coalesce("
+        + ", ".join(
+            f"(SELECT min(instruction_id) FROM sides SEMI JOIN {name} USING ({column}))"
+            for name, column in parts.items()
+        )
+        + ") AS example",
+        [dataset, dataset],
+    )
+
+
+def exported_instructions(dataset: str, table: Table) -> Query:
+    """``split``, ``instruction_id``, ``instruction``: those that have rows in a split."""
+    return (
+        f"SELECT DISTINCT split, instruction_id, instruction FROM "
+        f"(SELECT DISTINCT split, instruction_id, batch {_exported(table)}) "
+        f"JOIN {SCHEMA}.verified_instructions USING (batch, instruction_id) ORDER BY ALL",
+        [dataset, dataset],
+    )
+
+
+def _exported(table: Table) -> str:
+    """Return the SQL after SELECT that reads the exported rows of a table with their sides.
+
+    Columns are those of the table, ``split`` and ``query_id``; parameters the dataset, twice.
+    """
+    # Pairs of test cases have no prompt of a query, and pairs name the prompt only.
+    asked = (
+        ""
+        if any(column.name == "query_id" for column in table.columns)
+        else (
+            f"LEFT JOIN (SELECT batch, prompt_id, query_id FROM {SCHEMA}.augmented_queries) "
+            f"USING (batch, prompt_id) "
+        )
+    )
+    return (
+        f"FROM {SCHEMA}.{table.name} "
+        f"JOIN (FROM {SCHEMA}.dataset_splits WHERE dataset = ?) USING (instruction_id) "
+        f"{asked}"
+        f"ANTI JOIN (FROM {SCHEMA}.dataset_left_out WHERE dataset = ?) USING (prompt_id) "
+        f"ANTI JOIN (FROM {SCHEMA}.batches WHERE excluded) USING (batch) "
+        f"WHERE true{and_accepted(table)}"
     )
 
 

@@ -88,8 +88,8 @@ POLICY = Column("policy", "VARCHAR", "Partition key of the policy that was sampl
 SPLIT = Column(
     "split",
     "VARCHAR",
-    "Side of the instruction: pairs are made of train, the scorecard of eval.",
-    values=("train", "eval"),
+    "Pairs are made of train, the scorecard of eval; neither: instruction and query differ.",
+    values=("train", "eval", "neither"),
 )
 
 
@@ -916,7 +916,7 @@ LLM_CALLS = Table(
 
 DATASET_SPLITS = Table(
     "dataset_splits",
-    "An instruction's side in the last export of a dataset; all its rows are on that side.",
+    "An instruction's side in the last export of a dataset; none of its rows is on the other.",
     "",
     (
         Column("dataset", "VARCHAR", "sft, preference or kto."),
@@ -924,6 +924,24 @@ DATASET_SPLITS = Table(
         Column("split", "VARCHAR", "train or eval.", values=("train", "eval")),
     ),
     key=("dataset", "instruction_id"),
+    partitions=("dataset",),
+)
+
+DATASET_LEFT_OUT = Table(
+    "dataset_left_out",
+    "A prompt that is in neither split of the last export of a dataset.",
+    "",
+    (
+        Column("dataset", "VARCHAR", "sft, preference or kto."),
+        PROMPT_ID,
+        Column(
+            "query_of",
+            "VARCHAR",
+            "Split of its query, train or eval; its instruction is of the other.",
+            values=("train", "eval"),
+        ),
+    ),
+    key=("dataset", "prompt_id"),
     partitions=("dataset",),
 )
 
@@ -960,6 +978,7 @@ _ALL = (
     INPUT_SETS,
     LLM_CALLS,
     DATASET_SPLITS,
+    DATASET_LEFT_OUT,
 )
 
 TABLES: Mapping[str, Table] = MappingProxyType({table.name: table for table in _ALL})

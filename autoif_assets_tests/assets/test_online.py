@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from autoif_assets.assets.online import _held_out
+from autoif_assets.assets.sides import read_sides
 from autoif_assets.resources import RecipeResource
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
@@ -69,10 +69,10 @@ def test_pairs_are_the_policys_own_and_of_the_train_side(looped):
 
 
 def test_what_the_scorecard_holds_out_the_exports_hold_out(made):
-    held_out = _held_out(Warehouse(made.data), RecipeResource().load())
-    for kind in ("sft", "preference"):
-        for side, instruction in exported(made.data, kind).select("split", "instruction_id").rows():
-            assert (side == "eval") == (instruction in held_out)
+    sides, _ = read_sides(Warehouse(made.data), RecipeResource().load())
+    for kind in ("sft", "preference", "kto"):
+        rows = exported(made.data, kind)
+        assert sides.of(rows).to_list() == rows["split"].to_list()
 
 
 def test_the_scorecard_compares_policies_in_one_query(looped):

@@ -31,7 +31,9 @@ def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copie
 
     # The exports hold both batches, and an instruction that was held out stays held out.
     sft = exported(copied.data, "sft")
-    assert sorted(sft["example_id"]) == sorted(both["sft_examples"]["example_id"])
+    left_out = both["dataset_left_out"].filter(dataset="sft").select("prompt_id")
+    kept = both["sft_examples"].join(left_out, on="prompt_id", how="anti")
+    assert sorted(sft["example_id"]) == sorted(kept["example_id"])
     sides = sft.select("instruction_id", "split").unique()
     assert not sides["instruction_id"].is_duplicated().any()
 

@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from autoif_assets.datasets import KTO, PREFERENCE, SFT, split_instructions, write_dataset
+from autoif_assets.datasets import KTO, PREFERENCE, SFT, DatasetSplit, write_dataset
+from autoif_assets.method.holdout import Sides, held_out_instructions
 
 NASTY = [
     "plain",
@@ -33,7 +34,8 @@ def sft_examples(texts=NASTY, instructions=4, batch="b1"):
             "response": list(texts),
             "pass_rate": [0.5 + i % 2 / 2 for i in range(n)],
             "score": [8.0 + i % 3 for i in range(n)],
-        }
+        },
+        schema_overrides={"prompt_id": pl.String},
     )
 
 
@@ -78,6 +80,7 @@ def kto_examples(texts=NASTY, instructions=4, batch="b1"):
         {
             "batch": [batch] * n,
             "example_id": [f"{i * 7919 % 65536:04x}" for i in range(n)],
+            "prompt_id": [f"p{i}" for i in range(n)],
             "instruction_id": [f"i{i % instructions}" for i in range(n)],
             "prompt": [f"{text}?" for text in texts],
             "completion": list(texts),
@@ -102,7 +105,18 @@ def write_kto_dataset(table, folder, eval_share, seed, split_with=None):
 
 
 def write_table(kind, table, folder, eval_share, seed, split_with=None):
-    """Export a whole table, split together with another one."""
+    """Export a whole table, split together with another one; return the files."""
     others = () if split_with is None else split_with["instruction_id"]
     split = split_instructions(table["instruction_id"], eval_share, seed, others)
-    return write_dataset(kind, [table], folder, split)
+    return write_dataset(kind, [table], folder, split).files
+
+
+def split_instructions(names, eval_share, seed, others=()):
+    """Split instructions of which no two demand the same, with no prompt left out."""
+    every = sorted({*names, *others})
+    instructions = pl.DataFrame(
+        {"instruction_id": every, "instruction": every, "made": [0] * len(every)},
+        schema_overrides={"instruction_id": pl.String, "instruction": pl.String},
+    )
+    held_out = held_out_instructions(instructions, eval_share, seed, names, others)
+    return DatasetSplit(frozenset(every), Sides(held_out), eval_share, seed)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -13,7 +14,6 @@ from autoif_assets.datasets import (
     KTO,
     PREFERENCE,
     SFT,
-    split_instructions,
     write_dataset,
 )
 from autoif_assets.datasets import (
@@ -25,6 +25,7 @@ from autoif_assets_tests.datasets.frames import (
     kto_examples,
     preference_pairs,
     sft_examples,
+    split_instructions,
     write_kto_dataset,
     write_preference_dataset,
     write_sft_dataset,
@@ -237,6 +238,33 @@ def test_parts_give_the_bytes_of_the_whole(tmp_path, monkeypatch, kind, rows, si
         with pytest.raises(ValueError, match=f"Read them in ranges of {kind.id}"):
             write_dataset(kind, parts[::-1], tmp_path / "parts", split)
         assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"), [(SFT, sft_examples), (PREFERENCE, preference_pairs), (KTO, kto_examples)]
+)
+def test_rows_whose_query_is_on_the_other_side_are_left_out_and_counted(tmp_path, kind, rows):
+    table = rows().sort(kind.id)
+    split = split_instructions(table["instruction_id"], 0.3, 0)
+    out = pl.DataFrame({"prompt_id": ["p1", "p3", "p4", "p5"], "query_of": "eval"})
+    divided = replace(split, sides=replace(split.sides, left_out=out))
+    export = write_dataset(kind, [table[:5], table[5:]], tmp_path / "out", divided)
+    whole = write_dataset(kind, [table], tmp_path / "whole", split)
+    gone = table.filter(pl.col("prompt_id").is_in(out["prompt_id"].implode()))
+    assert gone.height == (3 if kind is PREFERENCE else 4)
+    # Those whose prompt is the instruction alone have no query that could be elsewhere.
+    assert set(read_parquet(tmp_path / "out")[kind.id]) == set(table[kind.id]) - set(gone[kind.id])
+    card = (tmp_path / "out/README.md").read_text()
+    for side in SPLITS:
+        assert export.left_out[side] == gone["instruction_id"].is_in(split.of(side)).sum()
+        (files,) = (f for f in export.files if f.split == side and f.format == "parquet")
+        (before,) = (f for f in whole.files if f.split == side and f.format == "parquet")
+        assert files.rows + export.left_out[side] == before.rows
+        assert f"| {side} | {files.rows} | " in card
+        assert f" | {export.left_out[side]} |" in card
+    assert whole.left_out == {"train": 0, "eval": 0}
+    assert "Rows are left out" in card
+    assert "Rows are left out" not in (tmp_path / "whole/README.md").read_text()
 
 
 def test_an_instruction_that_came_after_the_split_waits_for_the_next_export(tmp_path):

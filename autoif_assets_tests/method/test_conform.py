@@ -18,6 +18,7 @@ from autoif_assets.method.back_translation import (
     verify_instructions,
 )
 from autoif_assets.method.gates import accepted
+from autoif_assets.method.holdout import Sides
 from autoif_assets.method.instructions import augment_instructions
 from autoif_assets.method.likelihoods import likelihood_texts, parse_likelihoods
 from autoif_assets.method.online import (
@@ -53,7 +54,10 @@ from autoif_assets.warehouse.writing import conform
 from autoif_assets_tests.method.frames import completions, outcomes
 
 # Rows of these are no output of the method: registries, journals and exports write them.
-WRITTEN_ELSEWHERE = {"batches", "input_sets", "policies", "llm_calls", "dataset_splits"}
+WRITTEN_ELSEWHERE = {
+    *("batches", "input_sets", "policies", "llm_calls"),
+    *("dataset_splits", "dataset_left_out"),
+}
 RECIPE = make_recipe("paper", {"queries_per_instruction": 2, "likelihood_of": "judged"})
 SLICE = {"batch": "b", "policy": "p"}
 
@@ -168,8 +172,8 @@ def made():
     rows["query_preference_pairs"] = query_pairs(verified, *material, likelihoods, RECIPE, "b")
     levels = [(name, rows[f"{name}_preference_pairs"]) for name in ("instruction", "query")]
     rows["preference_pairs"] = gather_pairs(levels, RECIPE)
-    held_out = [verified["instruction_id"][0]]
-    rows["policy_responses"] = policy_responses(answers(asked, ["good", "bad"]), held_out)
+    sides = Sides(frozenset(verified["instruction_id"][:1]))
+    rows["policy_responses"] = policy_responses(answers(asked, ["good", "bad"]), sides)
     own = accepted(rows["policy_responses"])
     rows["policy_verdicts"] = policy_verdicts(own, said(own, **verdict), RECIPE)
     rows["online_preference_pairs"] = online_pairs(

@@ -5,7 +5,6 @@ import pytest
 
 from autoif_assets.method.online import (
     contrast_queries,
-    on_sides,
     online_pairs,
     scorecard,
     spin_pairs,
@@ -105,19 +104,16 @@ def test_nothing_sampled_gives_no_row():
     assert scorecard(*sampled(), CATEGORIES, NUMBERS).height == 0
 
 
-def test_sides():
-    prompts = pl.DataFrame({"instruction_id": ["i", "j"]})
-    assert on_sides(prompts, {"j"})["split"].to_list() == ["train", "eval"]
-
-
 def paired(**overrides):
-    """Return the online pairs of two prompts, of which the second is held out."""
+    """Return the online pairs of three prompts; one is held out, and one on neither side."""
     verdicts = pl.DataFrame(
         [
             ("good", "p", "train", 2, 1.0, "accepted", None),
             ("half", "p", "train", 1, 0.5, "rejected", "low_pass_rate"),
             ("bad", "p", "train", 0, 0.0, "rejected", "low_pass_rate"),
             ("silent", "p", "train", 0, None, "rejected", "no_verdict"),
+            ("good3", "r", "neither", 2, 1.0, "accepted", None),
+            ("bad3", "r", "neither", 0, 0.0, "rejected", "low_pass_rate"),
             ("good2", "q", "eval", 2, 1.0, "accepted", None),
             ("bad2", "q", "eval", 0, 0.0, "rejected", "low_pass_rate"),
         ],

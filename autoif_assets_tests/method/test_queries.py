@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoif_assets.method.holdout import is_held_out
 from autoif_assets.method.queries import (
     augment_queries,
     difficulty,
@@ -17,6 +18,7 @@ from autoif_assets_tests.method.frames import reasons
 
 PAPER = make_recipe("paper")
 INSTRUCTIONS = pl.DataFrame({"instruction_id": ["i", "j"], "instruction": ["Use a.", "Use b."]})
+OLD = ["q02", "q20", "q38", "q17"]
 QUERIES = pl.DataFrame({"query_id": [f"q{n:02}" for n in range(40)], "query": "why"})
 
 
@@ -39,6 +41,64 @@ def test_few_queries_are_all_used_and_none_give_an_empty_frame():
     few = augment_queries(INSTRUCTIONS, QUERIES.head(3), PAPER, "b")
     assert few.height == 6
     assert augment_queries(INSTRUCTIONS, QUERIES.clear(), PAPER, "b").is_empty()
+
+
+MANY = pl.DataFrame(
+    {
+        "instruction_id": [f"i{n:03}" for n in range(80)],
+        "instruction": [f"Use {n} commas." for n in range(80)],
+    }
+)
+POOL = pl.DataFrame({"query_id": [f"q{n:03}" for n in range(300)], "query": "why"})
+
+
+def drawn_by_side(recipe, pool=POOL):
+    """Return the queries of instructions that are trained on, and of those that are held out."""
+    drawn = augment_queries(MANY, pool, recipe, "b1").join(
+        MANY.with_columns(held_out=is_held_out(MANY, recipe)), on="instruction_id"
+    )
+    return [set(drawn.filter(held_out=side)["query_id"]) for side in (False, True)]
+
+
+@given(
+    st.floats(0.01, 0.9),
+    st.integers(0, 30),
+    st.sets(st.sampled_from(POOL["query_id"].to_list()), min_size=60),
+)
+def test_no_query_is_drawn_by_both_sides(share, seed, names):
+    recipe = make_recipe("paper", {"eval_share": share, "seed": seed})
+    train, held_out = drawn_by_side(recipe, POOL.filter(pl.col("query_id").is_in(sorted(names))))
+    assert not train & held_out
+    # As the pool grows, no query changes sides.
+    more_train, more_held_out = drawn_by_side(recipe)
+    assert not train & more_held_out
+    assert not held_out & more_train
+
+
+def test_held_out_instructions_get_as_many_queries_as_others():
+    drawn = augment_queries(MANY, POOL, PAPER, "b1")
+    assert set(drawn.group_by("instruction_id").len()["len"]) == {16}
+    few = augment_queries(MANY, POOL.head(100), PAPER, "b1").group_by("instruction_id").len()
+    held_out = MANY.filter(is_held_out(MANY, PAPER))["instruction_id"]
+    counts = {name: count for name, count in few.iter_rows() if name in set(held_out)}
+    assert all(0 < count < 16 for count in counts.values())
+    assert len(counts) == len(held_out) > 0
+
+
+@pytest.mark.parametrize("overrides", [{"split_queries": False}, {"eval_share": 0}])
+def test_without_division_all_draw_from_all(overrides):
+    recipe = make_recipe("paper", {"queries_per_instruction": 300, **overrides})
+    drawn = augment_queries(MANY, POOL, recipe, "b1")
+    assert drawn.height == MANY.height * POOL.height
+    # What earlier code drew for this batch, so that a batch of that time asks nothing anew.
+    old = augment_queries(INSTRUCTIONS, QUERIES, make_recipe("paper", overrides), "b1")
+    assert old.filter(instruction_id="i")["query_id"].to_list()[:4] == OLD
+
+
+def test_a_handful_of_queries_serves_both_sides():
+    recipe = make_recipe("paper", {"eval_share": 0.5})
+    train, held_out = drawn_by_side(recipe, POOL.head(2))
+    assert train and held_out
 
 
 def test_filtered_queries_say_what_each_prompt_lacks():

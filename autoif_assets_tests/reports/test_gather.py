@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from autoif_assets.reports.data import rows_by_dataset
 from autoif_assets.reports.examples import EACH, EXAMPLES
 from autoif_assets.warehouse import TABLES
 
@@ -120,6 +121,19 @@ def test_rows_that_two_batches_made_count_once_in_a_dataset(warehouse):
         ("sft", "not exported yet", 1, 1),
         ("sft", "eval", 2, 1),
     ]
+
+
+def test_rows_of_neither_split_are_told_apart(warehouse):
+    frame = rows("kto_examples", count=3, instruction_id="i1", prompt_id=["p1", "p2", "p2"])
+    write(warehouse, "kto_examples", frame)
+    own = {"count": 1, "dataset": "kto"}
+    side = rows("dataset_splits", **own, instruction_id="i1", split="train")
+    warehouse.write("dataset_splits", side, {"dataset": "kto"})
+    left_out = rows("dataset_left_out", **own, prompt_id="p2")
+    warehouse.write("dataset_left_out", left_out, {"dataset": "kto"})
+    found = report_data(warehouse).datasets
+    assert found.rows() == [("kto", "train", 1, 1), ("kto", "left out of train", 2, 1)]
+    assert rows_by_dataset(found) == {"kto": 1}
 
 
 def test_the_gallery_shows_an_instruction_once_and_every_category_first(warehouse):

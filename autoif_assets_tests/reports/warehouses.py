@@ -47,6 +47,8 @@ def filled(folder, tag: str = "", count: int = ROWS, shuffled: bool = False) -> 
     for table, declared in TABLES.items():
         one_row = declared.key == declared.partitions
         left = {"excluded": False} if table == "batches" else {}
+        if table == "dataset_left_out":
+            left = {"prompt_id": [f"{tag}of no row {i}" for i in range(count)]}
         frame = rows(table, tag, 1 if one_row else count, **left)
         write(
             warehouse, table, frame.sample(fraction=1, shuffle=True, seed=1) if shuffled else frame

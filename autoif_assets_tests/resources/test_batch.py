@@ -85,6 +85,46 @@ def test_what_a_run_says_itself_is_refused_where_it_differs(pinned, resource):
     assert named.differences == ("the recipe authors_code instead of paper",)
 
 
+@pytest.fixture
+def older(warehouse, resource):
+    """A batch with rows that was pinned before queries were divided."""
+    batch = resource().plan("b1").batch
+    numbers = {name: value for name, value in batch.numbers.items() if name != "split_queries"}
+    batch = replace(batch, numbers=numbers, created_at=LONG_AGO, seeds_hash="s", queries_hash="q")
+    save_batch(warehouse, batch)
+    warehouse.write("responses", sample(TABLES["responses"], 3, batch="b1"), {"batch": "b1"})
+    return batch
+
+
+def test_what_was_made_before_queries_were_divided_keeps_its_prompts(older, resource):
+    plan = resource().plan("b1")
+    assert plan.batch == older
+    assert not recipe_of(plan.batch).split_queries
+    assert (plan.refusal, plan.ignored) == (None, ())
+    # Nor does who replaces it for another number's sake pay for other prompts by the way.
+    other = {"min_score": ">= 9"}
+    stricter = resource(other, replace=True).plan("b1", {"overrides": other})
+    assert stricter.differences == ("min_score >= 9 instead of >= 8",)
+    assert not recipe_of(stricter.batch).split_queries
+    assert not resource(replace=True).plan("b1").discards
+
+
+def test_who_says_so_divides_the_queries_of_an_older_batch(older, resource, monkeypatch):
+    asked = {"split_queries": True}
+    refused = resource(asked).plan("b1", {"overrides": asked})
+    assert "split_queries true instead of false" in refused.refusal
+    replaced = resource(asked, replace=True).plan("b1", {"overrides": asked})
+    assert replaced.discards
+    assert recipe_of(replaced.batch).split_queries
+    monkeypatch.setenv("AUTOIF_OVERRIDES", '{"split_queries": true}')
+    assert recipe_of(resource(replace=True).plan("b1").batch).split_queries
+    assert resource().plan("b1").ignored == ("split_queries true instead of false",)
+
+
+def test_a_new_batch_divides_its_queries(resource):
+    assert recipe_of(resource().plan("b2").batch).split_queries
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -144,6 +184,7 @@ def test_a_batch_of_an_older_version_is_what_its_calls_and_its_last_run_tell(war
     assert plan.refusal is None
     recipe = recipe_of(plan.batch)
     assert (recipe.responses_per_prompt, recipe.min_score, recipe.spin_pairs) == (3, ">= 9", True)
+    assert not recipe.split_queries
     assert plan.batch.created_at == LONG_AGO
     asked = resource(model="old").plan("b1", {"overrides": {"responses_per_prompt": 8}}, told)
     assert "responses_per_prompt 8 instead of 3" in asked.refusal

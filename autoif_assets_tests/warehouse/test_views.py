@@ -268,6 +268,10 @@ def test_dataset_holds_each_row_of_a_split_once(told):
         ("preference", "pi", None),
         ("preference", "pq", 9.0),
     ]
+    out = {"dataset": ["preference"], "prompt_id": ["p1"], "query_of": ["train"]}
+    told.write("dataset_left_out", pl.DataFrame(out), {"dataset": "preference"})
+    left = told.query(query, {"split": "eval"}).filter(dataset="preference")
+    assert left["id"].to_list() == ["pi"]
 
 
 def test_cost_adds_up_calls(told):

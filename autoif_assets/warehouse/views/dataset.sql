@@ -2,7 +2,7 @@
 -- from the exports, each once, as the last exports divided the instructions: `dataset` is 'sft'
 -- (`chosen` is the response to imitate, `rejected` is null), 'preference' (accepted pairs) or 'kto'
 -- (a good response is `chosen`, a bad one `rejected`; the other is null). Instructions that came
--- after the last export are in neither split yet.
+-- after the last export are in neither split yet, and prompts of `dataset_left_out` never are.
 -- Example: SELECT prompt, chosen, rejected FROM autoif.dataset('train') WHERE dataset = 'preference';
 CREATE MACRO autoif.dataset(wanted) AS TABLE
 SELECT DISTINCT ON (dataset, id) *
@@ -24,5 +24,6 @@ FROM (
     FROM autoif.kto_examples
 )
 SEMI JOIN (FROM autoif.dataset_splits WHERE split = wanted) USING (dataset, instruction_id)
+ANTI JOIN autoif.dataset_left_out USING (dataset, prompt_id)
 ANTI JOIN (FROM autoif.batches WHERE excluded) USING (batch)
 ORDER BY dataset, id, batch;
