@@ -107,7 +107,7 @@ def policy_verdicts(
     parts={
         "prompts": rows(
             "augmented_queries",
-            *("prompt_id", "instruction_id", "query_id", "instruction", "prompt"),
+            *("prompt_id", "instruction_id", "query_id", "instruction", "context", "prompt"),
         ),
         "texts": accepted("policy_responses", "response_id", "response"),
         "verdicts": rows(

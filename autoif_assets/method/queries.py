@@ -22,7 +22,7 @@ def augment_queries(
 
     Args:
         instructions: Accepted ``verified_instructions``.
-        queries: Accepted ``seed_queries``.
+        queries: ``query_id``, ``query``, ``context`` of the accepted ``seed_queries``.
         recipe: ``queries_per_instruction`` and ``seed``.
         batch: Key of the batch; the sample derives from it and from the instruction.
 
@@ -30,18 +30,21 @@ def augment_queries(
         ``augmented_queries`` without ``batch``, sorted by instruction so that neighbours share
         a prompt's prefix. Fewer rows where there are fewer queries than asked for.
     """
-    pool = queries.sort("query_id").select("query_id", "query").rows()
+    pool = queries.sort("query_id").select("query_id", "query", "context").rows()
     count = min(recipe.queries_per_instruction, len(pool))
     rows = []
     for instruction_id, instruction in (
         instructions.sort("instruction_id").select("instruction_id", "instruction").iter_rows()
     ):
         draw = random.Random(derived_seed(batch, str(recipe.seed), "queries", instruction_id))
-        for query_id, query in draw.sample(pool, count):
+        for query_id, query, context in draw.sample(pool, count):
             prompt_id = content_id("prompt", instruction_id, query_id)
             prompt = join_prompt(query, instruction)
-            rows.append((prompt_id, instruction_id, query_id, instruction, query, prompt))
-    columns = ("prompt_id", "instruction_id", "query_id", "instruction", "query", "prompt")
+            rows.append((prompt_id, instruction_id, query_id, instruction, query, context, prompt))
+    columns = (
+        *("prompt_id", "instruction_id", "query_id"),
+        *("instruction", "query", "context", "prompt"),
+    )
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 

@@ -74,13 +74,13 @@ def near_miss_prompts(
 
     Args:
         augmented_queries: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``,
-            ``query``.
+            ``query``, ``context``.
         assessed: ``verdicts_with_scores`` of the first samples.
         recipe: ``near_misses_per_prompt``; with 0 nothing is asked. Nor is for prompts that
             ``difficulty`` drops, which more responses to reject would not bring back.
 
     Returns:
-        ``prompt_id``, ``instruction_id``, ``prompt``.
+        ``prompt_id``, ``instruction_id``, ``context``, ``prompt``.
     """
     starved = filter_queries(augmented_queries, assessed, recipe).filter(
         (pl.col("status") == ACCEPTED)
@@ -88,7 +88,7 @@ def near_miss_prompts(
         & (recipe.near_misses_per_prompt > 0)
     )
     rows = augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left")
-    return rows.select("prompt_id", "instruction_id", NEAR_MISS.render_rows(rows))
+    return rows.select("prompt_id", "instruction_id", "context", NEAR_MISS.render_rows(rows))
 
 
 def further_prompts(
@@ -104,7 +104,7 @@ def further_prompts(
             a server would answer the same again.
 
     Returns:
-        ``prompt_id``, ``instruction_id``, ``prompt``, ``seed``.
+        ``prompt_id``, ``instruction_id``, ``context``, ``prompt``, ``seed``.
     """
     starved = filter_queries(augmented_queries, assessed, recipe).filter(
         (pl.col("passing") == 0)

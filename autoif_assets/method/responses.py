@@ -3,6 +3,7 @@
 import polars as pl
 
 from autoif_assets.method.completions import unusable, usable
+from autoif_assets.method.conversations import as_transcript
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.judgements import parse_score
@@ -12,9 +13,13 @@ from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
 
 def response_prompts(augmented_queries: pl.DataFrame) -> pl.DataFrame:
-    """Return ``prompt_id``, ``instruction_id``, ``prompt``: one call an augmented query."""
+    """Return the calls that ask for responses, one an augmented query.
+
+    Returns:
+        ``prompt_id``, ``instruction_id``, ``context``, ``prompt``.
+    """
     return augmented_queries.select(
-        "prompt_id", "instruction_id", RESPONSE.render_rows(augmented_queries)
+        "prompt_id", "instruction_id", "context", RESPONSE.render_rows(augmented_queries)
     )
 
 
@@ -103,16 +108,20 @@ def verify_responses(
 def score_prompts(responses: pl.DataFrame, augmented_queries: pl.DataFrame) -> pl.DataFrame:
     """Return ``response_id``, ``prompt_id``, ``instruction_id``, ``prompt``.
 
+    A judge is shown a conversation in the place of the query that ends it: asked by the same
+    messages, it would go on with them.
+
     Args:
         responses: ``response_id``, ``prompt_id``, ``response`` of the responses that passed.
         augmented_queries: All ``augmented_queries`` of these prompts.
     """
     rows = responses.join(
-        augmented_queries.select("prompt_id", "instruction_id", "instruction", "query"),
+        augmented_queries.select("prompt_id", "instruction_id", "instruction", "query", "context"),
         on="prompt_id",
         maintain_order="left",
     )
-    return rows.select("response_id", "prompt_id", "instruction_id", SCORE.render_rows(rows))
+    prompts = SCORE.render_rows(as_transcript(rows))
+    return rows.select("response_id", "prompt_id", "instruction_id", prompts)
 
 
 def to_score(responses: pl.DataFrame, verdicts: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
