@@ -39,7 +39,8 @@ _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FO
     parts={
         "exported": accepted(
             "sft_examples",
-            *("example_id", "instruction_id", "prompt", "response", "pass_rate", "score"),
+            *("example_id", "instruction_id", "context", "prompt", "response"),
+            *("pass_rate", "score"),
         )
     },
     parts_on=SFT.id,
@@ -55,7 +56,7 @@ def sft_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
     parts={
         "exported": accepted(
             "preference_pairs",
-            *("pair_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
+            *("pair_id", "instruction_id", "level", "context", "prompt", "chosen", "rejected"),
             *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
             *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
             *("constrains_length", "origin"),
@@ -76,7 +77,7 @@ def preference_dataset(
     parts={
         "exported": rows(
             "kto_examples",
-            *("example_id", "instruction_id", "prompt", "completion", "label"),
+            *("example_id", "instruction_id", "context", "prompt", "completion", "label"),
             *("pass_rate", "score", "origin"),
         )
     },
@@ -101,6 +102,11 @@ def included(parts: Parts, warehouse: Warehouse) -> Parts:
     return replace(parts, rows=[replace(wanted, partitions=kept)])
 
 
+def fitting(kind: DatasetKind, wanted: Rows, warehouse: Warehouse) -> DatasetKind:
+    """Return the kind that has a place for what was said before prompts, where that is needed."""
+    return kind.with_contexts() if warehouse.holds(wanted, "context") else kind
+
+
 def _instructions(parts: Parts, wanted: Rows) -> pl.Series:
     """Read the instructions of a table, of the batches that are exported."""
     found = parts.warehouse.read(
@@ -123,6 +129,7 @@ def _export(
         _instructions(parts, _PAIRS),
     )
     folder = warehouse.data_dir / "exports" / kind.name
+    kind = fitting(kind, parts.rows[0], warehouse)
     files = write_dataset(kind, (part for (part,) in parts), folder, split)
     # For autoif.dataset, which gives the rows of the files.
     warehouse.write("dataset_splits", _sides(kind, split), {"dataset": kind.name})

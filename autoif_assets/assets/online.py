@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from autoif_assets.assets.exports import fitting
 from autoif_assets.assets.responses import ASKED, PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
 from autoif_assets.automation.partitions import POLICIES, check_new_keys
 from autoif_assets.charts import in_markdown, policies_chart
@@ -205,7 +206,7 @@ def online_preference_dataset(
         part.drop("policy").with_columns(level=pl.lit("query"))
         for (part,) in warehouse.read_parts(wanted, on=PREFERENCE.id)
     )
-    files = write_dataset(PREFERENCE, pairs, folder, split)
+    files = write_dataset(fitting(PREFERENCE, wanted, warehouse), pairs, folder, split)
     return dg.MaterializeResult(
         metadata={
             "folder": dg.MetadataValue.path(str(folder)),

@@ -30,12 +30,12 @@ def write_dataset(
     first batch), so the same rows in any order give the same bytes.
 
     Args:
-        kind: ``SFT``, ``PREFERENCE`` or ``KTO``.
+        kind: ``SFT``, ``PREFERENCE`` or ``KTO``, ``with_contexts()`` where some rows have one.
         parts: Rows of the table ``sft_examples``, ``preference_pairs`` or ``kto_examples`` in one
-            frame or several: the id, ``instruction_id`` and the kind's texts; other columns go to
-            Parquet only. Rows whose ``status`` is not accepted are left out. All rows of an id are
-            in one part, and the ids of a part come after those of the part before. At least one
-            part; it may be empty.
+            frame or several: the id, ``instruction_id``, ``context`` and the kind's texts; other
+            columns go to Parquet only. Rows whose ``status`` is not accepted are left out. All
+            rows of an id are in one part, and the ids of a part come after those of the part
+            before. At least one part; it may be empty.
         folder: Replaced as a whole; must hold nothing but an earlier export of this kind.
         split: The side of each instruction; rows of instructions on neither are left out.
 
@@ -43,8 +43,8 @@ def write_dataset(
         The data files, train before eval.
 
     Raises:
-        ValueError: A column or a value is missing, the parts do not ascend, or ``folder`` holds
-            foreign files.
+        ValueError: A column or a value is missing, there is a context in a kind without, the
+            parts do not ascend, or ``folder`` holds foreign files.
         OSError: The folder cannot be written; the earlier export is unchanged.
     """
     ours = {_CARD, _INFO, *(f.path(side) for f in kind.formats for side in SPLITS)}
@@ -78,10 +78,10 @@ def _training_rows(kind: DatasetKind, parts: Iterable[pl.DataFrame]) -> Iterator
     needed = (kind.id, "instruction_id", *kind.texts)
     last = None
     for part in parts:
-        if missing := [name for name in needed if name not in part.columns]:
+        if missing := [name for name in (*needed, "context") if name not in part.columns]:
             raise ValueError(
-                f"The {kind.name} export needs the columns {', '.join(needed)}, but the table has "
-                f"no {' and no '.join(missing)}."
+                f"The {kind.name} export needs the columns {', '.join(needed)} and context, but "
+                f"the table has no {' and no '.join(missing)}."
             )
         rows = part.filter(status=ACCEPTED) if "status" in part.columns else part
         rows = rows.drop("status", "reason", strict=False)
@@ -92,6 +92,11 @@ def _training_rows(kind: DatasetKind, parts: Iterable[pl.DataFrame]) -> Iterator
                     f"Row {kind.id}={row} of the {kind.name} export has no {name}; a trainer "
                     "cannot use it, so the table that holds it must reject it."
                 )
+        if not kind.has_contexts and rows["context"].null_count() < rows.height:
+            raise ValueError(
+                f"Rows of the {kind.name} export have a context, and its files have no place for "
+                "it: the table was written while it was exported; export again."
+            )
         # The row of the first batch is the one that stays, whatever order the rows came in.
         order = [kind.id, *(["batch"] if "batch" in rows.columns else [])]
         rows = rows.sort(order, maintain_order=True)
