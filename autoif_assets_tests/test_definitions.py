@@ -115,7 +115,7 @@ response_scores | score | prompts seed min_score score_failing score_temperature
 response_verdicts | - | modules response_pass_rate
 responses | response | language prompts seed responses_per_prompt response_temperature response_max_tokens
 seed_instructions | - | -
-seed_queries | - | query_min_chars query_max_chars
+seed_queries | - | query_min_chars query_max_chars conversations
 sft_dataset | - | seed eval_share
 sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below sft_max_chars
 test_cases | verifier verifier_with_query | modules prompts seed verifiers_per_instruction verifier_temperature verifier_max_tokens

@@ -23,7 +23,7 @@ from autoif_assets.datasets import (
 )
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.stage import Parts, accepted, rows, stage
-from autoif_assets.warehouse import Warehouse, excluded_batches, known_batches
+from autoif_assets.warehouse import Rows, Warehouse, excluded_batches, known_batches
 
 _WHY_LEFT_OUT = (
     "Rows of train whose query is one of eval's, and rows of eval whose query is one of train's: "
@@ -40,7 +40,7 @@ _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FO
     parts={
         "exported": accepted(
             "sft_examples",
-            *("example_id", "prompt_id", "instruction_id", "prompt", "response"),
+            *("example_id", "prompt_id", "instruction_id", "context", "prompt", "response"),
             *("pass_rate", "score"),
         )
     },
@@ -57,7 +57,8 @@ def sft_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
     parts={
         "exported": accepted(
             "preference_pairs",
-            *("pair_id", "prompt_id", "instruction_id", "level", "prompt", "chosen", "rejected"),
+            *("pair_id", "prompt_id", "instruction_id", "level", "context", "prompt"),
+            *("chosen", "rejected"),
             *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
             *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
             *("constrains_length", "origin"),
@@ -78,7 +79,8 @@ def preference_dataset(
     parts={
         "exported": rows(
             "kto_examples",
-            *("example_id", "prompt_id", "instruction_id", "prompt", "completion", "label"),
+            *("example_id", "prompt_id", "instruction_id", "context", "prompt", "completion"),
+            "label",
             *("pass_rate", "score", "origin"),
         )
     },
@@ -103,6 +105,11 @@ def included(parts: Parts, warehouse: Warehouse) -> Parts:
     return replace(parts, rows=[replace(wanted, partitions=kept)])
 
 
+def fitting(kind: DatasetKind, wanted: Rows, warehouse: Warehouse) -> DatasetKind:
+    """Return the kind that has a place for what was said before prompts, where that is needed."""
+    return kind.with_contexts() if warehouse.holds(wanted, "context") else kind
+
+
 def _export(
     kind: DatasetKind, parts: Parts, warehouse: Warehouse, recipe: Recipe
 ) -> dg.MaterializeResult[None]:
@@ -110,6 +117,7 @@ def _export(
     sides, instructions = read_sides(warehouse, recipe, parts.rows[0].partitions)
     split = DatasetSplit(instructions, sides, recipe.eval_share, recipe.seed)
     folder = warehouse.data_dir / "exports" / kind.name
+    kind = fitting(kind, parts.rows[0], warehouse)
     export = write_dataset(kind, (part for (part,) in parts), folder, split)
     # For autoif.dataset, which gives the rows of the files.
     of_kind = {"dataset": kind.name}

@@ -18,7 +18,7 @@ _SCORE = ("response_id", "score", "status")
     "response_likelihoods",
     group="responses",
     parts={
-        "prompts": rows("augmented_queries", "prompt_id", "prompt"),
+        "prompts": rows("augmented_queries", "prompt_id", "context", "prompt"),
         "texts": accepted("responses", "response_id", "response"),
         "further_texts": accepted("further_responses", "response_id", "response"),
         "verdicts": rows("response_verdicts", *_VERDICT),

@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from autoif_assets.assets.exports import fitting
 from autoif_assets.assets.responses import ASKED, PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
 from autoif_assets.assets.sides import read_sides
 from autoif_assets.automation.partitions import POLICIES, check_new_keys
@@ -95,7 +96,7 @@ def policy_verdicts(
     parts={
         "prompts": rows(
             "augmented_queries",
-            *("prompt_id", "instruction_id", "query_id", "instruction", "prompt"),
+            *("prompt_id", "instruction_id", "query_id", "instruction", "context", "prompt"),
         ),
         "texts": accepted("policy_responses", "response_id", "response"),
         "verdicts": rows(
@@ -194,7 +195,7 @@ def online_preference_dataset(
         part.drop("policy").with_columns(level=pl.lit("query"))
         for (part,) in warehouse.read_parts(wanted, on=PREFERENCE.id)
     )
-    export = write_dataset(PREFERENCE, pairs, folder, split)
+    export = write_dataset(fitting(PREFERENCE, wanted, warehouse), pairs, folder, split)
     return dg.MaterializeResult(
         metadata={
             "folder": dg.MetadataValue.path(str(folder)),

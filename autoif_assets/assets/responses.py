@@ -32,7 +32,9 @@ from autoif_assets.stage import Frames, Parts, accepted, rows, stage
 # A model stands idle while the last calls of a part end; 10,000 prompts keep it busy for long.
 PROMPTS_AT_ONCE = 10_000
 
-PROMPTS = rows("augmented_queries", "prompt_id", "instruction_id", "instruction", "query")
+PROMPTS = rows(
+    "augmented_queries", "prompt_id", "instruction_id", "instruction", "query", "context"
+)
 ASKED = rows("augmented_queries", "prompt_id", "query")
 VERIFIERS = accepted("verifiers", "verifier_id", "instruction_id", "source")
 _VERDICT = ("response_id", "prompt_id", "passed", "status", "reason")
@@ -44,7 +46,7 @@ _SCORE = ("response_id", "score", "status")
     group="queries",
     reads={
         "instructions": accepted("verified_instructions", "instruction_id", "instruction"),
-        "queries": accepted("seed_queries", "query_id", "query"),
+        "queries": accepted("seed_queries", "query_id", "query", "context"),
     },
 )
 def augmented_queries(
@@ -116,7 +118,7 @@ def response_scores(
     parts={
         "prompts": rows(
             "augmented_queries",
-            *("prompt_id", "instruction_id", "query_id", "instruction", "query"),
+            *("prompt_id", "instruction_id", "query_id", "instruction", "query", "context"),
         ),
         "verdicts": rows("response_verdicts", *_VERDICT),
         "scores": rows("response_scores", *_SCORE),

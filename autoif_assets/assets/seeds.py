@@ -24,7 +24,11 @@ def seed_queries(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     recipe = batch.load(context)
     rows = read_seed_queries(
-        inputs.queries, inputs.queries_column, recipe.query_min_chars, recipe.query_max_chars
+        inputs.queries,
+        inputs.queries_column,
+        recipe.query_min_chars,
+        recipe.query_max_chars,
+        keep=recipe.conversations == "keep",
     )
     return _versioned(context, batch, "seed_queries", rows)
 

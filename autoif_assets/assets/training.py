@@ -36,7 +36,7 @@ def _of_responses(*more: str) -> dict[str, Rows]:
     verdict = ("response_id", "prompt_id", "passed", "pass_rate", "status", "reason", *more)
     return {
         "kept": accepted("filtered_queries", "prompt_id", "instruction_id", "query_id"),
-        "prompts": rows("augmented_queries", "prompt_id", "prompt"),
+        "prompts": rows("augmented_queries", "prompt_id", "context", "prompt"),
         "texts": accepted("responses", "response_id", "response"),
         "further_texts": accepted("further_responses", "response_id", "response"),
         "verdicts": rows("response_verdicts", *verdict),
@@ -166,7 +166,7 @@ _PAIR = ("pair_id", "instruction_id", "prompt", *PAIR_COLUMNS)
     group="training",
     parts={
         "instruction_level": rows("instruction_preference_pairs", *_PAIR),
-        "query_level": rows("query_preference_pairs", "prompt_id", *_PAIR),
+        "query_level": rows("query_preference_pairs", "prompt_id", "context", *_PAIR),
     },
     checks=[dominance, even_lengths],
 )

@@ -129,7 +129,11 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
         inputs = resources.inputs
         seeds = read_seed_instructions(inputs.seeds).filter(status="accepted")
         queries = read_seed_queries(
-            inputs.queries, inputs.queries_column, recipe.query_min_chars, recipe.query_max_chars
+            inputs.queries,
+            inputs.queries_column,
+            recipe.query_min_chars,
+            recipe.query_max_chars,
+            keep=recipe.conversations == "keep",
         ).filter(status="accepted")
         local_nli = resources.nli.by == "transformers"
     # A seed that another batch carries is not carried again.

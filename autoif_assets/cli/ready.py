@@ -63,6 +63,7 @@ def inputs_problem(inputs: "Inputs", recipe: "Recipe") -> str | None:
             inputs.queries_column,
             recipe.query_min_chars,
             recipe.query_max_chars,
+            keep=recipe.conversations == "keep",
         )
     except InputError as error:
         return str(error)

@@ -41,6 +41,12 @@ _COLUMNS = {
     "rejected": "the dispreferred answer, as a list of one message",
 }
 
+# And where something was said before some of the prompts.
+_IN_CONTEXTS = {
+    "messages": "the conversation up to the user's prompt, and the assistant's response",
+    "prompt": "the conversation up to the user's message, as a list of messages",
+}
+
 # Upper bounds of the Hugging Face hub's size categories, in rows.
 _SIZES = (
     (1_000, "n<1K"),
@@ -98,7 +104,7 @@ def dataset_card(
         f"user query is (target share of eval: {eval_share}, seed: {seed})."
         f"{_why_left_out(left_out)}",
         f"## Files\n\n{_file_table(kind, files)}",
-        f"## Columns of the Parquet files\n\n{_column_table(columns)}",
+        f"## Columns of the Parquet files\n\n{_column_table(kind, columns)}",
     ]
     if usage := _usage(kind, files):
         parts.append(usage)
@@ -187,10 +193,11 @@ def _file_table(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
     )
 
 
-def _column_table(columns: Sequence[str]) -> str:
+def _column_table(kind: DatasetKind, columns: Sequence[str]) -> str:
+    told = _COLUMNS | (_IN_CONTEXTS if kind.has_contexts else {})
     return _table(
         ("column", "content"),
-        [(f"`{name}`", _COLUMNS.get(name, "as in the table")) for name in columns],
+        [(f"`{name}`", told.get(name, "as in the table")) for name in columns],
     )
 
 

@@ -44,18 +44,18 @@ def write_dataset(
     first batch), so the same rows in any order give the same bytes.
 
     Args:
-        kind: ``SFT``, ``PREFERENCE`` or ``KTO``.
+        kind: ``SFT``, ``PREFERENCE`` or ``KTO``, ``with_contexts()`` where some rows have one.
         parts: Rows of the table ``sft_examples``, ``preference_pairs`` or ``kto_examples`` in one
-            frame or several: the id, ``instruction_id``, ``prompt_id`` and the kind's texts; other
-            columns go to Parquet only. Rows whose ``status`` is not accepted are left out. All
-            rows of an id are in one part, and the ids of a part come after those of the part
-            before. At least one part; it may be empty.
+            frame or several: the id, ``instruction_id``, ``prompt_id``, ``context`` and the kind's
+            texts; other columns go to Parquet only. Rows whose ``status`` is not accepted are left
+            out. All rows of an id are in one part, and the ids of a part come after those of the
+            part before. At least one part; it may be empty.
         folder: Replaced as a whole; must hold nothing but an earlier export of this kind.
         split: Where the rows go.
 
     Raises:
-        ValueError: A column or a value is missing, the parts do not ascend, or ``folder`` holds
-            foreign files.
+        ValueError: A column or a value is missing, there is a context in a kind without, the
+            parts do not ascend, or ``folder`` holds foreign files.
         OSError: The folder cannot be written; the earlier export is unchanged.
     """
     ours = {_CARD, _INFO, *(f.path(side) for f in kind.formats for side in SPLITS)}
@@ -92,8 +92,8 @@ def write_dataset(
 def _training_rows(kind: DatasetKind, parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The accepted rows, one an id, sorted by it, in columns that matter to a trainer."""
     needed = (kind.id, "instruction_id", *kind.texts)
-    # Null where the prompt is an instruction alone.
-    columns = (*needed, "prompt_id")
+    # Null where the prompt is an instruction alone, and where nothing was said before it.
+    columns = (*needed, "prompt_id", "context")
     last = None
     for part in parts:
         if missing := [name for name in columns if name not in part.columns]:
@@ -110,6 +110,11 @@ def _training_rows(kind: DatasetKind, parts: Iterable[pl.DataFrame]) -> Iterator
                     f"Row {kind.id}={row} of the {kind.name} export has no {name}; a trainer "
                     "cannot use it, so the table that holds it must reject it."
                 )
+        if not kind.has_contexts and rows["context"].null_count() < rows.height:
+            raise ValueError(
+                f"Rows of the {kind.name} export have a context, and its files have no place for "
+                "it: the table was written while it was exported; export again."
+            )
         # The row of the first batch is the one that stays, whatever order the rows came in.
         order = [kind.id, *(["batch"] if "batch" in rows.columns else [])]
         rows = rows.sort(order, maintain_order=True)

@@ -1,6 +1,7 @@
 """Writing data files, a bounded number of rows at a time."""
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,7 @@ class _FileWriter:
         self._parquet: pq.ParquetWriter | None = None
 
     def append(self, rows: pl.DataFrame) -> None:
-        if self._format.once is not None:
+        if self._format.once:
             rows = self._unseen(rows, self._format.once)
         chunk = self._format.shape(rows)
         if self._format.suffix == "parquet":
@@ -134,14 +135,14 @@ class _FileWriter:
             self._parquet.close()
         self._file.close()
 
-    def _unseen(self, rows: pl.DataFrame, column: str) -> pl.DataFrame:
-        """Leave out rows whose value of a text column was written before.
+    def _unseen(self, rows: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
+        """Leave out rows whose values of text columns were written before.
 
         Digests stand for the texts, of which all together may be larger than the memory.
         """
         new = []
-        for text in rows[column]:
-            digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        for texts in rows.select(columns).iter_rows():
+            digest = hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).digest()
             new.append(digest not in self._seen)
             self._seen.add(digest)
         return rows.filter(pl.Series(new, dtype=pl.Boolean))

@@ -1,7 +1,7 @@
 """The shapes of the files, as expressions over the tables: what each trainer wants of a row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ class Format:
         keep: Whether the table's columns that ``columns`` is not made of (ids, rates) come along.
         llama_factory: Its entry in LLaMA-Factory's ``dataset_info.json`` without the file
             name, or None where LLaMA-Factory does not read it.
-        once: Column of the table of which each value comes once, in its first row; None where
+        once: Columns of the table of which each value comes once, in its first row; none where
             all rows come.
         description: One sentence for the card.
     """
@@ -33,7 +33,7 @@ class Format:
     description: str
     keep: bool = False
     llama_factory: Mapping[str, Any] | None = None
-    once: str | None = None
+    once: tuple[str, ...] = ()
 
     def path(self, split: Split) -> str:
         """Path of the split's file, relative to the dataset's folder."""
@@ -44,6 +44,30 @@ class Format:
         columns = [expression.alias(name) for name, expression in self.columns.items()]
         used = {name for expression in columns for name in expression.meta.root_names()}
         return rows.select(*([pl.exclude(used)] if self.keep else []), *columns)
+
+    @property
+    def tells_contexts(self) -> bool:
+        """Whether what was said before a query is in its rows."""
+        return any("context" in column.meta.root_names() for column in self.columns.values())
+
+    def with_contexts(self) -> "Format":
+        """Return the format for rows of which some have a context.
+
+        Messages hold it anyway. Alpaca has keys of its own for it, which are in all rows of a
+        file or in none: readers take the columns of a file from its first rows.
+        """
+        if self.tells_contexts:
+            return self
+        described = self.llama_factory or {}
+        return replace(
+            self,
+            columns={**self.columns, "system": _SYSTEM, "history": _HISTORY},
+            description=f"{self.description}; `system` and `history` hold what was said before",
+            llama_factory={
+                **described,
+                "columns": {**described["columns"], "system": "system", "history": "history"},
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +81,7 @@ class DatasetKind:
         texts: Columns of the table that the formats are made of.
         formats: The first is the one the Hugging Face hub loads.
         made: How its rows came about, for the card.
+        has_contexts: Whether something was said before some of the prompts.
     """
 
     name: str
@@ -65,25 +90,57 @@ class DatasetKind:
     texts: tuple[str, ...]
     formats: tuple[Format, ...]
     made: str
+    has_contexts: bool = False
+
+    def with_contexts(self) -> "DatasetKind":
+        """Return the kind for rows of which some have a context; see `Format.with_contexts`."""
+        return replace(
+            self,
+            formats=tuple(format.with_contexts() for format in self.formats),
+            made=f"{self.made} {_SAID_BEFORE}",
+            has_contexts=True,
+        )
+
+
+_SAID_BEFORE = (
+    "Where a query was part of a conversation, a system message and the turns before it come first "
+    "in the prompt."
+)
+_CONTEXT = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+_BEFORE = pl.col("context").str.json_decode(_CONTEXT).fill_null(pl.lit([], dtype=_CONTEXT))
+
+
+def _contents(wanted: pl.Expr) -> pl.Expr:
+    """Return the contents of the messages of a context that are wanted."""
+    return _BEFORE.list.eval(pl.element().filter(wanted).struct.field("content"))
+
+
+_IS_SYSTEM = pl.element().struct.field("role") == "system"
+_SYSTEM = _contents(_IS_SYSTEM).list.first().fill_null("")
+# User and assistant take turns in a context, and the assistant ends it.
+_HISTORY = _contents(~_IS_SYSTEM).list.eval(
+    pl.concat_list(pl.element().gather_every(2), pl.element().gather_every(2, 1))
+)
 
 
 def _message(role: str, column: str) -> pl.Expr:
     return pl.struct(role=pl.lit(role), content=pl.col(column))
 
 
+_PROMPT = pl.concat_list(_BEFORE, _message("user", "prompt"))
 _MESSAGES = MappingProxyType(
-    {"messages": pl.concat_list(_message("user", "prompt"), _message("assistant", "response"))}
+    {"messages": pl.concat_list(_PROMPT, _message("assistant", "response"))}
 )
 _CONVERSATIONAL = MappingProxyType(
     {
-        "prompt": pl.concat_list(_message("user", "prompt")),
+        "prompt": _PROMPT,
         "chosen": pl.concat_list(_message("assistant", "chosen")),
         "rejected": pl.concat_list(_message("assistant", "rejected")),
     }
 )
 _LABELLED = MappingProxyType(
     {
-        "prompt": pl.concat_list(_message("user", "prompt")),
+        "prompt": _PROMPT,
         "completion": pl.concat_list(_message("assistant", "completion")),
         "label": pl.col("label"),
     }
@@ -143,10 +200,10 @@ SFT = DatasetKind(
             "jsonl",
             # OpenRLHF's default `--input_key`; a list of messages is what its
             # `--apply_chat_template` hands to the tokenizer.
-            {"input": pl.concat_list(_message("user", "prompt"))},
+            {"input": _PROMPT},
             "prompts alone, each once, as `input` messages for RL "
             "(OpenRLHF: `--prompt_data`, `--input_key input --apply_chat_template`)",
-            once="prompt",
+            once=("context", "prompt"),
         ),
     ),
 )

@@ -78,9 +78,10 @@ class Spent:
         )
 
 
-def most_tokens(prompt: str, n: int, max_tokens: int) -> Usage:
+def most_tokens(prompt: str, n: int, max_tokens: int, messages: int = 1) -> Usage:
     """Return the most tokens a request can use: no tokenizer makes more tokens than bytes."""
-    return Usage(len(prompt.encode("utf-8", "replace")) + _TEMPLATE_TOKENS, 0, n * max_tokens)
+    read = len(prompt.encode("utf-8", "replace")) + messages * _TEMPLATE_TOKENS
+    return Usage(read, 0, n * max_tokens)
 
 
 def filled(usage: Usage, most: Usage) -> Usage:

@@ -11,6 +11,7 @@ from autoif_assets.endpoint.errors import Failure
 from autoif_assets.endpoint.features import Features, Form
 from autoif_assets.endpoint.settings import EndpointSettings
 from autoif_assets.method.completions import BROKEN_OFF, CUT_SHORT, WHOLE
+from autoif_assets.method.conversations import Message
 from autoif_assets.method.ids import canonical_json, content_id
 from autoif_assets.method.thoughts import split_reasoning
 
@@ -22,7 +23,7 @@ class Request:
     """One prompt and how to sample from it.
 
     Attributes:
-        prompt: The whole user message.
+        prompt: The whole user message; the last one, where there are others before it.
         role: What the call is for; a label in journals, and the name of the schema.
         n: Completions wanted.
         temperature: Sampling temperature.
@@ -32,6 +33,7 @@ class Request:
         scored: A text whose log-probabilities are asked for in the place of a completion, as the
             answer to ``prompt`` or, where that is empty, alone. The one choice of the reply is
             then JSON: ``[token id, log-probability]`` of every token the server read, in order.
+        context: Messages that come before the prompt.
     """
 
     prompt: str
@@ -42,6 +44,7 @@ class Request:
     seed: int
     schema: Mapping[str, Any] | None = None
     scored: str | None = None
+    context: Sequence[Message] = ()
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.max_tokens < 1:
@@ -50,17 +53,27 @@ class Request:
                 f"max_tokens={self.max_tokens}."
             )
 
+    @property
+    def before(self) -> str:
+        """The texts that come before the prompt."""
+        return "\n".join(message["content"] for message in self.context)
+
     def parameters(self) -> dict[str, Any]:
         """Return what changes the answer beside the prompt."""
-        # Only where it is set: the ids of all other calls stay what they were.
+        # Only where they are set: the ids of all other calls stay what they were.
         scored = {} if self.scored is None else {"scored": self.scored}
-        return scored | {
-            "n": self.n,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "seed": self.seed,
-            "schema": self.schema,
-        }
+        context = {"context": list(self.context)} if self.context else {}
+        return (
+            scored
+            | context
+            | {
+                "n": self.n,
+                "temperature": self.temperature,
+                "max_tokens": self.max_tokens,
+                "seed": self.seed,
+                "schema": self.schema,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -254,11 +267,20 @@ def consecutive(samples: Sequence[int]) -> list[list[int]]:
     return groups
 
 
-def chat_body(settings: EndpointSettings, prompt: str, **fields: Any) -> dict[str, Any]:
-    """Return the body of a chat completion of one prompt, with what every request of it holds."""
-    messages = [{"role": "user", "content": _sendable(prompt)}]
+def chat_body(
+    settings: EndpointSettings, prompt: str, context: Sequence[Message] = (), **fields: Any
+) -> dict[str, Any]:
+    """Return the body of a chat completion of one prompt, with what every request of it holds.
+
+    Chat templates take one system message: the endpoint's comes before the conversation's in it.
+    """
+    told = [*context, {"role": "user", "content": prompt}]
     if settings.system_prompt:
-        messages.insert(0, {"role": "system", "content": _sendable(settings.system_prompt)})
+        systems = [settings.system_prompt]
+        if told[0]["role"] == "system":
+            systems.append(told.pop(0)["content"])
+        told.insert(0, {"role": "system", "content": "\n\n".join(systems)})
+    messages = [{"role": one["role"], "content": _sendable(one["content"])} for one in told]
     return {**settings.extra_body, "model": settings.model, "messages": messages, **fields}
 
 
@@ -266,8 +288,9 @@ def body(settings: EndpointSettings, job: Job, form: Form) -> dict[str, Any]:
     """Return the body of the HTTP request for a job in a form the server may take."""
     request = job.call.request
     if request.scored is not None:
-        return _likelihood_body(settings, request.prompt, request.scored)
-    parts = chat_body(settings, request.prompt, **{form.cap_name: request.max_tokens + form.room})
+        return _likelihood_body(settings, request, request.scored)
+    most = {form.cap_name: request.max_tokens + form.room}
+    parts = chat_body(settings, request.prompt, request.context, **most)
     if "temperature" not in form.without:
         parts["temperature"] = request.temperature
     if "seed" not in form.without:
@@ -281,18 +304,23 @@ def body(settings: EndpointSettings, job: Job, form: Form) -> dict[str, Any]:
     return parts
 
 
-def _likelihood_body(settings: EndpointSettings, prompt: str, scored: str) -> dict[str, Any]:
+def _likelihood_body(settings: EndpointSettings, request: Request, scored: str) -> dict[str, Any]:
     """Ask vLLM for the log-probability of every token it reads; it has to write one as well.
 
     With a prompt the scored text is the beginning of an answer that is to be gone on with, so
     that the chat template ends with it; without one it is plain text, without a template.
     """
     reading = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
-    if not prompt:
+    if not request.prompt:
         plain = {"model": settings.model, "prompt": _sendable(scored)}
         return {**settings.extra_body, **plain, **reading}
     parts = chat_body(
-        settings, prompt, add_generation_prompt=False, continue_final_message=True, **reading
+        settings,
+        request.prompt,
+        request.context,
+        add_generation_prompt=False,
+        continue_final_message=True,
+        **reading,
     )
     parts["messages"].append({"role": "assistant", "content": _sendable(scored)})
     return parts

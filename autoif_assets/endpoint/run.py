@@ -61,7 +61,7 @@ class Run:
             settings.public_url, first_contact_s, settings.max_outage_s
         )
         # Neighbours share the beginnings of their prompts, which the server then has cached.
-        ordered = sorted(calls, key=lambda call: call.request.prompt)
+        ordered = sorted(calls, key=lambda call: (call.request.before, call.request.prompt))
         self._ready = deque(job for call in ordered for job in jobs(call))
         self._account = Account(
             total=len(calls),
@@ -151,8 +151,10 @@ class Run:
             job = self._ready[0]
             request = job.call.request
             form = job.forms[0] if job.forms else self._form(job)
-            read = self._settings.system_prompt + request.prompt + (request.scored or "")
-            most = most_tokens(read, form.n, request.max_tokens + form.room)
+            read = self._settings.system_prompt + request.before + request.prompt
+            read += request.scored or ""
+            room = request.max_tokens + form.room
+            most = most_tokens(read, form.n, room, messages=1 + len(request.context))
             reserved = self._prices.spent(most)
             if not self._reserve(reserved):
                 return False
@@ -365,7 +367,7 @@ class Run:
     async def _probe(self, wire: "Wire") -> None:
         """Wait until the server completes a tiny request."""
         settings = self._settings
-        tiny = chat_body(settings, "Say yes.", **{self._features.cap_name: 1})
+        tiny = chat_body(settings, "Say yes.", (), **{self._features.cap_name: 1})
         most = self._prices.spent(most_tokens(settings.system_prompt + "Say yes.", 1, 1))
         tries = 0
         while self._availability.is_down and self._availability.last is not None:

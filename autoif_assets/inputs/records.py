@@ -7,6 +7,7 @@ counted from 1. A JSON file that DuckDB refuses is read again record by record, 
 broken become rows with a reason.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import pyarrow as pa
 from autoif_assets.inputs.broken import Row, salvage
 from autoif_assets.inputs.files import InputError, compression, fail, read_head
 from autoif_assets.inputs.lines import table_header, table_rows
+from autoif_assets.method.conversations import NotKept, context_of
 
 # A turn names its speaker and its text as ShareGPT does (from, value) or as OpenAI does (role,
 # content); OpenAI's content may be a list of parts.
@@ -41,28 +43,33 @@ _UNPACKED = """CASE WHEN starts_with(found[1]::VARCHAR, '"[') AND coalesce(
 ) = 'VARCHAR' THEN TRY_CAST(found[1] ->> '$' AS JSON) ELSE found[1] END"""
 _INPUT = """CASE WHEN lower(trim(found[2] ->> '$', E' \\n\\t')) NOT IN ('', '<noinput>')
     THEN E'\\n' || (found[2] ->> '$') ELSE '' END"""
+_HISTORY = """CASE WHEN json_type(found[5]) = 'VARCHAR' THEN TRY_CAST(found[5] ->> '$' AS JSON)
+    ELSE found[5] END"""
 # What a record says beside its text: a system message, and earlier turns (Alpaca's history).
 _SURROUNDED = """(NOT regexp_full_match(lower(coalesce(found[4] ->> '$', '')), '\\s*')
         AND NOT regexp_full_match(lower(found[4] ->> '$'), $no_context))
-    OR coalesce(json_array_length(found[5]), 0) > 0"""
-# Step by step: the value under the key, its type, the turns where it is a conversation, the first
-# human one, what was said in it, and whether it needs what came before. A null in a column of
-# conversations is one without a human turn.
+    OR coalesce(json_array_length(history), 0) > 0"""
+# The place of the human turn that is the query: the first one, or the last one.
+_HUMAN = f"list_transform(turns, lambda turn: {_SPEAKER} IN ('human', 'user'))"
+_FIRST = f"CASE WHEN opener IN ('human', 'user') THEN 1 ELSE list_position({_HUMAN}, true) END"
+_LAST = f"len(turns) + 1 - list_position(list_reverse({_HUMAN}), true)"
+# Step by step: the value under the key, its type, the turns where it is a conversation, the human
+# one that is asked, what was said in it, and whether it needs what came before. A null in a column
+# of conversations is one without a human turn.
 _QUERY = """
 WITH records AS (SELECT * FROM {source}),
 searched AS (SELECT line, reason, json_extract(json, $keys) AS found FROM records),
-keyed AS (SELECT line, reason, found, {value} AS value FROM searched),
+keyed AS (SELECT line, reason, found, {value} AS value, {history} AS history FROM searched),
 typed AS (SELECT *, json_type(value) AS type FROM keyed),
 turned AS (SELECT *, CASE type WHEN 'ARRAY' THEN from_json(value, '{turn}') END AS turns
     FROM typed),
 opened AS (SELECT *, lower(coalesce(turns[1]."from", turns[1].role)) AS opener FROM turned),
-placed AS (SELECT *, CASE WHEN opener IN ('human', 'user') THEN 1 ELSE list_position(
-    list_transform(turns, lambda turn: {speaker} IN ('human', 'user')), true) END AS place
-    FROM opened),
+placed AS (SELECT *, {place} AS place FROM opened),
 told AS (SELECT *, coalesce(turns[place].value, turns[place].content) AS said,
     CASE WHEN place > 1
         THEN len(list_filter(turns[:place - 1], lambda turn: {carries})) > 0 END AS needs_turns
-    FROM placed)
+    FROM placed),
+weighed AS (SELECT *, coalesce(needs_turns, false) OR {surrounded} AS needs_others FROM told)
 SELECT line, coalesce(type, 'MISSING') AS type,
     CASE
         WHEN type = 'VARCHAR' THEN (value ->> '$') || {suffix}
@@ -71,10 +78,12 @@ SELECT line, coalesce(type, 'MISSING') AS type,
             THEN array_to_string(json_extract_string(said, '$[*].text'), E'\\n')
     END AS text,
     place IS NULL AND (type = 'ARRAY' OR type = 'NULL' AND {only_turns}) AS without_human,
-    coalesce(needs_turns, false) OR {surrounded} AS needs_others,
-    found[3] ->> '$' AS category, reason
-FROM told ORDER BY line
+    needs_others, {whole} AS whole, found[3] ->> '$' AS category, reason
+FROM weighed ORDER BY line
 """
+# What is kept of a conversation is read of all of it.
+_WHOLE = "CASE WHEN needs_others THEN json_array(value, place, found[4], history) END::VARCHAR"
+_KEPT = {"context": pl.String, "not_kept": pl.String}
 _BESIDE = ("input", "category", "system", "history")
 _TYPES = {
     "ARRAY": "a list",
@@ -170,17 +179,20 @@ class Records:
             fail(self.path, f"record 1 is {found}; {expected}")
         return [key for key, _ in counts.most_common()]
 
-    def read(self, shape: Shape, most: int | None = None) -> pl.DataFrame:
+    def read(self, shape: Shape, most: int | None = None, *, keep: bool = False) -> pl.DataFrame:
         """Read the text of every record.
 
         Args:
             shape: Where the text is.
             most: Records to read at the head of the file; all if None.
+            keep: Whether a conversation is kept: its text is that of the last human turn instead
+                of the first, and what it needs of what was said before is its context.
 
         Returns:
             ``line: Int64`` (record, from 1; of CSV and TSV the line), ``text: str|null``,
-            ``category: str|null``, ``reason: str|null``: ``no_human_turn``, ``multi_turn`` (the
-            first human turn needs what was said before), ``no_text`` (neither text nor turns
+            ``context: str|null``, ``category: str|null``, ``reason: str|null``:
+            ``no_human_turn``, ``multi_turn`` (the first human turn needs what was said before) or,
+            of conversations to keep, those of ``context_of``; ``no_text`` (neither text nor turns
             under the key), ``control_characters``, and those of rows that could not be read:
             ``not_json``, ``too_large``, ``not_text``, ``bad_row``.
 
@@ -194,14 +206,18 @@ class Records:
             source="{source}" if most is None else f"(SELECT * FROM {{source}} LIMIT {most})",
             value=_UNPACKED if "ARRAY" in shape.types else "found[1]",
             turn=_TURN.replace("{", "{{").replace("}", "}}"),
-            speaker=_SPEAKER,
+            history=_HISTORY,
+            place=_LAST if keep else _FIRST,
             carries=_CARRIES,
             suffix=_INPUT if "input" in shape.beside else "''",
             surrounded=f"({_SURROUNDED})" if shape.beside >= _CONTEXT else "false",
             only_turns=str(shape.types == {"ARRAY"}),
+            whole=_WHOLE if keep else "NULL::VARCHAR",
         )
         params: _Params = {"keys": keys, "no_context": _NO_CONTEXT}
         frame = self._run(sql, params, (shape.key, *sorted(shape.beside)))
+        kept = [_kept(whole) for whole in frame["whole"]]
+        frame = frame.drop("whole").hstack(pl.DataFrame(kept, schema=_KEPT, orient="row"))
         reason = (
             pl.when(pl.col("reason").is_not_null())
             .then("reason")
@@ -210,14 +226,14 @@ class Records:
             .when("without_human")
             .then(pl.lit("no_human_turn"))
             .when("needs_others")
-            .then(pl.lit("multi_turn"))
+            .then("not_kept" if keep else pl.lit("multi_turn"))
             .when(pl.col("text").str.contains("\0", literal=True))
             .then(pl.lit("control_characters"))
         )
         frame = frame.with_columns(reason=reason)
         unfit = pl.col("reason").is_in(["no_text", "control_characters"])
         text = pl.when(unfit.not_() | pl.col("reason").is_null()).then("text")
-        return frame.select("line", text, "category", "reason")
+        return frame.select("line", text, "context", "category", "reason")
 
     def _run(self, sql: str, params: _Params, columns: tuple[str, ...]) -> pl.DataFrame:
         try:
@@ -280,6 +296,19 @@ class Records:
             # DuckDB makes errors of its own from all others.
             self._refused.append(error)
             raise
+
+
+def _kept(whole: str | None) -> tuple[str | None, str | None]:
+    """Return the context of a conversation, or why it has none."""
+    if whole is None:
+        return None, None
+    try:
+        value, place, system, history = json.loads(whole)
+        return context_of(value[:place] if isinstance(value, list) else [], system, history), None
+    except NotKept as error:
+        return None, str(error)
+    except (ValueError, RecursionError):
+        return None, "no_text"
 
 
 def _quote(name: str) -> str:

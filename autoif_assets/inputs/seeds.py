@@ -101,7 +101,13 @@ _TEXTS = ("text", "markdown")
 
 
 def check_inputs(
-    seeds: str | None, queries: str | None, column: str | None, min_chars: int, max_chars: int
+    seeds: str | None,
+    queries: str | None,
+    column: str | None,
+    min_chars: int,
+    max_chars: int,
+    *,
+    keep: bool = False,
 ) -> None:
     """See that there are seeds and queries to use, without reading a large file as a whole.
 
@@ -114,6 +120,7 @@ def check_inputs(
         column: As for `read_seed_queries`.
         min_chars: As for `read_seed_queries`.
         max_chars: As for `read_seed_queries`.
+        keep: As for `read_seed_queries`.
 
     Raises:
         InputError: A file cannot be used, or nothing of its kind is left; of seeds and of queries,
@@ -122,7 +129,7 @@ def check_inputs(
     problems = []
     for check in (
         lambda: read_seed_instructions(seeds),
-        lambda: _check_queries(queries, column, min_chars, max_chars),
+        lambda: _check_queries(queries, column, min_chars, max_chars, keep),
     ):
         try:
             check()
@@ -132,17 +139,19 @@ def check_inputs(
         raise InputError("\n".join(problems))
 
 
-def _check_queries(queries: str | None, column: str | None, min_chars: int, max_chars: int) -> None:
+def _check_queries(
+    queries: str | None, column: str | None, min_chars: int, max_chars: int, keep: bool
+) -> None:
     spec = (queries or "").strip()
     files = [file for file in _find(spec) if not file.is_on_hub] if spec else []
     if sum(file.path.stat().st_size for file in files) > _WHOLE_BYTES:
         try:
-            read_seed_queries(spec, column, min_chars, max_chars, _HEAD)
+            read_seed_queries(spec, column, min_chars, max_chars, _HEAD, keep=keep)
             return
         except InputError:
             # The head alone decides nothing against a file.
             pass
-    read_seed_queries(queries, column, min_chars, max_chars)
+    read_seed_queries(queries, column, min_chars, max_chars, keep=keep)
 
 
 _WHOLE_BYTES = 4_000_000
@@ -155,13 +164,16 @@ def read_seed_queries(
     min_chars: int,
     max_chars: int,
     most: int | None = None,
+    *,
+    keep: bool = False,
 ) -> pl.DataFrame:
     """Read user queries and accept or reject each of them.
 
     Files: ShareGPT (first human turn), OpenAI ``messages`` (first user turn), Alpaca
     (instruction and input) or a named column, each as JSON, JSONL, Parquet, CSV or TSV; plain
     text (a query per line) and lists in Markdown. The suffix decides, without one the content.
-    A first turn that needs what was said before it is rejected as ``multi_turn``.
+    A first turn that needs what was said before it is rejected as ``multi_turn``, unless
+    conversations are kept.
 
     Args:
         spec: A path, a glob, or several separated by commas; None or blank: the packaged file.
@@ -172,6 +184,8 @@ def read_seed_queries(
         min_chars: A query is longer than this many characters.
         max_chars: A query is shorter than this many characters.
         most: Records to read at the head of each file; all if None.
+        keep: Whether conversations are kept: their last human turn is the query, and what was
+            said before is its context. A human turn that stands alone has none.
 
     Returns:
         All records with the columns of table ``seed_queries``.
@@ -181,9 +195,9 @@ def read_seed_queries(
     """
     spec, column = (spec or "").strip(), (column or "").strip() or None
     if spec:
-        read = [_read_queries(file.source, file, column, most) for file in _find(spec)]
+        read = [_read_queries(file.source, file, column, most, keep) for file in _find(spec)]
     else:
-        read = [_read_queries(*_packaged("seed_queries.txt"), None, most)]
+        read = [_read_queries(*_packaged("seed_queries.txt"), None, most, keep)]
     frames = [frame for frame, _ in read]
     if column and column not in {used for _, used in read}:
         fail(
@@ -203,16 +217,18 @@ def read_seed_queries(
 
 
 def _read_queries(
-    source: str, file: Named, column: str | None, most: int | None
+    source: str, file: Named, column: str | None, most: int | None, keep: bool
 ) -> tuple[pl.DataFrame, str | None]:
     """Return the texts of a file, and the named column of which they are, if they are of one."""
     records, used = _records(file), None
     if records is None:
         frame = (read_list if sniff(file.path) == "markdown" else read_lines)(file.path, most)
+        frame = frame.with_columns(context=pl.lit(None, dtype=pl.String))
     else:
         shape, used = _query_shape(file.source, records.keys(), file.column, column)
-        frame = records.read(shape, most)
-    return frame.select(pl.lit(source).alias("source"), "line", "text", "reason"), used
+        frame = records.read(shape, most, keep=keep)
+    columns = ("line", "text", "context", "reason")
+    return frame.select(pl.lit(source).alias("source"), *columns), used
 
 
 def _query_shape(

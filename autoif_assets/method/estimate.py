@@ -79,7 +79,7 @@ def estimate(
         recipe: How much is asked for at each stage, and at most how many tokens.
         seeds: ``instruction`` of the accepted ``seed_instructions``.
         fresh_seeds: How many of them no other batch carries.
-        queries: ``query`` of the accepted ``seed_queries``.
+        queries: ``query``, ``context`` of the accepted ``seed_queries``.
         yields: Measured or assumed.
         nli: Whether a model behind an endpoint labels the back-translations.
 
@@ -90,7 +90,8 @@ def estimate(
     """
     texts = _Texts(
         instruction=_mean_chars(seeds["instruction"]),
-        query=_mean_chars(queries["query"]),
+        # What was said before is read with each query.
+        query=_mean_chars(queries["query"] + queries["context"].fill_null("")),
         tokens=yields.completion_tokens,
         chars_per_token=yields.chars_per_token,
     )

@@ -31,13 +31,13 @@ def likelihood_texts(
     Args:
         responses: ``response_id``, ``response`` of all accepted responses.
         assessed: What ``resampling.verdicts_with_scores`` says of them, with ``instruction_id``.
-        augmented_queries: ``prompt_id``, ``prompt``.
+        augmented_queries: ``prompt_id``, ``context``, ``prompt``.
         recipe: ``likelihood_of``: ``kept`` are the responses that passed and scored well,
             ``judged`` those and the ones that may be negatives.
 
     Returns:
-        ``response_id``, ``prompt_id``, ``instruction_id``, ``kept``, ``alone``, ``prompt`` (empty
-        where alone) and ``scored``, the response.
+        ``response_id``, ``prompt_id``, ``instruction_id``, ``kept``, ``alone``, ``context`` and
+        ``prompt`` (null and empty where alone) and ``scored``, the response.
     """
     kept = pl.col("is_positive")
     wanted = {"none": pl.lit(False), "kept": kept, "judged": kept | pl.col("is_negative")}
@@ -50,13 +50,16 @@ def likelihood_texts(
             maintain_order="left",
         )
         .join(
-            augmented_queries.select("prompt_id", "prompt"), on="prompt_id", maintain_order="left"
+            augmented_queries.select("prompt_id", "context", "prompt"),
+            on="prompt_id",
+            maintain_order="left",
         )
     )
+    nothing = {"context": pl.lit(None, dtype=pl.String), "prompt": pl.lit("")}
     return pl.concat(
         [
             rows.with_columns(alone=pl.lit(False)),
-            rows.with_columns(alone=pl.lit(True), prompt=pl.lit("")),
+            rows.with_columns(alone=pl.lit(True), **nothing),
         ]
     )
 

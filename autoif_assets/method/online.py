@@ -82,7 +82,8 @@ def online_pairs(
     ones to train on (``spin_pairs``), and prompts need a contrast (``contrast_queries``).
 
     Args:
-        prompts: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``, ``prompt``.
+        prompts: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``, ``context``,
+            ``prompt``.
         responses: Accepted ``policy_responses``.
         verdicts: All ``policy_verdicts``; only those of split ``train`` count.
         filtered_queries: As of ``contrast_queries``.
@@ -109,7 +110,8 @@ def online_pairs(
         drawn = pl.concat([drawn, spin.select(drawn.columns)])
     pairs = tell_apart(
         drawn.join(prompts, on="prompt_id", maintain_order="left").select(
-            "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS
+            *("pair_id", "prompt_id", "instruction_id", "query_id", "context", "prompt"),
+            *PAIR_COLUMNS,
         ),
         recipe,
     )

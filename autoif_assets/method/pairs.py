@@ -116,7 +116,7 @@ def query_pairs(
     Args:
         instructions: ``instruction_id``, ``instruction``, ``category``.
         filtered_queries: Accepted ``filtered_queries``.
-        augmented_queries: ``prompt_id``, ``prompt``.
+        augmented_queries: ``prompt_id``, ``context``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
         assessed: What ``resampling.verdicts_with_scores`` says of them, with ``outcomes``.
         likelihoods: ``response_id``, ``mean_logprob``.
@@ -142,7 +142,7 @@ def query_pairs(
         candidates = likelihood_rank(candidates, likelihoods)
     pairs = draw_pairs(candidates, "prompt_id", recipe, batch, even_lengths=even_lengths)
     return with_prompts(pairs, filtered_queries, augmented_queries).select(
-        "pair_id", "prompt_id", "instruction_id", "query_id", "prompt", *PAIR_COLUMNS
+        "pair_id", "prompt_id", "instruction_id", "query_id", "context", "prompt", *PAIR_COLUMNS
     )
 
 
@@ -329,16 +329,17 @@ def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], recipe: Recipe) -> 
     Returns:
         ``preference_pairs`` without ``batch``; reasons as of ``tell_apart``.
     """
+    # An instruction alone is no augmented query, and nothing was said before it.
+    lacking = {name: pl.lit(None, dtype=pl.String) for name in ("prompt_id", "context")}
     frames = [
         frame.with_columns(
-            level=pl.lit(level),
-            prompt_id=pl.col("prompt_id")
-            if "prompt_id" in frame.columns
-            else pl.lit(None, dtype=pl.String),
-        ).select("pair_id", "level", "prompt_id", "instruction_id", "prompt", *PAIR_COLUMNS)
+            level=pl.lit(level), **{n: v for n, v in lacking.items() if n not in frame.columns}
+        ).select(
+            *("pair_id", "level", "prompt_id", "instruction_id", "context", "prompt"),
+            *PAIR_COLUMNS,
+        )
         for level, frame in levels
     ]
-
     return tell_apart(pl.concat(frames), recipe)
 
 

@@ -26,7 +26,7 @@ def augment_queries(
 
     Args:
         instructions: Accepted ``verified_instructions``.
-        queries: Accepted ``seed_queries``.
+        queries: ``query_id``, ``query``, ``context`` of the accepted ``seed_queries``.
         recipe: ``queries_per_instruction``, ``seed``, ``split_queries`` and ``eval_share``.
         batch: Key of the batch; the sample derives from it and from the instruction.
 
@@ -43,20 +43,23 @@ def augment_queries(
         pool = pools[held_out]
         count = min(recipe.queries_per_instruction, len(pool))
         draw = random.Random(derived_seed(batch, str(recipe.seed), "queries", instruction_id))
-        for query_id, query in draw.sample(pool, count):
+        for query_id, query, context in draw.sample(pool, count):
             prompt_id = content_id("prompt", instruction_id, query_id)
             prompt = join_prompt(query, instruction)
-            rows.append((prompt_id, instruction_id, query_id, instruction, query, prompt))
-    columns = ("prompt_id", "instruction_id", "query_id", "instruction", "query", "prompt")
+            rows.append((prompt_id, instruction_id, query_id, instruction, query, context, prompt))
+    columns = (
+        *("prompt_id", "instruction_id", "query_id"),
+        *("instruction", "query", "context", "prompt"),
+    )
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
-def _pools(queries: pl.DataFrame, recipe: Recipe) -> dict[bool, list[tuple[str, str]]]:
+def _pools(queries: pl.DataFrame, recipe: Recipe) -> dict[bool, list[tuple[str, str, str | None]]]:
     """Return whether an instruction is held out → the queries that it draws from, in order."""
-    pool = queries.sort("query_id").select("query_id", "query").rows()
+    pool = queries.sort("query_id").select("query_id", "query", "context").rows()
     if not recipe.split_queries or recipe.eval_share == 0:
         return {False: pool, True: pool}
-    divided: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
+    divided: dict[bool, list[tuple[str, str, str | None]]] = {False: [], True: []}
     for row in pool:
         divided[is_eval_query(row[0], recipe.seed)].append(row)
     # Of a handful of queries one side may have none; the exports still part what was shared.

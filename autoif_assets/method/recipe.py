@@ -127,6 +127,11 @@ class Recipe(BaseModel):
     )
     query_min_chars: int = Field(20, ge=0, description=f"A query is longer than this {_COUNTED}.")
     query_max_chars: int = Field(300, ge=1, description=f"A query is shorter than this {_COUNTED}.")
+    conversations: Literal["first_turn", "keep"] = Field(
+        "first_turn",
+        description="What of a conversation is asked: its first human turn, if that stands alone; "
+        "or its last human turn with all that was said before, messages in and messages out.",
+    )
     responses_per_prompt: int = Field(
         8, ge=1, description="Responses sampled per augmented query, K [3.3]."
     )

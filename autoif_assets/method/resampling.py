@@ -75,14 +75,14 @@ def near_miss_prompts(
 
     Args:
         augmented_queries: ``prompt_id``, ``instruction_id``, ``query_id``, ``instruction``,
-            ``query``.
+            ``query``, ``context``.
         assessed: ``verdicts_with_scores`` of the first samples.
         recipe: ``near_misses_per_prompt``; with 0 nothing is asked. Nor is for prompts that
             ``difficulty`` drops, which more responses to reject would not bring back. Also
             ``language`` and ``prompts``.
 
     Returns:
-        ``prompt_id``, ``instruction_id``, ``prompt``.
+        ``prompt_id``, ``instruction_id``, ``context``, ``prompt``.
     """
     starved = filter_queries(augmented_queries, assessed, recipe).filter(
         (pl.col("status") == ACCEPTED)
@@ -92,7 +92,7 @@ def near_miss_prompts(
     rows = augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left")
     language = in_language(recipe.language, ANSWER_LANGUAGE)
     prompts = NEAR_MISS.of(recipe.prompts).render_rows(rows, language=language)
-    return rows.select("prompt_id", "instruction_id", prompts)
+    return rows.select("prompt_id", "instruction_id", "context", prompts)
 
 
 def further_prompts(
@@ -109,7 +109,7 @@ def further_prompts(
             a server would answer the same again.
 
     Returns:
-        ``prompt_id``, ``instruction_id``, ``prompt``, ``seed``.
+        ``prompt_id``, ``instruction_id``, ``context``, ``prompt``, ``seed``.
     """
     starved = filter_queries(augmented_queries, assessed, recipe).filter(
         (pl.col("passing") == 0)

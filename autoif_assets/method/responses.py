@@ -3,6 +3,7 @@
 import polars as pl
 
 from autoif_assets.method.completions import unusable, usable
+from autoif_assets.method.conversations import as_transcript
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.judgements import parse_score
@@ -14,15 +15,19 @@ ANSWER_LANGUAGE = "Write in {}, unless the instruction asks for another language
 
 
 def response_prompts(augmented_queries: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
-    """Return ``prompt_id``, ``instruction_id``, ``prompt``: one call an augmented query.
+    """Return the calls that ask for responses, one an augmented query.
 
     Args:
-        augmented_queries: ``prompt_id``, ``instruction_id``, ``instruction``, ``query``.
+        augmented_queries: ``prompt_id``, ``instruction_id``, ``instruction``, ``query``,
+            ``context``.
         recipe: ``language`` and ``prompts``.
+
+    Returns:
+        ``prompt_id``, ``instruction_id``, ``context``, ``prompt``.
     """
     language = in_language(recipe.language, ANSWER_LANGUAGE)
     prompts = RESPONSE.of(recipe.prompts).render_rows(augmented_queries, language=language)
-    return augmented_queries.select("prompt_id", "instruction_id", prompts)
+    return augmented_queries.select("prompt_id", "instruction_id", "context", prompts)
 
 
 def parse_responses(completions: pl.DataFrame, known: pl.Series | None = None) -> pl.DataFrame:
@@ -112,17 +117,20 @@ def score_prompts(
 ) -> pl.DataFrame:
     """Return ``response_id``, ``prompt_id``, ``instruction_id``, ``prompt``.
 
+    A judge is shown a conversation in the place of the query that ends it: asked by the same
+    messages, it would go on with them.
+
     Args:
         responses: ``response_id``, ``prompt_id``, ``response`` of the responses that passed.
         augmented_queries: All ``augmented_queries`` of these prompts.
         recipe: ``prompts``.
     """
     rows = responses.join(
-        augmented_queries.select("prompt_id", "instruction_id", "instruction", "query"),
+        augmented_queries.select("prompt_id", "instruction_id", "instruction", "query", "context"),
         on="prompt_id",
         maintain_order="left",
     )
-    prompts = SCORE.of(recipe.prompts).render_rows(rows)
+    prompts = SCORE.of(recipe.prompts).render_rows(as_transcript(rows))
     return rows.select("response_id", "prompt_id", "instruction_id", prompts)
 
 

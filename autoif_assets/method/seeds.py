@@ -11,14 +11,16 @@ def select_queries(candidates: pl.DataFrame, min_chars: int, max_chars: int) -> 
 
     Args:
         candidates: One row per record: ``source: str, line: Int64, text: str|null,
-            reason: str|null``; ``reason`` is set where the reader found no text to take.
+            context: str|null, reason: str|null``; ``reason`` is set where the reader found no
+            text to take.
         min_chars: A query is longer than this many characters, of which each Chinese, Japanese
             and Korean one counts as two.
         max_chars: A query is shorter than this many characters, counted alike.
 
     Returns:
         All rows in their order with the columns of table ``seed_queries``. Line breaks inside a
-        query stay; Unicode form, line ends and surrounding white space are normalised. Reasons:
+        query stay; Unicode form, line ends and surrounding white space are normalised. The
+        context is as it is read; of the same text with another one it makes another query. Reasons:
         the reader's, ``empty``, ``too_short``, ``too_long``, ``duplicate``, ``near_duplicate``
         (of an earlier accepted row).
     """
@@ -32,7 +34,9 @@ def select_queries(candidates: pl.DataFrame, min_chars: int, max_chars: int) -> 
             pl.when(length >= max_chars).then(pl.lit("too_long")),
         )
     )
-    return _decide(frame, "query").select("query_id", "query", "source", "line", "status", "reason")
+    return _decide(frame, "query", frame["context"]).select(
+        "query_id", "query", "context", "source", "line", "status", "reason"
+    )
 
 
 def select_instructions(candidates: pl.DataFrame) -> pl.DataFrame:
@@ -63,16 +67,26 @@ def _tidy(column: str) -> pl.Expr:
     return text.str.strip_chars()
 
 
-def _decide(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Mark repeats among the rows without a reason; add ``<column>_id`` and ``status``."""
+def _decide(frame: pl.DataFrame, column: str, beside: pl.Series | None = None) -> pl.DataFrame:
+    """Mark repeats among the rows without a reason; add ``<column>_id`` and ``status``.
+
+    Args:
+        frame: The rows.
+        column: Where their text is.
+        beside: What else they are told apart by, where it is not null.
+    """
     text = frame.select(pl.when(pl.col("reason").is_null()).then(pl.col(column))).to_series()
-    ids = [content_id(column, normalise(value)) for value in frame[column]]
+    others = [None] * frame.height if beside is None else beside.to_list()
+    ids = [
+        content_id(column, normalise(value), *filter(None, [other]))
+        for value, other in zip(frame[column], others, strict=True)
+    ]
     frame = frame.with_columns(
         pl.Series(f"{column}_id", ids, dtype=pl.String),
         reason=pl.coalesce(
             "reason",
-            pl.when(duplicates(text).is_not_null()).then(pl.lit("duplicate")),
-            pl.when(near_duplicates(text).is_not_null()).then(pl.lit("near_duplicate")),
+            pl.when(duplicates(text, beside).is_not_null()).then(pl.lit("duplicate")),
+            pl.when(near_duplicates(text, beside).is_not_null()).then(pl.lit("near_duplicate")),
         ),
     )
     rejected = pl.col("reason").is_not_null()

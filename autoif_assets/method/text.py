@@ -112,23 +112,23 @@ def near_duplicate_keys(texts: pl.Series) -> pl.Series:
     return texts.alias("text").to_frame().select(folded).select(key.alias("key")).to_series()
 
 
-def duplicates(texts: pl.Series) -> pl.Series:
+def duplicates(texts: pl.Series, beside: pl.Series | None = None) -> pl.Series:
     """Return for each text the index of the first equal one before it, or null.
 
     Texts are equal when :func:`autoif_assets.method.ids.normalise` makes them equal; case counts.
 
     Args:
         texts: Strings; a null has no duplicates.
+        beside: What must be the same, too, letter by letter, such as what was said before.
 
     Returns:
         A UInt32 series of the same length.
     """
-    return _earlier(
-        pl.Series([None if t is None else normalise(t) for t in texts], dtype=pl.String)
-    )
+    keys = pl.Series([None if t is None else normalise(t) for t in texts], dtype=pl.String)
+    return _earlier(keys, beside)
 
 
-def near_duplicates(texts: pl.Series) -> pl.Series:
+def near_duplicates(texts: pl.Series, beside: pl.Series | None = None) -> pl.Series:
     """Return for each text the index of the first near-duplicate before it, or null.
 
     Exact duplicates are near-duplicates too. To compare a batch with earlier texts, put the
@@ -136,21 +136,23 @@ def near_duplicates(texts: pl.Series) -> pl.Series:
 
     Args:
         texts: Strings; a null or a text without content has no duplicates.
+        beside: As of ``duplicates``.
 
     Returns:
         A UInt32 series of the same length.
     """
-    return _earlier(near_duplicate_keys(texts))
+    return _earlier(near_duplicate_keys(texts), beside)
 
 
 def _squeeze(text: pl.Expr) -> pl.Expr:
     return text.str.replace_all(r"[\s\x01-\x1f]+", " ").str.strip_chars(" ")
 
 
-def _earlier(keys: pl.Series) -> pl.Series:
-    first = pl.col("row").min().over("key")
+def _earlier(keys: pl.Series, beside: pl.Series | None) -> pl.Series:
+    frame = pl.DataFrame({"key": keys} if beside is None else {"key": keys, "beside": beside})
+    first = pl.col("row").min().over(frame.columns)
     repeats = pl.col("key").is_not_null() & (first < pl.col("row"))
-    frame = pl.DataFrame({"key": keys}).with_row_index("row")
+    frame = frame.with_row_index("row")
     return frame.select(pl.when(repeats).then(first).alias("earlier")).to_series()
 
 

@@ -20,7 +20,7 @@ def sft_examples(
 
     Args:
         filtered_queries: Accepted ``filtered_queries``.
-        augmented_queries: ``prompt_id``, ``prompt``.
+        augmented_queries: ``prompt_id``, ``context``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
         assessed: What ``resampling.verdicts_with_scores`` says of them.
         likelihoods: ``response_id``, ``kept``, ``ifd`` of the batch's ``response_likelihoods``;
@@ -46,6 +46,7 @@ def sft_examples(
         "response_id",
         "instruction_id",
         "query_id",
+        "context",
         "prompt",
         "response",
         "pass_rate",
@@ -69,7 +70,7 @@ def kto_examples(
 
     Args:
         filtered_queries: Accepted ``filtered_queries``.
-        augmented_queries: ``prompt_id``, ``prompt``.
+        augmented_queries: ``prompt_id``, ``context``, ``prompt``.
         responses: ``response_id``, ``response`` of all accepted responses.
         assessed: What ``resampling.verdicts_with_scores`` says of them.
 
@@ -84,6 +85,7 @@ def kto_examples(
         "response_id",
         "instruction_id",
         "query_id",
+        "context",
         "prompt",
         pl.col("response").alias("completion"),
         pl.col("is_positive").alias("label"),
@@ -109,9 +111,13 @@ def with_texts(
 def with_prompts(
     rows: pl.DataFrame, filtered_queries: pl.DataFrame, augmented_queries: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add ``instruction_id``, ``query_id`` and ``prompt``; rows of other prompts go."""
+    """Add ``instruction_id``, ``query_id``, ``context`` and ``prompt``; rows of others go."""
     return rows.join(
         filtered_queries.select("prompt_id", "instruction_id", "query_id"),
         on="prompt_id",
         maintain_order="left",
-    ).join(augmented_queries.select("prompt_id", "prompt"), on="prompt_id", maintain_order="left")
+    ).join(
+        augmented_queries.select("prompt_id", "context", "prompt"),
+        on="prompt_id",
+        maintain_order="left",
+    )

@@ -23,6 +23,14 @@ _PLACE = r"regexp_extract(source, '[^/\\]+$') || ', line ' || line"
 _EXPECTED = "CASE WHEN expected THEN 'meant to follow it' ELSE 'meant to break it' END"
 
 
+def _asked(column: str) -> str:
+    """Return SQL of a prompt or query with what was said before it, if something was."""
+    messages = f"TRY_CAST({column.partition('.')[0]}.context AS JSON)"
+    turns = f"""from_json({messages}, '[{{"role": "VARCHAR", "content": "VARCHAR"}}]')"""
+    told = f"list_transform({turns}, lambda turn: '[' || turn.role || '] ' || turn.content)"
+    return f"{column} || coalesce(E'\\n\\nSaid before:\\n' || array_to_string({told}, E'\\n'), '')"
+
+
 @dataclass(frozen=True)
 class Examples:
     """How to read examples of one stage.
@@ -92,7 +100,7 @@ _OF_RESPONSES = (
         "t.response",
         "Response",
         "concat_ws('; ', t.detail, 'ended by: ' || finish_reason)",
-        about="q.prompt",
+        about=_asked("q.prompt"),
         about_label="Prompt",
         joins=_PROMPT,
     ),
@@ -102,7 +110,7 @@ _OF_RESPONSES = (
         "r.response",
         "Response",
         "format('{} verifiers ran: {} pass, {} fail', verifiers, passed, failed)",
-        about="q.prompt",
+        about=_asked("q.prompt"),
         about_label="Prompt",
         joins=_PROMPT + _RESPONSE,
     ),
@@ -112,7 +120,7 @@ _OF_RESPONSES = (
         "r.response",
         "Response",
         "format('score {:.0f} of 10', score)",
-        about="q.prompt",
+        about=_asked("q.prompt"),
         about_label="Prompt",
         other="t.raw",
         other_label="The judge's answer",
@@ -138,7 +146,7 @@ def _further(of_responses: Examples) -> Examples:
 
 _ALL = (
     Examples("seed_instructions", ("source", "line"), "t.instruction", "Instruction", _PLACE),
-    Examples("seed_queries", ("source", "line"), "t.query", "Query", _PLACE),
+    Examples("seed_queries", ("source", "line"), _asked("t.query"), "Query", _PLACE),
     Examples(
         "augmented_instructions",
         ("batch", "position"),
@@ -211,7 +219,7 @@ _ALL = (
     Examples(
         "filtered_queries",
         ("batch", "prompt_id"),
-        "q.prompt",
+        _asked("q.prompt"),
         "Prompt",
         "format('{} responses: {} pass, {} pass no verifier, {} kept', "
         "responses, passing, failing, kept)",
@@ -223,7 +231,7 @@ _ALL = (
         "t.response",
         "Response",
         "format('pass rate {:.0f} %, score {:.0f} of 10', 100 * pass_rate, score)",
-        about="t.prompt",
+        about=_asked("t.prompt"),
         about_label="Prompt",
     ),
     Examples(
@@ -234,7 +242,7 @@ _ALL = (
         "format('{} level, {}; pass rates {:.0f} % and {:.0f} %; {} and {} characters', level, "
         "replace(origin, '_', ' '), 100 * chosen_pass_rate, 100 * rejected_pass_rate, "
         "chosen_length, rejected_length)",
-        about="t.prompt",
+        about=_asked("t.prompt"),
         about_label="Prompt",
         other="t.rejected",
         other_label="Rejected",

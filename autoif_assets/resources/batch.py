@@ -37,12 +37,9 @@ from autoif_assets.warehouse import (
     rows_of_batch,
     save_batch,
 )
-from autoif_assets.warehouse.batches import told_by_calls
+from autoif_assets.warehouse.batches import content_columns, told_by_calls
 
-_SEED_TABLES = {
-    "seed_instructions": ["instruction_id", "instruction", "category"],
-    "seed_queries": ["query_id", "query"],
-}
+_SEED_TABLES = ("seed_instructions", "seed_queries")
 # Tags of Dagster's and of our own command, and who asked for a run that has them.
 _ASKED_BY = (
     ("dagster/schedule_name", "schedule {}"),
@@ -272,9 +269,10 @@ class BatchResource(dg.ConfigurableResource[Any]):
         warehouse = self.warehouse.open(context.log.info)
         hashes = {
             table: content_hash(
-                table, warehouse.read(table, columns=columns, where_status="accepted")
+                table,
+                warehouse.read(table, columns=content_columns(table), where_status="accepted"),
             )
-            for table, columns in _SEED_TABLES.items()
+            for table in _SEED_TABLES
         }
         remark = batch.remark
         if known is not None and not known.pinned and batch.numbers and known.remark:

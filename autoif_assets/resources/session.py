@@ -25,6 +25,7 @@ from autoif_assets.endpoint import (
 )
 from autoif_assets.endpoint.settings import public
 from autoif_assets.method.completions import COMPLETION_SCHEMA
+from autoif_assets.method.conversations import read_messages
 from autoif_assets.method.guard import read_row_by_row
 from autoif_assets.method.ids import derived_seed
 from autoif_assets.method.likelihoods import ROLE as LIKELIHOOD
@@ -144,8 +145,9 @@ class Session:
         Args:
             role: Name of the prompt template; sampling numbers are the recipe's for this role
                 where the endpoint has none of its own.
-            prompts: ``prompt``, perhaps ``seed``, perhaps ``template``, where it is of another
-                name than the role, and the ids the completions are to carry.
+            prompts: ``prompt``, perhaps ``context`` (what comes before it), perhaps ``seed``,
+                perhaps ``template``, where it is of another name than the role, and the ids the
+                completions are to carry.
             recipe: Its numbers; its seed and the batch give every request its own seed.
             samples: Completions per prompt.
             temperature: In the place of the recipe's for this role.
@@ -163,6 +165,7 @@ class Session:
             max_tokens = getattr(recipe, f"{role}_max_tokens")
         seeds = prompts["seed"] if "seed" in prompts.columns else [None] * prompts.height
         templates = prompts["template"] if "template" in prompts.columns else [role] * len(prompts)
+        contexts = prompts["context"] if "context" in prompts.columns else [None] * len(prompts)
         requests = [
             Request(
                 prompt=prompt,
@@ -172,26 +175,30 @@ class Session:
                 max_tokens=max_tokens,
                 seed=derived_seed(batch, str(recipe.seed), role, prompt) if seed is None else seed,
                 schema=PROMPTS[template].schema,
+                context=read_messages(context),
             )
-            for prompt, seed, template in zip(prompts["prompt"], seeds, templates, strict=True)
+            for prompt, seed, template, context in zip(
+                prompts["prompt"], seeds, templates, contexts, strict=True
+            )
         ]
-        ids = prompts.drop("prompt", "seed", "template", strict=False)
+        ids = prompts.drop("prompt", "seed", "template", "context", strict=False)
         return self._ask(role, ids, requests)
 
     def likelihoods(self, texts: pl.DataFrame) -> pl.DataFrame:
         """Ask for the log-probabilities of texts.
 
         Args:
-            texts: ``prompt`` (empty for a text alone), ``scored``, and the ids to carry.
+            texts: ``prompt`` (empty for a text alone), ``context`` (what comes before it),
+                ``scored``, and the ids to carry.
 
         Returns:
             The ids beside ``COMPLETION_SCHEMA``, one row a text, in order.
         """
         requests = [
-            Request(prompt, LIKELIHOOD, 1, 0.0, 1, 0, scored=text)
-            for prompt, text in texts.select("prompt", "scored").iter_rows()
+            Request(prompt, LIKELIHOOD, 1, 0.0, 1, 0, scored=text, context=read_messages(context))
+            for prompt, text, context in texts.select("prompt", "scored", "context").iter_rows()
         ]
-        return self._ask(LIKELIHOOD, texts.drop("prompt", "scored"), requests)
+        return self._ask(LIKELIHOOD, texts.drop("prompt", "context", "scored"), requests)
 
     def _ask(self, role: str, ids: pl.DataFrame, requests: Sequence[Request]) -> pl.DataFrame:
         account: list[Progress] = []

@@ -64,8 +64,8 @@ def complete(
         choices: The texts to choose from, if the request gave some.
     """
     # A chat template or a reworded prompt leaves the answers as they are: only role and variables
-    # count, and of these what is said.
-    key = "\x1f".join(filter(None, prompt.variables.values()))
+    # count, of these what is said, and what was said before.
+    key = "\x1f".join(filter(None, (*prompt.before, *prompt.variables.values())))
     rng = Random(derived_seed("completion", str(settings.seed), prompt.role, key, str(seed)))
     if choices:
         # Constrained decoding: neither a refusal nor broken JSON can come out of it.

@@ -115,7 +115,7 @@ class Engine:
         for seed in self._seeds(request):
             self._distinct.add(
                 blake2b(
-                    f"{seed}:{request.prompt}{request.scored or ''}".encode("utf-8", "replace"),
+                    f"{seed}:{request.read}{request.scored or ''}".encode("utf-8", "replace"),
                     digest_size=8,
                 ).digest()
             )
@@ -132,11 +132,11 @@ class Engine:
     def _answer(self, request: ChatRequest) -> tuple[dict[str, Any], int]:
         if request.scored is not None:
             return prompt_logprobs(request), request.prompt_tokens
-        cached = self._prefixes.lookup(request.prompt)
+        cached = self._prefixes.lookup(request.read)
         self.metrics.prefix_queries.inc(request.prompt_tokens)
         self.metrics.prefix_hits.inc(cached)
-        prompt = recognise(request.prompt, self.settings.prompts)
-        blocked = bool(self.settings.blocks) and self.settings.blocks in request.prompt
+        prompt = recognise(request.prompt, self.settings.prompts, request.before)
+        blocked = bool(self.settings.blocks) and self.settings.blocks in request.read
         seeds = self._seeds(request)
         choices = [
             self._choice(request, prompt, index, seed)
@@ -146,7 +146,7 @@ class Engine:
         generated = sum(token_count(choice["message"]["content"] or "") for choice in choices)
         generated += len(choices) * min(self.settings.thinking_tokens, request.max_tokens)
         body = {
-            "id": "chatcmpl-" + content_id("completion", request.prompt, *map(str, seeds)),
+            "id": "chatcmpl-" + content_id("completion", request.read, *map(str, seeds)),
             "object": "chat.completion",
             "created": 1_700_000_000,
             "model": request.model,
@@ -165,7 +165,7 @@ class Engine:
     ) -> dict[str, Any]:
         settings = self.settings
         text = complete(prompt, seed, settings, request.schema, request.choices)
-        luck = derived_seed("cut", str(settings.seed), request.prompt, str(seed)) / 2**31
+        luck = derived_seed("cut", str(settings.seed), request.read, str(seed)) / 2**31
         left = replace(request, max_tokens=max(request.max_tokens - settings.thinking_tokens, 0))
         content, finish_reason, stop_reason = _finish(
             text, left, cut=luck < settings.truncation_rate and request.choices is None

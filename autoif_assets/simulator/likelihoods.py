@@ -30,8 +30,8 @@ def logprobs(text: str) -> list[tuple[int, float]]:
 def prompt_logprobs(request: ChatRequest) -> dict[str, Any]:
     """Return the body of the answer to a request for ``prompt_logprobs``, as vLLM shapes it."""
     text = request.scored or ""
-    before = logprobs(f"<|user|>{request.prompt}<|assistant|>") if request.prompt else []
-    factor = ifd(request.prompt, text) if request.prompt else 1.0
+    before = logprobs(f"<|user|>{request.read}<|assistant|>") if request.prompt else []
+    factor = ifd(request.read, text) if request.prompt else 1.0
     # The text's tokens are the same with and without a prompt, so that means can be compared.
     tokens = [*before, *((token, factor * value) for token, value in logprobs(text))]
     entries: list[Mapping[str, Any] | None] = [
@@ -40,7 +40,7 @@ def prompt_logprobs(request: ChatRequest) -> dict[str, Any]:
     entries[:1] = [None]  # nothing comes before the first
     written: dict[str, Any] = {"index": 0, "finish_reason": "length"}
     body: dict[str, Any] = {
-        "id": "cmpl-" + content_id("reading", request.prompt, text),
+        "id": "cmpl-" + content_id("reading", request.read, text),
         "created": 1_700_000_000,
         "model": request.model,
         "choices": [written],

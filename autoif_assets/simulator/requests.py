@@ -38,6 +38,7 @@ class ChatRequest:
         schema: JSON schema the answer must fit, if any.
         choices: Texts the answer must be one of, if any.
         scored: The text whose log-probabilities are asked for; None for a completion.
+        before: Texts of the user and the assistant in the messages before the last one.
     """
 
     model: str
@@ -51,6 +52,12 @@ class ChatRequest:
     schema: Mapping[str, Any] | None
     choices: list[str] | None
     scored: str | None = None
+    before: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> str:
+        """All that was said, as one text; a system message changes no answer here."""
+        return "\n".join((*self.before, self.prompt))
 
 
 def token_count(text: str) -> int:
@@ -122,6 +129,11 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
     scored = contents.pop() if asked and body.get("continue_final_message") else None
     if scored is not None and not contents:
         raise _bad("the answer to be continued needs a message before it", "messages")
+    before = [
+        content
+        for message, content in zip(messages, contents[:-1], strict=False)
+        if message.get("role") in ("user", "assistant")
+    ]
     return ChatRequest(
         model,
         contents[-1],
@@ -134,6 +146,7 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
         schema,
         choices,
         scored,
+        tuple(before),
     )
 
 
@@ -208,10 +221,17 @@ def _constraints(
 
 @dataclass(frozen=True)
 class RecognisedPrompt:
-    """A prompt's role, ``unknown`` where no template fits, and the variables it was made from."""
+    """What a prompt is.
+
+    Attributes:
+        role: ``unknown`` where no template fits.
+        variables: What it was made from.
+        before: What was said before it.
+    """
 
     role: str
     variables: Mapping[str, str]
+    before: tuple[str, ...] = ()
 
 
 def template_pattern(prompt: Prompt) -> re.Pattern[str]:
@@ -239,15 +259,16 @@ def _patterns(folder: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((role, template_pattern(prompt)) for role, prompt in (*known, *PROMPTS.items()))
 
 
-def recognise(prompt: str, folder: str = "") -> RecognisedPrompt:
+def recognise(prompt: str, folder: str = "", before: tuple[str, ...] = ()) -> RecognisedPrompt:
     """Return the role and variables of a prompt; any text is accepted.
 
     Args:
         prompt: The text.
         folder: Of templates that are known beside the packaged ones.
+        before: What was said before it.
     """
     for role, pattern in _patterns(folder):
         match = pattern.fullmatch(prompt)
         if match is not None:
-            return RecognisedPrompt(role, match.groupdict())
-    return RecognisedPrompt("unknown", {"prompt": prompt})
+            return RecognisedPrompt(role, match.groupdict(), before)
+    return RecognisedPrompt("unknown", {"prompt": prompt}, before)

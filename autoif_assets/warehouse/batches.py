@@ -16,10 +16,16 @@ from autoif_assets.warehouse.tables import TABLES
 from autoif_assets.warehouse.writing import insert_frame
 
 # Columns of a seed table that are its content, with the names they have in `input_sets`.
-_CONTENT: Mapping[str, Mapping[str, str | None]] = {
-    "seed_instructions": {"instruction_id": "text_id", "instruction": "text", "category": None},
-    "seed_queries": {"query_id": "text_id", "query": "text"},
+_CONTENT: Mapping[str, Mapping[str, str]] = {
+    "seed_instructions": {
+        "instruction_id": "text_id",
+        "instruction": "text",
+        "category": "category",
+    },
+    "seed_queries": {"query_id": "text_id", "query": "text", "context": "context"},
 }
+# They came later: where no row has any, the hash is what it was before.
+_LATER = ("context",)
 _PINNED_AS = {"seed_instructions": "seeds_hash", "seed_queries": "queries_hash"}
 
 
@@ -143,6 +149,11 @@ def told_by_calls(warehouse: Warehouse, batch: str) -> dict[str, int]:
     return {name: number for name, number in found.iter_rows() if number}
 
 
+def content_columns(table: str) -> list[str]:
+    """Return the columns of a seed table that are its content."""
+    return list(_CONTENT[table])
+
+
 def content_hash(table: str, rows: pl.DataFrame) -> str:
     """Hash what the accepted rows of a seed table say, wherever and in which order they are read.
 
@@ -152,7 +163,12 @@ def content_hash(table: str, rows: pl.DataFrame) -> str:
     """
     if "status" in rows.columns:
         rows = rows.filter(status="accepted")
-    content = rows.select(list(_CONTENT[table])).unique().sort(pl.all(), nulls_last=True)
+    columns = [
+        name
+        for name in content_columns(table)
+        if name not in _LATER or rows[name].null_count() < rows.height
+    ]
+    content = rows.select(columns).unique().sort(pl.all(), nulls_last=True)
     return hashlib.blake2b(content.write_ndjson().encode(), digest_size=8).hexdigest()
 
 
@@ -166,16 +182,15 @@ def keep_inputs(warehouse: Warehouse, table: str, replaced_by: pl.DataFrame) -> 
     """
     if not warehouse.path.exists():
         return
-    rows = warehouse.read(table, columns=list(_CONTENT[table]), where_status="accepted")
+    rows = warehouse.read(table, columns=content_columns(table), where_status="accepted")
     digest = content_hash(table, rows)
     pinned = warehouse.query(
         f"SELECT count(*) FROM autoif.batches WHERE {_PINNED_AS[table]} = ?", [digest]
     )
     if pinned.item() and digest != content_hash(table, replaced_by):
-        kept = rows.rename({name: to for name, to in _CONTENT[table].items() if to})
-        kept = kept.unique("text_id").with_columns(hash=pl.lit(digest))
-        if "category" not in kept.columns:
-            kept = kept.with_columns(category=pl.lit(None, pl.String))
+        kept = rows.rename(_CONTENT[table]).unique("text_id").with_columns(hash=pl.lit(digest))
+        lacking = [name for name in ("category", "context") if name not in kept.columns]
+        kept = kept.with_columns(pl.lit(None, pl.String).alias(name) for name in lacking)
         warehouse.write("input_sets", kept, {"hash": digest})
 
 
@@ -198,7 +213,7 @@ def pinned_inputs(
     kept = warehouse.read("input_sets", {"hash": digest})
     if kept.is_empty():
         return None
-    back = {to: name for name, to in _CONTENT[table].items() if to}
+    back = {to: name for name, to in _CONTENT[table].items()}
     return kept.rename(back).select(rows.columns)
 
 

@@ -258,9 +258,11 @@ def _unmatched(
 
 def _parents(key: ForeignKey, condition: str) -> str:
     columns = ", ".join(f'"{column}"' for column in key.to)
-    return " UNION ALL ".join(
-        f"SELECT {columns} FROM {SCHEMA}.{table} WHERE {condition}" for table in key.tables
-    )
+    parents = [f"SELECT {columns} FROM {SCHEMA}.{table} WHERE {condition}" for table in key.tables]
+    # Queries that a batch is pinned to are kept there when others take their place.
+    if key.tables == ("seed_queries",):
+        parents.append(f"SELECT text_id FROM {SCHEMA}.input_sets")
+    return " UNION ALL ".join(parents)
 
 
 def _match(key: ForeignKey) -> str:

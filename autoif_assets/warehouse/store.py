@@ -215,6 +215,16 @@ class Warehouse:
                     for number, (table, schema) in enumerate(zip(tables, schemas, strict=True))
                 )
 
+    def holds(self, wanted: Rows, column: str) -> bool:
+        """Return whether any of the rows has a value in a column."""
+        table = declared_table(wanted.table)
+        slices = slices_to_read(table, None, wanted.partitions)
+        schema = selected_schema(table, [column])
+        sql, values = select(table, schema, slices, wanted.status)
+        held = f'SELECT count("{column}") > 0 FROM ({sql})'
+        found = self._fetch(held, values, f"looking for a {column} in {wanted.table}")
+        return found is not None and bool(found.item())
+
     def query(
         self, sql: str, params: Sequence[object] | Mapping[str, object] | None = None
     ) -> pl.DataFrame:

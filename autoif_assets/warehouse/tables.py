@@ -29,6 +29,12 @@ LINE = Column("line", "BIGINT", "Line or record in that file, from 1.")
 PROMPT_ID = Column("prompt_id", "VARCHAR", "Content id of the augmented query.")
 QUERY_ID = Column("query_id", "VARCHAR", "Content id of the user query.")
 QUERY = Column("query", "VARCHAR", "Text of the user query.")
+CONTEXT = Column(
+    "context",
+    "VARCHAR",
+    "What was said before the query, as JSON messages; null where it stands alone.",
+    nullable=True,
+)
 PROMPT = Column("prompt", "VARCHAR", "Query and instruction joined.")
 RESPONSE_ID = Column("response_id", "VARCHAR", "Content id of the response.")
 PASS_RATE = Column("pass_rate", "DOUBLE", "Share of the verdicts on the response that are pass.")
@@ -131,6 +137,7 @@ SEED_QUERIES = Table(
     (
         QUERY_ID,
         QUERY,
+        CONTEXT,
         Column("source", "VARCHAR", "File the query was read from."),
         LINE,
         *STATUS,
@@ -359,6 +366,7 @@ AUGMENTED_QUERIES = Table(
         QUERY_ID,
         INSTRUCTION,
         QUERY,
+        CONTEXT,
         Column("prompt", "VARCHAR", "Query and instruction as a trained model will see them."),
     ),
     key=("batch", "prompt_id"),
@@ -369,6 +377,7 @@ AUGMENTED_QUERIES = Table(
     origins=(
         ("instruction", "verified_instructions.instruction"),
         ("query", "seed_queries.query"),
+        ("context", "seed_queries.context"),
         ("prompt", "verified_instructions.instruction"),
         ("prompt", "seed_queries.query"),
     ),
@@ -401,6 +410,7 @@ RESPONSES = Table(
         ("instruction_id", "augmented_queries.instruction_id"),
         ("response", "augmented_queries.instruction"),
         ("response", "augmented_queries.query"),
+        ("response", "augmented_queries.context"),
     ),
     charts=(("response", "length"),),
 )
@@ -466,6 +476,7 @@ RESPONSE_SCORES = Table(
         ("instruction_id", "augmented_queries.instruction_id"),
         ("score", "responses.response"),
         ("score", "augmented_queries.query"),
+        ("score", "augmented_queries.context"),
     ),
     charts=(("score", "score"),),
 )
@@ -574,11 +585,13 @@ RESPONSE_LIKELIHOODS = Table(
         ("kept", "response_scores.status"),
         ("kept", "further_scores.status"),
         ("mean_logprob", "augmented_queries.prompt"),
+        ("mean_logprob", "augmented_queries.context"),
         ("mean_logprob", "responses.response"),
         ("mean_logprob", "further_responses.response"),
         ("mean_logprob_alone", "responses.response"),
         ("mean_logprob_alone", "further_responses.response"),
         ("ifd", "augmented_queries.prompt"),
+        ("ifd", "augmented_queries.context"),
         ("ifd", "responses.response"),
         ("ifd", "further_responses.response"),
     ),
@@ -597,6 +610,7 @@ SFT_EXAMPLES = Table(
         RESPONSE_ID,
         INSTRUCTION_ID,
         QUERY_ID,
+        CONTEXT,
         PROMPT,
         Column("response", "VARCHAR", "Target text."),
         PASS_RATE,
@@ -612,6 +626,7 @@ SFT_EXAMPLES = Table(
     origins=(
         ("instruction_id", "filtered_queries.instruction_id"),
         ("query_id", "filtered_queries.query_id"),
+        ("context", "augmented_queries.context"),
         ("prompt", "augmented_queries.prompt"),
         ("response", "responses.response"),
         ("response", "further_responses.response"),
@@ -635,6 +650,7 @@ KTO_EXAMPLES = Table(
         RESPONSE_ID,
         INSTRUCTION_ID,
         QUERY_ID,
+        CONTEXT,
         PROMPT,
         Column("completion", "VARCHAR", "Text of the response."),
         Column("label", "BOOLEAN", "True: passed and scored well; false: passes no verifier."),
@@ -650,6 +666,7 @@ KTO_EXAMPLES = Table(
     origins=(
         ("instruction_id", "filtered_queries.instruction_id"),
         ("query_id", "filtered_queries.query_id"),
+        ("context", "augmented_queries.context"),
         ("prompt", "augmented_queries.prompt"),
         ("completion", "responses.response"),
         ("completion", "further_responses.response"),
@@ -700,6 +717,7 @@ QUERY_PREFERENCE_PAIRS = Table(
         PROMPT_ID,
         INSTRUCTION_ID,
         QUERY_ID,
+        CONTEXT,
         PROMPT,
         *PAIR,
     ),
@@ -712,6 +730,7 @@ QUERY_PREFERENCE_PAIRS = Table(
     origins=(
         ("instruction_id", "filtered_queries.instruction_id"),
         ("query_id", "filtered_queries.query_id"),
+        ("context", "augmented_queries.context"),
         ("prompt", "augmented_queries.prompt"),
         ("chosen", "responses.response"),
         ("rejected", "responses.response"),
@@ -730,6 +749,7 @@ PREFERENCE_PAIRS = Table(
         Column("level", "VARCHAR", "instruction or query.", values=("instruction", "query")),
         Column("prompt_id", "VARCHAR", "The augmented query; null at instruction level.", True),
         INSTRUCTION_ID,
+        CONTEXT,
         Column("prompt", "VARCHAR", "What the policy is asked."),
         *PAIR,
         *STATUS,
@@ -739,10 +759,13 @@ PREFERENCE_PAIRS = Table(
         _in_batch("verified_instructions", "instruction_id"),
         _in_batch("filtered_queries", "prompt_id"),
     ),
-    origins=tuple(
-        (column, f"{level}_preference_pairs.{column}")
-        for level in ("instruction", "query")
-        for column in ("pair_id", "prompt", *(column.name for column in PAIR))
+    origins=(
+        ("context", "query_preference_pairs.context"),
+        *(
+            (column, f"{level}_preference_pairs.{column}")
+            for level in ("instruction", "query")
+            for column in ("pair_id", "prompt", *(column.name for column in PAIR))
+        ),
     ),
     charts=(("chosen", "length"), ("rejected", "length")),
 )
@@ -856,7 +879,7 @@ BATCHES = Table(
         Column("roles", ROLES, "Who is asked in each role, without credentials.", True),
         Column("prompts_hash", "VARCHAR", "Hash of the prompts and their schemas.", True),
         Column("seeds_hash", "VARCHAR", "Hash of the texts and categories of the seeds.", True),
-        Column("queries_hash", "VARCHAR", "Hash of the texts of the queries.", True),
+        Column("queries_hash", "VARCHAR", "Hash of the queries and their contexts.", True),
         Column("created_at", "TIMESTAMPTZ", "When it was pinned; rows are younger.", True),
         Column(
             "asked_by",
@@ -880,6 +903,7 @@ INPUT_SETS = Table(
         Column("text_id", "VARCHAR", "Content id of the seed or query."),
         Column("text", "VARCHAR", "Its text."),
         CATEGORY,
+        CONTEXT,
     ),
     key=("hash", "text_id"),
     partitions=("hash",),
@@ -896,7 +920,7 @@ LLM_CALLS = Table(
         MODEL,
         Column("base_url", "VARCHAR", "Endpoint, without credentials."),
         Column("prompt", "VARCHAR", "The rendered prompt."),
-        Column("request", "VARCHAR", "Sampling parameters and schema as JSON."),
+        Column("request", "VARCHAR", "Sampling parameters, schema and context as JSON."),
         Column("completions", "VARCHAR[]", "Raw texts in order of sample."),
         Column("finish_reasons", "VARCHAR[]", "Why the server ended each completion."),
         Column("prompt_tokens", "BIGINT", "Tokens of the prompt, if reported.", True),

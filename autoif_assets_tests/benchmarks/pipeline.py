@@ -168,6 +168,7 @@ def build(data: Path, responses: int) -> None:
                 "query_id": f"{q:016x}",
                 "instruction": instruction(number),
                 "query": f"What do the marks of row {q} mean to somebody who reads them first?",
+                "context": None,
                 "prompt": join_prompt(f"What do the marks of row {q} mean?", instruction(number)),
             }
             for q in range(QUERIES)
@@ -185,7 +186,8 @@ def build(data: Path, responses: int) -> None:
     ):
         for chunk in material.chunks(100):
             rows = [row for number in chunk for row in prompts(number, f"{number:016x}")]
-            _journal(pl.DataFrame(rows), material, answers, opinions, templates)
+            frame = pl.DataFrame(rows, schema_overrides={"context": pl.String})
+            _journal(frame, material, answers, opinions, templates)
 
 
 def _journal(prompts, material, answers, opinions, templates):
@@ -194,7 +196,8 @@ def _journal(prompts, material, answers, opinions, templates):
     from autoif_assets.method.responses import response_prompts, score_prompts
 
     passed = []
-    for prompt_id, _, prompt in response_prompts(prompts, PAPER).iter_rows():
+    asked = response_prompts(prompts, PAPER).select("prompt_id", "prompt")
+    for prompt_id, prompt in asked.iter_rows():
         texts = [material.response(sample) for sample in range(SAMPLES)]
         answers.append(_record(templates["response"], prompt, texts))
         passed += [

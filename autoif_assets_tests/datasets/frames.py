@@ -3,6 +3,7 @@
 import polars as pl
 
 from autoif_assets.datasets import KTO, PREFERENCE, SFT, DatasetSplit, write_dataset
+from autoif_assets.method.conversations import write_messages
 from autoif_assets.method.holdout import Sides, held_out_instructions
 
 NASTY = [
@@ -30,12 +31,13 @@ def sft_examples(texts=NASTY, instructions=4, batch="b1"):
             "response_id": [f"r{i}" for i in range(n)],
             "instruction_id": [f"i{i % instructions}" for i in range(n)],
             "query_id": [f"q{i}" for i in range(n)],
+            "context": [None] * n,
             "prompt": [f"{text}?" for text in texts],
             "response": list(texts),
             "pass_rate": [0.5 + i % 2 / 2 for i in range(n)],
             "score": [8.0 + i % 3 for i in range(n)],
         },
-        schema_overrides={"prompt_id": pl.String},
+        schema_overrides={"prompt_id": pl.String, "context": pl.String},
     )
 
 
@@ -48,6 +50,7 @@ def preference_pairs(texts=NASTY, instructions=4, batch="b1"):
             "level": ["query" if i % 2 else "instruction" for i in range(n)],
             "prompt_id": [f"p{i}" if i % 2 else None for i in range(n)],
             "instruction_id": [f"i{i % instructions}" for i in range(n)],
+            "context": [None] * n,
             "prompt": [f"{text}?" for text in texts],
             "chosen": list(texts),
             "rejected": [f"no: {text}" for text in texts],
@@ -68,6 +71,7 @@ def preference_pairs(texts=NASTY, instructions=4, batch="b1"):
         },
         schema_overrides={
             "prompt_id": pl.String,
+            "context": pl.String,
             "reason": pl.String,
             "rejected_score": pl.Float64,
         },
@@ -82,14 +86,34 @@ def kto_examples(texts=NASTY, instructions=4, batch="b1"):
             "example_id": [f"{i * 7919 % 65536:04x}" for i in range(n)],
             "prompt_id": [f"p{i}" for i in range(n)],
             "instruction_id": [f"i{i % instructions}" for i in range(n)],
+            "context": [None] * n,
             "prompt": [f"{text}?" for text in texts],
             "completion": list(texts),
             "label": [i % 2 == 0 for i in range(n)],
             "pass_rate": [1.0 if i % 2 == 0 else 0.0 for i in range(n)],
             "score": [9.0 if i % 2 == 0 else None for i in range(n)],
             "origin": ["sampled"] * n,
-        }
+        },
+        schema_overrides={"context": pl.String},
     )
+
+
+BEFORE = [
+    {"role": "system", "content": "Be \u2028 brief."},
+    {"role": "user", "content": 'W"hy?\n'},
+    {"role": "assistant", "content": "So."},
+    {"role": "user", "content": "And?"},
+    {"role": "assistant", "content": " é\U0001f600\t"},
+]
+# None, a system message, turns, and both.
+CONTEXTS = [None, BEFORE[:1], BEFORE[1:], BEFORE]
+
+
+def in_conversations(table):
+    """Return a table of which three rows in four have a context."""
+    told = [None if one is None else write_messages(one) for one in CONTEXTS]
+    contexts = [told[i % len(told)] for i in range(table.height)]
+    return table.with_columns(context=pl.Series(contexts, dtype=pl.String))
 
 
 def write_sft_dataset(table, folder, eval_share, seed, split_with=None):
@@ -108,6 +132,8 @@ def write_table(kind, table, folder, eval_share, seed, split_with=None):
     """Export a whole table, split together with another one; return the files."""
     others = () if split_with is None else split_with["instruction_id"]
     split = split_instructions(table["instruction_id"], eval_share, seed, others)
+    if "context" in table.columns and table["context"].null_count() < table.height:
+        kind = kind.with_contexts()
     return write_dataset(kind, [table], folder, split).files
 
 

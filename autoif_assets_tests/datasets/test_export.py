@@ -21,7 +21,9 @@ from autoif_assets.datasets import (
 )
 from autoif_assets.datasets.formats import SPLITS
 from autoif_assets_tests.datasets.frames import (
+    CONTEXTS,
     NASTY,
+    in_conversations,
     kto_examples,
     preference_pairs,
     sft_examples,
@@ -139,7 +141,7 @@ def test_preference_formats(tmp_path):
     )
     parquet = read_parquet(tmp_path / "preference")
     assert by_text(parquet.select("prompt", "chosen", "rejected").to_dicts()) == conversational
-    kept = set(preference_pairs().columns) - {"status", "reason"}
+    kept = set(preference_pairs().columns) - {"status", "reason", "context"}
     assert set(parquet.columns) == kept
     assert parquet["failed_verifiers"].to_list() == [["v1", "v2"]] * len(NASTY)
     assert not {"status", "reason"} & set(parquet.columns)
@@ -157,7 +159,105 @@ def test_kto_formats(tmp_path):
     )
     parquet = read_parquet(tmp_path / "kto")
     assert by_text(parquet.select("prompt", "completion", "label").to_dicts()) == conversational
-    assert set(parquet.columns) == set(kto_examples().columns)
+    assert set(parquet.columns) == set(kto_examples().columns) - {"context"}
+
+
+WRITE = {
+    "sft": (write_sft_dataset, sft_examples),
+    "preference": (write_preference_dataset, preference_pairs),
+    "kto": (write_kto_dataset, kto_examples),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "digest"),
+    [
+        ("sft", "bd8309c2cc0f1fd3"),
+        ("preference", "bbc31772b514cfc0"),
+        ("kto", "59a909057773d8d8"),
+    ],
+)
+def test_files_without_a_context_are_what_they_were_before_there_were_any(tmp_path, kind, digest):
+    write, rows = WRITE[kind]
+    write(rows(), tmp_path, 0.3, 0)
+    found = hashlib.sha256()
+    for name, data in sorted(content(tmp_path).items()):
+        if ".json" in name:
+            found.update(name.encode() + b"\0" + data + b"\0")
+    assert found.hexdigest()[:16] == digest
+
+
+def told():
+    """The context, the prompt and the text of each row of a table in conversations."""
+    return [(CONTEXTS[i % 4] or [], f"{text}?", text) for i, text in enumerate(NASTY)]
+
+
+def as_alpaca(before):
+    contents = [one["content"] for one in before if one["role"] != "system"]
+    return {
+        "system": "".join(one["content"] for one in before if one["role"] == "system"),
+        "history": [list(pair) for pair in zip(contents[::2], contents[1::2], strict=True)],
+    }
+
+
+def test_sft_formats_of_conversations(tmp_path):
+    write_sft_dataset(in_conversations(sft_examples()), tmp_path, 0.3, 0)
+    messages = by_text({"messages": [*c, user(p), assistant(r)]} for c, p, r in told())
+    assert by_text(read_lines(tmp_path, "messages")) == messages
+    assert by_text(read_parquet(tmp_path).select("messages").to_dicts()) == messages
+    assert by_text(read_arrays(tmp_path, "alpaca")) == by_text(
+        {"instruction": p, "input": "", "output": r, **as_alpaca(c)} for c, p, r in told()
+    )
+    assert by_text(read_lines(tmp_path, "openrlhf")) == by_text(
+        {"input": [*c, user(p)]} for c, p, _ in told()
+    )
+    assert "`system` and `history`" in (tmp_path / "README.md").read_text("utf-8")
+
+
+def test_one_prompt_in_two_conversations_is_two_prompts(tmp_path):
+    rows = in_conversations(sft_examples(list("abcdefgh"))).with_columns(prompt=pl.lit("Why?"))
+    write_sft_dataset(rows, tmp_path, 0, 0)
+    assert len(read_lines(tmp_path, "openrlhf")) == len(CONTEXTS)
+
+
+def test_preference_formats_of_conversations(tmp_path):
+    write_preference_dataset(in_conversations(preference_pairs()), tmp_path, 0.3, 0)
+    pairs = by_text(
+        {"prompt": [*c, user(p)], "chosen": [assistant(r)], "rejected": [assistant(f"no: {r}")]}
+        for c, p, r in told()
+    )
+    assert by_text(read_lines(tmp_path, "trl")) == pairs
+    parquet = read_parquet(tmp_path).select("prompt", "chosen", "rejected")
+    assert by_text(parquet.to_dicts()) == pairs
+    assert by_text(read_arrays(tmp_path, "ranking")) == by_text(
+        {"instruction": p, "input": "", "chosen": r, "rejected": f"no: {r}", **as_alpaca(c)}
+        for c, p, r in told()
+    )
+
+
+def test_kto_formats_of_conversations(tmp_path):
+    write_kto_dataset(in_conversations(kto_examples()), tmp_path, 0.3, 0)
+    rows = [(*row, i % 2 == 0) for i, row in enumerate(told())]
+    labelled = by_text(
+        {"prompt": [*c, user(p)], "completion": [assistant(r)], "label": label}
+        for c, p, r, label in rows
+    )
+    assert by_text(read_lines(tmp_path, "trl")) == labelled
+    parquet = read_parquet(tmp_path).select("prompt", "completion", "label")
+    assert by_text(parquet.to_dicts()) == labelled
+    assert by_text(read_arrays(tmp_path, "labelled")) == by_text(
+        {"instruction": p, "input": "", "output": r, "label": label, **as_alpaca(c)}
+        for c, p, r, label in rows
+    )
+
+
+@pytest.mark.parametrize("kind", [SFT, PREFERENCE, KTO])
+def test_a_context_that_has_no_place_is_refused(tmp_path, kind):
+    rows = in_conversations(WRITE[kind.name][1]())
+    split = split_instructions(rows["instruction_id"], 0, 0)
+    with pytest.raises(ValueError, match="have a context"):
+        write_dataset(kind, [rows], tmp_path / "out", split)
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_are_described_as_they_are(tmp_path):
@@ -362,6 +462,7 @@ def test_other_columns_reach_parquet_only(tmp_path):
     ("table", "message"),
     [
         (sft_examples().drop("response"), "the table has no response"),
+        (sft_examples().drop("context"), "the table has no context"),
         (sft_examples().drop("prompt", "response"), "no prompt and no response"),
         (
             sft_examples().with_columns(response=pl.lit(None, pl.String)),

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from autoif_assets_tests.datasets.frames import (
+    CONTEXTS,
     NASTY,
+    in_conversations,
     kto_examples,
     preference_pairs,
     sft_examples,
@@ -31,6 +33,17 @@ def folders(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def conversations(tmp_path):
+    """The same folders of rows of which some have a context."""
+    tables = {"sft": sft_examples(), "preference": preference_pairs(), "kto": kto_examples()}
+    write = {"sft": write_sft_dataset, "preference": write_preference_dataset}
+    for name, table in tables.items():
+        folder = tmp_path / "conversations" / name
+        write.get(name, write_kto_dataset)(in_conversations(table), folder, 0.3, 0)
+    return tmp_path / "conversations"
+
+
 def read_rows(path):
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
@@ -43,18 +56,23 @@ def as_llama_factory(row, entry):
     if entry["formatting"] == "sharegpt":
         tags = entry["tags"]
         turns = [(m[tags["role_tag"]], m[tags["content_tag"]]) for m in row[columns["messages"]]]
-        assert [role for role, _ in turns] == [tags["user_tag"], tags["assistant_tag"]]
-        return tuple(text for _, text in turns)
+        before = [turns.pop(0)[1] for role, _ in turns[:1] if role == tags["system_tag"]]
+        pair = [tags["user_tag"], tags["assistant_tag"]]
+        assert [role for role, _ in turns] == pair * (len(turns) // 2)
+        return (*before, *(text for _, text in turns))
+    before = [row[columns["system"]]] if row.get(columns.get("system")) else []
+    before += [text for pair in row.get(columns.get("history"), ()) for text in pair]
     prompt = "\n".join(filter(None, [row[columns["prompt"]], row[columns["query"]]]))
     answers = ("chosen", "rejected") if entry.get("ranking") else ("response",)
     if "kto_tag" in columns:
         assert isinstance(row[columns["kto_tag"]], bool)
         answers += ("kto_tag",)
-    return (prompt, *(row[columns[answer]] for answer in answers))
+    return (*before, prompt, *(row[columns[answer]] for answer in answers))
 
 
-def test_dataset_info_is_what_llama_factory_documents(folders):
-    names = set()
+@pytest.mark.parametrize("where", ["folders", "conversations"])
+def test_dataset_info_is_what_llama_factory_documents(request, where):
+    folders, names = request.getfixturevalue(where), set()
     for folder in ("sft", "preference", "kto"):
         entries = json.loads((folders / folder / "dataset_info.json").read_text())
         assert not names & set(entries)
@@ -63,6 +81,8 @@ def test_dataset_info_is_what_llama_factory_documents(folders):
             assert set(entry) <= DESCRIPTION
             alpaca = entry["formatting"] == "alpaca"
             assert set(entry["columns"]) <= (ALPACA_COLUMNS if alpaca else SHAREGPT_COLUMNS)
+            told = {"history", "system"} & set(entry["columns"])
+            assert bool(told) == (alpaca and where == "conversations")
             assert set(entry.get("tags", ())) <= TAGS
             assert (folders / folder / entry["file_name"]).is_file()
     assert names == {
@@ -89,6 +109,30 @@ def test_llama_factory_sees_the_rows(folders, folder, name, expected):
         for row in read_rows(folders / folder / entries[f"{name}_{split}"]["file_name"])
     ]
     assert sorted(seen) == sorted(expected)
+
+
+def before(i):
+    return tuple(one["content"] for one in CONTEXTS[i % 4] or ())
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "answers"),
+    [
+        ("sft", "autoif_sft", lambda i, t: (t,)),
+        ("sft", "autoif_sft_messages", lambda i, t: (t,)),
+        ("preference", "autoif_preference", lambda i, t: (t, f"no: {t}")),
+        ("kto", "autoif_kto", lambda i, t: (t, i % 2 == 0)),
+    ],
+)
+def test_llama_factory_sees_what_was_said_before(conversations, folder, name, answers):
+    entries = json.loads((conversations / folder / "dataset_info.json").read_text())
+    seen = [
+        as_llama_factory(row, entries[f"{name}_{split}"])
+        for split in ("train", "eval")
+        for row in read_rows(conversations / folder / entries[f"{name}_{split}"]["file_name"])
+    ]
+    expected = [(*before(i), f"{t}?", *answers(i, t)) for i, t in enumerate(NASTY)]
+    assert sorted(seen, key=repr) == sorted(expected, key=repr)
 
 
 @pytest.fixture
@@ -156,6 +200,24 @@ def test_datasets_loads_each_file(folders, load_dataset):
         assert contents(trl, column) == texts
         plain = "instruction" if column == "prompt" else column
         assert sorted(t for rows in ranking.values() for t in rows[plain]) == texts
+
+
+@pytest.mark.slow
+def test_datasets_loads_conversations(conversations, load_dataset):
+    asked = sorted(text for i, t in enumerate(NASTY) for text in (*before(i), f"{t}?"))
+    sft, preference = conversations / "sft", conversations / "preference"
+    assert contents(load_dataset(sft), "messages") == sorted([*asked, *NASTY])
+    assert contents(load_dataset(preference), "prompt") == asked
+    trl = load_dataset("json", data_files=both_splits(preference, "trl", "jsonl"))
+    assert contents(trl, "prompt") == asked
+    alpaca = load_dataset("json", data_files=both_splits(sft, "alpaca", "json"))
+    told = [
+        text
+        for rows in alpaca.values()
+        for row in rows
+        for text in (row["system"], *(t for pair in row["history"] for t in pair))
+    ]
+    assert sorted(filter(None, told)) == sorted(t for i in range(len(NASTY)) for t in before(i))
 
 
 @pytest.mark.slow

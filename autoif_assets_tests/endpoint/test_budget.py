@@ -39,6 +39,8 @@ def test_a_prompt_has_no_more_tokens_than_bytes(prompt, n, max_tokens):
     most = most_tokens(prompt, n, max_tokens)
     assert most.prompt_tokens > len(prompt.encode("utf-8", "replace"))
     assert most.completion_tokens == n * max_tokens
+    # A chat template puts tokens around each message.
+    assert most_tokens(prompt, n, max_tokens, messages=2).prompt_tokens > most.prompt_tokens
 
 
 def test_what_the_server_does_not_report_is_taken_for_the_most_it_can_be():

@@ -7,6 +7,12 @@ from autoif_assets.endpoint.calls import further_parameters
 
 BASE = Request("p", "nli", 2, 0.5, 10, 3, {"type": "object", "properties": {}})
 
+CONTEXT = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": "Why?"},
+    {"role": "assistant", "content": "So."},
+]
+
 
 @pytest.mark.parametrize(
     "change",
@@ -17,6 +23,7 @@ BASE = Request("p", "nli", 2, 0.5, 10, 3, {"type": "object", "properties": {}})
         {"max_tokens": 11},
         {"seed": 4},
         {"schema": None},
+        {"context": CONTEXT},
     ],
 )
 def test_all_that_changes_the_answer_changes_the_id(change):
@@ -68,3 +75,11 @@ def test_what_an_endpoint_adds_to_a_request_changes_the_id():
 
 def test_no_header_can_be_read_from_what_stands_for_it():
     assert "secret" not in repr(further_parameters(EndpointSettings(), {"X-Team": "secret"}))
+
+
+def test_another_context_is_another_call():
+    ids = {
+        call_id("m", dataclasses.replace(BASE, context=context))
+        for context in ([], CONTEXT, CONTEXT[1:], [*CONTEXT[:2], {**CONTEXT[2], "content": "So"}])
+    }
+    assert len(ids) == 4

@@ -1,5 +1,6 @@
 """Log-probabilities of given texts: asked for once, kept like completions."""
 
+import dataclasses
 import json
 
 import pytest
@@ -37,6 +38,18 @@ def test_what_the_model_reads_is_told_and_paid_for_once(journal):
     calls = llm_calls(journal.path.parents[2], "responses", "b1")
     assert calls["prompt_tokens"].sum() > 0
     assert len({reply.call_id for reply in replies}) == 3
+
+
+def test_a_text_is_read_after_the_whole_conversation(journal):
+    before = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hi."}]
+    asked = dataclasses.replace(reading("Say something."), context=before)
+    with Simulator() as simulator:
+        (reply,) = client_of(simulator.base_url, "autoif-simulator").complete([asked], journal)
+    factor = ifd("Hello.\nHi.\nSay something.", TEXT)
+    truth = logprobs(TEXT)
+    assert json.loads(reply.choices[0].text)[-len(truth) :] == [
+        [token, pytest.approx(factor * value, abs=1e-6)] for token, value in truth
+    ]
 
 
 def test_faults_are_outlived_and_caps_kept(journal):

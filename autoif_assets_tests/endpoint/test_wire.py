@@ -275,6 +275,35 @@ def test_they_reach_questions_for_likelihoods(journal, prompt):
     assert reply.error is None
 
 
+CONTEXT = [
+    {"role": "system", "content": "Be kind \ud800."},
+    {"role": "user", "content": "Why?"},
+    {"role": "assistant", "content": "So."},
+]
+
+
+@pytest.mark.parametrize("system_prompt", ["", "Be brief."])
+@pytest.mark.parametrize("scored", [None, "text"])
+def test_what_was_said_before_is_asked_as_messages(journal, system_prompt, scored):
+    entries = [None, {"7": {"logprob": -0.5}}]
+    said = {"choices": [{"prompt_logprobs": entries, "message": {}}], "usage": None}
+    with Server(lambda body, count: said if scored else None) as server:
+        model = client(server, system_prompt=system_prompt)
+        asked = [ask("And?", scored=scored, context=c) for c in (CONTEXT, CONTEXT[1:], ())]
+        assert all(reply.error is None for reply in model.complete(asked, journal))
+    systems = [system_prompt] if system_prompt else []
+    answer = [("assistant", scored)] if scored else []
+    told = [
+        [(message["role"], message["content"]) for message in body["messages"]]
+        for body in server.bodies
+    ]
+    turns = [("user", "Why?"), ("assistant", "So."), ("user", "And?"), *answer]
+    with_system = [("system", "\n\n".join([*systems, "Be kind ?."])), *turns]
+    own = [("system", text) for text in systems]
+    alone = [*own, ("user", "And?"), *answer]
+    assert sorted(told) == sorted([with_system, [*own, *turns], alone])
+
+
 def test_an_answer_is_reused_as_long_as_these_are_the_same(journal):
     with Server() as server:
         for further in ({}, FURTHER, {**FURTHER, "headers": {"X-Team": "other"}}):

@@ -4,8 +4,13 @@ import json
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from autoif_assets.inputs import read_seed_queries
+from autoif_assets.inputs.records import Records, known_shape
+from autoif_assets.method.conversations import read_messages, write_messages
+from autoif_assets.method.ids import content_id
 from autoif_assets.warehouse.tables import TABLES
 
 
@@ -232,6 +237,154 @@ def test_what_a_record_says_beside_its_text_is_context_too(tmp_path):
     assert read(write(tmp_path / "a.json", json.dumps(rows)))["reason"].to_list() == expected
     pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet")["reason"].to_list() == expected
+
+
+def kept(path, column=None):
+    return read_seed_queries(str(path), column, 3, 60, keep=True)
+
+
+def context(*told):
+    return write_messages([{"role": role, "content": text} for role, text in told])
+
+
+BEFORE = (("user", "Why rain?"), ("assistant", "Clouds."))
+RAIN = (("human", "Why rain?"), ("gpt", "Clouds."), ("human", "And snow?"))
+
+
+@pytest.mark.parametrize("format", ["json", "parquet", "csv"])
+def test_conversations_that_are_kept(tmp_path, format):
+    rows = [
+        sharegpt(*RAIN, ("gpt", "Also.")),
+        sharegpt(*RAIN),
+        sharegpt(("system", "Be brief."), ("human", "What is hail?"), ("gpt", "Ice.")),
+        sharegpt(("system", "Be brief."), *RAIN),
+        sharegpt(("human", "What is fog?"), ("gpt", "Clouds.")),
+        sharegpt(("system", "You are a helpful assistant."), ("human", "What is dew?")),
+        sharegpt(("gpt", "Ask me."), ("human", "What is ice?")),
+        sharegpt(*RAIN[:2], ("tool", "42"), ("human", "And snow?")),
+        sharegpt(*RAIN[:2], ("human", "Ok")),
+        sharegpt(("gpt", "Ask me.")),
+    ]
+    expected = [
+        ("And snow?", context(*BEFORE), None),
+        ("And snow?", context(*BEFORE), "duplicate"),
+        ("What is hail?", context(("system", "Be brief.")), None),
+        ("And snow?", context(("system", "Be brief."), *BEFORE), None),
+        ("What is fog?", None, None),
+        ("What is dew?", None, None),
+        ("What is ice?", None, "unpaired_turns"),
+        ("And snow?", None, "tool_turn"),
+        ("Ok", context(*BEFORE), "too_short"),
+        ("", None, "no_human_turn"),
+    ]
+    path = tmp_path / f"q.{format}"
+    if format == "json":
+        write(path, json.dumps(rows))
+    elif format == "parquet":
+        pl.DataFrame(rows).write_parquet(path)
+    else:
+        as_text = [{"conversations": json.dumps(row["conversations"])} for row in rows]
+        pl.DataFrame(as_text).write_csv(path)
+    frame = kept(path)
+    assert frame.select("query", "context", "reason").rows() == expected
+    ids = frame.filter(status="accepted")["query_id"]
+    assert ids.is_unique().all()
+    assert frame["query_id"][4] == content_id("query", "What is fog?")
+
+
+def test_an_alpaca_record_with_a_system_message_and_a_history_is_kept(tmp_path):
+    rows = [
+        {"instruction": "And", "input": "snow?", "history": [["Why rain?", "Clouds."]]},
+        {"instruction": "And hail?", "history": [["Why rain?", "Clouds."]], "system": "Be brief."},
+        {"instruction": "What is fog?", "history": [], "system": ""},
+        {"instruction": "What is dew?", "history": [["Why rain?"]]},
+        {"instruction": "What is ice?", "history": {"a": 1}, "system": "Be brief."},
+    ]
+    assert kept(write(tmp_path / "a.json", json.dumps(rows))).select(
+        "query", "context", "reason"
+    ).rows() == [
+        ("And\nsnow?", context(*BEFORE), None),
+        ("And hail?", context(("system", "Be brief."), *BEFORE), None),
+        ("What is fog?", None, None),
+        ("What is dew?", None, "unpaired_turns"),
+        ("What is ice?", None, "unpaired_turns"),
+    ]
+
+
+def test_a_history_that_is_text_in_a_table_is_a_history(tmp_path):
+    rows = [
+        {"instruction": "And snow?", "history": json.dumps([["Why rain?", "Clouds."]])},
+        {"instruction": "What is fog?", "history": "[]"},
+        {"instruction": "What is dew?", "history": ""},
+    ]
+    pl.DataFrame(rows).write_csv(tmp_path / "a.csv")
+    assert read(tmp_path / "a.csv")["reason"].to_list() == ["multi_turn", None, None]
+    assert kept(tmp_path / "a.csv")["context"].to_list() == [context(*BEFORE), None, None]
+
+
+def test_a_message_in_parts_is_kept_if_all_are_text(tmp_path):
+    text, picture = {"type": "text", "text": "Why rain?"}, {"type": "image_url", "image_url": "x"}
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": parts},
+                {"role": "assistant", "content": "Clouds."},
+                {"role": "user", "content": last},
+            ]
+        }
+        for parts, last in (([text], "And snow?"), ([text, picture], "And hail?"))
+    ]
+    rows += [{"messages": [{"role": "user", "content": [picture, text]}]}]
+    frame = kept(write(tmp_path / "m.jsonl", "\n".join(map(json.dumps, rows))))
+    assert frame.select("query", "context", "reason").rows() == [
+        ("And snow?", context(*BEFORE), None),
+        ("And hail?", None, "not_only_text"),
+        # What stands alone is read as ever.
+        ("Why rain?", None, None),
+    ]
+
+
+def test_only_conversations_are_read_otherwise_where_they_are_kept(shared_data):
+    for name in ("sharegpt_300", "alpaca_999"):
+        path = shared_data / "queries" / f"{name}.json"
+        first = read_seed_queries(str(path), None, 20, 300)
+        frame = read_seed_queries(str(path), None, 20, 300, keep=True)
+        alone = frame["context"].is_null()
+        assert frame.filter(alone).equals(first.filter(alone))
+        accepted = frame.filter(status="accepted").height
+        assert accepted == {"sharegpt_300": 207, "alpaca_999": 966}[name]
+
+
+CONTENT = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1
+).filter(lambda text: text.strip(" \n\r\t") and text.strip())
+SYSTEM = st.none() | CONTENT.map(lambda text: f"Speak as {text}")
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(SYSTEM, st.lists(st.tuples(CONTENT, CONTENT), max_size=3), CONTENT, st.booleans())
+def test_any_conversation_is_its_context_and_its_query_joined(
+    tmp_path, system, pairs, query, is_openai
+):
+    said = [] if system is None else [("system", system)]
+    for pair in pairs:
+        said += zip(("user", "assistant"), pair, strict=True)
+    told = [*said, ("user", query), ("assistant", "It is so.")]
+    if is_openai:
+        row = {"messages": [{"role": role, "content": text} for role, text in told]}
+    else:
+        names = {"user": "human", "assistant": "gpt", "system": "system"}
+        row = sharegpt(*((names[role], text) for role, text in told))
+    path = write(tmp_path / "q.json", json.dumps([row]))
+    shape = known_shape(list(row))
+    frame = Records(path, "json").read(shape, keep=True)
+    (text, context, reason) = frame.select("text", "context", "reason").row(0)
+    assert reason is None
+    messages = [*read_messages(context), {"role": "user", "content": text}]
+    assert [(one["role"], one["content"]) for one in messages] == told[:-1]
+    assert (context is None) == (not said)
 
 
 def test_a_column_applies_to_the_files_that_need_it(tmp_path):

@@ -33,7 +33,10 @@ INSTRUCTIONS = pl.DataFrame(
     {"instruction_id": ["i"], "instruction": ["Be kind."], "category": ["tone"]}
 )
 KEPT = pl.DataFrame({"prompt_id": ["p"], "instruction_id": ["i"], "query_id": ["q"]})
-PROMPTS = pl.DataFrame({"prompt_id": ["p", "other"], "prompt": ["Why? Be kind.", "x"]})
+CONTEXT = '[{"role":"system","content":"Be brief."}]'
+PROMPTS = pl.DataFrame(
+    {"prompt_id": ["p", "other"], "context": [CONTEXT, None], "prompt": ["Why? Be kind.", "x"]}
+)
 # Response, prompt, pass rate, score, whether it may be chosen and rejected, and its verdict by v.
 ASSESSED = pl.DataFrame(
     [

@@ -92,7 +92,8 @@ def made():
     )
     queries = [f"Why is the sky blue on day {n}?" for n in range(3)]
     candidates = pl.DataFrame(
-        {"source": "f", "line": range(3), "text": queries, "reason": None}, schema_overrides=none
+        {"source": "f", "line": range(3), "text": queries, "context": None, "reason": None},
+        schema_overrides={"context": pl.String, **none},
     )
     rows["seed_queries"] = select_queries(candidates, 5, 100)
     seeds = accepted(rows["seed_instructions"])
@@ -159,7 +160,7 @@ def made():
     )
     texts = pl.concat(frame.select("response_id", "response") for frame in (responses, further))
     rows["filtered_queries"] = filter_queries(prompts, assessed, RECIPE)
-    wanted = likelihood_texts(texts, assessed, prompts, RECIPE).drop("prompt", "scored")
+    wanted = likelihood_texts(texts, assessed, prompts, RECIPE).drop("prompt", "context", "scored")
     rows["response_likelihoods"] = parse_likelihoods(answers(wanted, ["[[1, -0.5]]"]))
     of_pairs = assessed.drop("instruction_id")
     material = (accepted(rows["filtered_queries"]), prompts, texts, of_pairs)

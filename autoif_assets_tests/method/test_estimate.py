@@ -10,7 +10,9 @@ from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import PAPER, make_recipe
 
 SEEDS = pl.DataFrame({"instruction": ["x" * 50] * 10})
-QUERIES = pl.DataFrame({"query": ["q" * 100] * 40})
+QUERIES = pl.DataFrame(
+    {"query": ["q" * 100] * 40, "context": [None] * 40}, schema_overrides={"context": pl.String}
+)
 RECIPE = make_recipe(
     "paper",
     {
@@ -187,3 +189,13 @@ def test_the_batches_suffice_and_one_fewer_would_not(wanted, yields):
     mean = sum(yields) / len(yields)
     assert sum(yields) + missing * mean >= wanted - 1e-6
     assert missing == 0 or sum(yields) + (missing - 1) * mean < wanted
+
+
+def test_what_was_said_before_a_query_is_read_with_it():
+    alone = estimate(RECIPE, SEEDS, 9, QUERIES, YIELDS)
+    longer = estimate(RECIPE, SEEDS, 9, QUERIES.with_columns(context=pl.lit("c" * 500)), YIELDS)
+    more = longer["prompt_tokens"] - alone["prompt_tokens"]
+    read_by = dict(zip(alone["role"], more, strict=True))
+    assert {role for role, tokens in read_by.items() if tokens} == {"response", "score"}
+    assert read_by["response"] == 20 * 500 / YIELDS.chars_per_token
+    assert longer.drop("prompt_tokens").equals(alone.drop("prompt_tokens"))

@@ -131,6 +131,7 @@ def paired(**overrides):
             "instruction_id": ["i", "j"],
             "query_id": ["u", "u"],
             "instruction": ["Use no commas.", "Answer in two words."],
+            "context": ['[{"role":"system","content":"Be brief."}]', None],
             "prompt": ["P", "Q"],
         }
     )
@@ -167,6 +168,7 @@ def test_spin_adds_the_training_responses_as_chosen_once():
         if (chosen, rejected) != ("good", "bad")
     }
     assert set(pairs["prompt"]) == {"P"}
+    assert pairs["context"].null_count() == 0
     assert set(pairs["status"]) == {"accepted"}
 
 

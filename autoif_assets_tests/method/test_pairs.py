@@ -17,6 +17,7 @@ from autoif_assets.method.pairs import (
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets_tests.method.frames import (
     ASSESSED,
+    CONTEXT,
     INSTRUCTIONS,
     KEPT,
     NO_LIKELIHOODS,
@@ -69,6 +70,7 @@ def test_query_pairs_prefer_good_passes_over_clean_fails():
         "prompt_id": "p",
         "instruction_id": "i",
         "query_id": "q",
+        "context": CONTEXT,
         "prompt": "Why? Be kind.",
         "chosen": "good text",
         "rejected": "bad text",
@@ -346,6 +348,7 @@ def test_useless_pairs_are_kept_with_a_reason(chosen, rejected, reason):
         "pair_id": "1",
         "prompt_id": "p",
         "instruction_id": "i",
+        "context": CONTEXT,
         "prompt": "Why?",
         "chosen": chosen,
         "rejected": rejected,
@@ -363,10 +366,13 @@ def test_useless_pairs_are_kept_with_a_reason(chosen, rejected, reason):
         "origin": "sampled",
     }
     query_level = pl.DataFrame([pair])
-    instruction_level = query_level.drop("prompt_id").clear()
+    instruction_level = query_level.drop("prompt_id", "context").with_columns(pair_id=pl.lit("2"))
     pairs = gather_pairs([("instruction", instruction_level), ("query", query_level)], PAPER)
-    assert reasons(pairs, "pair_id") == {"1": reason}
-    assert pairs["level"].to_list() == ["query"]
+    assert reasons(pairs, "pair_id") == {"1": reason, "2": reason}
+    assert pairs.select("level", "prompt_id", "context").rows() == [
+        ("instruction", None, None),
+        ("query", pair["prompt_id"], CONTEXT),
+    ]
 
 
 @settings(deadline=None)

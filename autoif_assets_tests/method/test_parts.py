@@ -23,10 +23,14 @@ from autoif_assets_tests.method.frames import outcomes
 PAPER = make_recipe("paper")
 PROMPTS = pl.DataFrame(
     [
-        (f"p{n}", f"i{n % 3}", f"q{n}", f"Rule {n % 3}.", f"Why {n}?", f"Why {n}? Rule {n % 3}.")
+        (
+            *(f"p{n}", f"i{n % 3}", f"q{n}", f"Rule {n % 3}.", f"Why {n}?"),
+            '[{"role":"system","content":"Be brief."}]' if n % 2 else None,
+            f"Why {n}? Rule {n % 3}.",
+        )
         for n in range(6)
     ],
-    schema=("prompt_id", "instruction_id", "query_id", "instruction", "query", "prompt"),
+    schema=("prompt_id", "instruction_id", "query_id", "instruction", "query", "context", "prompt"),
     orient="row",
 )
 INSTRUCTIONS = pl.DataFrame(

@@ -19,7 +19,9 @@ from autoif_assets_tests.method.frames import reasons
 PAPER = make_recipe("paper")
 INSTRUCTIONS = pl.DataFrame({"instruction_id": ["i", "j"], "instruction": ["Use a.", "Use b."]})
 OLD = ["q02", "q20", "q38", "q17"]
-QUERIES = pl.DataFrame({"query_id": [f"q{n:02}" for n in range(40)], "query": "why"})
+QUERIES = pl.DataFrame({"query_id": [f"q{n:02}" for n in range(40)], "query": "why"}).with_columns(
+    context=pl.format("[{}]", "query_id")
+)
 
 
 def test_each_instruction_gets_its_own_reproducible_sample():
@@ -40,6 +42,7 @@ def test_each_instruction_gets_its_own_reproducible_sample():
 def test_few_queries_are_all_used_and_none_give_an_empty_frame():
     few = augment_queries(INSTRUCTIONS, QUERIES.head(3), PAPER, "b")
     assert few.height == 6
+    assert few["context"].to_list() == [f"[{query_id}]" for query_id in few["query_id"]]
     assert augment_queries(INSTRUCTIONS, QUERIES.clear(), PAPER, "b").is_empty()
 
 

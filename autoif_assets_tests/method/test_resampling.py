@@ -32,8 +32,8 @@ HALF, SILENT = ("rejected", "low_pass_rate", 1), ("rejected", "no_verdict", 0)
 
 def prompts(*names):
     return pl.DataFrame(
-        [(name, "i", f"q{name}", "Use no commas.", f"Why {name}?") for name in names],
-        schema=["prompt_id", "instruction_id", "query_id", "instruction", "query"],
+        [(name, "i", f"q{name}", "Use no commas.", f"Why {name}?", f"[{name}]") for name in names],
+        schema=["prompt_id", "instruction_id", "query_id", "instruction", "query", "context"],
         orient="row",
     )
 
@@ -97,13 +97,16 @@ def test_further_samples_have_seeds_of_their_own():
     first = derived_seed("b", str(ASKING.seed), "response", rows["prompt"][0])
     assert rows["seed"].to_list() != [first]
     assert rows["prompt"][0].endswith("[Query] Why bad?")
+    assert rows["context"].to_list() == ["[bad]"]
     other = further_prompts(prompts("bad"), assessed({"bad": [FAIL]}), ASKING, "c")
     assert other["seed"].to_list() != rows["seed"].to_list()
 
 
 def test_a_near_miss_is_asked_to_break_the_instruction():
-    (prompt,) = near_miss_prompts(prompts("p"), assessed({"p": [GOOD]}), ASKING)["prompt"]
+    rows = near_miss_prompts(prompts("p"), assessed({"p": [GOOD]}), ASKING)
+    (prompt,) = rows["prompt"]
     assert prompt.endswith("[Instruction to break] Use no commas.\n[Query] Why p?")
+    assert rows["context"].to_list() == ["[p]"]
 
 
 def test_what_a_prompt_has_already_is_a_duplicate():

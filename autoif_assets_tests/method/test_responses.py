@@ -22,6 +22,7 @@ PROMPTS = pl.DataFrame(
         "query_id": ["1", "2"],
         "instruction": ["Use no commas.", "Use no commas."],
         "query": ["Why?", "Who?"],
+        "context": [None, '[{"role":"system","content":"Be brief."}]'],
     }
 )
 
@@ -30,6 +31,7 @@ def test_prompts_hold_instruction_and_query():
     prompts = response_prompts(PROMPTS, PAPER)
     assert "Use no commas." in prompts["prompt"][0]
     assert prompts["prompt"][0].endswith("Why?")
+    assert prompts["context"].to_list() == PROMPTS["context"].to_list()
     assert response_prompts(PROMPTS.clear(), PAPER).is_empty()
 
 
@@ -143,4 +145,13 @@ def test_failing_responses_are_scored_if_wanted_and_never_kept():
 def test_score_prompts_end_with_the_response():
     prompts = score_prompts(RESPONSES.drop("instruction_id"), PROMPTS, PAPER)
     assert prompts.columns == ["response_id", "prompt_id", "instruction_id", "prompt"]
-    assert prompts["prompt"][0].endswith("[Response] Because.")
+    assert prompts["prompt"][0].endswith("[Query] Why?\n[Response] Because.")
+
+
+def test_a_judge_is_shown_what_was_said_before():
+    rows = pl.DataFrame({"response_id": ["r"], "prompt_id": ["q"], "response": ["Me."]})
+    (prompt,) = score_prompts(rows, PROMPTS, PAPER)["prompt"]
+    assert prompt.endswith(
+        "[Query] The last message of this conversation.\n[System] Be brief.\n[User] Who?\n"
+        "[Response] Me."
+    )

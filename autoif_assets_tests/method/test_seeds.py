@@ -5,13 +5,20 @@ from hypothesis import strategies as st
 from autoif_assets.method.ids import content_id, normalise
 from autoif_assets.method.seeds import select_instructions, select_queries
 
-CANDIDATES = {"source": pl.String, "line": pl.Int64, "text": pl.String, "reason": pl.String}
+CANDIDATES = {
+    "source": pl.String,
+    "line": pl.Int64,
+    "text": pl.String,
+    "context": pl.String,
+    "reason": pl.String,
+}
 
 
-def candidates(texts, reasons=None):
-    rows = zip(texts, reasons or [None] * len(texts), strict=True)
+def candidates(texts, reasons=None, contexts=None):
+    nothing = [None] * len(texts)
+    rows = zip(texts, contexts or nothing, reasons or nothing, strict=True)
     return pl.DataFrame(
-        [("f", line, text, reason) for line, (text, reason) in enumerate(rows, start=1)],
+        [("f", line, *row) for line, row in enumerate(rows, start=1)],
         schema=CANDIDATES,
         orient="row",
     )
@@ -42,6 +49,17 @@ def test_a_query_keeps_its_line_breaks_and_its_id_ignores_them():
     frame = select_queries(candidates(["  Fix this:\r\nx = 1\ry\n"]), 5, 100)
     assert frame["query"].item() == "Fix this:\nx = 1\ny"
     assert frame["query_id"].item() == content_id("query", "Fix this: x = 1 y")
+
+
+def test_a_query_is_another_one_where_other_things_were_said_before_it():
+    texts = ["Why is that?", "Why is that?", "Why is that?", "Why  is that?", "why is that"]
+    frame = select_queries(candidates(texts, None, [None, "[1]", "[2]", "[1]", "[2]"]), 5, 100)
+    assert frame["reason"].to_list() == [None, None, None, "duplicate", "near_duplicate"]
+    assert frame["context"].to_list() == [None, "[1]", "[2]", "[1]", "[2]"]
+    ids = frame["query_id"].to_list()
+    assert ids[0] == content_id("query", "Why is that?")
+    assert len(set(ids[:3])) == 3
+    assert ids[3] == ids[1]
 
 
 def test_a_rejected_text_is_no_original():

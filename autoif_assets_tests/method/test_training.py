@@ -4,6 +4,7 @@ from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.training import kto_examples, sft_examples
 from autoif_assets_tests.method.frames import (
     ASSESSED,
+    CONTEXT,
     KEPT,
     NO_LIKELIHOODS,
     PROMPTS,
@@ -17,8 +18,9 @@ PAPER = make_recipe("paper")
 
 def test_sft_examples_join_prompt_and_response():
     examples = sft_examples(KEPT, PROMPTS, TEXTS, ASSESSED, NO_LIKELIHOODS, PAPER)
+    prompt = (CONTEXT, "Why? Be kind.")
     assert examples.drop("example_id").rows() == [
-        ("p", "good", "i", "q", "Why? Be kind.", "good text", 1.0, 9.0, None, "accepted", None)
+        ("p", "good", "i", "q", *prompt, "good text", 1.0, 9.0, None, "accepted", None)
     ]
 
 
@@ -35,6 +37,7 @@ def test_kto_examples_are_what_may_be_chosen_and_what_may_be_rejected():
         ("Why? Be kind.", "good text", True, 1.0, 9.0),
         ("Why? Be kind.", "bad text", False, 0.0, 2.0),
     ]
+    assert examples["context"].to_list() == [CONTEXT, CONTEXT]
     assert not set(examples["example_id"]) & set(
         sft_examples(KEPT, PROMPTS, TEXTS, ASSESSED, NO_LIKELIHOODS, PAPER)["example_id"]
     )

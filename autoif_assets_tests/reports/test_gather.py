@@ -60,6 +60,18 @@ def test_an_example_is_shown_with_what_it_is_judged_against(tmp_path):
         assert set(examples[stage]["about"]) == {texts["i"]}
 
 
+def test_a_prompt_is_shown_with_what_was_said_before_it(tmp_path):
+    warehouse = filled(tmp_path)
+    shown = {}
+    said = '[{"role":"user","content":"Rain?"},{"role":"assistant","content":"Soon."}]'
+    for context in (None, said):
+        asked = rows("augmented_queries", prompt="the prompt", context=context)
+        write(warehouse, "augmented_queries", asked)
+        shown[context] = set(report_data(warehouse).examples["response_scores"]["about"])
+    told = "the prompt\n\nSaid before:\n[user] Rain?\n[assistant] Soon."
+    assert shown == {None: {"the prompt"}, said: {told}}
+
+
 def test_a_place_names_the_file_without_its_folder(warehouse):
     source = ["/home/me/seeds.txt", "C:\\me\\seeds.txt", "seeds.txt"]
     frame = rows("seed_instructions", count=3, source=source, status="accepted")

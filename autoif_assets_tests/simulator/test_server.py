@@ -41,6 +41,21 @@ def test_answers_are_reproducible_across_servers(client):
         assert texts(ask(client, n=3)) != texts(ask(second, n=3))
 
 
+def test_what_was_said_before_changes_the_answer_and_a_system_message_does_not(client):
+    def said(*before):
+        roles = ("user", "assistant")
+        messages = [
+            {"role": role, "content": text} for role, text in zip(roles, before, strict=False)
+        ]
+        messages += [{"role": "user", "content": PROMPT}]
+        return texts(client.chat.completions.create(model=MODEL, messages=messages, seed=1))
+
+    assert said("Hello.", "Hi.") == said("Hello.", "Hi.")
+    assert len({*said(), *said("Hello.", "Hi."), *said("Hello.", "Good day.")}) == 3
+    system = [{"role": "system", "content": "x"}, {"role": "user", "content": PROMPT}]
+    assert texts(client.chat.completions.create(model=MODEL, messages=system, seed=1)) == said()
+
+
 def test_temperature_zero_is_greedy_and_no_seed_is_random(client):
     assert len(set(texts(ask(client, n=3, temperature=0, seed=5)))) == 1
     unseeded = [texts(ask(client, seed=None))[0] for _ in range(3)]

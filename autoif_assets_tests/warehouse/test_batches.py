@@ -25,7 +25,7 @@ from autoif_assets.warehouse import (
 
 from .samples import sample
 
-SEEDS = "seed_instructions"
+SEEDS, QUERIES = "seed_instructions", "seed_queries"
 
 
 @pytest.fixture
@@ -103,6 +103,40 @@ def test_where_and_in_which_order_seeds_are_read_does_not_count():
         status=pl.Series(["accepted", "accepted", "rejected"])
     )
     assert content_hash(SEEDS, rejected) == one
+
+
+def queries(*contexts):
+    texts = [f"Why {number}?" for number in range(len(contexts))]
+    return pl.DataFrame(
+        {
+            "query_id": [f"id-{text}" for text in texts],
+            "query": texts,
+            "context": pl.Series(contexts, dtype=pl.String),
+            "source": ["q.json" for _ in texts],
+            "line": list(range(1, len(texts) + 1)),
+            "status": ["accepted" for _ in texts],
+            "reason": pl.Series([None for _ in texts], dtype=pl.String),
+        }
+    )
+
+
+def test_contexts_are_content_and_their_absence_is_none():
+    # Computed before queries had a context.
+    assert content_hash(QUERIES, queries(None, None)) == "0a5178170dedd6e2"
+    found = [queries(None, None), queries("[1]", None), queries("[2]", None), queries("[1]", "[1]")]
+    assert len({content_hash(QUERIES, one) for one in found}) == 4
+
+
+def test_the_queries_of_a_batch_outlive_their_file_with_what_was_said_before(warehouse):
+    first = queries("[1]", None)
+    digest = content_hash(QUERIES, first)
+    warehouse.write(QUERIES, first)
+    save_batch(warehouse, Batch("b1", queries_hash=digest))
+    keep_inputs(warehouse, QUERIES, queries(None, None))
+    warehouse.write(QUERIES, queries(None, None))
+    wanted = ["query_id", "query", "context"]
+    kept = pinned_inputs(warehouse, QUERIES, queries(None, None).select(wanted), digest)
+    assert kept.sort("query_id").equals(first.select(wanted))
 
 
 def test_the_seeds_of_a_batch_outlive_their_file(warehouse):

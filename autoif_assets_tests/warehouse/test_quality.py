@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from autoif_assets.warehouse import TABLES, Partition, Table, Warehouse
-from autoif_assets.warehouse.quality import count_orphans
+from autoif_assets.warehouse.quality import count_orphans, count_unaccepted
 
 from .samples import sample
 
@@ -59,3 +59,16 @@ def test_null_refers_to_nothing(tmp_path):
     )
     warehouse.write(table.name, frame, {"batch": "b1"})
     assert orphans(warehouse, table) == [("call_id", 1, "lost")]
+
+
+def test_queries_that_a_batch_is_pinned_to_are_parents_as_well(warehouse):
+    def lost(count):
+        (_, found, _) = warehouse.query(*count(QUERIES, [{"batch": "it's b1"}])).row(-1)
+        return found
+
+    assert (lost(count_orphans), lost(count_unaccepted)) == (3, 3)
+    kept = sample(TABLES["input_sets"], 2, hash="h").with_columns(
+        text_id=pl.Series(["0000", "0001"])
+    )
+    warehouse.write("input_sets", kept, {"hash": "h"})
+    assert (lost(count_orphans), lost(count_unaccepted)) == (1, 1)

@@ -225,6 +225,23 @@ def test_lineage_tells_source_verdict_and_prompt(told):
     assert texts["c-write"] == "Rewrite: Use no commas."
 
 
+def test_lineage_and_dataset_tell_what_was_said_before(told):
+    context = '[{"role":"system","content":"Be brief."}]'
+    for table in ("augmented_queries", "sft_examples", "kto_examples", "preference_pairs"):
+        frame = told.read(table).with_columns(context=pl.lit(context))
+        told.write(table, frame, {"batch": "b1"})
+    frame = told.query("FROM autoif.lineage('e1') WHERE step = 6")
+    assert frame.select("kind", "id", "role", "text").rows() == [
+        ("conversation", "q1", "before the query", context),
+        ("user_query", "q1", "query", "Why is it blue?"),
+    ]
+    for dataset in ("sft", "preference", "kto"):
+        side = {"dataset": [dataset], "instruction_id": ["i1"], "split": ["train"]}
+        told.write("dataset_splits", pl.DataFrame(side), {"dataset": dataset})
+    found = told.query("SELECT DISTINCT dataset, context FROM autoif.dataset('train')")
+    assert sorted(found.rows()) == [(name, context) for name in ("kto", "preference", "sft")]
+
+
 def test_lineage_of_an_unknown_id_is_empty(told):
     assert lineage(told, "nothing' OR 1=1") == []
 

@@ -108,6 +108,11 @@ told AS (
         USING (query_id)
 
     UNION ALL
+    SELECT 6, q.batch, 'conversation', q.query_id, 'before the query', q.context, NULL, NULL
+    FROM autoif.augmented_queries q SEMI JOIN target USING (batch, prompt_id)
+    WHERE q.context IS NOT NULL
+
+    UNION ALL
     SELECT 7, batch, 'instruction', instruction_id, 'instruction', instruction, origin, call_id
     FROM instructions
 
