@@ -14,6 +14,7 @@ QUERIES = pl.DataFrame(
         "instruction_id": ["i"],
         "instruction": ["Use no commas."],
         "query": ["Why is {{ query }} blue?"],
+        "context": [None],
     }
 )
 
