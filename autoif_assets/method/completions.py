@@ -4,7 +4,8 @@ import re
 
 import polars as pl
 
-from autoif_assets.method.guard import UNREADABLE
+from autoif_assets.method.guard import UNREADABLE, UnreadableRows
+from autoif_assets.method.readable import shown_text
 
 # One row per completion beside the columns of the request; a refused call has one row whose
 # `raw` is null and whose `error` holds the server's words.
@@ -37,6 +38,11 @@ _ENDED = {
 }
 # Of these the server is the cause: the model might have answered well.
 NO_SAMPLE = ("call_refused", "aborted", "server_error", "content_filter", UNFINISHED)
+
+# Of these the model is: it said something else than it was asked for.
+UNREAD = ("unparsed", "no_function", "no_instruction")
+_FEW = 4  # may all be like that, whatever the model
+_WORDS = 200
 
 # Tokens of chat templates and tokenizers, and the marks that training programs replace by a
 # picture: written out in a text they end a turn, begin one, or ask for a file. What is left of
@@ -86,6 +92,40 @@ def unusable() -> dict[str, pl.Expr]:
 def usable(frame: pl.DataFrame) -> pl.Series:
     """Return which completions may be parsed."""
     return frame.select(~pl.any_horizontal(unusable().values())).to_series()
+
+
+def check_any_read(
+    completions: pl.DataFrame, made: pl.DataFrame | tuple[pl.DataFrame, ...]
+) -> None:
+    """See that of a stage's whole answers at least one could be read.
+
+    An answer that cannot be read is a rejected row; where all are, the model does not do what it
+    is asked, and the stages behind would come out empty, and green.
+
+    Args:
+        completions: Completion frame.
+        made: What the stage read out of them; of several frames the first counts. Its
+            ``reason``, its ``unusable`` or its null ``nli_label`` tells what was not read.
+
+    Raises:
+        UnreadableRows: None of five or more could be read.
+    """
+    frame = made if isinstance(made, pl.DataFrame) else made[0]
+    whole = completions.filter(usable(completions))
+    if whole.height <= _FEW:
+        return
+    if "nli_label" in frame.columns:
+        unread = whole.height - frame["nli_label"].count()
+    else:
+        reason = "unusable" if "unusable" in frame.columns else "reason"
+        unread = frame.filter(pl.col(reason).is_in(UNREAD)).height
+    if unread >= whole.height:
+        said = " ".join(shown_text(whole["raw"][0]).split())[:_WORDS]
+        raise UnreadableRows(
+            f"None of {whole.height} answers could be read; the first begins: {said} - The model "
+            "does not answer in the form that it is asked for: take another one, or a prompt that "
+            "it follows (autoif prompts). What was paid for is journaled."
+        )
 
 
 def control_reason(text: str) -> str | None:

@@ -24,7 +24,7 @@ from autoif_assets.endpoint import (
     llm_calls_in_parts,
 )
 from autoif_assets.endpoint.settings import public
-from autoif_assets.method.completions import COMPLETION_SCHEMA
+from autoif_assets.method.completions import COMPLETION_SCHEMA, check_any_read
 from autoif_assets.method.conversations import read_messages
 from autoif_assets.method.guard import read_row_by_row
 from autoif_assets.method.ids import derived_seed
@@ -39,7 +39,7 @@ from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.warehouse import Rows, Warehouse
 
 _P = ParamSpec("_P")
-_T = TypeVar("_T")
+_T = TypeVar("_T", pl.DataFrame, tuple[pl.DataFrame, pl.DataFrame])
 
 
 @contextmanager
@@ -246,10 +246,12 @@ class Session:
             **kwargs: Those that it takes by name.
 
         Raises:
-            UnreadableRows: They are a larger share than may fail.
+            UnreadableRows: They are a larger share than may fail, or no answer could be read.
         """
         share = self._settings.max_failed_share
-        return read_row_by_row(share, parse, completions, *args, **kwargs)
+        made = read_row_by_row(share, parse, completions, *args, **kwargs)
+        check_any_read(completions, made)
+        return made
 
     def check(self) -> None:
         """See whether the asset can do with the completions that came.

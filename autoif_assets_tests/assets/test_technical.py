@@ -73,6 +73,20 @@ def test_a_batch_on_a_server_that_refuses_breaks_and_blocks(tmp_path, monkeypatc
     assert set(candidates["reason"]) == {"call_refused"}
 
 
+def test_a_model_that_says_nothing_it_is_asked_for_stops_the_run(tmp_path):
+    """Before: exit 0, no verifier, every table behind it empty, and the batch complete."""
+    with Simulator(SimulatorSettings(refusal_rate=1.0)) as simulator:
+        result = run_batch(
+            tmp_path, simulator.base_url, overrides=TINY | {"instructions_per_batch": 0}
+        )
+        assert not result.success
+        step, words = failure_of(result)
+        assert step == "verifier_generation"
+        assert re.search(r"None of 16 answers could be read; the first begins: \w", words)
+        assert "autoif prompts" in words
+        assert asked(simulator).keys() == {"verifier"}
+
+
 def test_a_server_that_refuses_every_call_is_no_batch_and_is_asked_again(tmp_path):
     """Before: exit 0, no rows, batch complete, and no request ever again."""
     with Simulator(SimulatorSettings(refuses="messages")) as simulator:

@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.method.completions import CONTROL, control_reason, unusable
+from autoif_assets.method.back_translation import parse_nli
+from autoif_assets.method.completions import CONTROL, check_any_read, control_reason, unusable
 from autoif_assets.method.gates import decide
+from autoif_assets.method.guard import UnreadableRows
+from autoif_assets.method.recipe import PAPER
+from autoif_assets.method.responses import parse_scores
 from autoif_assets_tests.method.frames import completions
 
 
@@ -98,3 +102,28 @@ def test_frames_and_single_texts_are_judged_alike(parts):
         assert frame["raw"].str.contains(pattern).to_list() == [
             re.search(pattern, text) is not None
         ]
+
+
+IDS = ("response_id", "prompt_id", "instruction_id", "pair_id")
+
+
+def answered(*texts):
+    """Whole answers, and a call that was refused."""
+    refused = {"raw": None, "error": "400", "finish_reason": None}
+    rows = [{"raw": text} for text in texts] + [refused]
+    return completions(
+        *({**dict.fromkeys(IDS, "i"), **row} for row in rows), **dict.fromkeys(IDS, pl.String)
+    )
+
+
+@pytest.mark.parametrize("read", [lambda frame: parse_scores(frame, PAPER), parse_nli])
+def test_a_stage_of_which_nothing_can_be_read_is_none(read):
+    none = answered(*["I would rather not."] * 5)
+    with pytest.raises(UnreadableRows, match=r"None of 5 answers .* I would rather not\."):
+        check_any_read(none, read(none))
+    for some in (
+        answered(*["I would rather not."] * 5, '{"score": 2, "label": "neutral"}'),
+        answered(*["I would rather not."] * 4),
+        answered(),
+    ):
+        check_any_read(some, read(some))
