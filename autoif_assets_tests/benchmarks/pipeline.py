@@ -143,6 +143,7 @@ def build(data: Path, responses: int) -> None:
                 "case_id": content_id("case", key, str(sample)),
                 "instruction_id": key,
                 "input": material.response(sample),
+                "query": None,
                 "expected": sample < 5,
                 "functions": VERIFIERS,
                 "agreed": VERIFIERS,
