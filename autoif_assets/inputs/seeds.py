@@ -209,6 +209,8 @@ def read_seed_queries(
         reasons = Counter(queries["reason"].drop_nulls().to_list())
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         advice = ", as UTF-8" if "not_text" in reasons else ""
+        if "multi_turn" in reasons:
+            advice += "; with conversations=keep, conversations are taken as a whole"
         raise InputError(
             f"{spec}: none of {queries.height} records is a usable query ({counts or 'no records'}"
             f"); expected texts of {min_chars + 1} to {max_chars - 1} characters{advice}"

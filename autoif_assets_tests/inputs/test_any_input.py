@@ -20,6 +20,7 @@ PIECES = st.sampled_from(
         b'{"ask": [{"from": "human", "value": "How?"}]}',
         b'{"ask": [{"role": 3, "content": {}}, 4]}',
         b'{"ask": [{"role": "system", "content": [{"text": null}]}, {"role": "user"}]}',
+        b'{"ask": [{"role": "user", "content": [3]}, 4, {"role": "user", "content": "Why so?"}]}',
         b'{"ask": NaN}',
         b"\xff",
         b"\xc3",
@@ -38,9 +39,9 @@ def test_any_input_is_rows_or_a_sentence(name, pieces, begin):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
-        for column in (None, "ask"):
+        for column, keep in ((None, False), ("ask", False), ("ask", True)):
             try:
-                frame = read_seed_queries(str(path), column, 3, 300)
+                frame = read_seed_queries(str(path), column, 3, 300, keep=keep)
             except InputError as error:
                 assert "\n" not in str(error).replace(content.decode(errors="replace"), "")
                 continue

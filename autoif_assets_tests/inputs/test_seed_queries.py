@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoif_assets.inputs import read_seed_queries
+from autoif_assets.inputs import InputError, read_seed_queries
 from autoif_assets.inputs.records import Records, known_shape
 from autoif_assets.method.conversations import read_messages, write_messages
 from autoif_assets.method.ids import content_id
@@ -290,6 +290,13 @@ def test_conversations_that_are_kept(tmp_path, format):
     ids = frame.filter(status="accepted")["query_id"]
     assert ids.is_unique().all()
     assert frame["query_id"][4] == content_id("query", "What is fog?")
+
+
+def test_who_has_nothing_but_conversations_is_told_how_to_keep_them(tmp_path):
+    path = write(tmp_path / "q.json", json.dumps([sharegpt(("system", "Be brief."), *RAIN)]))
+    with pytest.raises(InputError, match=r"1 multi_turn.*; with conversations=keep, "):
+        read(path)
+    assert kept(path)["status"].to_list() == ["accepted"]
 
 
 def test_an_alpaca_record_with_a_system_message_and_a_history_is_kept(tmp_path):
