@@ -124,7 +124,8 @@ def check_any_read(
         raise UnreadableRows(
             f"None of {whole.height} answers could be read; the first begins: {said} - The model "
             "does not answer in the form that it is asked for: take another one, or a prompt that "
-            "it follows (autoif prompts). What was paid for is journaled."
+            "it follows (autoif prompts). AUTOIF_MAX_FAILED_SHARE=1 goes on all the same; what was "
+            "paid for is journaled."
         )
 
 

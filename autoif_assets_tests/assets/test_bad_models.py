@@ -38,9 +38,10 @@ def test_a_model_that_mostly_answers_badly(tmp_path):
     assert candidates.filter(status="rejected")["raw"].str.len_chars().min() > 0
 
 
-def test_a_model_that_only_refuses(tmp_path):
+def test_a_model_that_only_refuses_where_that_is_to_be_so(tmp_path):
     with Simulator(SimulatorSettings(refusal_rate=1.0)) as simulator:
-        result = run_batch(tmp_path, simulator.base_url, overrides=TINY)
+        settings = {"supervision": {"max_failed_share": 1.0}}
+        result = run_batch(tmp_path, simulator.base_url, overrides=TINY, resources=settings)
     assert result.success
     check_nothing_came_of_it(tmp_path)
 
