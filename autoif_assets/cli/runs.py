@@ -87,7 +87,7 @@ def resource_config(
     if recipe or overrides:
         set_already = settings()
         meant = make_recipe(
-            recipe or set_already.recipe, {**set_already.overrides(), **(overrides or {})}
+            recipe or set_already.recipe, {**set_already.overrides, **(overrides or {})}
         )
         numbers = meant.model_dump(mode="json")
         overrides = {name: numbers[name] for name in overrides or {}}

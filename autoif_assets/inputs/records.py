@@ -216,8 +216,12 @@ class Records:
         )
         params: _Params = {"keys": keys, "no_context": _NO_CONTEXT}
         frame = self._run(sql, params, (shape.key, *sorted(shape.beside)))
-        kept = [_kept(whole) for whole in frame["whole"]]
-        frame = frame.drop("whole").hstack(pl.DataFrame(kept, schema=_KEPT, orient="row"))
+        if keep:
+            kept = [_kept(whole) for whole in frame["whole"]]
+            frame = frame.hstack(pl.DataFrame(kept, schema=_KEPT, orient="row"))
+        else:
+            # Files may have millions of records: they are not gone through for nothing.
+            frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in _KEPT)
         reason = (
             pl.when(pl.col("reason").is_not_null())
             .then("reason")

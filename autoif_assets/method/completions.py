@@ -111,15 +111,18 @@ def check_any_read(
         UnreadableRows: None of five or more could be read.
     """
     frame = made if isinstance(made, pl.DataFrame) else made[0]
-    whole = completions.filter(usable(completions))
-    if whole.height <= _FEW:
+    reason = "unusable" if "unusable" in frame.columns else "reason"
+    has_labels = "nli_label" in frame.columns
+    is_unread = pl.col("nli_label").is_null() if has_labels else pl.col(reason).is_in(UNREAD)
+    unread = frame.filter(is_unread).height
+    if unread <= _FEW:
+        # Most stages end here, and need no second look at their texts.
         return
-    if "nli_label" in frame.columns:
-        unread = whole.height - frame["nli_label"].count()
-    else:
-        reason = "unusable" if "unusable" in frame.columns else "reason"
-        unread = frame.filter(pl.col(reason).is_in(UNREAD)).height
-    if unread >= whole.height:
+    whole = completions.filter(usable(completions))
+    if has_labels:
+        # What is not whole has no label either.
+        unread -= completions.height - whole.height
+    if unread >= whole.height > _FEW:
         said = " ".join(shown_text(whole["raw"][0]).split())[:_WORDS]
         raise UnreadableRows(
             f"None of {whole.height} answers could be read; the first begins: {said} - The model "

@@ -239,7 +239,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
 
     def _unsaid(self, made: Batch) -> dict[str, Any]:
         """Return what a batch keeps to where nobody says otherwise: numbers that came after it."""
-        said = {**settings().overrides(), **self.recipe.overrides}
+        said = {**settings().overrides, **self.recipe.overrides}
         recipe = recipe_of(made)
         return {name: getattr(recipe, name) for name in BEFORE if name not in said}
 

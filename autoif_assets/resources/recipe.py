@@ -56,4 +56,4 @@ class RecipeResource(dg.ConfigurableResource[Any]):
         Raises:
             RecipeError: There is no such recipe, or a number is out of range.
         """
-        return make_recipe(self.name, {**settings().overrides(), **self.overrides})
+        return make_recipe(self.name, {**settings().overrides, **self.overrides})

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,8 +149,9 @@ class Settings(_Sections):  # type: ignore[misc]
         """Return the environment variable that says what a setting is, where one does."""
         return self._sources[0].variables.get(path)
 
+    @cached_property
     def overrides(self) -> dict[str, Any]:
-        """Return the numbers and the prompts that replace the recipe's.
+        """The numbers and the prompts that replace the recipe's.
 
         Raises:
             InputError: A file of the folder of prompts cannot be one.
@@ -160,7 +161,7 @@ class Settings(_Sections):  # type: ignore[misc]
 
     def make_recipe(self) -> Recipe:
         """Return the recipe of runs whose configuration says nothing of it."""
-        return make_recipe(self.recipe, self.overrides())
+        return make_recipe(self.recipe, self.overrides)
 
     @classmethod
     def settings_customise_sources(

@@ -92,6 +92,15 @@ def test_dataset_info_is_what_llama_factory_documents(request, where):
     }
 
 
+def seen_by_llama_factory(folder, name):
+    entries = json.loads((folder / "dataset_info.json").read_text())
+    return [
+        as_llama_factory(row, entries[f"{name}_{split}"])
+        for split in ("train", "eval")
+        for row in read_rows(folder / entries[f"{name}_{split}"]["file_name"])
+    ]
+
+
 @pytest.mark.parametrize(
     ("folder", "name", "expected"),
     [
@@ -102,13 +111,7 @@ def test_dataset_info_is_what_llama_factory_documents(request, where):
     ],
 )
 def test_llama_factory_sees_the_rows(folders, folder, name, expected):
-    entries = json.loads((folders / folder / "dataset_info.json").read_text())
-    seen = [
-        as_llama_factory(row, entries[f"{name}_{split}"])
-        for split in ("train", "eval")
-        for row in read_rows(folders / folder / entries[f"{name}_{split}"]["file_name"])
-    ]
-    assert sorted(seen) == sorted(expected)
+    assert sorted(seen_by_llama_factory(folders / folder, name)) == sorted(expected)
 
 
 def before(i):
@@ -125,12 +128,7 @@ def before(i):
     ],
 )
 def test_llama_factory_sees_what_was_said_before(conversations, folder, name, answers):
-    entries = json.loads((conversations / folder / "dataset_info.json").read_text())
-    seen = [
-        as_llama_factory(row, entries[f"{name}_{split}"])
-        for split in ("train", "eval")
-        for row in read_rows(conversations / folder / entries[f"{name}_{split}"]["file_name"])
-    ]
+    seen = seen_by_llama_factory(conversations / folder, name)
     expected = [(*before(i), f"{t}?", *answers(i, t)) for i, t in enumerate(NASTY)]
     assert sorted(seen, key=repr) == sorted(expected, key=repr)
 
