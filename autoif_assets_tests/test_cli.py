@@ -145,6 +145,7 @@ def simulator():
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "status", "said"),
     [

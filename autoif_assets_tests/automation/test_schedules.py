@@ -15,6 +15,8 @@ from autoif_assets.automation.schedules import ATTEMPTS, nightly_batch, repair_b
 from autoif_assets.automation.sensors import killed_runs
 from autoif_assets.warehouse import Batch, Warehouse, known_batches, remove_batch, save_batch
 
+pytestmark = pytest.mark.slow
+
 FAILING: set[str] = set()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 

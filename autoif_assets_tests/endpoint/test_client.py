@@ -197,6 +197,7 @@ def test_retry_after_is_honoured(journal):
     assert json.loads(journal.path.read_text())["attempts"] == 2
 
 
+@pytest.mark.slow
 def test_retry_after_may_be_a_date(journal):
     times = []
 
@@ -318,6 +319,7 @@ def test_something_else_at_the_url_fails_in_bounded_time(journal):
             asker.complete([ask(f"p{i}") for i in range(20)], journal)
 
 
+@pytest.mark.slow
 def test_dropped_connections_are_not_taken_for_a_missing_server(journal):
     with Server(lambda body, count: "drop" if count <= 3 else None) as server:
         asker = client(server, first_contact_s=0.2)

@@ -52,6 +52,7 @@ def test_a_text_is_read_after_the_whole_conversation(journal):
     ]
 
 
+@pytest.mark.slow
 def test_faults_are_outlived_and_caps_kept(journal):
     asked = [reading("Say something.", f"text {n}") for n in range(20)]
     with Simulator(SimulatorSettings(fault_500=0.3, fault_half=0.3)) as simulator:

@@ -241,6 +241,7 @@ FURTHER = {
 }
 
 
+@pytest.mark.slow
 def test_further_fields_headers_and_the_system_prompt_reach_every_request(journal):
     def behave(body, count):
         return 503 if count <= 10 else None  # enough for a probe
@@ -339,6 +340,7 @@ def test_headers_are_never_shown(journal, caplog):
     assert not [text for text in shown if CANARY in text or KEY in text]
 
 
+@pytest.mark.slow
 def test_a_server_that_trickles_is_not_waited_for(journal):
     def trickle(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

@@ -368,6 +368,7 @@ CONTENT = st.text(
 SYSTEM = st.none() | CONTENT.map(lambda text: f"Speak as {text}")
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -63,6 +63,7 @@ def drawn_by_side(recipe, pool=POOL):
     return [set(drawn.filter(held_out=side)["query_id"]) for side in (False, True)]
 
 
+@pytest.mark.slow
 @given(
     st.floats(0.01, 0.9),
     st.integers(0, 30),

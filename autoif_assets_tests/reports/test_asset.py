@@ -12,6 +12,8 @@ from autoif_assets.warehouse import TABLES
 
 from .warehouses import Page, filled
 
+pytestmark = pytest.mark.slow
+
 
 def materialize(folder):
     with dg.DagsterInstance.ephemeral() as instance:

@@ -9,6 +9,8 @@ from autoif_assets.warehouse import TABLES
 
 from .warehouses import STAGES, empty, filled, report_data, rows, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def warehouse(tmp_path):

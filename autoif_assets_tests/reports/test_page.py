@@ -18,6 +18,8 @@ from autoif_assets.reports import formatting, render_page
 
 from .warehouses import STAGES, Page, empty, filled, report_data, rows, write
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "</pre></div><script>alert(1)</script><img src=http://x onerror=alert(2)>\"'&{{ 7 * 7 }}"
 CSS = (Path(reports.__file__).parent / "style.css").read_text("utf-8")
 

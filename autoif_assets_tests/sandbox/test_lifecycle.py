@@ -105,6 +105,7 @@ def test_a_killed_worker_is_replaced_and_its_unit_retried():
         assert all(worker.process.pid not in victims for worker in sandbox._workers)
 
 
+@pytest.mark.slow
 def test_what_few_need_is_loaded_in_a_worker_of_its_own():
     rare = "import hashlib\ndef evaluate(r): return hashlib.md5(r.encode()).hexdigest() > '8'"
     units = [Unit(str(n), rare if n % 3 else GOOD, ["a", "b"]) for n in range(30)]
@@ -275,6 +276,7 @@ def test_soak_of_5000_units_grows_nothing():
         assert after - before < 2048, (kilobytes, kilobytes_after)
 
 
+@pytest.mark.slow
 def test_a_sandbox_whose_workers_all_die_is_no_crash_of_every_verifier():
     with Sandbox(workers=1) as sandbox:
         start = sandbox._start

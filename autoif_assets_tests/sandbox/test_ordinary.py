@@ -22,6 +22,7 @@ def test_the_corpus_is_large_and_says_something():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [False, True], ids=["strict", "share"])
 def test_inside_is_as_outside(share):
     loop = Path(__file__).with_name("reference_loop.py")

@@ -206,6 +206,7 @@ def test_a_group_goes_on_past_those_that_run_alone_but_not_for_long():
     assert sorted(chain.from_iterable(found)) == list(range(101))
 
 
+@pytest.mark.slow
 @linux
 def test_many_that_run_alone_do_not_hold_up_a_group():
     sources = [GOOD, *["import os"] * 1500, GOOD]

@@ -10,6 +10,8 @@ from autoif_assets.warehouse.schema import create_table
 
 from .samples import sample
 
+pytestmark = pytest.mark.slow
+
 QUERIES = TABLES["augmented_queries"]
 
 

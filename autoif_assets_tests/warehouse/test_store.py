@@ -52,6 +52,7 @@ def test_every_table_round_trips(warehouse):
         assert warehouse.read(table.name).equals(frame.sort(table.key))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_values_round_trip(kept, data):
@@ -229,6 +230,7 @@ def test_frames_in_turn_are_one_write(warehouse):
     assert not list(warehouse.data_dir.glob(".stream-*"))
 
 
+@pytest.mark.slow
 def test_every_table_round_trips_in_frames(warehouse):
     for table in TABLES.values():
         partition = dict.fromkeys(table.partitions, "b1")
