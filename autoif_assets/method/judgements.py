@@ -18,22 +18,35 @@ _LEAD = (
     " s choose answer final label labels relation relationship judgement judgment classification"
     " two verdict result conclusion correct right best chosen appropriate most between of for them"
     " there premise hypothesis instruction instructions pair clear clearly classify classified"
-    " think believe json"
+    " think believe json boxed text"
 )
 _LEAD_WORDS = frozenset(_LEAD.split())
-# And this may follow: the reason, or what it is not.
+# And this may follow: the reason, or what it is not. A word that a hyphen ties to the label makes
+# another one of it: "contradiction-free".
 _REST = re.compile(
-    r"[\W_]*(?:\Z|(?<=[(\[,–—-])|(?<=[(\[,–—-]\s)|(?:because|since|as|between|of)\b)",
+    r"(?!-\w)[\W_]*(?:\Z|(?<=[(\[,–—-])|(?<=[(\[,–—-]\s)|(?:because|since|as|between|of)\b)",
     re.IGNORECASE,
 )
-_TAKEN_BACK = frozenset(("no", "not", "none", "never", "false", "absent", "isn", "rather"))
+# A reason begins with one of these; what takes the label back ("wrong", "hardly", "if at all")
+# with any other.
+_REASON = (
+    "the a an any all each every whoever whatever whenever both either one it they he she this that"
+    " these those there what which who because since as for by due so and thus hence"
+    " premise hypothesis instruction instructions answer answers response responses obeying"
+    " following i we you between of"
+)
+_REASON_WORDS = frozenset(_REASON.split())
+_NEGATIONS = frozenset(["no", "not", "none", "never", "isn", "doesn", "t", "false", "wrong"])
+_SHORT = 4  # words with a negation among them say nothing but that it is not so
 _NOT_THE_OTHER = re.compile(
     rf"\b(?:not|rather than|instead of)\s+(?:an?\s+)?[\W_]*(?:{_ANY_LABEL})\b", re.IGNORECASE
 )
 
 _MINUS = r"\-−–"
 _N = r"(10(?:[.,]0+)?|\d(?:[.,]\d+)?)"
-_NUMBER = re.compile(rf"{_N}(?!(?![分点점])\w|%|[.,/]\d|\s?[{_MINUS}~]\s?\d)")
+_NUMBER = re.compile(
+    rf"{_N}(?!(?![分点점])\w|%|[.,/]\d|\s?(?:[{_MINUS}~]|\b(?:or|to|and|bis|oder)\b)\s?\d)"
+)
 _OUT_OF_TEN = re.compile(
     rf"(?<![\w.,/{_MINUS}]){_N}\s?(?:/|out of|of)\s?10(?:\.0+)?(?![\w/]|\.\d)", re.IGNORECASE
 )
@@ -83,8 +96,10 @@ def _in_sentence(sentence: str) -> str | None:
     others = len(_LABEL.findall(rest))
     if others != len(_NOT_THE_OTHER.findall(rest)):
         return None
-    first = _WORD.search(rest.lower())
-    if first and first[0] in _TAKEN_BACK and not others:
+    words = [] if others else _WORD.findall(rest.lower())
+    if words and words[0] not in _REASON_WORDS:
+        return None
+    if len(words) <= _SHORT and not _NEGATIONS.isdisjoint(words):
         return None
     return named[0].lower()
 
@@ -97,7 +112,8 @@ def parse_score(text: str) -> float | None:
     if found := objects(text, "score"):
         return _plain(found[-1]["score"])
     lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("```")]
+    # Nor does what holds no word: a fence, or a rule drawn below.
+    lines = [line for line in lines if re.search(r"\w", line) and not line.startswith("```")]
     for _ in range(_FAREWELLS):
         if len(lines) > 1 and CLOSING.fullmatch(lines[-1]):
             del lines[-1]
