@@ -14,7 +14,12 @@ from autoif_assets.method.readable import Unreadable
 _SIGNS = "•‣⁃◦▪▫●○■□◆◇★☆►▶▸→⇒➢➤✓✔✦∙·–—"
 _CIRCLED = "①-⑳⑴-⒛⓪-⓿❶-❿➀-➓㉑-㉟㊀-㊉㊱-㊿🄀-🄊"
 _ROMAN = r"(?:x{0,3}(?:ix|iv|v?i{0,3}))"
-_NAME = r"(?:instruction|constraint|rule|requirement|task|item|指令|指示|要求|规则|約束|约束|지시)"
+_NAME = (
+    r"(?:instruction|constraint|rule|requirement|task|item"
+    r"|anweisung|instruktion|aufgabe|regel|consigne|contrainte|règle|instrucción|regla|tarea"
+    r"|指令|指示|要求|规则|約束|约束|지시)"
+)
+_HAN_NUMBER = "[一二三四五六七八九十]"
 _BULLET = re.compile(rf"(?:[-*+](?:\s+\[[ xX]?\])?(?:\s+|$)|[{_SIGNS}]\s*)")
 _NUMBER = re.compile(
     rf"""
@@ -22,7 +27,9 @@ _NUMBER = re.compile(
     (?:
         {_NAME}\s*(?:no\.?\s*)?\#?\s*\d{{1,3}}\s*(?:[:：.)\-–—]|(?=\*\*|$))
       | \(\d{{1,3}}\) | （\d{{1,3}}） | \[\d{{1,3}}\](?=\s) | \#\d{{1,3}}[:.)]?(?=\s)
-      | \d{{1,3}}(?:[、．。，]|[.:)]\)?(?=\s|$|\*\*|[^\W\d_])|\uff09|\s+[-–—](?=\s+[^\W\d]))
+      | \d{{1,3}}(?:[、．。，]|\\?[.:)]\)?(?=\s|$|\*\*|[^\W\d_])|\uff09|\s+[-–—](?=\s+[^\W\d]))
+      | {_HAN_NUMBER}{{1,3}}、(?!{_HAN_NUMBER})
+      | 第(?:{_HAN_NUMBER}{{1,3}}|\d{{1,3}})[条條项項][:：、]
       | \d\ufe0f?\u20e3 | 🔟 | [{_CIRCLED}]
       | [a-zA-Z]\)(?=\s) | \([a-zA-Z]\)(?=\s) | (?=[ivx]){_ROMAN}[.)](?=\s) | [a-zA-Z]\.(?=\s)
     )
@@ -30,7 +37,7 @@ _NUMBER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_WEAK = re.compile(r"[a-zA-Z][.)]|[–—→⇒·∙\[]|#\d")
+_WEAK = re.compile(r"[a-zA-Z][.)]|[–—→⇒·∙\[]|#\d|(?![01]\D)\d{1,3}[.)]")
 _BEFORE = re.compile(r"(?:#{1,6}\s+|(?:>\s?)+)?")  # of a heading, or a quotation
 _RULE = re.compile(r"([-*_=])(?:\s*\1){2,}")
 _FENCE = ("```", "~~~")
@@ -60,18 +67,23 @@ _LIST_START = re.compile(r"^[ \t]*([\[{])(?=\s*[\"'“‘{\[])", re.MULTILINE)
 _LIST_MEANT = re.compile(
     r"""\{|\[\s*\{|\[\s*(["'“‘])[^\n]*?["'”’]\s*(?:,|\]\s*(?:\n|\Z|```)|\Z)|\[\s*["'][^\n]*\Z"""
 )
-# A second mark behind a bullet.
-_SECOND = re.compile(
-    rf"(?:\*\*)?(?:{_NAME}\s*\#?\d{{1,3}}\s*[:：.)]|\d{{1,3}}[.)](?=\s))(?:\*\*)?\s*", re.I
-)
+# A second mark behind a bullet: a name, or a number where each bullet has the one that is due.
+_NAMED = re.compile(rf"(?:\*\*)?{_NAME}\s*\#?\d{{1,3}}\s*[:：.)](?:\*\*)?\s*", re.I)
+_COUNTED = re.compile(r"(?:\*\*)?(\d{1,3})[.)](?=\s|\*\*)(?:\*\*)?\s*")
 
 
-def undressed(text: str) -> str:
-    """Take off a line what makes it an item, and bold type and quotes around the whole of it."""
+def undressed(text: str, *, counted: bool = False) -> str:
+    """Take off a line what makes it an item, and bold type and quotes around the whole of it.
+
+    Args:
+        text: The line.
+        counted: Whether a number behind a bullet is a mark, too, and no part of the text, as in
+            German "3. Person Singular".
+    """
     text = _unquote(text)
     if mark := _BULLET.match(text):
         text = text[mark.end() :]
-        if second := _SECOND.match(text):
+        if second := _NAMED.match(text) or (counted and _COUNTED.match(text)):
             text = text[second.end() :]
     elif mark := _NUMBER.match(text):
         text = text[mark.end() :]
@@ -177,6 +189,7 @@ def _in_lines(lines: list[_Line]) -> list[str]:
     if not marked or (rare and all(_WEAK.match(line.bare) for line in marked)):
         return _unmarked([line.bare for line in lines])
     items: list[_Item] = []
+    counted = _are_counted(marked)
     fence: list[str] | None = None
     for line in lines:
         last = items[-1] if items else None
@@ -189,16 +202,29 @@ def _in_lines(lines: list[_Line]) -> list[str]:
                 last.below.append(line.bare)
                 fence = last.below
         else:
-            _place(items, line)
+            _place(items, line, counted)
     # A list whose first line lost its indentation, as the beginning of a completion does.
     if len(items) == 1 and not items[0].opens_a_list():
         below = [line for line in lines[lines.index(marked[0]) + 1 :] if not line.is_rule]
         if all(line.mark for line in below):
-            return [_content(line.bare) for line in marked]
+            return [_content(line.bare, counted) for line in marked]
     return [item.text() for item in items]
 
 
-def _place(items: list[_Item], line: _Line) -> None:
+def _are_counted(marked: list[_Line]) -> bool:
+    """Whether the outermost bullets of a list have the numbers from 1 on behind them."""
+    outer = min(line.indent for line in marked)
+    contents = [
+        _without_heading(line.bare)
+        for line in marked
+        if line.indent == outer and line.mark == _BULLETED
+    ]
+    found = [_COUNTED.match(_BULLET.sub("", content, count=1)) for content in contents]
+    numbers = [int(match[1]) if match else 0 for match in found]
+    return numbers == list(range(1, len(numbers) + 1))
+
+
+def _place(items: list[_Item], line: _Line, counted: bool) -> None:
     """Make a line an item, or a part of the last one, or leave it out."""
     last = items[-1] if items else None
     if last is not None:
@@ -209,11 +235,12 @@ def _place(items: list[_Item], line: _Line) -> None:
             last.below.append(" " * max(line.indent - last.indent, 0) + line.bare)
             return
     if line.mark is not None:
-        items.append(_Item(line.indent, line.mark == _BULLETED, _content(line.bare)))
+        is_bullet = line.mark == _BULLETED
+        items.append(_Item(line.indent, is_bullet, _content(line.bare, counted)))
 
 
-def _content(bare: str) -> str:
-    return undressed(_without_heading(bare))
+def _content(bare: str, counted: bool) -> str:
+    return undressed(_without_heading(bare), counted=counted)
 
 
 def _without_heading(bare: str) -> str:

@@ -25,6 +25,8 @@ MARKS = (
     *(("**1.** ", "**2.** "), ("> 1. ", "> 2. "), ("- 1. ", "- 2. "), ("→ ", "→ ")),
     *(("Instruction 1: ", "Instruction 2: "), ("**Instruction 1:** ", "**Instruction 2:** ")),
     *(("- Instruction 1: ", "- Instruction 2: "), ("指令1：", "指令2：")),
+    *(("Anweisung 1: ", "Anweisung 2: "), ("Règle 1 : ", "Règle 2 : "), ("Regla 1. ", "Regla 2. ")),
+    *(("一、", "二、"), ("第一条：", "第二条："), ("1\\. ", "2\\. "), ("- **1.** ", "- **2.** ")),
     *(("### Instruction 1\n", "### Instruction 2\n"), ("Instruction 1:\n", "Instruction 2:\n")),
 )
 
@@ -119,6 +121,18 @@ def test_a_torn_list_ends_with_what_is_torn():
         ("Thank the reader.\nHope must be named.", ["Thank the reader.", "Hope must be named."]),
         ('["Note"] comes first.\n[x] comes last.', ['["Note"] comes first.', "[x] comes last."]),
         ("{x} comes first.\nUse [brackets].", ["{x} comes first.", "Use [brackets]."]),
+        # A number that nobody counted belongs to the text.
+        (
+            "- 3. Person Singular verwenden.\n- Keine Kommas.",
+            ["3. Person Singular verwenden.", "Keine Kommas."],
+        ),
+        ("- 2. Satz kurz.\n- 1. Satz lang.", ["2. Satz kurz.", "1. Satz lang."]),
+        (
+            "Keine Kommas.\n3. Person Singular verwenden.\nKurz antworten.",
+            ["Keine Kommas.", "3. Person Singular verwenden.", "Kurz antworten."],
+        ),
+        ("1. 2. Person verwenden.\n2. Keine Kommas.", ["2. Person verwenden.", "Keine Kommas."]),
+        ("一、二、三都要出现。\n不要逗号。", ["一、二、三都要出现。", "不要逗号。"]),
         ("Here are 10 new instructions:", []),
         ("```\n```", []),
         ("", []),
