@@ -6,6 +6,7 @@ import polars as pl
 
 from autoif_assets.method.guard import UNREADABLE, UnreadableRows
 from autoif_assets.method.readable import shown_text
+from autoif_assets.method.thoughts import TAG
 
 # One row per completion beside the columns of the request; a refused call has one row whose
 # `raw` is null and whose `error` holds the server's words.
@@ -53,7 +54,7 @@ _TOKENS = (
     r"<(?:image|video|audio|img|image_pad|video_pad|audio_pad)>",
     r"</?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|tool_call|tool_response|turn)>",
     r"<(?:start_of_image|image_soft_token|unused\d{1,4}|extra_id_\d{1,4}|0x[0-9A-F]{2})>",
-    r"</?(?:\w{1,20}:)?think(?:ing)?>",
+    rf"</?{TAG}>",
     r"\[/?(?:INST|THINK|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|IMG)\]",
     r"<</?SYS>>",
     "◁/?[a-z_]{1,20}▷",

@@ -4,27 +4,37 @@ import json
 import re
 
 # What stands for a thought's end by itself: tokens of the models' own, which chat templates write
-# and servers without a parser hand on. (?:\w+:)? is a maker's prefix, as in <seed:think>.
-_TAG = r"(?:\w{1,20}:)?think(?:ing)?"
+# and servers without a parser hand on. A maker's prefix may come first, as in <seed:think>.
+TAG = r"(?:\w{1,20}:|longcat_)?think(?:ing)?"
 _OPENINGS = (
-    rf"<{_TAG}>",
+    rf"<{TAG}>",
     r"\[THINK\]",
     "◁think▷",
     r"<\|START_THINKING\|>",
     r"<\|begin_of_thought\|>",
     r"<\|channel>thought\b",
+    r"<unused94>thought\b",
 )
 _CLOSINGS = (
-    rf"</{_TAG}>",
+    rf"</{TAG}>",
     r"\[/THINK\]",
     "◁/think▷",
     r"<\|END_THINKING\|>",
     r"<\|end_of_thought\|>",
     r"<channel\|>",
+    "<unused95>",
+    r"\[BEGIN FINAL RESPONSE\]",
 )
 _CLOSE = re.compile("|".join(_CLOSINGS), re.IGNORECASE)
 _LEADING = re.compile(rf"\s*(?:{'|'.join(_OPENINGS)})", re.IGNORECASE)
 _MARK = re.compile("|".join((*_OPENINGS, *_CLOSINGS)), re.IGNORECASE)
+# What stands around an answer. An element of XML may be the answer's own, but behind thoughts.
+_AROUND = (
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+    ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+    ("", "[END FINAL RESPONSE]"),
+)
+_AROUND_BEHIND = ("<answer>", "</answer>")
 # Words that are used for other things, too: a thought only as a block that the text begins with.
 _NAMED = re.compile(r"\s*<(reasoning|thoughts?)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 
@@ -65,10 +75,25 @@ def split_reasoning(text: str) -> tuple[str, str | None]:
     if _LEADING.match(rest):
         thoughts.append(rest)
         rest = ""
-    if not thoughts:
+    bare = _without_marks(rest, behind_thoughts=bool(thoughts))
+    if not thoughts and bare == text.strip():
         return text, None
     parts = (part.strip() for thought in thoughts for part in _MARK.split(thought))
-    return rest.strip(), "\n".join(filter(None, parts)) or None
+    return bare, "\n".join(filter(None, parts)) or None
+
+
+def _without_marks(answer: str, *, behind_thoughts: bool) -> str:
+    """Take off what models put around an answer as a whole; the answer's own text stays."""
+    answer = answer.strip()
+    for opening, closing in _AROUND:
+        if answer.startswith(opening) and (opening or answer.endswith(closing)):
+            # The closing one may be a token that the server has kept to itself.
+            answer = answer.removeprefix(opening).removesuffix(closing).strip()
+    opening, closing = _AROUND_BEHIND
+    inner = answer.removeprefix(opening).removesuffix(closing)
+    if behind_thoughts and answer == f"{opening}{inner}{closing}" and closing not in inner:
+        answer = inner.strip()
+    return answer
 
 
 def _thought_end(text: str) -> int | None:

@@ -18,6 +18,8 @@ PAIRS = (
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<|channel>thought\n", "<channel|>"),
+    ("<longcat_think>", "</longcat_think>"),
+    ("<unused94>thought\n", "<unused95>"),
 )
 MARKS = sorted({mark for pair in PAIRS for mark in pair})
 
@@ -39,6 +41,23 @@ MARKS = sorted({mark for pair in PAIRS for mark in pair})
         ("<THINK>a</THINK>yes", "yes", "a"),
         ("<reasoning>a</reasoning>yes", "yes", "a"),
         ("<thought>a</thought>yes", "yes", "a"),
+        # What stands around the answer is no part of it.
+        (
+            "<|begin_of_thought|>a<|end_of_thought|>\n<|begin_of_solution|>yes<|end_of_solution|>",
+            "yes",
+            "a",
+        ),
+        ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>yes", "yes", "a"),
+        ("<|START_RESPONSE|>yes<|END_RESPONSE|>", "yes", None),
+        ("My steps: a\n[BEGIN FINAL RESPONSE]\nyes\n[END FINAL RESPONSE]", "yes", "My steps: a"),
+        ("<think>a</think>\n<answer>\nyes\n</answer>", "yes", "a"),
+        (
+            "<think>a</think><answer>1</answer><answer>2</answer>",
+            "<answer>1</answer><answer>2</answer>",
+            "a",
+        ),
+        ("<answer>yes</answer>", "<answer>yes</answer>", None),
+        ("<answer></answer>", "<answer></answer>", None),
         # Words that are used for other things, too.
         ("<a><reasoning>b</reasoning></a>", "<a><reasoning>b</reasoning></a>", None),
         ("analysis of it", "analysis of it", None),
