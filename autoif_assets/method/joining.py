@@ -10,12 +10,26 @@ _ENDS_IN_CODE = re.compile(
     r"""
     (?:
         `[^`\n]+`
-      | (?:https?|ftp|file)://\S+ | www\.\S+ | \S+@[\w-]+(?:\.[\w-]+)+
+      | (?:https?|ftp|file)://\S+ | www\.\S+ | \S+@[\w-]+(?:\.[\w-]+)* | \$[a-zA-Z_]\w*
       | (?<![\w.])[\w-]+(?:\.[\w-]+)*\.[a-z][a-z0-9]{1,9}(?:/\S*)?
       | (?<!\S)(?:~|\.{1,2})?/[\w./~-]+ | \b[A-Z]:\\\S+ | (?<!\S)--?[a-zA-Z][\w-]*(?:=\S+)?
       | \w\((?!e?s\))[^()\n]*\) | \w\[[^\[\]\n]*\] | [\]}>] | (?<=[)\]}\w]);
     )
     $
+    """,
+    re.VERBOSE,
+)
+# One line that is code from its begin on: a command, a statement of SQL, an assignment. A sentence
+# may begin with one.
+_IS_CODE = re.compile(
+    r"""
+    (?!.*\ (?:is|are|must|should|shall|the|a|an|that|vs|versus)\b)
+    (?:\$\ |sudo\ )?(?:
+        (?:npm|npx|yarn|pnpm|pip3?|conda|brew|apt|apt-get|git|docker|kubectl|helm|cargo|curl|wget|ssh
+          |scp|cd|mkdir|chmod|chown|grep|sed|awk|systemctl|python3?)(?:\ [^\s?!]+){1,8}
+      | (?:SELECT|INSERT\ INTO|DELETE\ FROM|UPDATE|CREATE|ALTER|DROP)\ [^?!]+
+      | [a-zA-Z_][\w.]*(?:\[[^\[\]\s]*\])?\ ?[+\-*/%|&]?=\ ?[^\s=?][^?!]*
+    )
     """,
     re.VERBOSE,
 )
@@ -30,7 +44,7 @@ _OPENERS = (
     " include avoid begin say answer respond reply mention ensure keep finish imagine discuss"
     " compare identify design draft rewrite edit classify analyze analyse calculate convert"
     " correct construct develop determine evaluate outline paraphrase predict recommend rephrase"
-    " restrict think consider let let's don't never always every all no each only at as after"
+    " restrict think consider let's don't never always every all no each only at as after"
     " before come add state thanks thank hello hi hey"
     # German, French, Spanish
     " was wie wer wo wann warum welche welcher welches der die das ein eine ist sind kann bitte"
@@ -44,14 +58,16 @@ _OPENING_WORDS = frozenset(_OPENERS.split())
 _AMBIGUOUS = (
     "make find which sort test time cut list create select update delete insert open close run"
     " start end stop set get print read count check change take look search in to on of for with"
-    " from if while not and or but so compile order show put limit repeat rank help name"
+    " from if while not and or but so compile order show put limit repeat rank help name let"
 )
 _AMBIGUOUS_WORDS = frozenset(_AMBIGUOUS.split())
 _FOLLOWS = re.compile(
-    r"\s+(?:a|an|the|me|my|your|our|their|this|these|those|some|all|any|every|each|it|its|you|i|we"
+    # Without "i", which code counts with.
+    r"\s+(?:a|an|the|me|my|your|our|their|this|these|those|some|all|any|every|each|it|its|you|us|we"
     r"|of the|up|out|no|exactly|at)\b"
 )
-_FIRST_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*(?=[\s,:;.!?…]|$)")
+# What a sign of code follows is a name, be it "this.x", "is.na(x)" or "a = 1".
+_FIRST_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*(?=[,:;.!?…]*(?:\s+(?![=+*/<>|&^%{(\[])|$))")
 
 
 def join_prompt(query: str, instruction: str) -> str:
@@ -76,7 +92,9 @@ def _trimmed(text: str) -> str:
 def _stands_apart(text: str) -> bool:
     if "\n" in text or "\r" in text or _ITEM.match(text):
         return True
-    return _ENDS_IN_CODE.search(text[-_LOOKED_AT:]) is not None
+    return bool(_IS_CODE.fullmatch(text[:_LOOKED_AT])) or bool(
+        _ENDS_IN_CODE.search(text[-_LOOKED_AT:])
+    )
 
 
 def _sentence(text: str) -> str:

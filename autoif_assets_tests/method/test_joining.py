@@ -23,6 +23,11 @@ from autoif_assets.method.joining import join_prompt
         ("почему это так", "Be brief", "Почему это так. Be brief."),
         ("ßtraße?", ")", "ßtraße? )."),
         ("make a list of cats", "Be brief", "Make a list of cats. Be brief."),
+        ("What is it?", "npm install must be named", "What is it? npm install must be named."),
+        ("let us begin", "Be brief", "Let us begin. Be brief."),
+        ("hello, why is it so", "Be brief", "Hello, why is it so. Be brief."),
+        ("It costs $5", "Be brief", "It costs $5. Be brief."),
+        ("Why is a = b", "Be brief", "Why is a = b. Be brief."),
         ("Which word(s)", "Be brief", "Which word(s). Be brief."),
         ("Cats (and dogs)", "Be brief", "Cats (and dogs). Be brief."),
     ],
@@ -53,6 +58,13 @@ def test_prose_becomes_sentences(query, instruction, prompt):
         "Explain ./run/me",
         "Explain git commit --amend",
         "Write to me@example.com",
+        "Explain ssh me@host",
+        "Print $HOME",
+        "npm install",
+        "git push origin main",
+        "SELECT * FROM t",
+        "x = 5",
+        "total[i] += 1",
     ],
 )
 def test_what_a_full_stop_would_damage_stands_apart(query):
@@ -62,7 +74,12 @@ def test_what_a_full_stop_would_damage_stands_apart(query):
 
 
 @pytest.mark.parametrize(
-    "query", ["npm install", "git push origin main", "iPhone", "print(x)", "make install", "x = 1"]
+    "query",
+    [
+        *("npm install", "git push origin main", "iPhone", "print(x)", "make install", "x = 1"),
+        *("this.x is 3", "is.na(x)", "i.e. a cat", "a + b", "i = 0", "do { x++ }", "let x be 3"),
+        *("for i in range(3): print(i)", "while i < 3", "if i > 3", "is (a or b)", "a == b"),
+    ],
 )
 def test_only_prose_gets_a_capital(query):
     assert join_prompt(query, "Be brief.").startswith(query)
