@@ -10,11 +10,11 @@ import polars as pl
 
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import derived_seed
-from autoif_assets.method.prompts import NEAR_MISS, in_language
+from autoif_assets.method.prompts import NEAR_MISS
 from autoif_assets.method.queries import filter_queries
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.responses import (
-    ANSWER_LANGUAGE,
+    answer_prompts,
     has_evidence,
     has_failed,
     parse_responses,
@@ -90,9 +90,7 @@ def near_miss_prompts(
         & (recipe.near_misses_per_prompt > 0)
     )
     rows = augmented_queries.join(starved, on="prompt_id", how="semi", maintain_order="left")
-    language = in_language(recipe.language, ANSWER_LANGUAGE)
-    prompts = NEAR_MISS.of(recipe.prompts).render_rows(rows, language=language)
-    return rows.select("prompt_id", "instruction_id", "context", prompts)
+    return answer_prompts(NEAR_MISS, rows, recipe)
 
 
 def further_prompts(

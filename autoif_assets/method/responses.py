@@ -7,11 +7,11 @@ from autoif_assets.method.conversations import as_transcript
 from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.judgements import parse_score
-from autoif_assets.method.prompts import RESPONSE, SCORE, in_language
+from autoif_assets.method.prompts import RESPONSE, SCORE, Prompt, in_language
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
-ANSWER_LANGUAGE = "Write in {}, unless the instruction asks for another language."
+_LANGUAGE = "Write in {}, unless the instruction asks for another language."
 
 
 def response_prompts(augmented_queries: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
@@ -25,8 +25,13 @@ def response_prompts(augmented_queries: pl.DataFrame, recipe: Recipe) -> pl.Data
     Returns:
         ``prompt_id``, ``instruction_id``, ``context``, ``prompt``.
     """
-    language = in_language(recipe.language, ANSWER_LANGUAGE)
-    prompts = RESPONSE.of(recipe.prompts).render_rows(augmented_queries, language=language)
+    return answer_prompts(RESPONSE, augmented_queries, recipe)
+
+
+def answer_prompts(prompt: Prompt, augmented_queries: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Return the calls that ask for an answer by some prompt, as `response_prompts` does."""
+    language = in_language(recipe.language, _LANGUAGE)
+    prompts = prompt.of(recipe.prompts).render_rows(augmented_queries, language=language)
     return augmented_queries.select("prompt_id", "instruction_id", "context", prompts)
 
 
