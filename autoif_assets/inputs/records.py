@@ -41,6 +41,10 @@ _UNPACKED = """CASE WHEN starts_with(found[1]::VARCHAR, '"[') AND coalesce(
     json_type(TRY_CAST(found[1] ->> '$' AS JSON), '$[0].from'),
     json_type(TRY_CAST(found[1] ->> '$' AS JSON), '$[0].role')
 ) = 'VARCHAR' THEN TRY_CAST(found[1] ->> '$' AS JSON) ELSE found[1] END"""
+# Parts of a turn that are no text, such as a picture; a part without a type is text.
+_NOT_TEXT = """json_type(said) = 'ARRAY' AND len(list_filter(
+    json_extract_string(said, '$[*].type'),
+    lambda kind: kind IS NOT NULL AND kind NOT IN ('text', 'input_text'))) > 0"""
 _INPUT = """CASE WHEN lower(trim(found[2] ->> '$', E' \\n\\t')) NOT IN ('', '<noinput>')
     THEN E'\\n' || (found[2] ->> '$') ELSE '' END"""
 _HISTORY = """CASE WHEN json_type(found[5]) = 'VARCHAR' THEN TRY_CAST(found[5] ->> '$' AS JSON)
@@ -78,6 +82,7 @@ SELECT line, coalesce(type, 'MISSING') AS type,
             THEN array_to_string(json_extract_string(said, '$[*].text'), E'\\n')
     END AS text,
     place IS NULL AND (type = 'ARRAY' OR type = 'NULL' AND {only_turns}) AS without_human,
+    coalesce({not_text}, false) AS is_more,
     needs_others, {whole} AS whole, found[3] ->> '$' AS category, reason
 FROM weighed ORDER BY line
 """
@@ -192,7 +197,8 @@ class Records:
             ``line: Int64`` (record, from 1; of CSV and TSV the line), ``text: str|null``,
             ``context: str|null``, ``category: str|null``, ``reason: str|null``:
             ``no_human_turn``, ``multi_turn`` (the first human turn needs what was said before) or,
-            of conversations to keep, those of ``context_of``; ``no_text`` (neither text nor turns
+            of conversations to keep, those of ``context_of``; ``not_only_text`` (the turn comes
+            with a picture, say); ``no_text`` (neither text nor turns
             under the key), ``control_characters``, and those of rows that could not be read:
             ``not_json``, ``too_large``, ``not_text``, ``bad_row``.
 
@@ -209,6 +215,7 @@ class Records:
             history=_HISTORY,
             place=_LAST if keep else _FIRST,
             carries=_CARRIES,
+            not_text=_NOT_TEXT,
             suffix=_INPUT if "input" in shape.beside else "''",
             surrounded=f"({_SURROUNDED})" if shape.beside >= _CONTEXT else "false",
             only_turns=str(shape.types == {"ARRAY"}),
@@ -231,6 +238,8 @@ class Records:
             .then(pl.lit("no_human_turn"))
             .when("needs_others")
             .then("not_kept" if keep else pl.lit("multi_turn"))
+            .when("is_more")
+            .then(pl.lit("not_only_text"))
             .when(pl.col("text").str.contains("\0", literal=True))
             .then(pl.lit("control_characters"))
         )

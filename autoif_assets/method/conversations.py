@@ -55,7 +55,7 @@ def context_of(turns: Sequence[Any], system: Any = None, history: Any = None) ->
         elif asked:
             raise NotKept("empty_turn")
     for turn in turns[-1:]:
-        # The query is read elsewhere, and a picture in it passed over.
+        # The query's text is read elsewhere.
         _message(turn)
     _check_order(messages)
     return write_messages(messages) if messages else None

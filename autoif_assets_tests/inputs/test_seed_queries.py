@@ -67,15 +67,20 @@ def test_sharegpt(tmp_path, mark, name, content):
 
 
 def test_openai_messages(tmp_path):
-    parts = [{"type": "image_url"}, {"type": "text", "text": "Name"}, {"text": "this bird"}]
+    parts = [{"type": "text", "text": "Name"}, {"text": "this bird"}]
     rows = [
         {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "Hi there"}]},
         {"messages": [{"role": "user", "content": parts}]},
         {"messages": [{"role": "assistant", "content": "Hi"}]},
+        # Nobody can answer what is asked of a picture without it.
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}, *parts]}]},
+        {"messages": [{"role": "user", "content": [*parts, {"type": "input_audio"}]}]},
     ]
     frame = read(write(tmp_path / "m.jsonl", "\n".join(map(json.dumps, rows))))
-    assert frame["query"].to_list() == ["Hi there", "Name\nthis bird", ""]
-    assert frame["reason"].to_list() == ["multi_turn", None, "no_human_turn"]
+    assert frame["query"].to_list()[:3] == ["Hi there", "Name\nthis bird", ""]
+    assert frame["reason"].to_list() == [
+        *("multi_turn", None, "no_human_turn", "not_only_text", "not_only_text")
+    ]
 
 
 def test_alpaca_joins_the_input(tmp_path):
@@ -346,8 +351,7 @@ def test_a_message_in_parts_is_kept_if_all_are_text(tmp_path):
     assert frame.select("query", "context", "reason").rows() == [
         ("And snow?", context(*BEFORE), None),
         ("And hail?", None, "not_only_text"),
-        # What stands alone is read as ever.
-        ("Why rain?", None, None),
+        ("Why rain?", None, "not_only_text"),
     ]
 
 
