@@ -3,6 +3,8 @@ import pytest
 from autoif_assets.inputs import InputError, read_prompts, write_prompts
 from autoif_assets.method.prompts import PROMPTS
 
+ALL = b"{{ instruction }} {{ query }} {{ response }}"
+
 
 def test_what_is_written_is_read_as_packaged_and_kept(tmp_path):
     folder = tmp_path / "a" / "prompts"
@@ -24,6 +26,31 @@ def test_what_is_written_is_read_as_packaged_and_kept(tmp_path):
         ("score.jinja", b"\n{{ instruction }}\n{{ asnwer }}", "score.jinja, line 3: there is no"),
         ("score.jinja", b"{{ query", "score.jinja, line 1: this is no Jinja template"),
         ("score.jinja", b"{{ query }}", "score.jinja: the template must name {{ instruction }}"),
+        (
+            "score.jinja",
+            b"\n{{ query|nofilter }}",
+            "score.jinja, line 2: this is no Jinja template: No",
+        ),
+        (
+            "score.jinja",
+            ALL + b"\n{% include 'a' %}",
+            "score.jinja, line 2: a prompt is one file and",
+        ),
+        (
+            "score.jinja",
+            ALL + b"\n{% extends 'a' %}",
+            "score.jinja, line 2: a prompt is one file and",
+        ),
+        (
+            "score.jinja",
+            ALL + b"\n\n{{ query.text.first }}",
+            "score.jinja, line 3: it cannot be filled: UndefinedError: 'str object' has no attrib",
+        ),
+        (
+            "score.jinja",
+            ALL + b"{{ query + 1 }}",
+            "score.jinja, line 1: it cannot be filled: TypeE",
+        ),
         ("score.jinja", b"\xff", "score.jinja: is not UTF-8 text"),
     ],
 )

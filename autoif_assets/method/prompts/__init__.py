@@ -6,6 +6,7 @@ variables only (no loops or conditions), so that a prompt can be read back into 
 A person may replace any of them by one of their own, which may hold all that Jinja knows.
 """
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,9 @@ _ENVIRONMENT = Environment(undefined=StrictUndefined, keep_trailing_newline=Fals
 
 # What may be empty, so that a template need not name it.
 _OPTIONAL = ("modules", "language")
+# What templates are filled with on trial.
+_SAMPLE = "Say: one, two. And a second sentence.\nA second line."
+_SAMPLES = {"count": 2}
 
 
 class PromptError(ValueError):
@@ -86,14 +90,15 @@ class Prompt:
         """See that the template can be filled.
 
         Raises:
-            PromptError: It is no Jinja, names a variable that the role does not have, or leaves
-                one out that tells the rows apart.
+            PromptError: It is no Jinja, names a variable that the role does not have, leaves one
+                out that tells the rows apart, or fails when it is filled with some text.
         """
         try:
             tree = _ENVIRONMENT.parse(self.source)
+            named = find_undeclared_variables(tree)
         except TemplateSyntaxError as error:
-            raise PromptError(f"this is no Jinja template: {error.message}", error.lineno) from None
-        named = find_undeclared_variables(tree)
+            said = (error.message or "").rstrip(".")
+            raise PromptError(f"this is no Jinja template: {said}", error.lineno) from None
         variables = ", ".join(self.variables)
         for node in tree.find_all(nodes.Name):
             if node.name in named - {*self.variables}:
@@ -102,6 +107,21 @@ class Prompt:
                 )
         if missing := [v for v in self.variables if v not in named and v not in _OPTIONAL]:
             raise PromptError(f"the template must name {{{{ {' }} and {{ '.join(missing)} }}}}")
+        for other in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+            raise PromptError("a prompt is one file and takes in no other", other.lineno)
+        try:
+            self.render(**{name: _SAMPLES.get(name, _SAMPLE) for name in self.variables})
+        # A template may compute whatever it likes, and fail in as many ways.
+        except Exception as error:
+            lines = [
+                at.lineno
+                for at in traceback.extract_tb(error.__traceback__)
+                if at.filename == "<template>"
+            ]
+            said = f"{type(error).__name__}: {error}".rstrip(".")
+            raise PromptError(
+                f"it cannot be filled: {said}", lines[-1] if lines else None
+            ) from None
 
     @cached_property
     def _template(self) -> Template:
