@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from autoif_assets.method.prompts import PROMPTS, Prompt
@@ -252,12 +253,9 @@ def template_pattern(prompt: Prompt) -> re.Pattern[str]:
 
 @cache
 def _patterns(folder: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    given: dict[str, str] = {}
-    if folder:
-        # Here, for it reads users' other files, too, with what is slow to load.
-        from autoif_assets.inputs import read_prompts
-
-        given = read_prompts(folder)
+    # Whoever asks has them checked; those that are no prompts are asked with by nobody.
+    files = [Path(folder) / f"{role}.jinja" for role in PROMPTS] if folder else []
+    given = {file.stem: file.read_text("utf-8").strip() for file in files if file.exists()}
     known = [(role, PROMPTS[role].of(given)) for role in given]
     return tuple((role, template_pattern(prompt)) for role, prompt in (*known, *PROMPTS.items()))
 

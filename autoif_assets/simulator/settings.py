@@ -1,6 +1,7 @@
 """Every setting of the simulator; the command line derives its options from here."""
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 FAULTS = ("429", "500", "503", "slow", "drop", "half", "garbled")
@@ -125,6 +126,8 @@ class SimulatorSettings:
             value = getattr(self, item.name)
             if item.metadata.get("rate") and not 0 <= value <= 1:
                 raise ValueError(f"{item.name} is a share in [0, 1], not {value}")
+        if self.prompts and not Path(self.prompts).is_dir():
+            raise ValueError(f"prompts is no folder: {self.prompts}")
         for name in ("slots", "max_n", "context_length", "kv_cache_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
