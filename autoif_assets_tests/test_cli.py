@@ -151,6 +151,11 @@ def simulator():
     [
         ({"SEEDS": "nowhere.txt"}, 2, "Error: nowhere.txt: no such file"),
         ({"QUERIES": "{short}"}, 2, "none of 1 records is a usable query (1 too_short)"),
+        (
+            {"OVERRIDES": '{{"modules": ["no_such_module"]}}'},
+            2,
+            "Error: Verifiers cannot have the modules no_such_module: The sandbox's process could",
+        ),
         ({"MODEL": "absent"}, 2, "'absent' is not served; it serves autoif-simulator."),
         ({"BASE_URL": "{base}"}, 2, "set AUTOIF_BASE_URL={base}/v1."),
         ({"BASE_URL": "nonsense"}, 2, "'nonsense' is not the URL of an endpoint"),

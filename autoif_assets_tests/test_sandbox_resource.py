@@ -101,6 +101,15 @@ def test_the_recipes_modules_are_there_beside_the_resources():
     assert found["outcome"].to_list() == ["pass"] * 3
 
 
+def test_modules_that_cannot_be_loaded_are_told_before_they_are_needed():
+    assert SandboxResource().modules_problem() is None
+    assert SandboxResource(modules=["json_repair"]).modules_problem(["textwrap"]) is None
+    problem = SandboxResource(modules=["json_repair"]).modules_problem(["no_such_module"])
+    assert problem is not None
+    assert problem.startswith("Verifiers cannot have the modules json_repair, no_such_module: ")
+    assert problem.endswith("No module named 'no_such_module'")
+
+
 def test_both_limits_of_waiting_can_be_set():
     sleeps = (
         "import enum\ndef evaluate(r):\n    lock = enum.sys.modules['_thread'].allocate_lock()\n"

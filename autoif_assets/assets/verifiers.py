@@ -13,6 +13,7 @@ from autoif_assets.method.verifiers import (
     verifier_runs,
 )
 from autoif_assets.resources import SandboxResource, Supervision
+from autoif_assets.resources.failures import failure
 from autoif_assets.sandbox import canonical_source
 from autoif_assets.stage import accepted, stage
 
@@ -30,6 +31,9 @@ def verifier_generation(
     sandbox: SandboxResource,
     recipe: Recipe,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    # Before anything is paid for that nobody could execute.
+    if problem := sandbox.modules_problem(recipe.modules):
+        raise failure(problem)
     with supervision.session(context) as model:
         completions = model.generate(
             "verifier",

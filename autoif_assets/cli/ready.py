@@ -41,6 +41,8 @@ def check_ready(
         recipe = recipe_of(resources.batch.plan(batch, given).batch)
         if problem := inputs_problem(resources.inputs, recipe):
             raise click.ClickException(problem)
+        if problem := resources.sandbox.modules_problem(recipe.modules):
+            raise click.ClickException(problem)
         asked = resources.supervision.settings()
         if not asked.model:
             raise click.ClickException(no_model(asked))

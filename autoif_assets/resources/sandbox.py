@@ -14,7 +14,14 @@ from pydantic import Field
 
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 from autoif_assets.resources.metadata import add_metadata
-from autoif_assets.sandbox import Limits, Outcome, Sandbox, Unit, static_check
+from autoif_assets.sandbox import (
+    Limits,
+    Outcome,
+    Sandbox,
+    SandboxUnavailable,
+    Unit,
+    static_check,
+)
 
 
 class SandboxResource(dg.ConfigurableResource[Any]):
@@ -90,6 +97,22 @@ class SandboxResource(dg.ConfigurableResource[Any]):
     def static_check(self, source: str, modules: Sequence[str] = ()) -> str | None:
         """Return why a source need not be run with these settings and modules, or None."""
         return static_check(source, self._all(modules))
+
+    def modules_problem(self, modules: Sequence[str] = ()) -> str | None:
+        """Say why verifiers cannot have the modules of the settings and these; None if they can."""
+        wanted = self._all(modules)
+        if not wanted:
+            return None
+        try:
+            with Sandbox(
+                workers=1,
+                limits=Limits(memory_mb=self.memory_mb),
+                modules=wanted,
+                allow_unconfined=self.allow_unconfined,
+            ):
+                return None
+        except SandboxUnavailable as error:
+            return f"Verifiers cannot have the modules {', '.join(wanted)}: {error}"
 
     def _all(self, modules: Sequence[str]) -> list[str]:
         return list(dict.fromkeys((*self.modules, *modules)))
