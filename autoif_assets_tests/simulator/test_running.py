@@ -19,6 +19,7 @@ from autoif_assets_tests.simulator.conftest import get
     "settings, words",
     [
         ({"violation_rate": 1.5}, "violation_rate is a share"),
+        ({"prompts": "/no/such/folder"}, "prompts is no folder: /no/such/folder"),
         ({"slots": 0}, "slots must be at least 1"),
         ({"latency": -1.0}, "latency must not be negative"),
         ({"reasoning": "loud"}, "none, field or tags"),
