@@ -40,6 +40,32 @@ MARKS = (
     *("<think>", "</think>", "score", "score: 1", "10", "/10", "out of", "1.", "-", "label"),
     *("</thinking>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "<seed:think>", "<thought>"),
     *("<|channel|>", "analysis", "final", "<|message|>", "<|end|>", "assistantfinal", "<channel|>"),
+    *(
+        "<answer>",
+        "</answer>",
+        "<|begin_of_solution|>",
+        "<|START_RESPONSE|>",
+        "<unused95>",
+        "- 1. ",
+    ),
+    *(
+        "[BEGIN FINAL RESPONSE]",
+        "[END FINAL RESPONSE]",
+        "<longcat_think>",
+        "一、",
+        "第一条：",
+        "1\\. ",
+    ),
+    *(
+        "Anweisung 1:",
+        "-free",
+        " or ",
+        "because",
+        "wrong",
+        "(",
+        "</longcat_think>",
+        "<|END_RESPONSE|>",
+    ),
     *('"""', "'''", "~~~\n", "```python\n", "def evaluate(", '"func"', '"cases": [', '"input":'),
     *("1) ", "1、", "① ", "• ", "- [ ] ", "Instruction 1:", "> ", "# ", "  - ", "---\n", "thanks"),
     *("\\boxed{8}", "Score (0-10):", "8/10", "-8", "not", "entailment", "contradiction", ".", "?"),
@@ -112,6 +138,9 @@ FOUND = settings(phases=set(Phase) - {Phase.shrink})
 @example('"""' * 20_000)
 @example("- a\n" * 16_000)
 @example("<|channel|>a<|message|>" * 2600)
+@example("<think>a</think>" + "<answer>" * 8000)
+@example("[END FINAL RESPONSE]" * 3000)
+@example("- 1. a\n" * 9000)
 def test_no_parser_is_slow(text):
     assert not [parser.__name__ for parser in PARSERS if is_slow(parser, text, 0.2)]
 
