@@ -45,15 +45,21 @@ _NARROWED = (
     r"|que|cuyas?|con|en (?:negrita|cursiva|mayúsculas?|minúsculas?))\b"
 )
 _COUNTED = rf"\b{_NUMBER}[ -](?:\w+[ -])?{_UNIT}\b"
+# Without a number: "in a few words".
+_FEW = (
+    rf"\b(?:fewe?r?|wenige[nr]?|quelques|peu de|poc[ao]s|couple of) (?:\w+ )?{_UNIT}\b"
+    r"|\b(?:long|lengthy|longue|lange[nrs]?) (?:answers?|responses?|repl(?:y|ies)|essays?|texts?"
+    r"|réponses?|antwort(?:en)?|texte?)\b"
+)
 _SAID = (
     r"\b(?:(?:very |as )?(?:short(?:er)?|brief(?:ly)?|concise(?:ly)?|terse(?:ly)?|succinct(?:ly)?"
-    r"|lengthy|longer|at length|word count|character (?:count|limit)|word limit)"
+    r"|lengthy|longer|at length|verbose|wordy|word count|character (?:count|limit)|word limit)"
     r"|(?:length|long|size) of (?:the|your|each|every)|in (?:great )?detail|in[- ]depth"
     r"|kurz(?:e[nmrs]?)?|knapp(?:e[nmrs]?)?|kürzer|länger|wortzahl|zeichenzahl|ausführlich"
-    r"|detailliert|länge (?:der|deiner|jede[rs]?)"
-    r"|courte?s?|bref|brève(?:ment)?|concise?s?|longue?s?|détaillée?s?|en détail|longueur"
+    r"|detailliert|umfangreich(?:e[nrs]?)?|länge (?:der|deiner|jede[rs]?)"
+    r"|courte?s?|bref|brèves?|brièvement|concise?s?|longue?s?|détaillée?s?|en détail|longueur"
     r"|cort[oa]s?|breve(?:s|mente)?|concis[oa]s?|larg[oa]s?|detallad[oa]s?|en detalle|longitud"
-    r"|extensión)\b"
+    r"|extensión|con (?:mucho )?detalle)\b"
 )
 # Chinese, Japanese and Korean put no spaces, or no \b, around a number and its unit.
 _CJK_SAID = (
@@ -62,7 +68,9 @@ _CJK_SAID = (
     r"|(?:\d+|한|두|세|네|다섯|여섯|일곱|여덟|아홉|열) ?(?:개의? ?)?"
     r"(?:글자|자|단어|문장|줄|문단|단락|페이지)"
     r"|简短|簡短|简洁|簡潔|精简|简要|简明|详细|詳細|详尽|长度|長度|字数|字數|篇幅"
-    r"|短く|手短|詳しく|長さ|文字数|짧게|간결|간단히|길게|자세히|자세하게|길이|글자 ?수"
+    r"|[长長短][文篇]|冗长|冗長"
+    r"|短く|短い(?:文|回答)|手短|一言|長く|詳しく|長さ|文字数"
+    r"|짧게|간결|간단(?:히|하게)|길게|자세히|자세하게|길이|글자 ?수"
 )
 # Words that hardly any instruction in these languages does without.
 _KNOWN_WORDS = (
@@ -96,7 +104,9 @@ def constrains_length(instruction: pl.Expr, category: pl.Expr) -> pl.Expr:
     """
     text = instruction.str.to_lowercase()
     counted = text.str.replace_all(_COUNTED + _NARROWED, "").str.contains(_COUNTED)
-    said = counted | text.str.contains(_SAID) | text.str.contains(_CJK_SAID)
+    said = (
+        counted | text.str.contains(_SAID) | text.str.contains(_FEW) | text.str.contains(_CJK_SAID)
+    )
     known = text.str.contains(rf"[{CJK}]") | text.str.contains(_KNOWN_WORDS) | (text == "")
     tells = (category == _CATEGORY).fill_null(False) | said.fill_null(False)
     return pl.when(tells | known.fill_null(True)).then(tells)
