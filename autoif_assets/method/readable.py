@@ -5,11 +5,14 @@ without end, nesting without end. Text that can be held stays as it was written.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 # Enough for every answer that is asked for; recursion over the value stays shallow.
 MAX_DEPTH = 32
+# For Polars' expressions and for Python's.
+INDENTED = r"^(?:[ ]{2}|\t)[^\n]*\n+(?:[ ]{2}|\t)"
 _MAX_INT = 2**63 - 1  # of a table's integers
 
 
@@ -68,6 +71,18 @@ def shown_text(text: str) -> str:
     if text.isascii():
         return text
     return whole_text(text) or text.encode("utf-8", "replace").decode()
+
+
+def trimmed(text: str) -> str:
+    """Take off the space around a text but for the indentation of code.
+
+    The first of several lines keeps it if the second has some, too, and if it is more than the
+    one space that some tokenizers begin with. `text.trimmed` does the same to a column.
+    """
+    text = text.rstrip()
+    begins = len(text) - len(text.lstrip())
+    text = text[text.rfind("\n", 0, begins) + 1 :]
+    return text if re.match(INDENTED, text) else text.lstrip()
 
 
 def bounded(value: float | int) -> float | int | None:

@@ -9,6 +9,7 @@ from autoif_assets.method.ids import id_series
 from autoif_assets.method.judgements import parse_score
 from autoif_assets.method.prompts import RESPONSE, SCORE, Prompt, in_language
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.text import trimmed
 from autoif_assets.method.verifiers import OUTCOME_STRUCT
 
 _LANGUAGE = "Write in {}, unless the instruction asks for another language."
@@ -45,7 +46,7 @@ def parse_responses(completions: pl.DataFrame, known: pl.Series | None = None) -
         completions: ``prompt_id``, ``instruction_id`` beside ``COMPLETION_SCHEMA``.
         known: Ids of responses that came before these.
     """
-    text = pl.col("raw").str.strip_chars()
+    text = trimmed(pl.col("raw"))
     frame = completions.with_columns(
         response=pl.when(text != "").then(text),
         detail=pl.col("error"),

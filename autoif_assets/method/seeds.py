@@ -3,7 +3,7 @@
 import polars as pl
 
 from autoif_assets.method.ids import content_id, normalise
-from autoif_assets.method.text import duplicates, length_of, near_duplicates
+from autoif_assets.method.text import duplicates, length_of, near_duplicates, trimmed
 
 
 def select_queries(candidates: pl.DataFrame, min_chars: int, max_chars: int) -> pl.DataFrame:
@@ -19,10 +19,10 @@ def select_queries(candidates: pl.DataFrame, min_chars: int, max_chars: int) -> 
 
     Returns:
         All rows in their order with the columns of table ``seed_queries``. Line breaks inside a
-        query stay; Unicode form, line ends and surrounding white space are normalised. The
-        context is as it is read; of the same text with another one it makes another query. Reasons:
-        the reader's, ``empty``, ``too_short``, ``too_long``, ``duplicate``, ``near_duplicate``
-        (of an earlier accepted row).
+        query, and the indentation of its first line, stay; Unicode form, line ends and surrounding
+        white space are normalised. The context is as it is read; of the same text with another one
+        it makes another query. Reasons: the reader's, ``empty``, ``too_short``, ``too_long``,
+        ``duplicate``, ``near_duplicate`` (of an earlier accepted row).
     """
     frame = candidates.with_columns(query=_tidy("text"))
     length = length_of(pl.col("query"))
@@ -51,7 +51,7 @@ def select_instructions(candidates: pl.DataFrame) -> pl.DataFrame:
         All rows in their order with the columns of table ``seed_instructions``; white space is
         normalised. Reasons: the reader's, ``empty``, ``duplicate``, ``near_duplicate``.
     """
-    tidy = _tidy("text").str.replace_all(r"\s+", " ")
+    tidy = _tidy("text").str.strip_chars().str.replace_all(r"\s+", " ")
     frame = candidates.with_columns(
         instruction=tidy,
         category=pl.when(_tidy("category") != "").then(_tidy("category")),
@@ -64,7 +64,7 @@ def select_instructions(candidates: pl.DataFrame) -> pl.DataFrame:
 
 def _tidy(column: str) -> pl.Expr:
     text = pl.col(column).fill_null("").str.normalize("NFC").str.replace_all("\r\n?", "\n")
-    return text.str.strip_chars()
+    return trimmed(text)
 
 
 def _decide(frame: pl.DataFrame, column: str, beside: pl.Series | None = None) -> pl.DataFrame:

@@ -12,6 +12,7 @@ number of texts.
 import polars as pl
 
 from autoif_assets.method.ids import normalise
+from autoif_assets.method.readable import INDENTED
 
 # What Chinese, Japanese and Korean are written in, for the inside of a character class.
 CJK = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー々〇"
@@ -154,6 +155,13 @@ def _earlier(keys: pl.Series, beside: pl.Series | None) -> pl.Series:
     repeats = pl.col("key").is_not_null() & (first < pl.col("row"))
     frame = frame.with_row_index("row")
     return frame.select(pl.when(repeats).then(first).alias("earlier")).to_series()
+
+
+def trimmed(text: pl.Expr) -> pl.Expr:
+    """Take off the space around a text but for the indentation of code; see `readable.trimmed`."""
+    behind = text.str.strip_chars_end().str.replace(r"^\s*\n", "")
+    is_indented = behind.str.contains(INDENTED)
+    return pl.when(is_indented).then(behind).otherwise(behind.str.strip_chars_start())
 
 
 def length_of(text: pl.Expr) -> pl.Expr:

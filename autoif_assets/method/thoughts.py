@@ -3,6 +3,8 @@
 import json
 import re
 
+from autoif_assets.method.readable import trimmed
+
 # What stands for a thought's end by itself: tokens of the models' own, which chat templates write
 # and servers without a parser hand on. A maker's prefix may come first, as in <seed:think>.
 TAG = r"(?:\w{1,20}:|longcat_)?think(?:ing)?"
@@ -76,7 +78,7 @@ def split_reasoning(text: str) -> tuple[str, str | None]:
         thoughts.append(rest)
         rest = ""
     bare = _without_marks(rest, behind_thoughts=bool(thoughts))
-    if not thoughts and bare == text.strip():
+    if not thoughts and bare == trimmed(text):
         return text, None
     parts = (part.strip() for thought in thoughts for part in _MARK.split(thought))
     return bare, "\n".join(filter(None, parts)) or None
@@ -84,15 +86,15 @@ def split_reasoning(text: str) -> tuple[str, str | None]:
 
 def _without_marks(answer: str, *, behind_thoughts: bool) -> str:
     """Take off what models put around an answer as a whole; the answer's own text stays."""
-    answer = answer.strip()
+    answer = trimmed(answer)
     for opening, closing in _AROUND:
         if answer.startswith(opening) and (opening or answer.endswith(closing)):
             # The closing one may be a token that the server has kept to itself.
-            answer = answer.removeprefix(opening).removesuffix(closing).strip()
+            answer = trimmed(answer.removeprefix(opening).removesuffix(closing))
     opening, closing = _AROUND_BEHIND
     inner = answer.removeprefix(opening).removesuffix(closing)
     if behind_thoughts and answer == f"{opening}{inner}{closing}" and closing not in inner:
-        answer = inner.strip()
+        answer = trimmed(inner)
     return answer
 
 
@@ -121,7 +123,7 @@ def _harmony(text: str) -> tuple[str, str | None] | None:
     if _HARMONY.match(text):
         finals = [mark.span() for mark in _FINAL.finditer(text)]
         start, end = finals[-1] if finals else (len(text), len(text))
-        thoughts, answer = text[:start], text[end:].strip()
+        thoughts, answer = text[:start], trimmed(text[end:])
         while answer.endswith(_ENDS):
             answer = answer[: answer.rindex("<|")].rstrip()
     elif (head := _BARE_HARMONY.match(text)) and _BARE_FINAL in text:
@@ -129,4 +131,4 @@ def _harmony(text: str) -> tuple[str, str | None] | None:
     else:
         return None
     parts = (part.strip() for part in _HARMONY_MARK.split(thoughts))
-    return answer.strip(), "\n".join(filter(None, parts)) or None
+    return trimmed(answer), "\n".join(filter(None, parts)) or None

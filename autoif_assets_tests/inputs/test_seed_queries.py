@@ -466,3 +466,10 @@ def test_both_real_files_at_once(shared_data):
     frame = read_seed_queries(str(shared_data / "queries" / "*.json"), None, 20, 300)
     assert frame.height == 1299
     assert frame.select(pl.struct("source", "line").is_unique().all()).item()
+
+
+def test_the_indentation_of_code_stays(tmp_path):
+    code = "    if x:\n        y = 1"
+    rows = [{"instruction": f"\n{code}\n\n"}, {"instruction": "  What is rain?  "}]
+    frame = read(write(tmp_path / "q.jsonl", "\n".join(map(json.dumps, rows))))
+    assert frame["query"].to_list() == [code, "What is rain?"]

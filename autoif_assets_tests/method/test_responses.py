@@ -69,6 +69,13 @@ RESPONSES = pl.DataFrame(
 )
 
 
+def test_a_response_keeps_the_indentation_of_its_code():
+    code = "    if x:\n        y = 1"
+    frame = completions({"raw": f"\n{code}\n"}, {"raw": " Yes.\n", "sample": 1})
+    frame = frame.with_columns(prompt_id=pl.lit("p"), instruction_id=pl.lit("i"))
+    assert parse_responses(frame)["response"].to_list() == [code, "Yes."]
+
+
 @pytest.mark.parametrize(
     ("said", "reason", "pass_rate", "negative"),
     [

@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoif_assets.method import readable
 from autoif_assets.method.ids import normalise
-from autoif_assets.method.text import duplicates, length_of, near_duplicate_keys, near_duplicates
+from autoif_assets.method.text import (
+    duplicates,
+    length_of,
+    near_duplicate_keys,
+    near_duplicates,
+    trimmed,
+)
 
 
 def repeats(first, second):
@@ -158,3 +165,28 @@ def test_keys_do_not_depend_on_the_other_texts():
 )
 def test_a_character_of_chinese_japanese_or_korean_is_as_long_as_two(text, length):
     assert pl.select(length_of(pl.lit(text))).item() == length
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("", ""),
+        (" \n\t", ""),
+        (" yes \n", "yes"),
+        ("    x = 1\n", "x = 1"),
+        ("\n  \n    if x:\n        y\n\n", "    if x:\n        y"),
+        ("\tif x:\n\t\ty", "\tif x:\n\t\ty"),
+        (" Sure:\n- a", "Sure:\n- a"),
+        ("  Sure:\nx", "Sure:\nx"),
+        ("\r\n  a\r\n  b\r\n", "  a\r\n  b"),
+    ],
+)
+def test_space_around_a_text_goes_and_the_indentation_of_code_stays(text, left):
+    assert readable.trimmed(text) == left
+    assert pl.select(trimmed(pl.lit(text))).item() == left
+
+
+@given(st.text(st.sampled_from(" \t\n\r\u2028\x0b\u00a0ab"), max_size=12))
+def test_a_column_is_trimmed_as_a_text(text):
+    assert pl.select(trimmed(pl.lit(text))).item() == readable.trimmed(text)
+    assert readable.trimmed(text).strip() == text.strip()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoif_assets.method.readable import trimmed
 from autoif_assets.method.thoughts import split_reasoning
 
 ASSISTANT = "<|start|>assistant"
@@ -35,6 +36,8 @@ MARKS = sorted({mark for pair in PAIRS for mark in pair})
         ("<think>never closed", "", "never closed"),
         ("<think>a</think><think>never closed", "", "a\nnever closed"),
         ("<think></think>yes", "yes", None),
+        ("<think>a</think>\n\n    if x:\n        y\n", "    if x:\n        y", "a"),
+        ("<think>a</think> Sure:\n- b", "Sure:\n- b", "a"),
         ("a\n</think>\n\nyes", "yes", "a"),
         ("I must keep it short.</think>Paris.", "Paris.", "I must keep it short."),
         ("a <think>b</think> c </think>yes", "yes", "a\nb\nc"),
@@ -118,6 +121,6 @@ def test_a_block_is_always_found(pair, thought, answer):
     opening, closing = pair
     if not any(mark[-4:].casefold() in (thought + answer).casefold() for mark in MARKS):
         assert split_reasoning(f"{opening}{thought}{closing}{answer}") == (
-            answer.strip(),
+            trimmed(answer),
             thought.strip() or None,
         )
