@@ -109,7 +109,7 @@ class Client:
             if key not in calls:
                 known = journaled.pop(key)
                 known.drop_cut(room)
-                calls[key] = Call(key, request, known.choices, known.error)
+                calls[key] = Call(key, request, known.choices, known.error, known.content)
         run = Run(
             self._settings,
             self._budget,
