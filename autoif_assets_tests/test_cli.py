@@ -52,6 +52,35 @@ def test_the_home_honours_the_projects_settings(data):
     assert prepare_home() == found
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["batch", "list"],
+        ["batch", "show", "b1"],
+        ["batch", "remove", "b1", "--yes"],
+        ["batch", "exclude", "b1"],
+        ["batch", "remake", "b1"],
+        ["batch", "add", "b2"],
+        ["grow", "--sft", "9"],
+        ["policy", "list"],
+        ["run", "--dry-run"],
+    ],
+)
+@pytest.mark.parametrize("own_home", [False, True])
+def test_nothing_is_told_of_batches_or_removed_while_the_database_is_lost(
+    data, monkeypatch, words, own_home
+):
+    """Before, all lacked all, and a batch that was removed then was none once it was restored."""
+    (data / "warehouse.duckdb").touch()
+    if own_home:
+        (data / "mine").mkdir()
+        monkeypatch.setenv("DAGSTER_HOME", str(data / "mine"))
+    found = CliRunner().invoke(main, words)
+    assert found.exit_code == 2
+    assert "`autoif restore` makes the database from that copy" in found.output
+    assert len(found.output.splitlines()) == 1
+
+
 def test_a_home_of_the_users_own_is_left_alone(data, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(data / "mine"))
     monkeypatch.chdir(data.parent)

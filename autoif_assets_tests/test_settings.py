@@ -206,6 +206,9 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(place, text, said):
         ("AUTOIF_OVERRIDES", '{"seeds": 1}', "AUTOIF_OVERRIDES: there is no seeds; did you mean s"),
         ("AUTOIF_NLI", "nobody", "AUTOIF_NLI is \"nobody\": input should be 'supervision' or"),
         ("AUTOIF_RECIPE", "papre", "AUTOIF_RECIPE: there is no recipe 'papre'"),
+        ("AUTOIF_NIGHTLY_CRON", "every day", "AUTOIF_NIGHTLY_CRON: 'every day' is no cron text"),
+        ("AUTOIF_REPAIR_CRON", "0 1 * *", "AUTOIF_REPAIR_CRON: '0 1 * *' is no cron text; write"),
+        ("AUTOIF_MAX_REQUESTS", "-1", 'AUTOIF_MAX_REQUESTS is "-1": input should be greater'),
         ("AUTOIF_REPORT_PORT", "http", 'AUTOIF_REPORT_PORT is "http": input should be a valid'),
     ],
 )

@@ -17,11 +17,15 @@ def data_dir() -> Path:
     return Path(settings().data).expanduser().absolute()
 
 
-def prepare_home() -> Path:
+def prepare_home(*, database: bool = True) -> Path:
     """Point DAGSTER_HOME at the data folder, unless the user has a home of their own.
+
+    Args:
+        database: Whether what follows reads or writes the database.
 
     Raises:
         click.ClickException: the folder cannot be written, or its disk is full.
+        WarehouseError: The database is lost. Without its rows every batch would seem to lack all.
     """
     from autoif_assets.resources.settings import config_file
 
@@ -30,6 +34,10 @@ def prepare_home() -> Path:
     # Named, for it need not lie beside the data folder that it names.
     if file is not None:
         os.environ["AUTOIF_CONFIG"] = str(file)
+    if database:
+        from autoif_assets.warehouse import Warehouse
+
+        Warehouse(data_dir()).check_not_lost()
     # Theirs has settings of its own, and may not be on this disk.
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
@@ -71,11 +79,10 @@ def _unwritable(folder: Path, why: str | None) -> str:
 
 
 def check_not_mixed(model: str) -> None:
-    """Refuse a database that is lost, and real batches beside the demo's synthetic ones."""
+    """Refuse real batches beside the demo's synthetic ones."""
     from autoif_assets.warehouse import Warehouse
 
     warehouse = Warehouse(data_dir())
-    warehouse.check_not_lost()
     if not warehouse.path.exists():
         return
     models = set(warehouse.query("SELECT DISTINCT model FROM autoif.llm_calls")["model"])

@@ -20,7 +20,7 @@ from autoif_assets.cli.home import data_dir, prepare_home
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dev(arguments: tuple[str, ...]) -> None:
     """Start Dagster's UI and daemon on this data folder; ARGUMENTS go to `dagster dev`."""
-    prepare_home()
+    prepare_home(database=False)
     _serve_exports()
     program = Path(sys.executable).parent / "dagster"
     os.execv(program, ["dagster", "dev", "-m", "autoif_assets.definitions", *arguments])

@@ -14,8 +14,17 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
+from dagster._utils.schedules import is_valid_cron_schedule
 from dotenv import load_dotenv
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    create_model,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import (
@@ -130,6 +139,13 @@ class Settings(_Sections):  # type: ignore[misc]
     )
     data: str = Field(default="data", description="Folder of everything that is written.")
     _sources: list["Source"] = PrivateAttr(default_factory=list)
+
+    @field_validator("nightly_cron", "repair_cron")
+    @classmethod
+    def _check_cron(cls, text: str | None) -> str | None:
+        if text and not is_valid_cron_schedule(text):
+            raise ValueError(f'{text!r} is no cron text; write "0 1 * * *" for one o\'clock')
+        return text
 
     @classmethod
     def read(cls, said: list["Source"]) -> Self:
