@@ -152,6 +152,19 @@ class Journal:
             found.drop_filtered()
         return found
 
+    def check(self) -> None:
+        """See that a line could be written, before anything is paid for.
+
+        Raises:
+            EndpointError: It could not.
+        """
+        there = next(one for one in (self.path, *self.path.parents) if one.exists())
+        mode = os.W_OK if there == self.path else os.W_OK | os.X_OK
+        if there != self.path and not there.is_dir():
+            raise self._unwritable(f"{there} is a file")
+        if not os.access(there, mode):
+            raise self._unwritable(f"no write access to {there}")
+
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one line and hand it to the operating system, so that kill -9 cannot lose it.
 
@@ -167,12 +180,15 @@ class Journal:
             while data:
                 data = data[os.write(self._file, data) :]
         except OSError as error:
-            raise EndpointError(
-                f"The journal {self.path} cannot be written: {error.strerror}. Nothing more is "
-                "asked of the model, since completions could be lost. Make room or fix the "
-                "folder's permissions, then run again: what is journaled is not asked again."
-            ) from error
+            raise self._unwritable(error.strerror) from error
         self._lines[record["call_id"]].append((self.path, offset))
+
+    def _unwritable(self, why: str | None) -> EndpointError:
+        return EndpointError(
+            f"The journal {self.path} cannot be written: {why}. Nothing more is asked of the "
+            "model, since completions could be lost. Make room or fix the folder's permissions, "
+            "then run again: what is journaled is not asked again."
+        )
 
     def close(self) -> None:
         """Close this run's file; until the journals are compacted, this one can still be read."""
