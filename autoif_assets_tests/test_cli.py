@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 
 from autoif_assets.automation.runs import under_way
 from autoif_assets.cli import home, main
-from autoif_assets.cli.home import prepare_home
+from autoif_assets.cli.home import home_note, prepare_home
 from autoif_assets.cli.runs import parse_override
 from autoif_assets.simulator import Simulator, SimulatorSettings
 
@@ -52,7 +53,76 @@ def test_the_home_honours_the_projects_settings(data):
     assert prepare_home() == found
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["batch", "list"],
+        ["batch", "show", "b1"],
+        ["batch", "remove", "b1", "--yes"],
+        ["batch", "exclude", "b1"],
+        ["batch", "remake", "b1"],
+        ["batch", "add", "b2"],
+        ["grow", "--sft", "9"],
+        ["policy", "list"],
+        ["run", "--dry-run"],
+    ],
+)
+@pytest.mark.parametrize("own_home", [False, True])
+def test_nothing_is_told_of_batches_or_removed_while_the_database_is_lost(
+    data, monkeypatch, words, own_home
+):
+    """Before, all lacked all, and a batch that was removed then was none once it was restored."""
+    (data / "warehouse.duckdb").touch()
+    if own_home:
+        (data / "mine").mkdir()
+        monkeypatch.setenv("DAGSTER_HOME", str(data / "mine"))
+    found = CliRunner().invoke(main, words)
+    assert found.exit_code == 2
+    assert "`autoif restore` makes the database from that copy" in found.output
+    assert len(found.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("named", ["/nowhere/home", "home"])
+def test_a_home_that_is_not_there_is_told(data, monkeypatch, named):
+    """Before: 41 lines of Dagster's, with a traceback."""
+    monkeypatch.setenv("DAGSTER_HOME", named)
+    result = CliRunner().invoke(main, ["batch", "list"])
+    assert result.exit_code == 2
+    assert f"DAGSTER_HOME is {named}, which is no folder" in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("folder", ["journals", "exports"])
+def test_what_is_written_to_is_looked_at_before_anything_starts(data, monkeypatch, folder):
+    (data / folder).touch()
+    for own in (False, True):
+        if own:
+            (data / "mine").mkdir()
+            monkeypatch.setenv("DAGSTER_HOME", str(data / "mine"))
+        result = CliRunner().invoke(main, ["run"])
+        assert result.exit_code == 2
+        assert f"Cannot write to {data}/{folder} (Not a directory)" in result.output
+
+
+def test_it_is_told_what_another_home_does_otherwise(data, monkeypatch):
+    assert home_note() is None
+    prepare_home()
+    assert home_note() is None
+    mine = data / "mine"
+    mine.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(mine))
+    for text in (None, "", "storage: [", "telemetry: {enabled: false}"):
+        if text is not None:
+            (mine / "dagster.yaml").write_text(text)
+        told = home_note()
+        assert told is not None
+        assert "begin with Dagster's words" in told and "pay twice" in told
+    shutil.copy(home._SETTINGS, mine)
+    assert home_note() is None
+
+
 def test_a_home_of_the_users_own_is_left_alone(data, monkeypatch):
+    (data / "mine").mkdir()
     monkeypatch.setenv("DAGSTER_HOME", str(data / "mine"))
     monkeypatch.chdir(data.parent)
     monkeypatch.setenv("AUTOIF_DATA", data.name)

@@ -65,6 +65,23 @@ def test_what_cannot_be_a_policy_is_refused(folder, words, said):
     assert known_policies(Warehouse(folder)) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "absent", "--batch", "b1"], "There is no policy absent"),
+        (["train", "absent", "--next", "sft-0"], "There is no policy absent"),
+        (["train", "absent", "--next", "absent"], "cannot follow itself"),
+    ],
+)
+def test_a_policy_that_is_not_there_is_told(folder, monkeypatch, words, said):
+    """Before: 47 lines of Dagster's, with a traceback."""
+    monkeypatch.setenv("AUTOIF_TRAINER", "true")
+    assert autoif("batch", "add", "b1").exit_code == 0
+    found = autoif("policy", *words)
+    assert found.exit_code == 2
+    assert said in found.output and len(found.output.splitlines()) == 1
+
+
 def test_weights_tell_answers_apart(folder):
     warehouse = Warehouse(folder)
     first = register_policy(warehouse, Policy("dpo-1", "dpo-1", checkpoint="/a"))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import dagster as dg
 import pytest
@@ -55,6 +56,43 @@ numbers:
 budget: {max_cost: 12.5}
 data: made
 """
+
+
+@pytest.mark.parametrize("text", ["recipe: authors_code", "recipe: [1]", "numbers: {min_score: 8}"])
+def test_one_reading_tells_what_is_set_and_where(place, monkeypatch, text):
+    write(place, text)
+    module = sys.modules["autoif_assets.resources.settings"]
+    read, readings = module.sources, []
+    monkeypatch.setattr(module, "sources", lambda: readings.append(1) or read())
+    with suppress(SettingsError):
+        settings()
+    assert len(readings) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("AUTOIF_OVERRIDE", "AUTOIF_OVERRIDES"),
+        ("AUTOIF_BASE_ULR", "AUTOIF_BASE_URL"),
+        ("AUTOIF_JUDGE_MODELL", "AUTOIF_JUDGE_MODEL"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_not_ignored(place, monkeypatch, name, meant):
+    """Before, a batch was paid for without what it said."""
+    monkeypatch.setenv(name, "x")
+    shown = autoif("settings")
+    assert shown.exit_code == 2
+    assert f"there is no setting {name}; did you mean {meant}?" in shown.output
+    assert len(shown.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AUTOIF_SFT_API_KEY", "AUTOIF_TRAIN_STAGE", "AUTOIF_TRAIN_DATASET", "AUTOIF_TEST_KILLS"],
+)
+def test_variables_of_other_programs_are_left_alone(place, monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+    assert autoif("settings").exit_code == 0
 
 
 def test_paths_of_a_file_are_seen_from_its_folder(place, monkeypatch):
@@ -168,6 +206,9 @@ def test_what_is_wrong_with_a_file_is_told_with_its_line(place, text, said):
         ("AUTOIF_OVERRIDES", '{"seeds": 1}', "AUTOIF_OVERRIDES: there is no seeds; did you mean s"),
         ("AUTOIF_NLI", "nobody", "AUTOIF_NLI is \"nobody\": input should be 'supervision' or"),
         ("AUTOIF_RECIPE", "papre", "AUTOIF_RECIPE: there is no recipe 'papre'"),
+        ("AUTOIF_NIGHTLY_CRON", "every day", "AUTOIF_NIGHTLY_CRON: 'every day' is no cron text"),
+        ("AUTOIF_REPAIR_CRON", "0 1 * *", "AUTOIF_REPAIR_CRON: '0 1 * *' is no cron text; write"),
+        ("AUTOIF_MAX_REQUESTS", "-1", 'AUTOIF_MAX_REQUESTS is "-1": input should be greater'),
         ("AUTOIF_REPORT_PORT", "http", 'AUTOIF_REPORT_PORT is "http": input should be a valid'),
     ],
 )

@@ -149,7 +149,7 @@ def history_prune(days: float, dry_run: bool) -> None:
     The run that last made an asset of a batch is kept, however old, so that Dagster still knows
     it as made. Tables, journals and exports are not touched.
     """
-    prepare_home()
+    prepare_home(database=False)
     import dagster as dg
 
     from autoif_assets.automation.runs import old_runs

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoif_assets.cli.home import data_dir, folder_problem
+from autoif_assets.cli.home import data_dir, data_problem, home_note
 from autoif_assets.cli.output import say
 from autoif_assets.cli.ready import inputs_problem
 
@@ -25,8 +25,10 @@ def doctor() -> None:
     report = confinement()
     _say("sandbox", *str(report).splitlines())
     # Of the folder first: what is known of it is known at once.
-    folder = folder_problem(data_dir())
+    folder = data_problem()
     _say("data", str(data_dir()), *_unusable(folder))
+    if note := home_note():
+        _say("dagster", f"note: {note}")
     inputs = _check_inputs()
     endpoints = _check_endpoints()
     sys.exit(0 if report.level != "none" and not folder and inputs and endpoints else 1)

@@ -115,7 +115,9 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     import dagster as dg
 
     from autoif_assets.resources import configured_resources, recipe_of
+    from autoif_assets.warehouse import Warehouse
 
+    Warehouse(data_dir()).check_not_lost()
     plan = plan_of(batch, config)
     if plan.refusal is not None:
         raise click.ClickException(plan.refusal)

@@ -7,6 +7,12 @@ from pathlib import Path
 import click
 
 DEMO_MODEL = "autoif-simulator"
+_SETTINGS = Path(__file__).parents[2] / "dagster.yaml"
+# What stands in these settings for something that a person would miss in another home.
+_OF_OUR_HOME = {
+    "PooledSqliteStorage": "rows of failed runs begin with Dagster's words, not with the reason",
+    "dagster/partition": "two runs may make one batch at a time and pay twice",
+}
 _MIN_FREE_MB = 20  # Dagster's own storage fails below this, and not in one sentence.
 
 
@@ -17,11 +23,15 @@ def data_dir() -> Path:
     return Path(settings().data).expanduser().absolute()
 
 
-def prepare_home() -> Path:
+def prepare_home(*, database: bool = True) -> Path:
     """Point DAGSTER_HOME at the data folder, unless the user has a home of their own.
+
+    Args:
+        database: Whether what follows reads or writes the database.
 
     Raises:
         click.ClickException: the folder cannot be written, or its disk is full.
+        WarehouseError: The database is lost. Without its rows every batch would seem to lack all.
     """
     from autoif_assets.resources.settings import config_file
 
@@ -30,24 +40,70 @@ def prepare_home() -> Path:
     # Named, for it need not lie beside the data folder that it names.
     if file is not None:
         os.environ["AUTOIF_CONFIG"] = str(file)
+    if database:
+        from autoif_assets.warehouse import Warehouse
+
+        Warehouse(data_dir()).check_not_lost()
     # Theirs has settings of its own, and may not be on this disk.
     if named := os.environ.get("DAGSTER_HOME"):
+        if not Path(named).is_absolute() or not Path(named).is_dir():
+            raise click.ClickException(
+                f"DAGSTER_HOME is {named}, which is no folder that is there, by its whole path. "
+                "Make it, or unset the variable: then Dagster's home is in the data folder."
+            )
+        _check_data()
         return Path(named)
     home = data_dir() / "dagster"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        settings = Path(__file__).parents[2] / "dagster.yaml"
         link = home / "dagster.yaml"
         # A link, so that the home follows the settings of the version that is installed now.
-        if settings.exists() and not (link.exists() and link.samefile(settings)):
+        if _SETTINGS.exists() and not (link.exists() and link.samefile(_SETTINGS)):
             link.unlink(missing_ok=True)
-            link.symlink_to(settings)
+            link.symlink_to(_SETTINGS)
     except OSError as error:
         raise click.ClickException(_unwritable(home, error.strerror)) from error
     if problem := folder_problem(home):
         raise click.ClickException(problem)
+    _check_data()
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def _check_data() -> None:
+    if problem := data_problem():
+        raise click.ClickException(problem)
+
+
+def data_problem() -> str | None:
+    """Say why the data folder does not do; None where it does."""
+    data = data_dir()
+    # Of those in it, the one that answers are written to first: a run as root may have made it.
+    folders = (data, data / "journals", data / "exports")
+    return next(filter(None, map(folder_problem, folders)), None)
+
+
+def home_note() -> str | None:
+    """Say what a Dagster home of the user's own does otherwise than that of the project."""
+    import json
+
+    import yaml
+
+    named = os.environ.get("DAGSTER_HOME")
+    if not named or Path(named) == data_dir() / "dagster":
+        return None
+    try:
+        config = yaml.safe_load((Path(named) / "dagster.yaml").read_text("utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError):
+        config = {}
+    said = json.dumps(config, default=str)
+    otherwise = [words for name, words in _OF_OUR_HOME.items() if name not in said]
+    if not otherwise:
+        return None
+    return (
+        f"DAGSTER_HOME is a home of your own, {named}: {'; '.join(otherwise)}. Take over what "
+        f"{_SETTINGS} says, or unset the variable."
+    )
 
 
 def folder_problem(folder: Path) -> str | None:
@@ -71,11 +127,10 @@ def _unwritable(folder: Path, why: str | None) -> str:
 
 
 def check_not_mixed(model: str) -> None:
-    """Refuse a database that is lost, and real batches beside the demo's synthetic ones."""
+    """Refuse real batches beside the demo's synthetic ones."""
     from autoif_assets.warehouse import Warehouse
 
     warehouse = Warehouse(data_dir())
-    warehouse.check_not_lost()
     if not warehouse.path.exists():
         return
     models = set(warehouse.query("SELECT DISTINCT model FROM autoif.llm_calls")["model"])

@@ -1,13 +1,16 @@
 """`autoif policy`: the served models that the online loop samples from."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from autoif_assets.cli.home import data_dir, prepare_home
 from autoif_assets.cli.output import say
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 
 @click.group()
@@ -124,9 +127,22 @@ def run_round(name: str, batch: str, config: Mapping[str, Any] | None = None) ->
     with dg.DagsterInstance.get() as instance:
         if batch not in instance.get_dynamic_partitions(str(BATCHES.name)):
             raise click.ClickException(f"There is no batch {batch}; see autoif batch list.")
+        _check_known(instance, name)
         report_killed_runs(instance)
         key = dg.MultiPartitionKey({"batch": batch, "policy": name})
         exit_if_failed(failures_of_job(instance, "online", config or {}, key))
+
+
+def _check_known(instance: "DagsterInstance", name: str) -> None:
+    """Refuse a policy that nobody has registered.
+
+    Raises:
+        click.ClickException: Nobody has.
+    """
+    from autoif_assets.automation.partitions import POLICIES
+
+    if name not in instance.get_dynamic_partitions(str(POLICIES.name)):
+        raise click.ClickException(f"There is no policy {name}; see autoif policy list.")
 
 
 @policy.command("train")
@@ -167,8 +183,11 @@ def train_next(
 
     from autoif_assets.automation.runs import report_killed_runs
 
+    if next_policy == name:
+        raise click.ClickException("A policy cannot follow itself: give --next another name.")
     training = {"config": {"next_policy": next_policy, "data": data}}
     with dg.DagsterInstance.get() as instance:
+        _check_known(instance, name)
         report_killed_runs(instance)
         exit_if_failed(
             failures_of_job(

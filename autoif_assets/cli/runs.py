@@ -258,7 +258,7 @@ def failures_of_job(
         run_config={
             "resources": used,
             "ops": dict(ops or {}),
-            "loggers": {"console": {"config": {"log_level": "INFO"}}},
+            "loggers": {"console": {"config": {"log_level": "INFO", "stacks": _debug()}}},
         },
     )
     if result.success:
@@ -269,6 +269,12 @@ def failures_of_job(
         if event.is_step_failure
     ]
     return failures or [f"The run {result.run_id} of the job {job} failed."]
+
+
+def _debug() -> bool:
+    """Whether the command was given ``--debug``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and getattr(context.find_root().command, "debug", False)
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -13,14 +13,17 @@ from urllib.parse import urlsplit
 
 import click
 
-from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.home import data_dir, home_note, prepare_home
+from autoif_assets.cli.output import say
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dev(arguments: tuple[str, ...]) -> None:
     """Start Dagster's UI and daemon on this data folder; ARGUMENTS go to `dagster dev`."""
-    prepare_home()
+    prepare_home(database=False)
+    if note := home_note():
+        say(note, fg="yellow", err=True)
     _serve_exports()
     program = Path(sys.executable).parent / "dagster"
     os.execv(program, ["dagster", "dev", "-m", "autoif_assets.definitions", *arguments])

@@ -10,7 +10,7 @@ from autoif_assets.endpoint.budget import Spent, Usage
 from autoif_assets.endpoint.errors import Failure
 from autoif_assets.endpoint.features import Features, Form
 from autoif_assets.endpoint.settings import EndpointSettings
-from autoif_assets.method.completions import BROKEN_OFF, CUT_SHORT, WHOLE
+from autoif_assets.method.completions import BROKEN_OFF, CUT_SHORT, FILTERED, WHOLE
 from autoif_assets.method.conversations import Message
 from autoif_assets.method.ids import canonical_json, content_id
 from autoif_assets.method.thoughts import split_reasoning
@@ -107,6 +107,11 @@ class Choice:
         return self.finish_reason in BROKEN_OFF
 
     @property
+    def filtered(self) -> bool:
+        """Whether it was broken off for what it or its prompt says."""
+        return self.finish_reason == FILTERED
+
+    @property
     def shows_thoughts(self) -> bool:
         """Whether the model was thinking: it says so, or its tokens went elsewhere than here."""
         return self.reasoning is not None or (self.cut and not self.text.strip())
@@ -127,11 +132,13 @@ class Reply:
         call_id: Content id of the call; equal requests to one model share it.
         choices: Completions in order of sample; fewer than asked for only beside an error.
         error: The server's words if it refused the request or kept failing on it.
+        content: What of the row's own content they object to, if they name it.
     """
 
     call_id: str
     choices: tuple[Choice, ...]
     error: str | None = None
+    content: str | None = None
 
 
 def call_id(model: str, request: Request, further: Mapping[str, Any] = MappingProxyType({})) -> str:
@@ -169,6 +176,7 @@ class Call:
     request: Request
     choices: dict[int, Choice]
     error: str | None = None
+    content: str | None = None
     open_jobs: int = 0
 
     def missing(self) -> list[int]:
@@ -180,7 +188,8 @@ class Call:
     def reply(self) -> Reply:
         """Return what the caller gets."""
         samples = sorted(sample for sample in self.choices if sample < self.request.n)
-        return Reply(self.id, tuple(self.choices[sample] for sample in samples), self.error)
+        choices = tuple(self.choices[sample] for sample in samples)
+        return Reply(self.id, choices, self.error, self.content)
 
 
 @dataclass(eq=False)

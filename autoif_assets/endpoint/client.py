@@ -98,7 +98,8 @@ class Client:
         Raises:
             BudgetSpent: The next request might exceed a cap; what was in flight has ended.
             TooManyFailed: More failed or was cut off than may, whatever the rest comes to.
-            EndpointError: The server is away, or refuses the key or the model.
+            EndpointError: The server is away, or refuses the key or the model; or no answer
+                could be journaled.
         """
         calls: dict[str, Call] = {}
         # Equal requests share a call, whose answer each of them gets.
@@ -109,7 +110,7 @@ class Client:
             if key not in calls:
                 known = journaled.pop(key)
                 known.drop_cut(room)
-                calls[key] = Call(key, request, known.choices, known.error)
+                calls[key] = Call(key, request, known.choices, known.error, known.content)
         run = Run(
             self._settings,
             self._budget,
@@ -120,6 +121,7 @@ class Client:
         )
         try:
             if any(call.missing() for call in calls.values()):
+                journal.check()
                 if before is not None:
                     before()
                 self._ask(run, on_progress)

@@ -65,12 +65,19 @@ class JournaledCall:
     Attributes:
         choices: Completions by sample.
         error: Why the server refused the call for good, if it did.
+        content: What of the row's own content it objects to.
         rooms: Tokens for thoughts that the completions were to have beside the answer's.
     """
 
     choices: dict[int, Choice] = field(default_factory=dict)
     error: str | None = None
+    content: str | None = None
     rooms: dict[int, int] = field(default_factory=dict)
+
+    def drop_filtered(self) -> None:
+        """Forget the completions that were not let through for what they say."""
+        self.choices = {n: choice for n, choice in self.choices.items() if not choice.filtered}
+        self.rooms = {n: room for n, room in self.rooms.items() if n in self.choices}
 
     def drop_cut(self, room: int) -> None:
         """Forget the completions that were cut off where they would now have more room.
@@ -141,8 +148,22 @@ class Journal:
         found = _merge(self._read(call_id))
         ours = any(path == self.path for path, _ in self._lines.get(call_id, ()))
         if self._ask_refused and not ours:
-            found.error = None
+            found.error = found.content = None
+            found.drop_filtered()
         return found
+
+    def check(self) -> None:
+        """See that a line could be written, before anything is paid for.
+
+        Raises:
+            EndpointError: It could not.
+        """
+        there = next(one for one in (self.path, *self.path.parents) if one.exists())
+        mode = os.W_OK if there == self.path else os.W_OK | os.X_OK
+        if there != self.path and not there.is_dir():
+            raise self._unwritable(f"{there} is a file")
+        if not os.access(there, mode):
+            raise self._unwritable(f"no write access to {there}")
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one line and hand it to the operating system, so that kill -9 cannot lose it.
@@ -159,12 +180,15 @@ class Journal:
             while data:
                 data = data[os.write(self._file, data) :]
         except OSError as error:
-            raise EndpointError(
-                f"The journal {self.path} cannot be written: {error.strerror}. Nothing more is "
-                "asked of the model, since completions could be lost. Make room or fix the "
-                "folder's permissions, then run again: what is journaled is not asked again."
-            ) from error
+            raise self._unwritable(error.strerror) from error
         self._lines[record["call_id"]].append((self.path, offset))
+
+    def _unwritable(self, why: str | None) -> EndpointError:
+        return EndpointError(
+            f"The journal {self.path} cannot be written: {why}. Nothing more is asked of the "
+            "model, since completions could be lost. Make room or fix the folder's permissions, "
+            "then run again: what is journaled is not asked again."
+        )
 
     def close(self) -> None:
         """Close this run's file; until the journals are compacted, this one can still be read."""
@@ -226,22 +250,24 @@ def spent_by_run(folder: Path, run_id: str) -> Spent:
     return total
 
 
-def merge(records: list[dict[str, Any]]) -> tuple[dict[int, dict[str, Any]], str | None]:
+def merge(
+    records: list[dict[str, Any]],
+) -> tuple[dict[int, dict[str, Any]], tuple[str, str] | None]:
     """Put the lines of one call together.
 
     Returns:
         The raw completions by sample, the later one where a sample came twice, and the refusal
-        if the last word on the call was one that is final.
+        if the last word on the call was one that is final: its words, and what they object to.
     """
     raw: dict[int, dict[str, Any]] = {}
-    error = None
+    refusal = None
     for record in in_order(records):
         # Lines of before there was a room for thoughts have none.
         room = {"room": record.get("room", 0)}
         choices = [choice | room for choice in record["choices"]]
         raw.update(zip(record["samples"], choices, strict=True))
-        error = record["error"] if _is_final(record) else None
-    return dict(sorted(raw.items())), error
+        refusal = _final(record)
+    return dict(sorted(raw.items())), refusal
 
 
 def in_order(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -253,22 +279,25 @@ def in_order(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(records, key=lambda r: (r.get("order", 0), "" if "order" in r else r["finished"]))
 
 
-def _is_final(record: Mapping[str, Any]) -> bool:
-    """Whether a line ends its call for good: only where the server names the row's content.
+def _final(record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what ends a call for good: only where the server names the row's content.
 
     Earlier releases took every refusal for final, and did not write down what it was of.
     """
     error = record["error"]
     if error is None or not record["final"]:
-        return False
-    return bool(record.get("content") or content_named(error))
+        return None
+    content = record.get("content") or content_named(error)
+    return (error, content) if content else None
 
 
 def _merge(records: list[dict[str, Any]]) -> JournaledCall:
-    raw, error = merge(records)
+    raw, refusal = merge(records)
+    error, content = refusal or (None, None)
     return JournaledCall(
         {sample: Choice.from_raw(choice) for sample, choice in raw.items()},
         error,
+        content,
         {sample: choice["room"] for sample, choice in raw.items()},
     )
 

@@ -352,8 +352,8 @@ class Run:
         final = content is not None
         self._journal.append(line | {"error": words, "final": final, "content": content})
         self._account.failed += job.call.error is None
-        job.call.error = words
-        self._shortfalls.note_error(job.call.request, len(job.samples), words)
+        job.call.error, job.call.content = words, content
+        self._shortfalls.note_error(job.call.request, len(job.samples), words, content)
         if job is self._scout:
             # The next may tell more.
             self._scout = None

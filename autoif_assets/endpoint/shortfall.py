@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from autoif_assets.endpoint.calls import Choice, Reply, Request
 from autoif_assets.endpoint.errors import TooManyFailed
 from autoif_assets.endpoint.features import Features
-from autoif_assets.endpoint.responses import content_named
 from autoif_assets.endpoint.settings import EndpointSettings
 
 _ENOUGH = 100  # completions that must be lacking before a run is stopped half-way
@@ -24,25 +23,36 @@ class _Shortfall:
         cut: How many ended at the most tokens they may have.
         ended: How many else are not whole, by the server's word for why.
         failed: How many did not come, by what the server said.
+        too_long: How many of these it said to be of too long a row.
+        filtered: How many it did not let through for what they or their prompts say, by its words.
         max_tokens: Most tokens of an answer.
     """
 
     max_tokens: int
     wanted: int = 0
     cut: int = 0
+    too_long: int = 0
     ended: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    filtered: Counter[str] = field(default_factory=Counter)
 
     @property
     def lacking(self) -> int:
         return self.cut + self.ended.total() + self.failed.total()
+
+    @property
+    def possible(self) -> int:
+        """How many could have come: what a filter stops says something of its row."""
+        return self.wanted - self.filtered.total()
 
 
 class Shortfalls:
     """Counts by role what failed technically or was cut off.
 
     Neither says anything of the row. Where it is more than may be, the rows would be those of
-    another model, or none, and the stage stops.
+    another model, or none, and the stage stops. What is refused as too long counts, too: how much
+    the server takes, and how much is kept free for the answer, are settings. What a filter stops
+    does not, as long as anything comes: no setting of ours would let that row through.
     """
 
     def __init__(self, settings: EndpointSettings, features: Features) -> None:
@@ -57,23 +67,37 @@ class Shortfalls:
         for choice in reply.choices:
             self.note(request, choice)
         if reply.error is not None:
-            self.note_error(request, request.n - len(reply.choices), reply.error)
+            lacking = request.n - len(reply.choices)
+            self.note_error(request, lacking, reply.error, reply.content)
 
     def note(self, request: Request, choice: Choice) -> None:
         """Count a completion that came."""
         found = self._roles[request.role]
         found.cut += choice.cut
-        if choice.ended_otherwise is not None:
+        if choice.filtered:
+            found.filtered[f"ended by {choice.finish_reason!r}"] += 1
+        elif choice.ended_otherwise is not None:
             found.ended[choice.ended_otherwise] += 1
 
-    def note_error(self, request: Request, completions: int, words: str) -> None:
-        """Count completions that did not come."""
-        self._roles[request.role].failed[words] += completions
+    def note_error(
+        self, request: Request, completions: int, words: str, content: str | None = None
+    ) -> None:
+        """Count completions that did not come.
+
+        Args:
+            request: What was asked.
+            completions: How many of it did not come.
+            words: What the server said.
+            content: What of the row it objects to, if it names it.
+        """
+        found = self._roles[request.role]
+        (found.filtered if content == "filter" else found.failed)[words] += completions
+        found.too_long += completions if content == "length" else 0
 
     def certain(self) -> TooManyFailed | None:
         """Return the error of a run that cannot come to less than too much, or None."""
         for role, found in self._roles.items():
-            if found.lacking >= _ENOUGH and found.lacking > self._share * found.wanted:
+            if found.lacking >= _ENOUGH and found.lacking > self._share * found.possible:
                 return TooManyFailed(self._words(role, found))
         return None
 
@@ -86,8 +110,9 @@ class Shortfalls:
             TooManyFailed: It cannot.
         """
         for role, found in self._roles.items():
-            several = found.lacking > 1 or found.wanted == 1
-            if several and found.lacking > self._share * found.wanted:
+            several = found.lacking > 1 or found.possible == 1
+            none = not found.possible and self._share < 1 and found.wanted
+            if none or (several and found.lacking > self._share * found.possible):
                 raise TooManyFailed(self._words(role, found))
 
     @property
@@ -98,9 +123,11 @@ class Shortfalls:
         settings = self._settings
         what = []
         if found.failed:
-            said = found.failed.most_common(_SHOWN)
-            quoted = "; ".join(f"{count} of them: {words[:_CHARS]}" for words, count in said)
-            what.append(f"{found.failed.total()} failed ({quoted})")
+            what.append(f"{found.failed.total()} failed ({_quoted(found.failed)})")
+        if found.filtered:
+            what.append(
+                f"{found.filtered.total()} were stopped by a filter ({_quoted(found.filtered)})"
+            )
         room = self._features.wanted_room(settings)
         if found.cut:
             beside = f" and {room} for thoughts" if room else ""
@@ -110,8 +137,9 @@ class Shortfalls:
         if found.ended:
             named = ", ".join(f"{name!r}" for name, _ in found.ended.most_common(_SHOWN))
             what.append(f"{found.ended.total()} are not whole (the server ended them by {named})")
+        without = found.lacking + found.filtered.total()
         return (
-            f"{found.lacking} of {found.wanted} completions of {settings.model} at "
+            f"{without} of {found.wanted} completions of {settings.model} at "
             f"{settings.public_url} for {role} are of no use: {', '.join(what)}. A stage may lack "
             f"{self._share:.0%} (AUTOIF_MAX_FAILED_SHARE). "
             f"{' '.join(self._advice(role, found, room))} What was answered is journaled and not "
@@ -132,6 +160,13 @@ class Shortfalls:
             advice.append("What the server broke off is asked again by the next run.")
         if found.failed:
             advice.append("See to what the server says, then run again: failed calls are repeated")
-            final = any(content_named(words) for words in found.failed)
-            advice[-1] += ", those refused for their content with --ask-refused." if final else "."
+            advice[-1] += ", those that are too long with --ask-refused." if found.too_long else "."
+        if found.filtered:
+            advice.append("What a filter stopped is asked again with --ask-refused.")
         return advice
+
+
+def _quoted(said: Counter[str]) -> str:
+    return "; ".join(
+        f"{count} of them: {words[:_CHARS]}" for words, count in said.most_common(_SHOWN)
+    )

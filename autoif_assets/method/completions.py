@@ -25,6 +25,8 @@ WHOLE = ("stop", "")
 CUT_SHORT = ("length", "max_tokens", "model_length")
 # What has nothing to do with the row: the same call may be answered the next time.
 BROKEN_OFF = ("abort", "cancelled", "error")
+# What the completion or its prompt says is not let through.
+FILTERED = "content_filter"
 TRUNCATED = "truncated"
 UNFINISHED = "unfinished"
 # Why any other is none, by the server's word for it; one that is not known is `unfinished`.
@@ -33,7 +35,7 @@ _ENDED = {
     "abort": "aborted",
     "cancelled": "aborted",
     "error": "server_error",
-    "content_filter": "content_filter",
+    FILTERED: "content_filter",
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
 }

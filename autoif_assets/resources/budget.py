@@ -15,8 +15,8 @@ _RETRY = "dagster/retry_number"
 class BudgetResource(dg.ConfigurableResource[Any]):
     """What one run may spend over all its assets and models; nothing is a cap by default."""
 
-    max_requests: int | None = Field(default=None, description="Most HTTP requests.")
-    max_tokens: int | None = Field(default=None, description="Most tokens, read and written.")
+    max_requests: int | None = Field(default=None, ge=0, description="Most HTTP requests.")
+    max_tokens: int | None = Field(default=None, ge=0, description="Most tokens, read and written.")
     max_cost: float | None = Field(
         default=None, ge=0, description="Most money, at the prices of the endpoints."
     )

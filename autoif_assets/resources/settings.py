@@ -8,13 +8,23 @@ import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
+from dagster._utils.schedules import is_valid_cron_schedule
 from dotenv import load_dotenv
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    create_model,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import (
@@ -130,9 +140,19 @@ class Settings(_Sections):  # type: ignore[misc]
     data: str = Field(default="data", description="Folder of everything that is written.")
     _sources: list["Source"] = PrivateAttr(default_factory=list)
 
-    def model_post_init(self, _: Any) -> None:
-        """Remember who says what."""
-        self._sources = sources()
+    @field_validator("nightly_cron", "repair_cron")
+    @classmethod
+    def _check_cron(cls, text: str | None) -> str | None:
+        if text and not is_valid_cron_schedule(text):
+            raise ValueError(f'{text!r} is no cron text; write "0 1 * * *" for one o\'clock')
+        return text
+
+    @classmethod
+    def read(cls, said: list["Source"]) -> Self:
+        """Return what some sources say, and remember which says what."""
+        found = cls(said=said)
+        found._sources = said
+        return found
 
     def value(self, path: Setting) -> Any:
         """Return a setting; None where nothing is said of one of a section."""
@@ -165,10 +185,11 @@ class Settings(_Sections):  # type: ignore[misc]
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
+        cls, settings_cls: type[BaseSettings], init_settings: Any, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Say whose word counts first: the environment's, then the file's."""
-        return tuple(InitSettingsSource(settings_cls, source.values) for source in sources())
+        """Say whose word counts first: that of the first of the sources that `read` is given."""
+        said: list[Source] = init_settings.init_kwargs.get("said", [])
+        return tuple(InitSettingsSource(settings_cls, source.values) for source in said)
 
 
 @dataclass
@@ -192,13 +213,15 @@ def settings() -> Settings:
     Raises:
         SettingsError: One of them cannot be used; the message says which and where it is.
     """
+    # Once, so that what is told of a value is of the file it was read from.
+    said = sources()
     try:
-        found = Settings()
+        found: Settings = Settings.read(said)
         found.make_recipe()
     except InputError as error:
         raise SettingsError(str(error)) from None
     except ValidationError as error:
-        raise SettingsError(" ".join(_sentence(one) for one in error.errors()[:3])) from None
+        raise SettingsError(" ".join(_sentence(one, said) for one in error.errors()[:3])) from None
     except RecipeError as error:
         numbers = [("numbers", name) for name in error.names]
         places = [*numbers, ("numbers",)] if numbers else [("recipe",)]
@@ -303,9 +326,38 @@ _JSON = {
 }
 
 
+# Variables that are no settings of a run.
+_BESIDE = ("AUTOIF_CONFIG", "AUTOIF_VLLM", "AUTOIF_LOCAL_MODEL", "AUTOIF_LLAMAFACTORY")
+# These are named as people like, such as the key of a policy.
+_FREE = ("_KEY", "_HEADERS", "_SECRET")
+_NEAR = 0.85
+
+
+def _check_names(known: Collection[str]) -> None:
+    """Refuse what is nearly the name of a variable: ignored, the run would be another one.
+
+    Raises:
+        SettingsError: There is such a name.
+    """
+    known = {*known, *_BESIDE}
+    for name in sorted(os.environ):
+        if not name.startswith("AUTOIF_") or name in known or name.endswith(_FREE):
+            continue
+        ends = {one.removeprefix("AUTOIF_"): one for one in known}
+        for near in get_close_matches(name.removeprefix("AUTOIF_"), ends, n=1, cutoff=_NEAR):
+            file = FROM_FILE.get(name)
+            where = f"{file}: " if file else ""
+            raise SettingsError(
+                f"{where}there is no setting {name}; did you mean {ends[near]}? Rename or unset "
+                "the variable."
+            )
+
+
 def _environment() -> Source:
     source = Source()
-    for path, variable in variables().items():
+    known = variables()
+    _check_names(known.values())
+    for path, variable in known.items():
         text = os.environ.get(variable)
         if not text:
             continue
@@ -409,10 +461,9 @@ def _put(values: dict[str, Any], path: Setting, value: Any) -> None:
     values[path[-1]] = value
 
 
-def _sentence(error: Mapping[str, Any]) -> str:
+def _sentence(error: Mapping[str, Any], said: list[Source]) -> str:
     """Say what is wrong with a setting, where it is said, and what may be written."""
     path = tuple(str(part) for part in error["loc"])
-    said = sources()
     places = (_place(said, path[:n]) for n in range(len(path), 0, -1))
     place = next(filter(None, places), FILE)
     if place.startswith("AUTOIF"):

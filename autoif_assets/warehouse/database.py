@@ -5,6 +5,7 @@ import errno
 import fcntl
 import functools
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,12 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # By default half a million rows wait for each Parquet file.
     "partitioned_write_flush_threshold": "4096",
 }
+# What DuckDB says of a file that was cut, overwritten or never was a database.
+_DAMAGE = re.compile(
+    r"not a valid DuckDB database|Could not read enough bytes|corrupt|checksum"
+    r"|failed to deserialize",
+    re.IGNORECASE,
+)
 _ALIAS = "pipeline"
 _OPEN_POLL_S = 0.2
 
@@ -127,11 +134,17 @@ class Database:
 
     @contextmanager
     def reporting(self, purpose: str, folder: Path | None = None) -> Iterator[None]:
-        """Turn errors of the disk that holds ``folder`` into one sentence."""
+        """Turn errors of the disk that holds ``folder``, and of damaged files, into sentences."""
         try:
             yield
         except (OSError, duckdb.Error, pl.exceptions.PolarsError) as error:
             message = _disk_trouble(error, folder or self.path.parent)
+            if message is None and _DAMAGE.search(str(error)):
+                raise WarehouseError(
+                    f"Failed at {purpose}: a file of the database cannot be read "
+                    f"({str(error).partition(chr(10))[0]}). If {self.path} is the one, move it "
+                    "to another folder and make it again from the published copy: autoif restore."
+                ) from error
             if message is None:
                 raise
             raise WarehouseError(

@@ -11,6 +11,8 @@ from autoif_assets.endpoint import EndpointError, Journal, llm_calls
 from autoif_assets.endpoint.journal import llm_calls_in_parts
 from autoif_assets.endpoint.journal_files import decode_name, encode_name
 from autoif_assets.warehouse.tables import TABLES
+from autoif_assets_tests.endpoint.asking import ask, client
+from autoif_assets_tests.endpoint.server import Server
 
 ZERO = {"prompt_tokens": None, "cached_tokens": None, "completion_tokens": None}
 
@@ -142,6 +144,25 @@ def test_a_folder_that_cannot_be_written_is_said_with_its_path(tmp_path):
     (tmp_path / "a").write_text("a file where a folder should be")
     with pytest.raises(EndpointError, match=r"journal .*run1\.jsonl cannot be written"):
         Journal(tmp_path, "a", "b", "run1").append(line())
+
+
+@pytest.mark.parametrize("blocked", ["a", "a/b"])
+def test_nothing_is_asked_where_no_answer_could_be_written(tmp_path, blocked):
+    """Before, the first answers were paid for and lost."""
+    (tmp_path / blocked).parent.mkdir(exist_ok=True)
+    (tmp_path / blocked).write_text("a file where a folder should be")
+    with Server() as server, Journal(tmp_path, "a", "b", "run1") as journal:
+        with pytest.raises(EndpointError, match=r"run1\.jsonl cannot be written: .* is a file"):
+            client(server).complete([ask()], journal)
+        assert server.bodies == []
+
+
+def test_nothing_is_asked_where_the_folder_is_not_ours(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Server() as server, Journal(tmp_path, "a", "b", "run1") as journal:
+        with pytest.raises(EndpointError, match=f"no write access to {tmp_path}"):
+            client(server).complete([ask()], journal)
+        assert server.bodies == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

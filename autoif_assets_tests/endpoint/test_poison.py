@@ -1,6 +1,7 @@
 """What a server sends, and what a journal holds, can neither end a run nor poison the next one."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from autoif_assets.endpoint.errors import Failure
 from autoif_assets.endpoint.journal import Journal, spent_by_run
 from autoif_assets.endpoint.journal_files import whole
 from autoif_assets.endpoint.responses import read_answer, read_likelihood, retry_after_s
-from autoif_assets_tests.endpoint.asking import again, ask, client, got, texts
+from autoif_assets_tests.endpoint.asking import again, ask, client, client_of, got, texts
 from autoif_assets_tests.endpoint.server import Server, answer
 from autoif_assets_tests.endpoint.test_journal import completions, line
 from autoif_assets_tests.endpoint.test_wire import listening
@@ -148,6 +149,26 @@ def test_a_body_without_end_is_not_read(tmp_path, head):
     assert "the answer is longer than 32 MiB" in words
     # Importing the SDK and the body itself; several requests were made, one after the other.
     assert int(grown_kb) < 100_000 + 4 * MAX_BODY_BYTES // 1024
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 1073741824", b"Connection: close"])
+def test_of_an_error_without_end_the_beginning_is_told(journal, head):
+    """Before, 32 MiB of it were read for each request in flight, and its status was lost."""
+    sent = []
+
+    def flood(connection):
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n\r\n")
+        connection.sendall(b'{"error": {"message": "no such thing')
+        sent.append(0)
+        for _ in range(1024):
+            connection.sendall(b"x" * 2**20)
+            sent[-1] += 2**20
+
+    with listening(flood) as url:
+        (reply,) = client_of(url).complete([ask()], journal)
+    assert re.match(r"400: .*no such thingx+$", reply.error)
+    # What the system keeps for a connection, whoever reads from it.
+    assert sent and max(sent) < 32 * 2**20
 
 
 def test_an_answer_that_is_packed_is_not_unpacked(journal):

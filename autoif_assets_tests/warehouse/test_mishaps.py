@@ -166,6 +166,26 @@ def test_a_lost_database_is_not_begun_anew_over_its_copy_but_restored_from_it(tm
     assert published(warehouse) == 5
 
 
+@pytest.mark.parametrize("damage", ["cut", "another"])
+def test_a_damaged_database_is_told_and_can_be_restored(tmp_path, damage):
+    """Before: 64 lines, with a traceback."""
+    warehouse = Warehouse(tmp_path)
+    write(warehouse, 3)
+    warehouse.publish()
+    whole = warehouse.path.read_bytes()
+    warehouse.path.write_bytes(whole[: len(whole) // 4] if damage == "cut" else b"a note" * 9000)
+    damaged = warehouse.path.read_bytes()
+    with pytest.raises(WarehouseError, match=r"cannot be read .* autoif restore") as told:
+        write(warehouse, 2, "b2")
+    assert str(warehouse.path) in str(told.value) and "\n" not in str(told.value)
+    assert warehouse.path.read_bytes() == damaged
+    assert published(warehouse) == 3
+    warehouse.path.rename(tmp_path / "damaged")
+    warehouse.restore()
+    write(warehouse, 2, "b2")
+    assert warehouse.read(QUERIES.name).height == 5
+
+
 def test_without_its_copy_a_database_begins_anew(tmp_path):
     warehouse = Warehouse(tmp_path)
     warehouse.check_not_lost()
