@@ -49,7 +49,7 @@ def environment_of_test() -> Iterator[None]:
     yield from _environment()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with recorded model output and real queries; skips where it is absent."""
     if not _SHARED_DATA.is_dir():

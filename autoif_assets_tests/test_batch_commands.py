@@ -12,6 +12,7 @@ from autoif_assets.automation import batches as automation
 from autoif_assets.cli import main
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse, find_batch
+from autoif_assets_tests.simulator.models import MILD
 
 from .dev.daemon import instance_of
 
@@ -48,7 +49,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("batches")
     with (
         pytest.MonkeyPatch.context() as patch,
-        Simulator(SimulatorSettings()) as simulator,
+        Simulator(SimulatorSettings(**MILD)) as simulator,
     ):
         for name in [name for name in os.environ if name.startswith(_OURS)]:
             patch.delenv(name)
@@ -141,7 +142,7 @@ def test_prompts_of_a_person_s_own_are_part_of_what_a_batch_is_pinned_to(
     )
     assert same(before, rows(data))
     monkeypatch.setenv("AUTOIF_DATA", str(tmp_path / "new"))
-    with Simulator(SimulatorSettings(prompts=str(prompts))) as simulator:
+    with Simulator(SimulatorSettings(**MILD, prompts=str(prompts))) as simulator:
         monkeypatch.setenv("AUTOIF_BASE_URL", simulator.base_url)
         ok("run", "--batch", "b2", "--set", "language=German")
         made = rows(tmp_path / "new", "b2")

@@ -6,6 +6,7 @@ from autoif_assets.endpoint import Spent, spent_by_run
 from autoif_assets.resources import BudgetResource, budget
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
+from autoif_assets_tests.simulator.models import MILD
 
 from .assets.pipeline import SMALL, differing, exports, run_batch, tables
 
@@ -38,11 +39,11 @@ def failure_of(result):
 @pytest.mark.long
 def test_each_cap_stops_the_run_and_the_next_run_continues_it(tmp_path):
     whole, capped = tmp_path / "whole", tmp_path / "capped"
-    with Simulator(SimulatorSettings()) as simulator:
+    with Simulator(SimulatorSettings(**MILD)) as simulator:
         result = run(whole, simulator)
         assert result.success
         ideal, total = simulator.stats()["completions"], spent(whole, result)
-    with Simulator(SimulatorSettings()) as simulator:
+    with Simulator(SimulatorSettings(**MILD)) as simulator:
         before = Spent()
         for cap, part in (("max_cost", 3), ("max_tokens", 3), ("max_requests", 6)):
             unit = cap.removeprefix("max_")

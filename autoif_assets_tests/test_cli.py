@@ -12,6 +12,7 @@ from autoif_assets.cli import home, main
 from autoif_assets.cli.home import home_note, prepare_home
 from autoif_assets.cli.runs import parse_override
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.simulator.models import MILD
 
 from .dev.daemon import AUTOIF, clean_environment, instance_of
 from .endpoint.server import Server
@@ -211,7 +212,7 @@ def test_a_run_without_a_model_says_so(data, monkeypatch):
 
 @pytest.fixture(scope="module")
 def simulator():
-    with Simulator(SimulatorSettings()) as running:
+    with Simulator(SimulatorSettings(**MILD)) as running:
         yield running
 
 

@@ -37,6 +37,7 @@ def test_a_number_concerns_its_stages_only():
     }
     assert changed(PAPER.model_copy(update={"eval_share": 0.1})) == {
         "augmented_queries",
+        "probe_texts",
         "sft_dataset",
         "preference_dataset",
         "kto_dataset",
@@ -69,7 +70,8 @@ def reach(function):
 
 
 def test_a_rule_concerns_the_stages_that_reach_it():
-    assert reach("cross_validate") == {"verifiers", "verifier_cases"}
+    # What is sent back for repair is what it turns down.
+    assert reach("cross_validate") == {"verifiers", "verifier_cases", "verifier_repairs"}
     assert reach("verify_responses") == {
         "response_verdicts",
         "further_verdicts",

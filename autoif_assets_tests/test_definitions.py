@@ -18,14 +18,15 @@ from .depends_on import depends_on
 
 # asset | group | partitions | kinds | reads
 ASSETS = """
+auditor_answers | verifiers | batch | duckdb openai polars | augmented_instructions probe_texts test_cases verifier_candidates verifier_repairs
 augmented_instructions | instructions | batch | duckdb openai polars | seed_instructions seed_queries
 augmented_queries | queries | batch | duckdb polars | seed_queries verified_instructions
 back_translations | verifiers | batch | duckdb openai polars | augmented_instructions verifiers
 filtered_queries | queries | batch | duckdb polars | augmented_queries further_scores further_verdicts response_scores response_verdicts
 further_responses | responses | batch | duckdb openai polars | augmented_queries response_scores response_verdicts
 further_scores | responses | batch | duckdb openai polars | augmented_queries further_responses further_verdicts
-further_verdicts | responses | batch | duckdb polars python | augmented_queries further_responses verifiers
-instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_cases verifiers
+further_verdicts | responses | batch | duckdb polars python | augmented_queries further_responses verifier_audits
+instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_audits verifier_cases
 kto_dataset | exports | - | json parquet | kto_examples preference_pairs sft_examples
 kto_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 online_preference_dataset | online | policy | json parquet | online_preference_pairs
@@ -33,27 +34,32 @@ online_preference_pairs | online | batch policy | duckdb polars | augmented_quer
 policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
 policy_responses | online | batch policy | duckdb openai polars | augmented_queries preference_pairs sft_examples
 policy_scorecard | online | batch policy | duckdb polars | policy_responses policy_verdicts verified_instructions
-policy_verdicts | online | batch policy | duckdb polars python | augmented_queries policy_responses verifiers
+policy_verdicts | online | batch policy | duckdb polars python | augmented_queries policy_responses verifier_audits
 preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
+probe_texts | verifiers | batch | duckdb openai polars | augmented_instructions seed_queries test_cases
 query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses verified_instructions
-report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples policy_responses preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_candidates verifier_cases verifiers
+report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples policy_responses preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_audits verifier_candidates verifier_cases verifiers
 response_likelihoods | responses | batch | duckdb openai polars | augmented_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
-response_verdicts | responses | batch | duckdb polars python | augmented_queries responses verifiers
+response_verdicts | responses | batch | duckdb polars python | augmented_queries responses verifier_audits
 responses | responses | batch | duckdb openai polars | augmented_queries
 seed_instructions | seeds | - | duckdb polars | -
 seed_queries | seeds | - | duckdb polars | -
 sft_dataset | exports | - | json parquet | preference_pairs sft_examples
 sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses
 test_cases | verifiers | batch | duckdb openai polars | augmented_instructions
-verified_instructions | verifiers | batch | duckdb polars | augmented_instructions back_translations verifier_cases verifiers
+verdict_matrix | verifiers | batch | duckdb polars python | auditor_answers back_translations probe_texts verifier_cases verifiers
+verified_instructions | verifiers | batch | duckdb polars | augmented_instructions back_translations verdict_matrix verifier_audits verifier_cases
+verifier_audits | verifiers | batch | duckdb polars python | auditor_answers back_translations probe_texts verifier_cases verifiers
 verifier_candidates | verifiers | batch | duckdb openai polars | augmented_instructions
-verifier_cases | verifiers | batch | duckdb polars python | test_cases verifier_candidates
-verifiers | verifiers | batch | duckdb polars python | test_cases verifier_candidates
+verifier_cases | verifiers | batch | duckdb polars python | auditor_answers probe_texts test_cases verifier_candidates verifier_repairs
+verifier_repairs | verifiers | batch | duckdb openai polars | augmented_instructions probe_texts test_cases verifier_candidates
+verifiers | verifiers | batch | duckdb polars python | auditor_answers probe_texts test_cases verifier_candidates verifier_repairs
 """  # noqa: E501
 # asset | its checks; "!" stops what is downstream
 CHECKS = """
+auditor_answers | accepted_parents! foreign_keys keys!
 augmented_instructions | foreign_keys keys! yield_bounds
 augmented_queries | accepted_parents! foreign_keys keys!
 back_translations | accepted_parents! foreign_keys keys! yield_bounds
@@ -72,6 +78,7 @@ policy_scorecard | keys!
 policy_verdicts | accepted_parents! foreign_keys keys! no_verdict_share
 preference_dataset | splits!
 preference_pairs | accepted_parents! dominance foreign_keys keys! length_bias yield_bounds
+probe_texts | accepted_parents! foreign_keys keys!
 query_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
 report | -
 response_likelihoods | accepted_parents! foreign_keys keys!
@@ -83,13 +90,17 @@ seed_queries | keys!
 sft_dataset | splits!
 sft_examples | accepted_parents! dominance foreign_keys keys! pass_again! yield_bounds
 test_cases | accepted_parents! foreign_keys keys! yield_bounds
+verdict_matrix | accepted_parents! foreign_keys keys!
 verified_instructions | accepted_parents! foreign_keys keys! yield_bounds
+verifier_audits | accepted_parents! foreign_keys keys! yield_bounds
 verifier_candidates | accepted_parents! foreign_keys keys! yield_bounds
 verifier_cases | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
+verifier_repairs | accepted_parents! foreign_keys keys!
 verifiers | accepted_parents! foreign_keys keys! yield_bounds
 """
 # asset | what its code version is a hash of beside its rules: prompts | numbers of the recipe
 VERSIONS = """
+auditor_answers | audit | audit_max_tokens audit_temperature audited_texts_per_instruction count_samples modules prompts reject_constants seed
 augmented_instructions | self_instruct | language prompts seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
 augmented_queries | - | seed queries_per_instruction eval_share split_queries
 back_translations | back_translation nli | prompts seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
@@ -108,6 +119,7 @@ policy_scorecard | - | seed policy_responses_per_prompt bootstrap_samples
 policy_verdicts | - | modules response_pass_rate
 preference_dataset | - | seed eval_share
 preference_pairs | - | near_identical
+probe_texts | near_miss response | breaking_probes_per_instruction eval_share language near_miss_max_tokens near_miss_temperature obeying_probes_per_instruction probe_texts_per_batch prompts response_max_tokens response_temperature seed split_queries
 query_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
 report | - | -
 response_likelihoods | - | seed likelihood_of
@@ -118,11 +130,14 @@ seed_instructions | - | -
 seed_queries | - | query_min_chars query_max_chars conversations
 sft_dataset | - | seed eval_share
 sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below sft_max_chars
-test_cases | verifier verifier_with_query | modules prompts seed verifiers_per_instruction verifier_temperature verifier_max_tokens
-verified_instructions | - | -
-verifier_candidates | verifier verifier_with_query | modules prompts seed verifiers_per_instruction verifier_temperature verifier_max_tokens
-verifier_cases | - | case_agreement min_cases min_verifiers modules verifier_agreement
-verifiers | - | case_agreement min_cases min_verifiers modules verifier_agreement
+test_cases | boundary_cases verifier verifier_with_query | boundary_cases boundary_cases_max_tokens boundary_cases_temperature modules prompts seed verifier_max_tokens verifier_temperature verifiers_per_instruction
+verdict_matrix | - | contradiction_rejects modules mutants_per_verifier
+verified_instructions | - | contradiction_rejects max_base_rate min_base_rate
+verifier_audits | - | contradiction_rejects modules mutants_per_verifier
+verifier_candidates | boundary_cases verifier verifier_with_query | boundary_cases boundary_cases_max_tokens boundary_cases_temperature modules prompts seed verifier_max_tokens verifier_temperature verifiers_per_instruction
+verifier_cases | - | agreement_by_label audited_texts_per_instruction auditor_min_agreement case_agreement count_samples min_cases min_cases_per_label min_verifiers modules reject_constants reject_fragile sibling_agreement surviving_cases verifier_agreement
+verifier_repairs | repair | agreement_by_label audited_texts_per_instruction auditor_min_agreement case_agreement count_samples min_cases min_cases_per_label min_verifiers modules prompts reject_constants reject_fragile repair_max_tokens repair_rounds repair_temperature repairs_per_instruction seed sibling_agreement surviving_cases verifier_agreement
+verifiers | - | agreement_by_label audited_texts_per_instruction auditor_min_agreement case_agreement count_samples min_cases min_cases_per_label min_verifiers modules reject_constants reject_fragile sibling_agreement surviving_cases verifier_agreement
 """  # noqa: E501
 EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "report"}
 ONLINE = {
@@ -134,7 +149,7 @@ NO_TABLE = EXPORTS | {"online_preference_dataset", "policy_checkpoint"}
 SPECS = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 DEPENDS_ON = depends_on()
 
-ROLES = ("RESPONDER", "JUDGE", "NLI", "POLICY")
+ROLES = ("RESPONDER", "JUDGE", "AUDITOR", "NLI", "POLICY")
 VARIABLES = (
     *(f"AUTOIF_{role}_{name}" for role in ROLES for name in ("BASE_URL", "MODEL", "API_KEY")),
     "AUTOIF_MAX_REQUESTS",

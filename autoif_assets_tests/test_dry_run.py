@@ -7,8 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from autoif_assets.cli import main
+from autoif_assets.cli.dry_run import _ENDPOINTS
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
+from autoif_assets_tests.simulator.models import MILD
 
 from .assets.pipeline import SMALL
 
@@ -20,7 +22,7 @@ def simulator(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith(("AUTOIF", "DAGSTER"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AUTOIF_DATA", str(tmp_path))
-    with Simulator(SimulatorSettings()) as running:
+    with Simulator(SimulatorSettings(**MILD)) as running:
         monkeypatch.setenv("AUTOIF_BASE_URL", running.base_url)
         monkeypatch.setenv("AUTOIF_MODEL", "autoif-simulator")
         yield running
@@ -34,7 +36,7 @@ def dry_run(*arguments):
 
 def rows_of(output):
     """Return the numbers of each row of the table by its name."""
-    roles = "self_instruct|verifier|back_translation|nli|response|near_miss|score|likelihood|all"
+    roles = "|".join((*_ENDPOINTS, "all"))
     return {
         match[1]: [float(number.replace(",", "")) for number in match[3].split()]
         for match in re.finditer(rf"^({roles}) +(\S+)?((?: +[\d.,]+){{7}})$", output, re.M)
@@ -44,7 +46,7 @@ def rows_of(output):
 def test_nothing_is_sent_and_nothing_written(simulator, tmp_path):
     output = dry_run()
     rows = rows_of(output)
-    assert len(rows) == 9
+    assert set(rows) == {*_ENDPOINTS, "all"}
     assert rows["verifier"][:2] == [22, 132]
     assert rows["all"][0] == sum(row[0] for role, row in rows.items() if role != "all")
     assert "Assumed, since no batch here has measured it: rewrites," in output

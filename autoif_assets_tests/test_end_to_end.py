@@ -10,6 +10,7 @@ import pytest
 
 from autoif_assets.resources import Inputs
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.simulator.models import MILD
 
 from .assets.pipeline import SMALL, accepted, run_batch, tables
 
@@ -23,7 +24,7 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def simulator():
-    with Simulator(SimulatorSettings()) as running:
+    with Simulator(SimulatorSettings(**MILD)) as running:
         yield running
 
 

@@ -12,6 +12,7 @@ import pytest
 from autoif_assets.automation.runs import busy_batches, under_way
 from autoif_assets.cli.interrupts import EXIT_CODE, command_of
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.simulator.models import MILD
 
 from .dev.daemon import instance_of, wait_for
 
@@ -56,7 +57,7 @@ def interrupted(process):
 @pytest.mark.slow
 def test_ctrl_c_prints_one_line_and_the_same_command_continues(tmp_path):
     data, log = tmp_path / "data", tmp_path / "log"
-    with Simulator(SimulatorSettings(latency=1.5)) as simulator:
+    with Simulator(SimulatorSettings(**MILD, latency=1.5)) as simulator:
         # While it imports; as soon as Dagster knows of it; while it waits for answers.
         for moment in (tmp_path / "begun", data / "dagster", data / "journals"):
             process = start(data, simulator.base_url)

@@ -20,6 +20,7 @@ import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, polars_schema
+from autoif_assets_tests.simulator.models import MILD
 
 from .assets.pipeline import COST, SMALL, differing, exports, tables
 from .dev.daemon import instance_of, wait_for
@@ -35,7 +36,7 @@ NUMBERS = SMALL | {
     "further_responses_per_prompt": 4,
 }
 MOST_SAMPLES = 4
-WORKING = SimulatorSettings(latency=0.05, latency_spread=0.5)
+WORKING = SimulatorSettings(**MILD, latency=0.05, latency_spread=0.5)
 # Three requests in ten fail, in each way that may pass; and some only take long.
 FAILING = ("429", "500", "503", "drop", "half", "garbled")
 RATE = 1 - 0.7 ** (1 / len(FAILING))

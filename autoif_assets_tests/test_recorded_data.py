@@ -7,24 +7,36 @@ test says which and why.
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
-from autoif_assets.method.back_translation import parse_back_translations
+from autoif_assets.method.audits import audit_texts, audit_verifiers, mutants_of, verdict_matrix
+from autoif_assets.method.back_translation import parse_back_translations, verify_instructions
 from autoif_assets.method.completions import COMPLETION_SCHEMA
+from autoif_assets.method.cross_validation import Tried, cross_validate
 from autoif_assets.method.gates import accepted
-from autoif_assets.method.ids import content_id
+from autoif_assets.method.ids import canonical_json, content_id
 from autoif_assets.method.pairs import draw_pairs
+from autoif_assets.method.probes import parse_probes, probe_texts
 from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.repairs import NO_REPAIRS
 from autoif_assets.method.responses import parse_responses, parse_scores, verify_responses
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
-    cross_validate,
     parse_candidates,
     verifier_runs,
 )
-from autoif_assets.sandbox import Sandbox, Unit, canonical_source, static_check
+from autoif_assets.sandbox import (
+    Sandbox,
+    Unit,
+    canonical_source,
+    mutants,
+    quoted_texts,
+    static_check,
+)
+from autoif_assets_tests.recorded.recording import REAL, read_recording, unpack
 
 PAPER = make_recipe("paper")
 AUTHORS = make_recipe("authors_code")
@@ -63,9 +75,9 @@ def execute(runs):
 
 def cross_validated(completions, recipe):
     candidates, cases = parse_candidates(completions, static_check, canonical_source)
-    candidates, cases = accepted(candidates), accepted(cases)
-    runs = verifier_runs(candidates, cases.rename({"case_id": "input_id"}))
-    return cross_validate(candidates, cases, execute(runs), recipe)
+    tried = Tried.of(candidates, cases)
+    runs = verifier_runs(tried.functions, tried.texts())
+    return cross_validate(replace(tried, outcomes=execute(runs)), recipe)
 
 
 def survivors(verifiers, cases):
@@ -112,6 +124,80 @@ def test_cross_validation_in_the_authors_profile(verifier_completions):
         "Respond": (2, 19),
         "Use": (4, 20),
     }
+
+
+FUNCTIONS = ("instruction_id", "source", "cases", "agreed", "accuracy", "status", "reason")
+CASES = ("case_id", "functions", "agreed", "agreement", "status", "reason")
+INSTRUCTIONS = ("instruction_id", "verifiers", "cases", "status", "reason")
+
+
+def digest(frame, columns):
+    return content_id("rows", canonical_json(sorted(frame.select(columns).rows(), key=str)))
+
+
+def through_all_stages(candidates, cases, recipe):
+    """What the stages make of recorded candidates and cases, those of `audited` included."""
+    asked = as_completions([], instruction_id=pl.String, prompt_id=pl.String, kind=pl.String)
+    probes = probe_texts(parse_probes(asked), accepted(cases), recipe)
+    tried = Tried.of(
+        candidates, cases, NO_REPAIRS, accepted(probes), None, quoted_texts=quoted_texts
+    )
+    outcomes = execute(verifier_runs(tried.functions, tried.texts()))
+    verifiers, checked = cross_validate(replace(tried, outcomes=outcomes), recipe)
+    known = accepted(verifiers)
+    changed = mutants_of(known, mutants, recipe)
+    texts = audit_texts(accepted(checked), accepted(probes), known)
+    said = execute(verifier_runs(pl.concat([known, changed], how="diagonal"), texts))
+    translations = pl.DataFrame(schema={"verifier_id": pl.String, "nli_label": pl.String})
+    audits = audit_verifiers(known, texts, said, changed, translations, tried.answers, recipe)
+    matrix = verdict_matrix(accepted(audits), accepted(probes), said.clear())
+    return verifiers, checked, audits, matrix
+
+
+@pytest.mark.parametrize(
+    ("name", "functions", "cases"),
+    [
+        ("paper", "dc18f97410f7d870", "a0cc2311802fa741"),
+        ("authors_code", "510a88d411cdb83e", "9433b15b679edbfd"),
+    ],
+)
+def test_verdicts_on_the_authors_data_are_those_of_before_there_were_audits(
+    verifier_completions, name, functions, cases
+):
+    # As computed with commit f70325d.
+    verifiers, checked, audits, matrix = through_all_stages(
+        *parse_candidates(verifier_completions, static_check, canonical_source), make_recipe(name)
+    )
+    assert (digest(verifiers, FUNCTIONS), digest(checked, CASES)) == (functions, cases)
+    assert audits["verifier_id"].to_list() == accepted(verifiers)["verifier_id"].to_list()
+    assert set(audits["status"]) == {"accepted"}
+    assert matrix.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("name", "functions", "cases", "instructions"),
+    [
+        ("paper", "7db82ce44b52417c", "138f121556b904b2", "cf87aadefd132963"),
+        ("authors_code", "e8a151f0b33095f9", "4532d2058f5c0dc8", "230c036db6edf569"),
+    ],
+)
+def test_verdicts_on_a_real_batch_are_those_of_before_there_were_audits(
+    shared_data, tmp_path, name, functions, cases, instructions
+):
+    # As computed with commit f70325d.
+    if not (shared_data / REAL).is_file():
+        pytest.skip("the recorded batch is not in ../shared/data")
+    recipe = make_recipe(name)
+    real = read_recording(unpack(shared_data / REAL, tmp_path), recipe)
+    verifiers, checked, audits, matrix = through_all_stages(real.candidates, real.cases, recipe)
+    assert (digest(verifiers, FUNCTIONS), digest(checked, CASES)) == (functions, cases)
+    assert audits["verifier_id"].to_list() == accepted(verifiers)["verifier_id"].to_list()
+    known = real.back_translations.join(accepted(verifiers), on="verifier_id", how="semi")
+    rates = matrix.select("instruction_id", "base_rate", "own_rate")
+    verified = verify_instructions(
+        real.instructions, accepted(audits), accepted(checked), known, rates, recipe
+    )
+    assert digest(verified, INSTRUCTIONS) == instructions
 
 
 def as_the_authors_read(raw):

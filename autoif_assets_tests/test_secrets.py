@@ -16,6 +16,7 @@ import duckdb
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.simulator.models import MILD
 
 from .dev.daemon import instance_of
 
@@ -163,7 +164,7 @@ def test_the_key_and_the_headers_are_nowhere(tmp_path):
             path.read_bytes() for path in data.glob("journals/*/told/*")
         )
         printed += output
-    faulty = SimulatorSettings(api_key=KEY, retry_after=0.1, latency=0.01, **FAULTS)
+    faulty = SimulatorSettings(**MILD, api_key=KEY, retry_after=0.1, latency=0.01, **FAULTS)
     with Simulator(faulty) as simulator:
         status, output = run(data, simulator.base_url, "faulty")
         assert status == 0, output.decode()[-3000:]

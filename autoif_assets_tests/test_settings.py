@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.cli import main
-from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.recipe import PAPER, Recipe
 from autoif_assets.resources import SettingsError, configured_resources, settings
 from autoif_assets.resources.settings import default_of, leaves, variables
 
@@ -178,7 +178,7 @@ def test_a_file_that_is_named_is_read_from_anywhere(place, monkeypatch):
         ("budget: {max_cost: much}\n", 'line 1: max_cost is "much": input should be a valid'),
         ("numbers:\n  seed: 1\n  respones_per_prompt: 3\n", "line 3: there is no respones_per_pr"),
         ("numbers: {min_score: 9}\n", "line 1: min_score: '9' is no bound; write \">= 9\""),
-        ("recipe: papre\n", "line 1: there is no recipe 'papre'; the recipes are paper"),
+        ("recipe: papre\n", "line 1: there is no recipe 'papre'; the recipes are audited, paper"),
         ("data: a\ndata: b\n", "line 2: data is in line 1 already"),
         ("data: [\n", "autoif.yaml, line 2: "),
         ("just words", "autoif.yaml: write `name: value` lines"),
@@ -254,7 +254,7 @@ def test_init_writes_a_file_that_changes_nothing_and_overwrites_none(place):
         ("endpoints", "supervision", "model"): "",
     }
     with dg.build_resources(configured_resources()) as built:
-        assert built.recipe.load() == Recipe()
+        assert built.recipe.load() == PAPER
     again = autoif("init")
     assert again.exit_code == 2 and "is there already" in again.output
     # With every # taken off, it still is what was there before.
@@ -264,9 +264,9 @@ def test_init_writes_a_file_that_changes_nothing_and_overwrites_none(place):
         if not line.strip().startswith("#") or line.strip().split(":")[0][2:] in NAMES
     )
     write(place, bare)
-    numbers = json.loads(Recipe().model_dump_json(exclude={"prompts"}))
+    numbers = json.loads(PAPER.model_dump_json(exclude={"prompts"}))
     assert yaml.safe_load(bare)["numbers"] == numbers
-    assert settings().make_recipe() == Recipe()
+    assert settings().make_recipe() == PAPER
     assert before["report_port"] == settings().report_port
 
 

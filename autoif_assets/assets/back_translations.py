@@ -1,8 +1,15 @@
-"""Back-translation of verifiers and the instructions it verifies."""
+"""Back-translation and audits of verifiers, and the instructions that are verified by them."""
 
 import dagster as dg
 import polars as pl
 
+from autoif_assets.method.audits import (
+    audit_texts,
+    audit_verifiers,
+    mutants_of,
+    pool,
+    verdict_matrix,
+)
 from autoif_assets.method.back_translation import (
     back_translation_prompts,
     check_back_translations,
@@ -10,8 +17,13 @@ from autoif_assets.method.back_translation import (
     parse_back_translations,
     verify_instructions,
 )
+from autoif_assets.method.cross_validation import ANSWER_SCHEMA
+from autoif_assets.method.gates import accepted as accepted_rows
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.resources import NLI, Supervision
+from autoif_assets.method.verifiers import in_parts, verifier_runs
+from autoif_assets.resources import NLI, SandboxResource, Supervision
+from autoif_assets.resources.sandbox import SandboxSession
+from autoif_assets.sandbox import mutants, needs_query
 from autoif_assets.stage import accepted, rows, stage
 
 
@@ -40,15 +52,73 @@ def back_translations(
 
 
 @stage(
+    "verifier_audits",
+    "verdict_matrix",
+    group="verifiers",
+    reads={
+        "verifiers": accepted(
+            *("verifiers", "verifier_id", "instruction_id", "source", "samples", "accuracy"),
+            *("accuracy_true", "accuracy_false", "sibling_agreement"),
+        ),
+        "cases": accepted(
+            "verifier_cases", "case_id", "instruction_id", "input", "query", "expected"
+        ),
+        "probes": accepted("probe_texts", "probe_id", "instruction_id", "kind", "input", "place"),
+        "answers": accepted("auditor_answers", *ANSWER_SCHEMA),
+        "translations": rows("back_translations", "verifier_id", "nli_label"),
+    },
+)
+def verifier_audits(
+    context: dg.AssetExecutionContext,
+    verifiers: pl.DataFrame,
+    cases: pl.DataFrame,
+    probes: pl.DataFrame,
+    answers: pl.DataFrame,
+    translations: pl.DataFrame,
+    sandbox: SandboxResource,
+    recipe: Recipe,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    with sandbox.session(context, recipe.modules) as session:
+        made = [
+            _audited(session, part, cases, probes, answers, translations, recipe)
+            for (part,) in in_parts(verifiers)
+        ]
+    audits, matrix = zip(*made, strict=True)
+    return pl.concat(audits), pl.concat(matrix)
+
+
+def _audited(
+    session: SandboxSession,
+    verifiers: pl.DataFrame,
+    cases: pl.DataFrame,
+    probes: pl.DataFrame,
+    answers: pl.DataFrame,
+    translations: pl.DataFrame,
+    recipe: Recipe,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Run verifiers and their mutants, and then those in use on all probe texts."""
+    changed = mutants_of(verifiers, mutants, recipe)
+    texts = audit_texts(cases, probes, verifiers)
+    functions = pl.concat([verifiers, changed], how="diagonal")
+    functions = functions.unique("verifier_id", keep="first", maintain_order=True)
+    outcomes = session.run(verifier_runs(functions, texts, needs_query))
+    audits = audit_verifiers(verifiers, texts, outcomes, changed, translations, answers, recipe)
+    used = accepted_rows(audits)
+    said = session.run(verifier_runs(used, pool(probes, used), needs_query))
+    return audits, verdict_matrix(used, probes, said)
+
+
+@stage(
     "verified_instructions",
     group="verifiers",
     reads={
         "instructions": accepted(
             "augmented_instructions", "instruction_id", "instruction", "category"
         ),
-        "verifiers": accepted("verifiers", "instruction_id"),
+        "verifiers": accepted("verifier_audits", "instruction_id"),
         "cases": accepted("verifier_cases", "instruction_id"),
         "translations": rows("back_translations", "instruction_id", "nli_label"),
+        "matrix": rows("verdict_matrix", "instruction_id", "base_rate", "own_rate"),
     },
 )
 def verified_instructions(
@@ -56,5 +126,7 @@ def verified_instructions(
     verifiers: pl.DataFrame,
     cases: pl.DataFrame,
     translations: pl.DataFrame,
+    matrix: pl.DataFrame,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    return verify_instructions(instructions, verifiers, cases, translations)
+    return verify_instructions(instructions, verifiers, cases, translations, matrix, recipe)

@@ -23,6 +23,7 @@ def augmented_instructions(
     supervision: Supervision,
     responder: RoleEndpoint,
     judge: RoleEndpoint,
+    auditor: RoleEndpoint,
     nli: RoleEndpoint,
     warehouse: Warehouse,
     recipe: Recipe,
@@ -31,7 +32,7 @@ def augmented_instructions(
     key = context.partition_key
     seeds = batch.seeds(context, "seed_instructions", seeds)
     # The first that asks: a batch whose judge cannot be used must not pay for the rest.
-    others = {"responder": responder, "judge": judge, "nli": nli}
+    others = {"responder": responder, "judge": judge, "auditor": auditor, "nli": nli}
     with supervision.session(context, others) as model:
         completions = model.generate(
             "self_instruct", self_instruct_prompts(seeds, recipe, key), recipe

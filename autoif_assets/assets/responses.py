@@ -36,7 +36,9 @@ PROMPTS = rows(
     "augmented_queries", "prompt_id", "instruction_id", "instruction", "query", "context"
 )
 ASKED = rows("augmented_queries", "prompt_id", "query")
-VERIFIERS = accepted("verifiers", "verifier_id", "instruction_id", "source")
+VERIFIERS = accepted("verifier_audits", "verifier_id", "instruction_id", "source")
+# What verifiers were tried on may be a prompt's responses: it was asked the same.
+_ASKED_BEFORE = ("probe_texts",)
 _VERDICT = ("response_id", "prompt_id", "passed", "status", "reason")
 _SCORE = ("response_id", "score", "status")
 
@@ -64,7 +66,7 @@ def augmented_queries(
 def responses(
     context: dg.AssetExecutionContext, parts: Parts, responder: RoleEndpoint, recipe: Recipe
 ) -> Frames:
-    with responder.session(context) as model:
+    with responder.session(context, also=_ASKED_BEFORE) as model:
         for (prompts,) in parts:
             completions = model.generate(
                 "response",
@@ -129,7 +131,7 @@ def further_responses(
 ) -> Frames:
     if not recipe.near_misses_per_prompt and not recipe.further_responses_per_prompt:
         return
-    with responder.session(context) as model:
+    with responder.session(context, also=_ASKED_BEFORE) as model:
         for prompts, verdicts, scores in parts:
             known = verdicts_with_scores(verdicts, scores)
             misses = model.generate(

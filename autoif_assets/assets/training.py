@@ -91,7 +91,7 @@ def kto_examples(parts: Parts) -> Frames:
         "instructions": accepted(
             "verified_instructions", "instruction_id", "instruction", "category"
         ),
-        "verifiers": accepted("verifiers", "verifier_id"),
+        "verifiers": accepted("verifier_audits", "verifier_id"),
         "cases": accepted(
             "verifier_cases", "case_id", "instruction_id", "input", "query", "outcomes"
         ),

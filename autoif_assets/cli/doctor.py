@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from autoif_assets.endpoint import EndpointSettings
     from autoif_assets.endpoint.checks import EndpointReport
 
-_ROLES = ("supervision", "responder", "judge", "nli", "policy")
+_ROLES = ("supervision", "responder", "judge", "auditor", "nli", "policy")
 
 
 @click.command()

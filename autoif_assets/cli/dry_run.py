@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _ENDPOINTS = {
     "self_instruct": "supervision",
     "verifier": "supervision",
+    "boundary_cases": "supervision",
+    "repair": "supervision",
+    "audit": "auditor",
     "back_translation": "supervision",
     "nli": "nli",
     "response": "responder",
@@ -66,7 +69,10 @@ SELECT role, sum(completion_tokens) / if(role = 'self_instruct',
 FROM (
     SELECT *, CASE asset
         WHEN 'augmented_instructions' THEN 'self_instruct'
-        WHEN 'verifier_generation' THEN 'verifier'
+        WHEN 'verifier_generation' THEN
+            if(contains(request ->> '$.schema', '"func"'), 'verifier', 'boundary_cases')
+        WHEN 'verifier_repairs' THEN 'repair'
+        WHEN 'auditor_answers' THEN 'audit'
         WHEN 'back_translations' THEN
             if(request ->> '$.schema' IS NULL, 'back_translation', 'nli')
         WHEN 'responses' THEN 'response'
@@ -148,7 +154,8 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
         "request a completion and reads the prompt as often. `at most`: every completion as long "
         "as max_tokens allows. Prompts that the server has cached may cost less."
     )
-    if lacking:
+    idle = {f"{role} tokens" for role in table.filter(requests=0)["role"]}
+    if lacking := [name for name in lacking if name not in idle]:
         say(f"Assumed, since no batch here has measured it: {', '.join(lacking)}.")
     say(
         f"Yields: {yields.rewrites:.0%} of the rewrites accepted, {yields.verifiers:.0%} of the "

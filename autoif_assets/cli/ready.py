@@ -46,7 +46,9 @@ def check_ready(
         asked = resources.supervision.settings()
         if not asked.model:
             raise click.ClickException(no_model(asked))
-        roles = {role: getattr(resources, role) for role in ("responder", "judge", "nli")}
+        roles = {
+            role: getattr(resources, role) for role in ("responder", "judge", "auditor", "nli")
+        }
         needed = {role: one.settings() for role, one in roles.items() if one.asks}
     # A model that the run will serve is not there yet.
     if not endpoints or managed:

@@ -71,9 +71,10 @@ def prompts(folder: Path) -> None:
 
 def example() -> str:
     """Return a commented file that sets nothing but what is the default."""
-    from autoif_assets.method.recipe import NUMBERS, Recipe
+    from autoif_assets.method.recipe import NUMBERS, make_recipe
     from autoif_assets.resources.settings import Settings, default_of, leaves
 
+    recipe = make_recipe()
     lines = _comment(_INTRODUCTION.replace("\n", " "))
     section: Setting = ()
     for path, declared in leaves():
@@ -88,9 +89,8 @@ def example() -> str:
         lines += _line(path, default_of(path, declared), indent)
         if path == ("numbers",):
             for name in NUMBERS:
-                number = Recipe.model_fields[name]
-                lines += _comment(number.description or "", "  ")
-                lines += _line((*path, name), number.default, "  ")
+                lines += _comment(type(recipe).model_fields[name].description or "", "  ")
+                lines += _line((*path, name), getattr(recipe, name), "  ")
     return "\n".join(lines).strip() + "\n"
 
 

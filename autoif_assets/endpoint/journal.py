@@ -11,7 +11,7 @@ import json
 import os
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +110,7 @@ class Journal:
         *,
         refresh: bool = False,
         ask_refused: bool = False,
+        also: Sequence[str] = (),
     ) -> None:
         """Index the journals of ``asset`` and ``batch`` under ``folder``.
 
@@ -120,6 +121,7 @@ class Journal:
             run_id: Names this run's file. A run that is retried goes on in its own file.
             refresh: Ask anew for what earlier runs have; their lines are kept.
             ask_refused: Ask again what earlier runs were refused.
+            also: Assets whose calls of this batch are not asked for again, either.
 
         Raises:
             EndpointError: A journal cannot be read.
@@ -131,10 +133,12 @@ class Journal:
         self._order = 1
         self._ask_refused = ask_refused
         # Held while this object lives, so that nobody prunes or compacts what it has indexed.
-        self._unlock = self._lock() if self.path.parent.is_dir() else None
+        folders = [journal_folder(folder, name, batch) for name in (asset, *also)]
+        self._locks = {place: self._lock(place) for place in folders if place.is_dir()}
         self._lines: defaultdict[str, list[tuple[Path, int]]] = defaultdict(list)
         self._file: int | None = None
-        for line in read_lines(journal_files(folder, asset, batch)):
+        files = [file for name in (asset, *also) for file in journal_files(folder, name, batch)]
+        for line in read_lines(files):
             if line.record is None:
                 self.torn += line.torn
                 self.damaged += [] if line.torn else [str(line)]
@@ -195,9 +199,9 @@ class Journal:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-        if self._unlock is not None:
-            self._unlock()
-            self._unlock = None
+        for unlock in self._locks.values():
+            unlock()
+        self._locks.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -212,7 +216,8 @@ class Journal:
 
     def _open(self) -> int:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._unlock = self._unlock or self._lock()
+        if self.path.parent not in self._locks:
+            self._locks[self.path.parent] = self._lock(self.path.parent)
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         # A line torn by a killed attempt of this very run must not swallow the next one.
         size = os.fstat(file).st_size
@@ -220,8 +225,8 @@ class Journal:
             os.write(file, b"\n")
         return file
 
-    def _lock(self) -> "weakref.finalize[[int], Journal]":
-        return weakref.finalize(self, os.close, in_use(self.path.parent))
+    def _lock(self, place: Path) -> "weakref.finalize[[int], Journal]":
+        return weakref.finalize(self, os.close, in_use(place))
 
     def _read(self, call_id: str) -> list[dict[str, Any]]:
         records = []

@@ -125,30 +125,59 @@ def check_back_translations(parsed: pl.DataFrame, labels: pl.DataFrame) -> pl.Da
     )
 
 
+def back_translation_labels(back_translations: pl.DataFrame) -> pl.DataFrame:
+    """Return ``instruction_id``, ``entailments``, ``neutrals`` and ``contradictions``.
+
+    Args:
+        back_translations: All ``back_translations``.
+    """
+    label = pl.col("nli_label")
+    return back_translations.group_by("instruction_id").agg(
+        entailments=(label == "entailment").sum(),
+        neutrals=(label == "neutral").sum(),
+        contradictions=(label == "contradiction").sum(),
+    )
+
+
+def contradicting(recipe: Recipe) -> pl.Expr:
+    """Return whether the labels of an instruction's back-translations reject it.
+
+    By the paper any contradiction does; where one rejects its verifier alone, half of all do.
+
+    Args:
+        recipe: ``contradiction_rejects``.
+    """
+    against = pl.col("contradictions")
+    if recipe.contradiction_rejects == "instruction":
+        return against > 0
+    labelled = against + pl.col("entailments") + pl.col("neutrals")
+    return (against > 0) & (against * 2 >= labelled)
+
+
 def verify_instructions(
     instructions: pl.DataFrame,
     verifiers: pl.DataFrame,
     cases: pl.DataFrame,
     back_translations: pl.DataFrame,
+    matrix: pl.DataFrame,
+    recipe: Recipe,
 ) -> pl.DataFrame:
-    """Decide which instructions are verified: any contradiction rejects, whoever else entails.
+    """Decide which instructions are verified.
 
     Args:
         instructions: Accepted ``augmented_instructions``.
-        verifiers: Accepted ``verifiers``.
+        verifiers: Accepted ``verifier_audits``.
         cases: Accepted ``verifier_cases``.
         back_translations: All ``back_translations``.
+        matrix: ``instruction_id``, ``base_rate``, ``own_rate`` of ``verdict_matrix``.
+        recipe: ``contradiction_rejects``, ``min_base_rate``, ``max_base_rate``.
 
     Returns:
-        ``verified_instructions`` without ``batch``. Reasons: ``no_verifier``, ``no_case``,
-        ``contradiction``, ``no_back_translation`` (none could be read and labelled).
+        ``verified_instructions`` without ``batch``. Reasons: ``contradiction``, ``no_verifier``,
+        ``no_case``, ``no_back_translation`` (none could be read and labelled), ``vacuous``
+        (nearly any text obeys) and ``impossible`` (hardly any does, not even of those that were
+        to).
     """
-    label = pl.col("nli_label")
-    counts = back_translations.group_by("instruction_id").agg(
-        entailments=(label == "entailment").sum(),
-        neutrals=(label == "neutral").sum(),
-        contradictions=(label == "contradiction").sum(),
-    )
     joined = (
         instructions.select("instruction_id", "instruction", "category")
         .join(
@@ -163,18 +192,28 @@ def verify_instructions(
             how="left",
             maintain_order="left",
         )
-        .join(counts, on="instruction_id", how="left", maintain_order="left")
+        .join(
+            back_translation_labels(back_translations),
+            on="instruction_id",
+            how="left",
+            maintain_order="left",
+        )
+        .join(matrix, on="instruction_id", how="left", maintain_order="left")
     )
     numbers = ("verifiers", "cases", "entailments", "neutrals", "contradictions")
+    rate, least = pl.col("base_rate"), recipe.min_base_rate
     return decide(
         joined.with_columns(pl.col(*numbers).fill_null(0).cast(pl.Int64)),
         {
+            "contradiction": contradicting(recipe),
             "no_verifier": pl.col("verifiers") == 0,
             "no_case": pl.col("cases") == 0,
-            "contradiction": pl.col("contradictions") > 0,
             "no_back_translation": pl.col("entailments") + pl.col("neutrals") == 0,
+            "vacuous": rate > recipe.max_base_rate,
+            # Few texts hold a given word twice by chance; but those do that were to.
+            "impossible": (rate < least) & (pl.col("own_rate").fill_null(0) < least),
         },
-    )
+    ).drop("own_rate")
 
 
 def _pair_ids(back_translations: pl.DataFrame) -> pl.Series:

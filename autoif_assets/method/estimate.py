@@ -14,6 +14,9 @@ from autoif_assets.method.recipe import Recipe
 _COMPLETION_TOKENS = {
     "self_instruct": 18.0,
     "verifier": 260.0,
+    "boundary_cases": 300.0,
+    "repair": 150.0,
+    "audit": 8.0,
     "back_translation": 30.0,
     "nli": 10.0,
     "response": 320.0,
@@ -28,6 +31,8 @@ class Yields:
     Attributes:
         rewrites: Accepted rewrites per rewrite asked for.
         verifiers: Verifiers that survive cross-validation per completion.
+        repaired: Functions sent back in a round per function that may be.
+        contested: Texts that go to the auditor per text that may.
         verified: Verified instructions per instruction.
         passing: Responses that go to the judge per response.
         all_good: Prompts with good responses and no failing one per prompt; 6 to 26 % are
@@ -44,6 +49,8 @@ class Yields:
 
     rewrites: float = 0.8
     verifiers: float = 0.5
+    repaired: float = 0.5
+    contested: float = 0.8
     verified: float = 0.7
     passing: float = 0.5
     all_good: float = 0.2
@@ -128,6 +135,8 @@ class _Counts:
     """How many there will be of what the stages ask for; fractions until the end."""
 
     instructions: float
+    repairs: float
+    audits: float
     translations: float
     prompts: float
     near_miss_prompts: float
@@ -165,6 +174,11 @@ def _counts(recipe: Recipe, fresh_seeds: int, queries: int, yields: Yields) -> _
     }[recipe.likelihood_of]
     return _Counts(
         instructions=instructions,
+        repairs=instructions
+        * recipe.repair_rounds
+        * recipe.repairs_per_instruction
+        * yields.repaired,
+        audits=instructions * recipe.audited_texts_per_instruction * yields.contested,
         translations=instructions * min(translated, survivors),
         prompts=prompts,
         near_miss_prompts=missed,
@@ -215,9 +229,18 @@ def _stages(
     shown = min(seeds, recipe.seed_examples_per_call)
     tokens, prompt = texts.tokens, texts.instruction + texts.query
     further = counts.further_prompts * recipe.further_responses_per_prompt
+    # Texts that verifiers are tried on are asked for as responses and near misses are.
+    obeying = recipe.obeying_probes_per_instruction
+    breaking = recipe.breaking_probes_per_instruction
     # On average: a prompt may be asked for further responses.
     response_requests = counts.prompts + counts.further_prompts
-    samples = (counts.responses + further) / max(response_requests, 1)
+    response_requests += counts.instructions if obeying else 0
+    samples = (counts.responses + further + counts.instructions * obeying) / max(
+        response_requests, 1
+    )
+    missed = counts.near_miss_prompts + (counts.instructions if breaking else 0)
+    near = counts.near_miss_prompts * recipe.near_misses_per_prompt
+    near += counts.instructions * breaking
     return [
         _Stage(
             "self_instruct",
@@ -235,6 +258,28 @@ def _stages(
             texts.instruction,
         ),
         _Stage(
+            "boundary_cases",
+            counts.instructions if recipe.boundary_cases else 0,
+            1,
+            tokens["boundary_cases"],
+            texts.instruction,
+        ),
+        _Stage(
+            "repair",
+            counts.repairs,
+            1,
+            tokens["repair"],
+            # With three texts it gets wrong.
+            texts.instruction + texts.chars("verifier") * 2,
+        ),
+        _Stage(
+            "audit",
+            counts.audits,
+            1,
+            tokens["audit"],
+            texts.instruction + texts.chars("response") / 2,
+        ),
+        _Stage(
             "back_translation",
             counts.translations,
             1,
@@ -249,13 +294,7 @@ def _stages(
             texts.instruction + texts.chars("back_translation"),
         ),
         _Stage("response", response_requests, samples, tokens["response"], prompt),
-        _Stage(
-            "near_miss",
-            counts.near_miss_prompts,
-            recipe.near_misses_per_prompt,
-            tokens["response"],
-            prompt,
-        ),
+        _Stage("near_miss", missed, near / max(missed, 1), tokens["response"], prompt),
         _Stage("score", counts.scored, 1, tokens["score"], prompt + texts.chars("response")),
     ]
 

@@ -78,8 +78,13 @@ def _in_blocks(text: str) -> ParsedVerifier:
     if source is None:
         is_object = isinstance(parse_json(text), dict)
         return ParsedVerifier(None, (), 'no text under "func"' if is_object else "no JSON object")
-    beside = next(iter(objects(text, "cases")), None) or {"cases": objects(text, "input")}
-    return ParsedVerifier(source.strip("\r\n").rstrip(), _cases(beside))
+    return ParsedVerifier(source.strip("\r\n").rstrip(), parse_cases(text))
+
+
+def parse_cases(text: str) -> tuple[ParsedCase, ...]:
+    """Read the cases of a completion that holds no function."""
+    found: dict[str, object] = {"cases": objects(text, "input")}
+    return _cases(next(iter(objects(text, "cases")), found))
 
 
 def _cases(value: dict[str, object]) -> tuple[ParsedCase, ...]:

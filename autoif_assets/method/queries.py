@@ -34,6 +34,29 @@ def augment_queries(
         ``augmented_queries`` without ``batch``, sorted by instruction so that neighbours share
         a prompt's prefix. Fewer rows where there are fewer queries to draw than asked for.
     """
+    return _drawn(instructions, queries, recipe, batch, recipe.queries_per_instruction)
+
+
+def probe_queries(
+    instructions: pl.DataFrame, queries: pl.DataFrame, recipe: Recipe, batch: str
+) -> pl.DataFrame:
+    """Join each instruction to the query that it would be joined to first, were it verified.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``.
+        queries: As of ``augment_queries``.
+        recipe: ``seed``, ``split_queries`` and ``eval_share``.
+        batch: As there.
+
+    Returns:
+        As ``augment_queries``; no number of queries there changes it.
+    """
+    return _drawn(instructions, queries, recipe, batch, 1)
+
+
+def _drawn(
+    instructions: pl.DataFrame, queries: pl.DataFrame, recipe: Recipe, batch: str, most: int
+) -> pl.DataFrame:
     pools = _pools(queries, recipe)
     wanted = instructions.sort("instruction_id").select("instruction_id", "instruction")
     rows = []
@@ -41,7 +64,7 @@ def augment_queries(
         wanted.iter_rows(), is_held_out(wanted, recipe), strict=True
     ):
         pool = pools[held_out]
-        count = min(recipe.queries_per_instruction, len(pool))
+        count = min(most, len(pool))
         draw = random.Random(derived_seed(batch, str(recipe.seed), "queries", instruction_id))
         for query_id, query, context in draw.sample(pool, count):
             prompt_id = content_id("prompt", instruction_id, query_id)

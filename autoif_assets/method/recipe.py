@@ -119,6 +119,75 @@ class Recipe(BaseModel):
     verifier_agreement: str = Field(
         "> 0.5", description="Share of surviving cases a function must agree with [3.2]."
     )
+    boundary_cases: bool = Field(
+        False, description="Also ask for cases close to the line, six an instruction, in one call."
+    )
+    count_samples: bool = Field(
+        False,
+        description="Whether a function votes once for each sample that wrote it; if not, once.",
+    )
+    reject_constants: bool = Field(
+        False,
+        description="Whether functions that say the same of every text that is not their own case "
+        "are rejected and have no vote.",
+    )
+    min_cases_per_label: int = Field(
+        0, ge=0, description="Surviving cases of each label that a verifier needs."
+    )
+    surviving_cases: str = Field(
+        ">= 0", description="Share of an instruction's cases that must survive."
+    )
+    agreement_by_label: str = Field(
+        ">= 0", description="Share of the surviving cases of each label a function agrees with."
+    )
+    obeying_probes_per_instruction: int = Field(
+        0, ge=0, description="Responses that are to obey, sampled to try verifiers on."
+    )
+    breaking_probes_per_instruction: int = Field(
+        0, ge=0, description="Responses that are to break the instruction, for the same."
+    )
+    probe_texts_per_batch: int = Field(
+        2000, ge=0, description="Texts of a batch on which all its verifiers are tried, at most."
+    )
+    sibling_agreement: str = Field(
+        ">= 0",
+        description="Share of an instruction's own probe texts on which a function agrees with "
+        "the majority.",
+    )
+    reject_fragile: bool = Field(
+        False,
+        description="Whether functions go that give no verdict on an empty text, blanks, Markdown "
+        "and the like.",
+    )
+    mutants_per_verifier: int = Field(
+        0, ge=0, description="Slightly changed copies of a verifier; it goes if one does better."
+    )
+    min_base_rate: float = Field(
+        0, ge=0, le=1, description="Least share of the probe texts that an instruction holds for."
+    )
+    max_base_rate: float = Field(
+        1, ge=0, le=1, description="Most, of the probe texts written for other instructions."
+    )
+    repair_rounds: int = Field(
+        0, ge=0, description="Times that functions which failed are sent back to be corrected."
+    )
+    repairs_per_instruction: int = Field(
+        2, ge=1, description="Functions of an instruction sent back in a round."
+    )
+    audited_texts_per_instruction: int = Field(
+        0, ge=0, description="Texts on which verifiers differ that the auditor judges."
+    )
+    auditor_min_agreement: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Where the auditor agrees with no function on more of these, it is doubted.",
+    )
+    contradiction_rejects: Literal["instruction", "verifier"] = Field(
+        "instruction",
+        description="What a back-translation that contradicts rejects; of verifiers half and more "
+        "take the instruction along.",
+    )
     back_translations_per_instruction: int | None = Field(
         None, ge=1, description="Verifiers back-translated per instruction; null: all [3.2]."
     )
@@ -218,6 +287,9 @@ class Recipe(BaseModel):
 
     self_instruct_temperature: float = Field(1.0, ge=0, le=2)
     verifier_temperature: float = Field(0.8, ge=0, le=2)
+    boundary_cases_temperature: float = Field(0.8, ge=0, le=2)
+    repair_temperature: float = Field(0.8, ge=0, le=2)
+    audit_temperature: float = Field(0.0, ge=0, le=2)
     back_translation_temperature: float = Field(0.0, ge=0, le=2)
     nli_temperature: float = Field(0.0, ge=0, le=2)
     response_temperature: float = Field(0.8, ge=0, le=2, description="As online sampling [3.4].")
@@ -226,6 +298,9 @@ class Recipe(BaseModel):
     score_temperature: float = Field(0.0, ge=0, le=2)
     self_instruct_max_tokens: int = Field(4096, ge=1, description=_ANSWER)
     verifier_max_tokens: int = Field(1024, ge=1, description=_ANSWER)
+    boundary_cases_max_tokens: int = Field(1024, ge=1, description=_ANSWER)
+    repair_max_tokens: int = Field(1024, ge=1, description=_ANSWER)
+    audit_max_tokens: int = Field(32, ge=1, description=_ANSWER)
     back_translation_max_tokens: int = Field(128, ge=1, description=_ANSWER)
     nli_max_tokens: int = Field(32, ge=1, description=_ANSWER)
     response_max_tokens: int = Field(2048, ge=1, description=_ANSWER)
@@ -235,6 +310,9 @@ class Recipe(BaseModel):
     @field_validator(
         "case_agreement",
         "verifier_agreement",
+        "surviving_cases",
+        "agreement_by_label",
+        "sibling_agreement",
         "response_pass_rate",
         "min_score",
         "chosen_pass_rate",
@@ -291,7 +369,28 @@ AUTHORS_CODE = Recipe.model_validate(
         "chosen_pass_rate": ">= 0.5",
     }
 )
-RECIPES = {"paper": PAPER, "authors_code": AUTHORS_CODE}
+# Agreement is not correctness: the paper's rules, and what else tells right verifiers.
+AUDITED = Recipe.model_validate(
+    {
+        "boundary_cases": True,
+        "count_samples": True,
+        "reject_constants": True,
+        "min_cases_per_label": 3,
+        "surviving_cases": "> 0.5",
+        "agreement_by_label": ">= 0.8",
+        "obeying_probes_per_instruction": 8,
+        "breaking_probes_per_instruction": 4,
+        "sibling_agreement": ">= 0.9",
+        "reject_fragile": True,
+        "mutants_per_verifier": 20,
+        "min_base_rate": 0.02,
+        "max_base_rate": 0.9,
+        "repair_rounds": 1,
+        "audited_texts_per_instruction": 8,
+        "contradiction_rejects": "verifier",
+    }
+)
+RECIPES = {"audited": AUDITED, "paper": PAPER, "authors_code": AUTHORS_CODE}
 BEFORE: Mapping[str, Any] = MappingProxyType({"split_queries": False})
 """What numbers were, in effect, before there were any: what was made without them keeps to that."""
 

@@ -1,16 +1,22 @@
 """Verifier candidates and test cases, their cross-validation [3.2], and verifiers run again."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 import polars.selectors as cs
 
 from autoif_assets.method.completions import unusable
-from autoif_assets.method.gates import ACCEPTED, accepted, decide
+from autoif_assets.method.gates import ACCEPTED, decide
 from autoif_assets.method.ids import content_id
-from autoif_assets.method.parsing import ParsedVerifier, parse_verifier
-from autoif_assets.method.prompts import VERIFIER, VERIFIER_WITH_QUERY
+from autoif_assets.method.parsing import (
+    ParsedCase,
+    ParsedVerifier,
+    parse_cases,
+    parse_verifier,
+)
+from autoif_assets.method.prompts import BOUNDARY_CASES, VERIFIER, VERIFIER_WITH_QUERY
 from autoif_assets.method.recipe import Recipe, Threshold
 
 OUTCOME_STRUCT = pl.List(pl.Struct({"verifier_id": pl.String, "outcome": pl.String}))
@@ -33,9 +39,7 @@ _NAMES_QUERY = (
     r"|(?:la|mi|tu|esta)\s+pregunta\b|问题|提问|題目|质问|質問|질문|вопрос"
 )
 
-_NO_VOTE = ("load_error", "nondeterministic")
-
-_CANDIDATE_SCHEMA = {
+CANDIDATE_SCHEMA = {
     "instruction_id": pl.String,
     "sample": pl.Int64,
     "verifier_id": pl.String,
@@ -44,7 +48,6 @@ _CANDIDATE_SCHEMA = {
     "finish_reason": pl.String,
     "call_id": pl.String,
     "detail": pl.String,
-    "rejection": pl.String,
 }
 _CASE_SCHEMA = {
     "instruction_id": pl.String,
@@ -72,8 +75,7 @@ def verifier_prompts(instructions: pl.DataFrame, recipe: Recipe) -> pl.DataFrame
     Returns:
         Columns ``instruction_id``, ``prompt``, ``template``: the prompt it was made of.
     """
-    names = [module.partition(":")[0] for module in recipe.modules]
-    beside = f" and {', '.join(names)}" if names else ""
+    beside = beside_standard(recipe)
     asks = instructions["instruction"].str.contains(_NAMES_QUERY)
     parts = [
         instructions.filter(chosen).select(
@@ -85,6 +87,12 @@ def verifier_prompts(instructions: pl.DataFrame, recipe: Recipe) -> pl.DataFrame
     ]
     order = instructions.select("instruction_id")
     return order.join(pl.concat(parts), on="instruction_id", maintain_order="left")
+
+
+def beside_standard(recipe: Recipe) -> str:
+    """Return what a prompt adds to the standard library: the recipe's modules."""
+    names = [module.partition(":")[0] for module in recipe.modules]
+    return f" and {', '.join(names)}" if names else ""
 
 
 def parse_candidates(
@@ -115,24 +123,124 @@ def parse_candidates(
         is_whole = row["status"] == ACCEPTED
         parsed = parse_verifier(row["raw"]) if is_whole else ParsedVerifier(None, ())
         candidates.append(_candidate(row, parsed, static_check, canonical_source))
-        cases += _cases(row, parsed)
+        cases += _cases(row, parsed.cases)
     found = pl.col("rejection")
     # Only what could be a verifier has an original that others may repeat.
     first = pl.when(found.is_null()).then(pl.col("verifier_id")).is_first_distinct()
-    candidate_frame = pl.DataFrame(candidates, schema=_CANDIDATE_SCHEMA, orient="row")
+    columns = {**CANDIDATE_SCHEMA, "rejection": pl.String}
+    candidate_frame = pl.DataFrame(candidates, schema=columns, orient="row")
     reasons = candidate_frame["rejection"].drop_nulls().unique(maintain_order=True)
     return (
         decide(
             candidate_frame,
             {**{reason: found == reason for reason in reasons}, "duplicate": ~first},
         ).drop("rejection"),
-        decide(
-            pl.DataFrame(cases, schema=_CASE_SCHEMA, orient="row"),
-            {
-                "unparsed": pl.col("case_id").is_null(),
-                "duplicate": ~pl.col("case_id").is_first_distinct(),
-            },
-        ),
+        _decided_cases(pl.DataFrame(cases, schema=_CASE_SCHEMA, orient="row"), "function"),
+    )
+
+
+def boundary_prompts(instructions: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Return ``instruction_id``, ``prompt``: what asks for cases close to the line.
+
+    An instruction that speaks of the user's question is left out: its cases need one each.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``.
+        recipe: ``boundary_cases`` and ``prompts``.
+    """
+    asked = ~instructions["instruction"].str.contains(_NAMES_QUERY) & recipe.boundary_cases
+    wanted = instructions.filter(asked)
+    return wanted.select("instruction_id", BOUNDARY_CASES.of(recipe.prompts).render_rows(wanted))
+
+
+def parse_boundary_cases(completions: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
+    """Read the cases close to the line, which came without a function.
+
+    Args:
+        completions: Completion frame with ``instruction_id``, one an instruction.
+        known: Ids of the cases that there are.
+
+    Returns:
+        ``test_cases`` as of ``parse_candidates``. Of an answer that is no list of cases there is
+        one rejected row.
+    """
+    rows: list[tuple[object, ...]] = []
+    reasons: list[str | None] = []
+    for row in decide(completions, unusable()).iter_rows(named=True):
+        found = parse_cases(row["raw"]) if row["status"] == ACCEPTED else ()
+        cases = list(_cases(row, found or (ParsedCase(None, None, row["error"]),)))
+        reasons += [row["reason"]] * len(cases)
+        rows += cases
+    frame = pl.DataFrame(rows, schema=_CASE_SCHEMA, orient="row")
+    whole = pl.Series("whole", reasons, dtype=pl.String)
+    rejected = {
+        reason: whole == reason for reason in whole.drop_nulls().unique(maintain_order=True)
+    }
+    return _decided_cases(frame, "boundary", rejected, known)
+
+
+def _decided_cases(
+    cases: pl.DataFrame,
+    origin: str,
+    rejected: Mapping[str, pl.Series] = MappingProxyType({}),
+    known: pl.Series | None = None,
+) -> pl.DataFrame:
+    case_id = pl.col("case_id")
+    repeated = pl.lit(False) if known is None else case_id.is_in(known.implode())
+    rules = {
+        **{reason: pl.lit(rows) for reason, rows in rejected.items()},
+        "unparsed": case_id.is_null(),
+        "duplicate": repeated | ~case_id.is_first_distinct(),
+    }
+    return decide(cases.with_columns(origin=pl.lit(origin)), rules)
+
+
+def functions_of(candidates: pl.DataFrame, repairs: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the distinct functions that may be verifiers.
+
+    Args:
+        candidates: All ``verifier_candidates``: ``verifier_id``, ``instruction_id``, ``source``,
+            ``reason``.
+        repairs: The same of ``verifier_repairs``, and ``parent_id``.
+
+    Returns:
+        ``verifier_id``, ``instruction_id``, ``source``, ``origin``, ``parent_id`` and
+        ``samples``: how many completions wrote it.
+    """
+    sampled = candidates.select(
+        *("verifier_id", "instruction_id", "source", "reason"),
+        origin=pl.lit("sampled"),
+        parent_id=pl.lit(None, pl.String),
+    )
+    parts = [sampled]
+    if repairs is not None:
+        parts.append(repairs.with_columns(origin=pl.lit("repair")).select(sampled.columns))
+    every = pl.concat(parts)
+    wrote = pl.col("reason").is_null() | (pl.col("reason") == "duplicate")
+    return (
+        every.filter(wrote)
+        .group_by("verifier_id", "instruction_id", maintain_order=True)
+        .agg(pl.col("source", "origin", "parent_id").first(), samples=pl.len().cast(pl.Int64))
+    )
+
+
+def authors(candidates: pl.DataFrame, cases: pl.DataFrame) -> pl.DataFrame:
+    """Return ``verifier_id``, ``input_id``: the cases that came with a function.
+
+    Args:
+        candidates: All ``verifier_candidates``: ``instruction_id``, ``sample``, ``verifier_id``.
+        cases: All ``test_cases``: ``instruction_id``, ``sample``, ``case_id``, ``origin``.
+    """
+    of_functions = cases.filter(pl.col("origin") == "function")
+    return (
+        candidates.select("instruction_id", "sample", "verifier_id")
+        .join(
+            of_functions.select("instruction_id", "sample", input_id="case_id"),
+            on=["instruction_id", "sample"],
+        )
+        .drop_nulls()
+        .select("verifier_id", "input_id")
+        .unique(maintain_order=True)
     )
 
 
@@ -142,7 +250,7 @@ def _candidate(
     static_check: Callable[[str], str | None],
     canonical_source: Callable[[str], str],
 ) -> tuple[object, ...]:
-    """Return the row of ``_CANDIDATE_SCHEMA`` that a completion makes."""
+    """Return the row of ``CANDIDATE_SCHEMA``, and the rejection, that a completion makes."""
     rejection, detail, verifier_id = row["reason"], row["error"], None
     if row["status"] == ACCEPTED:
         rejection, detail = (
@@ -169,9 +277,9 @@ def _candidate(
     )
 
 
-def _cases(row: Mapping[str, Any], parsed: ParsedVerifier) -> Iterator[tuple[object, ...]]:
+def _cases(row: Mapping[str, Any], parsed: Sequence[ParsedCase]) -> Iterator[tuple[object, ...]]:
     """Yield the rows of ``_CASE_SCHEMA`` that a completion makes."""
-    for position, case in enumerate(parsed.cases):
+    for position, case in enumerate(parsed):
         case_id = None
         if case.problem is None and case.input is not None:
             # The same text may be expected to pass by one completion and to fail by another.
@@ -192,20 +300,42 @@ def _cases(row: Mapping[str, Any], parsed: ParsedVerifier) -> Iterator[tuple[obj
         )
 
 
-def verifier_runs(verifiers: pl.DataFrame, inputs: pl.DataFrame) -> pl.DataFrame:
+def verifier_runs(
+    verifiers: pl.DataFrame,
+    inputs: pl.DataFrame,
+    needs_query: Callable[[str], bool] = lambda source: False,
+) -> pl.DataFrame:
     """Pair every verifier with all the texts of its instruction, one row a verifier.
 
     Args:
         verifiers: ``verifier_id``, ``instruction_id``, ``source``.
-        inputs: ``input_id``, ``instruction_id``, ``input`` and, where texts answer one, ``query``,
-            null for those that do not.
+        inputs: ``input_id``, ``instruction_id``, ``input``; where texts answer one, ``query``,
+            null for those that do not; where probe texts are among them, ``kind``, null for
+            all others.
+        needs_query: Returns whether a source must be given a query. Such a verifier is not run
+            on probe texts that have none: that it gives no verdict there says nothing of it.
 
     Returns:
         Columns ``verifier_id``, ``source``, ``input_ids`` (list), ``inputs`` (list),
         ``instruction_id`` and, given ``query``, ``queries`` (list). A verifier without texts has
         no row.
     """
-    queries = [pl.col(name).alias("queries") for name in _asked(inputs)]
+    query, kind = (
+        pl.col(name) if name in inputs.columns else pl.lit(None, pl.String)
+        for name in ("query", "kind")
+    )
+    asking = pl.Series([needs_query(source) for source in verifiers["source"]], dtype=pl.Boolean)
+    if not asking.any():
+        return _paired(verifiers, inputs)
+    answering = inputs.filter(query.is_not_null() | kind.is_null())
+    return pl.concat(
+        [_paired(verifiers.filter(~asking), inputs), _paired(verifiers.filter(asking), answering)]
+    )
+
+
+def _paired(verifiers: pl.DataFrame, inputs: pl.DataFrame) -> pl.DataFrame:
+    """Return ``verifier_runs`` of verifiers that are all run on the same texts."""
+    queries = [pl.col(name).alias("queries") for name in asked(inputs)]
     grouped = inputs.group_by("instruction_id", maintain_order=True).agg(
         *queries, input_ids=pl.col("input_id"), inputs=pl.col("input")
     )
@@ -214,126 +344,26 @@ def verifier_runs(verifiers: pl.DataFrame, inputs: pl.DataFrame) -> pl.DataFrame
     )
 
 
-def _asked(texts: pl.DataFrame) -> list[str]:
-    """The column of what texts answer, if they have one."""
-    return [name for name in texts.columns if name == "query"]
+# What so many instructions' functions say of all texts fits into memory.
+_AT_ONCE = 200
 
 
-def cross_validate(
-    candidates: pl.DataFrame, cases: pl.DataFrame, outcomes: pl.DataFrame, recipe: Recipe
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Keep the cases most functions agree with, then the functions that agree with most of these.
-
-    A function that does not load, or says now this and now that of one text, has no vote on the
-    cases. A function that crashes, times out or returns no bool on a case does not agree with it.
+def in_parts(*frames: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, ...]]:
+    """Yield frames in parts of the same whole instructions; of empty ones one part.
 
     Args:
-        candidates: Accepted ``verifier_candidates``.
-        cases: Accepted ``test_cases``, with or without ``query``.
-        outcomes: ``OUTCOME_SCHEMA`` with the case id as ``input_id``.
-        recipe: ``min_verifiers``, ``min_cases``, ``case_agreement``, ``verifier_agreement``.
-
-    Returns:
-        ``verifiers`` and ``verifier_cases``, both without ``batch``. Reasons of a verifier:
-        ``load_error``, ``nondeterministic``, ``too_few_verifiers``, ``too_few_cases``,
-        ``no_surviving_case``, ``low_agreement``. Reasons of a case: ``no_verifier``,
-        ``too_few_verifiers``, ``too_few_cases``, ``low_agreement``.
+        frames: With ``instruction_id``.
     """
-    # What cannot be loaded, or contradicts itself, is no evidence about a case.
-    by_verifier = outcomes.group_by("verifier_id").agg(
-        barred=pl.col("outcome").filter(pl.col("outcome").is_in(_NO_VOTE)).first(),
-        first_detail=pl.col("detail").drop_nulls().first(),
-    )
-    functions = candidates.select("verifier_id", "instruction_id", "source").join(
-        by_verifier, on="verifier_id", how="left", maintain_order="left"
-    )
-    voters = functions.filter(pl.col("barred").is_null())
-    per_instruction = (
-        candidates.select("instruction_id")
-        .unique()
-        .join(voters.group_by("instruction_id").agg(functions=pl.len()), "instruction_id", "left")
-        .join(cases.group_by("instruction_id").agg(all_cases=pl.len()), "instruction_id", "left")
-        .with_columns(pl.col("functions", "all_cases").fill_null(0).cast(pl.Int64))
-    )
-    # Anything but the expected verdict, silence included, is a vote against the case.
-    votes = (
-        outcomes.join(voters.select("verifier_id"), on="verifier_id", how="semi")
-        .join(cases.select("case_id", "expected"), left_on="input_id", right_on="case_id")
-        .with_columns(agrees=pl.col("outcome") == _expected_outcome())
-    )
-    # The authors' code wants 3 functions and 10 cases first; the paper names no such number.
-    short = {
-        "too_few_verifiers": pl.col("functions") < recipe.min_verifiers,
-        "too_few_cases": pl.col("all_cases") < recipe.min_cases,
-    }
-    verifier_cases = _check_cases(cases, votes, per_instruction, short, recipe)
-    # Only cases that most functions agree with can tell a right function from a wrong one [3.2].
-    surviving = accepted(verifier_cases).select("case_id")
-    votes = votes.join(surviving, left_on="input_id", right_on="case_id", how="semi")
-    return _check_functions(functions, votes, per_instruction, short, recipe), verifier_cases
+    ids = pl.concat([frame.select("instruction_id") for frame in frames]).to_series()
+    wanted = ids.unique(maintain_order=True)
+    for start in range(0, max(len(wanted), 1), _AT_ONCE):
+        is_in = pl.col("instruction_id").is_in(wanted[start : start + _AT_ONCE].implode())
+        yield tuple(frame.filter(is_in) for frame in frames)
 
 
-def _check_cases(
-    cases: pl.DataFrame,
-    votes: pl.DataFrame,
-    per_instruction: pl.DataFrame,
-    short: Mapping[str, pl.Expr],
-    recipe: Recipe,
-) -> pl.DataFrame:
-    """Return ``verifier_cases``: the cases with the share of functions that agree [3.2]."""
-    tallies = votes.group_by("input_id").agg(
-        agreed=pl.col("agrees").sum().cast(pl.Int64),
-        outcomes=pl.struct("verifier_id", "outcome").sort_by("verifier_id"),
-    )
-    return decide(
-        cases.select("case_id", "instruction_id", "input", *_asked(cases), "expected")
-        .join(per_instruction, on="instruction_id", how="left", maintain_order="left")
-        .join(tallies, left_on="case_id", right_on="input_id", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("functions", "agreed").fill_null(0),
-            pl.col("all_cases").fill_null(0),
-            outcomes=pl.col("outcomes").fill_null(pl.lit([], dtype=OUTCOME_STRUCT)),
-        )
-        .with_columns(agreement=_share("agreed", "functions")),
-        {
-            "no_verifier": pl.col("functions") == 0,
-            **short,
-            "low_agreement": ~recipe.bound("case_agreement").accepts(pl.col("agreement")),
-        },
-    ).drop("all_cases")
-
-
-def _check_functions(
-    functions: pl.DataFrame,
-    votes: pl.DataFrame,
-    per_instruction: pl.DataFrame,
-    short: Mapping[str, pl.Expr],
-    recipe: Recipe,
-) -> pl.DataFrame:
-    """Return ``verifiers``: the functions with their accuracy on the surviving cases [3.2]."""
-    scored = votes.group_by("verifier_id").agg(
-        cases=pl.len().cast(pl.Int64), agreed=pl.col("agrees").sum().cast(pl.Int64)
-    )
-    return decide(
-        functions.join(per_instruction, on="instruction_id", how="left", maintain_order="left")
-        .join(scored, on="verifier_id", how="left", maintain_order="left")
-        .with_columns(pl.col("cases", "agreed").fill_null(0))
-        .with_columns(accuracy=_share("agreed", "cases"), detail=pl.col("first_detail")),
-        {
-            **{reason: pl.col("barred") == reason for reason in _NO_VOTE},
-            **short,
-            "no_surviving_case": pl.col("cases") == 0,
-            "low_agreement": ~recipe.bound("verifier_agreement").accepts(pl.col("accuracy")),
-        },
-    ).drop("first_detail", "barred", "functions", "all_cases")
-
-
-def _expected_outcome() -> pl.Expr:
-    return pl.when(pl.col("expected")).then(pl.lit("pass")).otherwise(pl.lit("fail"))
-
-
-def _share(part: str, whole: str) -> pl.Expr:
-    return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
+def asked(texts: pl.DataFrame) -> list[str]:
+    """The column of what texts answer, if they have one."""
+    return [name for name in texts.columns if name == "query"]
 
 
 def contradicted(texts: pl.DataFrame, outcomes: pl.DataFrame, bound: Threshold) -> pl.DataFrame:

@@ -90,6 +90,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
     supervision: dg.ResourceDependency[Supervision]
     responder: dg.ResourceDependency[RoleEndpoint]
     judge: dg.ResourceDependency[RoleEndpoint]
+    auditor: dg.ResourceDependency[RoleEndpoint]
     nli: dg.ResourceDependency[NLI]
     replace: bool = Field(
         default=False,
@@ -224,6 +225,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
             _role("supervision", self.supervision.settings()),
             _role("responder", self.responder.settings()),
             _role("judge", self.judge.settings()),
+            _role("auditor", self.auditor.settings()),
             Role("nli", self.nli.model or DEFAULT_MODEL)
             if self.nli.by == "transformers"
             else _role("nli", self.nli.settings()),
@@ -248,9 +250,13 @@ class BatchResource(dg.ConfigurableResource[Any]):
     ) -> Batch:
         """Return what a batch was made by, as far as its calls and its last run tell."""
         told = told_by_calls(self.warehouse.open(), known.batch)
-        name = str(history.get("name") or wanted.recipe)
+        name, numbers = str(history.get("name") or wanted.recipe), wanted.numbers or {}
+        if name == "audited":
+            # It came after pins: nothing unpinned was made by it.
+            name = "paper"
+            numbers = _pinned_numbers(make_recipe(name, self.recipe.overrides))
         numbers = {
-            **(wanted.numbers or {}),
+            **numbers,
             **(make_recipe(name).model_dump() if history.get("name") else {}),
             **BEFORE,
             **(history.get("overrides") or {}),

@@ -39,7 +39,7 @@ def configured_resources() -> dict[str, Any]:
     nli = NLI.configure_at_launch(supervision=supervision, **_endpoint(found, "nli"))
     roles = {
         role: RoleEndpoint.configure_at_launch(supervision=supervision, **_endpoint(found, role))
-        for role in ("responder", "judge", "policy")
+        for role in ("responder", "judge", "auditor", "policy")
     }
     return {
         "warehouse": warehouse,
@@ -53,6 +53,7 @@ def configured_resources() -> dict[str, Any]:
             nli=nli,
             responder=roles["responder"],
             judge=roles["judge"],
+            auditor=roles["auditor"],
         ),
         "sandbox": SandboxResource(),
         "trainer": Trainer(**_given(found, "trainer")),

@@ -1,7 +1,7 @@
 """Models behind endpoints: one endpoint a role, each as `supervision` where it says nothing."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any, Optional, get_origin
 from urllib.parse import urlsplit
@@ -139,17 +139,18 @@ class RoleEndpoint(Endpoint):
         return settings.model_copy(update={**_NO_CREDENTIALS, **_credentials_of(own)})
 
     def session(
-        self, context: dg.AssetExecutionContext, name: str = "model"
+        self, context: dg.AssetExecutionContext, name: str = "model", also: Sequence[str] = ()
     ) -> AbstractContextManager[Session]:
         """Open the journal of this asset and batch; load it into ``llm_calls`` at the end.
 
         Args:
             context: The asset that asks.
             name: First part of the names of the metadata, so that an asset may ask two models.
+            also: Assets of the batch whose answers are taken where they were asked the same.
         """
         supervision = self.supervision
         return open_session(
-            context, self.settings(), supervision.warehouse, supervision.budget, name
+            context, self.settings(), supervision.warehouse, supervision.budget, name, also=also
         )
 
     def session_of(

@@ -51,6 +51,7 @@ def open_session(
     name: str = "model",
     model_version: str = "",
     others: Mapping[str, EndpointSettings] | None = None,
+    also: Sequence[str] = (),
 ) -> Iterator["Session"]:
     """Open the journal of the running asset and batch; load it into ``llm_calls`` at the end.
 
@@ -64,6 +65,7 @@ def open_session(
             each has journals of its own, and rows of its own in ``llm_calls``.
         others: Endpoints by role that the run will need later on: where one of them cannot be
             used, nothing is asked of this one.
+        also: Assets whose answers are taken where they were asked the same.
     """
     if not settings.model:
         raise failure(no_model(settings))
@@ -77,7 +79,7 @@ def open_session(
     except EndpointError as error:
         raise failure(error) from error
     asking = {"refresh": settings.refresh, "ask_refused": settings.ask_refused}
-    with Journal(journals, asset, batch, context.run.run_id, **asking) as journal:
+    with Journal(journals, asset, batch, context.run.run_id, also=also, **asking) as journal:
         if journal.torn:
             context.log.warning(
                 f"{journal.torn} torn lines in the journals of {asset} {batch} are ignored: "

@@ -92,6 +92,9 @@ _Endpoints = _section(
         "supervision": _inner(_Endpoint, "The model that writes and verifies."),
         "responder": _inner(_Endpoint, "Writes the responses; as supervision if left out."),
         "judge": _inner(_Endpoint, "Scores the responses; as supervision if left out."),
+        "auditor": _inner(
+            _Endpoint, "Judges texts on which verifiers differ; as supervision if left out."
+        ),
         "nli": _inner(_NLI, "Labels the back-translations; as supervision if left out."),
         "policy": _inner(_Endpoint, "The model to be aligned; as supervision if left out."),
     },

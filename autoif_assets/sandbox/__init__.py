@@ -9,15 +9,17 @@ forks and watches), `inside/runner.py` (what a child does) and `inside/probes.py
 """
 
 from autoif_assets.sandbox.inside.modules import STANDARD as STANDARD_MODULES
+from autoif_assets.sandbox.mutants import Mutant, mutants, quoted_texts
 from autoif_assets.sandbox.pool import Sandbox, confinement
 from autoif_assets.sandbox.report import ConfinementReport
-from autoif_assets.sandbox.static import canonical_source, static_check
+from autoif_assets.sandbox.static import canonical_source, needs_query, static_check
 from autoif_assets.sandbox.types import Limits, Outcome, Result, SandboxUnavailable, Unit
 
 __all__ = [
     "STANDARD_MODULES",
     "ConfinementReport",
     "Limits",
+    "Mutant",
     "Outcome",
     "Result",
     "Sandbox",
@@ -25,5 +27,8 @@ __all__ = [
     "Unit",
     "canonical_source",
     "confinement",
+    "mutants",
+    "needs_query",
+    "quoted_texts",
     "static_check",
 ]

@@ -47,14 +47,24 @@ def static_check(source: str, modules: Collection[str] = ()) -> str | None:
     for name in _imports(tree):
         if name not in allowed:
             return f"forbidden_import:{name}"
-    # The last binding is the one that a call finds.
-    binding = next((node for node in reversed(tree.body) if "evaluate" in _targets(node)), None)
+    binding = _binding(tree)
     if binding is None:
         return "no_evaluate"
     # Of an import, a class or an assigned callable, only a call can tell what it takes.
     if isinstance(binding, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return None if _is_callable(binding.args) else "wrong_arity"
     return None
+
+
+def needs_query(source: str) -> bool:
+    """Whether a verifier must be given the query beside the response, as far as that shows."""
+    if "query" not in source:
+        return False
+    try:
+        binding = _binding(parse(source))
+    except (SyntaxError, TooDeep):
+        return False
+    return isinstance(binding, ast.FunctionDef) and _takes_query(binding.args)
 
 
 class TooDeep(Exception):
@@ -152,6 +162,11 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield "." if node.level else (node.module or "").partition(".")[0]
 
 
+def _binding(tree: ast.Module) -> ast.stmt | None:
+    """The last statement that binds `evaluate`, which is the one that a call finds."""
+    return next((node for node in reversed(tree.body) if "evaluate" in _targets(node)), None)
+
+
 def _targets(node: ast.stmt) -> set[str]:
     """Names that a top-level statement binds, at any depth short of other functions."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -174,8 +189,14 @@ def _is_callable(args: ast.arguments) -> bool:
     if any(default is None for default in args.kw_defaults):
         return False
     if required == 2:
-        return positional[1].arg == "query"
+        return _takes_query(args)
     return required <= 1 and (bool(positional) or args.vararg is not None)
+
+
+def _takes_query(args: ast.arguments) -> bool:
+    """Whether two arguments must be given, the second of which is called `query`."""
+    positional = [*args.posonlyargs, *args.args]
+    return len(positional) - len(args.defaults) == 2 and positional[1].arg == "query"
 
 
 # --- one text for identical functions ------------------------------------------------------

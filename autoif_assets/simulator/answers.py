@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -14,14 +15,14 @@ from autoif_assets.simulator.drafting import Draft, topic_words
 from autoif_assets.simulator.instructions import read_instruction, write_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt
 from autoif_assets.simulator.settings import SimulatorSettings
-from autoif_assets.simulator.truth import NON_EMPTY, OFF_TOPICS, REFUSALS, assess, compare
-from autoif_assets.simulator.verifiers import (
-    CONSTANTS,
-    invert_source,
-    read_verifier,
-    spoil_source,
-    write_buggy,
-    write_verifier,
+from autoif_assets.simulator.truth import OFF_TOPICS, REFUSALS, assess, compare
+from autoif_assets.simulator.verifying import (
+    audit,
+    back_translation,
+    boundary_cases,
+    repair,
+    write_checks,
+    write_checks_with_query,
 )
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -39,11 +40,6 @@ _TOPICS = (
     "the sea", "a market", "gardeners", "winter", "a railway station", "sailors", "bakers",
     "the mountains", "a library", "children", "an orchestra", "the theatre",
 )  # fmt: skip
-_VAGUE = (
-    "Write a clear and helpful answer.",
-    "Follow the form that the code expects.",
-    "Answer in a suitable way.",
-)
 _GARBAGE = "%/\\~^#|<>=+"
 
 
@@ -69,7 +65,7 @@ def complete(
     rng = Random(derived_seed("completion", str(settings.seed), prompt.role, key, str(seed)))
     if choices:
         # Constrained decoding: neither a refusal nor broken JSON can come out of it.
-        answer = _ROLES[prompt.role](prompt.variables, rng, settings)
+        answer = _answer(prompt, seed, rng, settings)
         said = set(map(str, answer.values())) if isinstance(answer, dict) else {answer}
         return next((choice for choice in choices if choice in said), rng.choice(choices))
     if rng.random() < settings.refusal_rate:
@@ -77,7 +73,9 @@ def complete(
     structured = PROMPTS[prompt.role].schema if prompt.role in PROMPTS else None
     if schema is not None and structured is None:
         return json.dumps(instance_of(schema, rng))
-    answer = _ROLES[prompt.role](prompt.variables, rng, settings)
+    if prompt.explains and (schema is None or "obeys" not in schema.get("properties", {})):
+        return _explained(prompt, rng, settings)
+    answer = _answer(prompt, seed, rng, settings)
     if isinstance(answer, str):
         return answer
     text = json.dumps(_fit(answer, schema or structured or {}, rng), ensure_ascii=False)
@@ -88,12 +86,27 @@ def complete(
     return text
 
 
-def misread(instruction: str, constraint: Constraint, settings: SimulatorSettings) -> Constraint:
-    """Return what the model takes an instruction for: for some, consistently something close."""
-    rng = Random(derived_seed("misread", str(settings.seed), instruction))
-    if rng.random() < settings.misread_rate:
-        return grammar.near(constraint, rng)
-    return constraint
+def _answer(
+    prompt: RecognisedPrompt, seed: int, rng: Random, settings: SimulatorSettings
+) -> str | dict[str, Any]:
+    """Return what a role answers: a text, or the object that its schema describes."""
+    # Which samples share a mistake is told by their seeds.
+    if prompt.role == "verifier":
+        return write_checks(prompt.variables, seed, rng, settings)
+    if prompt.role == "verifier_with_query":
+        return write_checks_with_query(prompt.variables, seed, rng, settings)
+    return _ROLES[prompt.role](prompt.variables, rng, settings)
+
+
+def _explained(prompt: RecognisedPrompt, rng: Random, settings: SimulatorSettings) -> str:
+    """Return an audit with its reasons first, which talk the auditor into more errors."""
+    rate = settings.auditor_explaining_error_rate
+    answer = audit(prompt.variables, rng, replace(settings, auditor_error_rate=rate))
+    reason = "meets" if answer["obeys"] == "yes" else "misses"
+    return (
+        f"The text has to be held against what is asked. Looked at closely, it {reason} it.\n"
+        f"{json.dumps(answer)}"
+    )
 
 
 def _self_instruct(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:
@@ -113,95 +126,6 @@ def _self_instruct(variables: Mapping[str, str], rng: Random, settings: Simulato
         else:
             lines.append(write_instruction(grammar.draw(rng), rng))
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _verifier(
-    variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
-) -> str | dict[str, Any]:
-    instruction = variables["instruction"].strip()
-    constraint = read_instruction(instruction)
-    if constraint is None:
-        return _unusable(rng)
-    # A misread instruction is misread by most samples alike, so that they agree with one another
-    # and only back-translation can tell.
-    meant = constraint
-    understood = misread(instruction, constraint, settings)
-    if understood != constraint and rng.random() < 0.85:
-        meant = understood
-    source = write_verifier(meant, rng)
-    luck = rng.random()
-    if luck < settings.wrong_verifier_rate:
-        source = _wrong_source(meant, rng)
-    elif luck < settings.wrong_verifier_rate + settings.defect_rate:
-        source = spoil_source(source, rng)
-    return {"func": source, "cases": _cases(meant, rng, settings)}
-
-
-def _verifier_with_query(
-    variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
-) -> str | dict[str, Any]:
-    # Nothing that the simulator can check needs the question.
-    answer = _verifier(variables, rng, settings)
-    if not isinstance(answer, str):
-        answer["cases"] = [{"query": None, **case} for case in answer["cases"]]
-    return answer
-
-
-def _wrong_source(constraint: Constraint, rng: Random) -> str:
-    """Return a verifier that gives verdicts, some of them wrong."""
-    luck = rng.random()
-    if luck < 0.5:
-        return invert_source(write_verifier(constraint, rng))
-    if luck < 0.7:
-        return write_buggy(constraint, rng) or rng.choice(CONSTANTS)
-    if luck < 0.8:
-        return rng.choice(CONSTANTS)
-    if luck < 0.9:
-        return write_verifier(grammar.near(constraint, rng), rng)
-    return write_verifier(grammar.far(constraint, rng), rng)
-
-
-def _cases(
-    constraint: Constraint, rng: Random, settings: SimulatorSettings
-) -> list[dict[str, Any]]:
-    # Three cases, as the prompt asks for, and at least one of each label.
-    outputs = rng.choice(([True, False, True], [True, False, False], [True, True, False]))
-    cases = []
-    for wanted in outputs:
-        write = grammar.satisfy if wanted else grammar.violate
-        text = write(constraint, rng, size=rng.randint(1, 3))
-        output = grammar.holds(constraint, text)
-        if rng.random() < settings.wrong_case_rate:
-            output = not output
-        cases.append({"input": text, "output": output})
-    return cases
-
-
-def _unusable(rng: Random) -> str | dict[str, Any]:
-    """Answer an instruction that no program can check as models do: with words or wishful code."""
-    if rng.random() < 0.4:
-        return "No short program can check this instruction, so I leave the function out."
-    name = rng.choice(("judge_style", "measure_feeling", "language_model", "find_rhymes"))
-    source = f"def evaluate(response):\n    return {name}(response) > 0.{rng.randint(1, 9)}"
-    draft = Draft(rng, size=1)
-    cases = [{"input": draft.body(), "output": rng.random() < 0.5} for _ in range(3)]
-    return {"func": source, "cases": cases}
-
-
-def _back_translation(
-    variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
-) -> str:
-    source = variables["source"].strip()
-    # A constant says nothing of the instruction it was written for.
-    if source in CONSTANTS:
-        return rng.choice(NON_EMPTY)
-    constraint = read_verifier(source).constraint
-    luck = rng.random()
-    if constraint is None or luck < settings.vague_rate:
-        return rng.choice(_VAGUE)
-    if luck < settings.vague_rate + settings.unfaithful_rate:
-        constraint = grammar.near(constraint, rng)
-    return write_instruction(constraint, rng)
 
 
 def _nli(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> dict[str, Any]:
@@ -337,9 +261,10 @@ _ROLES: dict[
     str, Callable[[Mapping[str, str], Random, SimulatorSettings], str | dict[str, Any]]
 ] = {
     "self_instruct": _self_instruct,
-    "verifier": _verifier,
-    "verifier_with_query": _verifier_with_query,
-    "back_translation": _back_translation,
+    "boundary_cases": boundary_cases,
+    "repair": repair,
+    "audit": audit,
+    "back_translation": back_translation,
     "nli": _nli,
     "response": _response,
     "near_miss": _near_miss,

@@ -81,7 +81,7 @@ class Engine:
         reserved = 0
         try:
             # The answer is worked out first, since its length decides how much cache it holds.
-            body, reserved = self._answer(request)
+            body, reserved = self.answer(request)
             self._tokens_running += reserved
             latency = settings.latency * (
                 1 + settings.latency_spread * self._latencies.uniform(-1, 1)
@@ -129,7 +129,8 @@ class Engine:
             return [0] * request.n
         return [(request.seed or 0) + index for index in range(request.n)]
 
-    def _answer(self, request: ChatRequest) -> tuple[dict[str, Any], int]:
+    def answer(self, request: ChatRequest) -> tuple[dict[str, Any], int]:
+        """Return the response body at once, and the tokens that prompt and answer hold."""
         if request.scored is not None:
             return prompt_logprobs(request), request.prompt_tokens
         cached = self._prefixes.lookup(request.read)

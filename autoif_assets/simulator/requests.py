@@ -11,6 +11,8 @@ from autoif_assets.method.prompts import PROMPTS, Prompt
 from autoif_assets.simulator.settings import SimulatorSettings
 
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+# What a template says that wants reasons before, or beside, the verdict.
+_EXPLAINS = re.compile(r"(?i)\b(?:explain|reason|justify|analy[sz]e|why|think|step by step)")
 
 
 class RequestError(Exception):
@@ -227,11 +229,13 @@ class RecognisedPrompt:
         role: ``unknown`` where no template fits.
         variables: What it was made from.
         before: What was said before it.
+        explains: Whether it is an audit that is to give its reasons.
     """
 
     role: str
     variables: Mapping[str, str]
     before: tuple[str, ...] = ()
+    explains: bool = False
 
 
 def template_pattern(prompt: Prompt) -> re.Pattern[str]:
@@ -252,12 +256,15 @@ def template_pattern(prompt: Prompt) -> re.Pattern[str]:
 
 
 @cache
-def _patterns(folder: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+def _patterns(folder: str) -> tuple[tuple[str, re.Pattern[str], bool], ...]:
     # Whoever asks has them checked; those that are no prompts are asked with by nobody.
     files = [Path(folder) / f"{role}.jinja" for role in PROMPTS] if folder else []
     given = {file.stem: file.read_text("utf-8").strip() for file in files if file.exists()}
     known = [(role, PROMPTS[role].of(given)) for role in given]
-    return tuple((role, template_pattern(prompt)) for role, prompt in (*known, *PROMPTS.items()))
+    return tuple(
+        (role, template_pattern(prompt), role == "audit" and bool(_EXPLAINS.search(prompt.source)))
+        for role, prompt in (*known, *PROMPTS.items())
+    )
 
 
 def recognise(prompt: str, folder: str = "", before: tuple[str, ...] = ()) -> RecognisedPrompt:
@@ -268,8 +275,8 @@ def recognise(prompt: str, folder: str = "", before: tuple[str, ...] = ()) -> Re
         folder: Of templates that are known beside the packaged ones.
         before: What was said before it.
     """
-    for role, pattern in _patterns(folder):
+    for role, pattern, explains in _patterns(folder):
         match = pattern.fullmatch(prompt)
         if match is not None:
-            return RecognisedPrompt(role, match.groupdict(), before)
+            return RecognisedPrompt(role, match.groupdict(), before, explains)
     return RecognisedPrompt("unknown", {"prompt": prompt}, before)

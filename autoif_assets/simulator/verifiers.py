@@ -14,8 +14,10 @@ from textwrap import indent
 
 from autoif_assets.simulator.constraints import Constraint, Family
 from autoif_assets.simulator.families import FAMILIES, family_of
+from autoif_assets.simulator.instructions import read_instruction
 
 _PLACE = re.compile(r"\$(\w+)")
+_COMMENT = re.compile(r"\A# (.+)\n")
 _MODULE = re.compile(r"(?<![\w.\"'])(re|json)\.")
 
 
@@ -128,6 +130,10 @@ STYLES: tuple[Callable[[str], str], ...] = (
 )
 
 
+# The styles that rename the parameter.
+RENAMING_STYLES = (_helper, _nested)
+
+
 def _fill(template: str, constraint: Constraint) -> str:
     parameters, values = family_of(constraint).parameters, constraint.values
 
@@ -136,6 +142,12 @@ def _fill(template: str, constraint: Constraint) -> str:
         return parameters[name].code(values[name]) if name in parameters else match[0]
 
     return _PLACE.sub(code, template)
+
+
+def bodies_of(constraint: Constraint) -> Iterator[str]:
+    """Yield the bodies of the right verifiers of a constraint."""
+    for template in family_of(constraint).code:
+        yield _fill(template, constraint)
 
 
 def write_verifier(constraint: Constraint, rng: Random) -> str:
@@ -267,10 +279,16 @@ def _line_pattern(family: Family, line: str, seen: set[str]) -> str:
     return "".join([*pieces, re.escape(line[position:])])
 
 
+def stated_in(source: str) -> Constraint | None:
+    """Return what a comment at the head of a source says that it tests, if one says it."""
+    comment = _COMMENT.match(source)
+    return read_instruction(comment[1]) if comment else None
+
+
 @lru_cache(maxsize=65536)
 def read_verifier(source: str) -> Verifier:
     """Return what a source tests and whether it does so rightly; any text is accepted."""
-    source = source.strip()
+    source = _COMMENT.sub("", source.strip())
     # What the styles change is taken away: the parameter's name, indentation, blank lines.
     renamed = re.sub(r"\bresponse\b", "candidate", source)
     flat = "\n".join(line.strip() for line in renamed.splitlines() if line.strip())

@@ -185,7 +185,7 @@ def verifiers_of(instructions: Sequence[str]) -> Query:
     """``verifier_id``, ``instruction_id``, ``source``: accepted, ids as of ``sampled_texts``."""
     return (
         f"SELECT batch || '/' || verifier_id AS verifier_id, "
-        f"batch || '/' || instruction_id AS instruction_id, source FROM {SCHEMA}.verifiers "
+        f"batch || '/' || instruction_id AS instruction_id, source FROM {SCHEMA}.verifier_audits "
         f"WHERE status = 'accepted' AND list_contains(?, batch || '/' || instruction_id) "
         f"ORDER BY ALL",
         [list(instructions)],

@@ -172,6 +172,13 @@ AUGMENTED_INSTRUCTIONS = Table(
     ),
 )
 
+CASE_ORIGIN = Column(
+    "origin",
+    "VARCHAR",
+    "function: came with one; boundary: asked for close to the line.",
+    values=("function", "boundary"),
+)
+
 VERIFIER_CANDIDATES = Table(
     "verifier_candidates",
     "A completion that should hold a verifier function for an instruction.",
@@ -203,6 +210,7 @@ TEST_CASES = Table(
     (
         BATCH,
         INSTRUCTION_ID,
+        CASE_ORIGIN,
         SAMPLE,
         Column("position", "BIGINT", "Place of the case in its completion, from 0."),
         Column("case_id", "VARCHAR", "Content id of the case, if it parsed.", True),
@@ -213,7 +221,7 @@ TEST_CASES = Table(
         *STATUS,
         DETAIL,
     ),
-    key=("batch", "instruction_id", "sample", "position"),
+    key=("batch", "instruction_id", "origin", "sample", "position"),
     foreign_keys=(
         _in_batch("augmented_instructions", "instruction_id"),
         _CALL,
@@ -225,6 +233,116 @@ TEST_CASES = Table(
     ),
 )
 
+PROBE_TEXTS = Table(
+    "probe_texts",
+    "A text that verifiers are tried on beside their own cases.",
+    "",
+    (
+        BATCH,
+        Column("position", "BIGINT", "Number of the row in its batch, from 0."),
+        Column(
+            "probe_id", "VARCHAR", "Content id of the text; a case's is that of the case.", True
+        ),
+        replace(
+            INSTRUCTION_ID, nullable=True, description="Instruction it was written for, if any."
+        ),
+        Column(
+            "kind",
+            "VARCHAR",
+            "obeying, breaking: written to obey the instruction, or to break it; case: input of a "
+            "test case; edge: empty, blank, Markdown and the like, written by nobody.",
+            values=("obeying", "breaking", "case", "edge"),
+        ),
+        Column("input", "VARCHAR", "The text.", True),
+        Column(
+            "place",
+            "BIGINT",
+            "Its bit in verdict_matrix, from 0; null: only its own instruction is tried on it.",
+            True,
+        ),
+        Column("sample", "BIGINT", "Number of the completion in its call, from 0.", True),
+        FINISH_REASON,
+        Column("call_id", "VARCHAR", "Model call that wrote it, if one did.", True),
+        *STATUS,
+    ),
+    key=("batch", "position"),
+    foreign_keys=(_in_batch("augmented_instructions", "instruction_id"), _CALL),
+    origins=(
+        ("input", "augmented_instructions.instruction"),
+        ("input", "seed_queries.query"),
+        ("input", "test_cases.input"),
+    ),
+    charts=(("input", "length"),),
+)
+
+VERIFIER_REPAIRS = Table(
+    "verifier_repairs",
+    "A completion that should hold a verifier function mended after it failed.",
+    "",
+    (
+        BATCH,
+        Column("round", "BIGINT", "Round of repair, from 1."),
+        Column("parent_id", "VARCHAR", "Id of the function that failed."),
+        *(column for column in VERIFIER_CANDIDATES.columns if column.name != "batch"),
+    ),
+    key=("batch", "round", "parent_id"),
+    foreign_keys=(_in_batch("augmented_instructions", "instruction_id"), _CALL),
+    origins=(
+        ("source", "verifier_candidates.source"),
+        ("source", "augmented_instructions.instruction"),
+        ("source", "test_cases.input"),
+    ),
+)
+
+AUDITOR_ANSWERS = Table(
+    "auditor_answers",
+    "A text on which verifiers differ, and whether the auditor says that it obeys.",
+    "",
+    (
+        BATCH,
+        INSTRUCTION_ID,
+        Column("input_id", "VARCHAR", "Id of the test case or probe text."),
+        Column("input", "VARCHAR", "The text."),
+        Column("passing", "DOUBLE", "Share of the votes that say it obeys."),
+        Column("failing", "DOUBLE", "Share of the votes that say it does not."),
+        Column("obeys", "BOOLEAN", "What the auditor says, if it could be read.", True),
+        RAW,
+        FINISH_REASON,
+        CALL_ID,
+        *STATUS,
+    ),
+    key=("batch", "instruction_id", "input_id"),
+    foreign_keys=(_in_batch("augmented_instructions", "instruction_id"), _CALL),
+    origins=(
+        ("input", "test_cases.input"),
+        ("input", "probe_texts.input"),
+        ("passing", "verifier_candidates.source"),
+        ("failing", "verifier_candidates.source"),
+    ),
+)
+
+SOURCE = Column("source", "VARCHAR", "Python source of the function.")
+VERIFIER_ORIGIN = Column(
+    "origin",
+    "VARCHAR",
+    "sampled: of verifier_candidates; repair: of verifier_repairs.",
+    values=("sampled", "repair"),
+)
+SAMPLES = Column("samples", "BIGINT", "Completions that wrote it.")
+_BY_LABEL = ("accuracy_true", "accuracy_false")
+ACCURACY = (
+    Column("accuracy", "DOUBLE", "agreed / cases.", nullable=True),
+    Column("accuracy_true", "DOUBLE", "The same of the cases that are to pass.", nullable=True),
+    Column("accuracy_false", "DOUBLE", "The same of those that are to fail.", nullable=True),
+    Column(
+        "sibling_agreement",
+        "DOUBLE",
+        "Share of the texts written for its instruction on which it says what two thirds of the "
+        "votes do; null where these are clear on none.",
+        nullable=True,
+    ),
+)
+
 VERIFIERS = Table(
     "verifiers",
     "A distinct verifier function and how it fared in cross-validation.",
@@ -233,23 +351,30 @@ VERIFIERS = Table(
         BATCH,
         VERIFIER_ID,
         INSTRUCTION_ID,
-        Column("source", "VARCHAR", "Python source of the function."),
+        SOURCE,
+        VERIFIER_ORIGIN,
+        Column("parent_id", "VARCHAR", "The function that it was mended from, if any.", True),
+        SAMPLES,
         Column("cases", "BIGINT", "Surviving test cases it was run on."),
         Column("agreed", "BIGINT", "Of these, how many it agreed with."),
-        Column("accuracy", "DOUBLE", "agreed / cases.", nullable=True),
+        *ACCURACY,
         *STATUS,
         DETAIL,
     ),
     key=("batch", "verifier_id"),
     foreign_keys=(
-        _in_batch("verifier_candidates", "verifier_id"),
+        _in_batch("verifier_candidates", "verifier_id", or_table="verifier_repairs"),
         _in_batch("augmented_instructions", "instruction_id"),
     ),
     origins=(
         ("source", "verifier_candidates.source"),
+        ("source", "verifier_repairs.source"),
+        ("samples", "verifier_candidates.verifier_id"),
+        ("parent_id", "verifier_repairs.parent_id"),
+        ("sibling_agreement", "probe_texts.input"),
         ("cases", "test_cases.case_id"),
         ("agreed", "test_cases.expected"),
-        ("accuracy", "test_cases.expected"),
+        *((name, "test_cases.expected") for name in ("accuracy", *_BY_LABEL)),
     ),
     charts=(("accuracy", "share"),),
 )
@@ -265,27 +390,40 @@ VERIFIER_CASES = Table(
         Column("input", "VARCHAR", "Text to verify."),
         Column("query", "VARCHAR", "Query that the text answers, if it needs one.", True),
         Column("expected", "BOOLEAN", "Whether the text follows the instruction."),
+        replace(
+            CASE_ORIGIN,
+            description=f"{CASE_ORIGIN.description[:-1]}; probe: a probe text on whose label the "
+            "majority and the auditor agree.",
+            values=(*CASE_ORIGIN.values, "probe"),
+        ),
         Column("functions", "BIGINT", "Distinct functions that were run on it."),
         Column("agreed", "BIGINT", "Of these, how many returned the expected verdict."),
-        Column("agreement", "DOUBLE", "agreed / functions.", nullable=True),
+        Column("agreement", "DOUBLE", "Share of the votes that are for it.", nullable=True),
         Column("outcomes", OUTCOMES, "What each function returned on the input."),
         *STATUS,
     ),
     key=("batch", "case_id"),
-    foreign_keys=(
-        _in_batch("test_cases", "case_id"),
-        _in_batch("augmented_instructions", "instruction_id"),
-    ),
+    foreign_keys=(_in_batch("augmented_instructions", "instruction_id"),),
     origins=(
         ("input", "test_cases.input"),
+        ("input", "auditor_answers.input"),
         ("query", "test_cases.query"),
         ("expected", "test_cases.expected"),
+        ("expected", "auditor_answers.obeys"),
         ("functions", "verifier_candidates.verifier_id"),
         ("agreed", "verifier_candidates.source"),
         ("agreement", "verifier_candidates.source"),
         ("outcomes", "verifier_candidates.source"),
     ),
     charts=(("agreement", "share"),),
+)
+
+NLI_LABEL = Column(
+    "nli_label",
+    "VARCHAR",
+    "entailment, neutral or contradiction.",
+    nullable=True,
+    values=("entailment", "neutral", "contradiction"),
 )
 
 BACK_TRANSLATIONS = Table(
@@ -300,13 +438,7 @@ BACK_TRANSLATIONS = Table(
         RAW,
         FINISH_REASON,
         CALL_ID,
-        Column(
-            "nli_label",
-            "VARCHAR",
-            "entailment, neutral or contradiction.",
-            nullable=True,
-            values=("entailment", "neutral", "contradiction"),
-        ),
+        NLI_LABEL,
         Column("nli_by", "VARCHAR", "supervision or the name of the NLI model.", True),
         Column("nli_raw", "VARCHAR", "The label's raw text or scores.", True),
         Column("nli_call_id", "VARCHAR", "Model call that labelled it, if one did.", True),
@@ -324,6 +456,80 @@ BACK_TRANSLATIONS = Table(
     ),
 )
 
+VERIFIER_AUDITS = Table(
+    "verifier_audits",
+    "A verifier that passed cross-validation, what else is known of it, and whether it is in use.",
+    "3.2",
+    (
+        BATCH,
+        VERIFIER_ID,
+        INSTRUCTION_ID,
+        SOURCE,
+        SAMPLES,
+        *ACCURACY,
+        Column("mutants", "BIGINT", "Slightly changed copies that were made of it."),
+        Column("told_apart", "BIGINT", "Of these, how many a surviving case tells from it."),
+        Column("fragile_probes", "BIGINT", "Edge texts on which it gives no verdict."),
+        Column("answers", "BIGINT", "Texts that the auditor judged and it was run on."),
+        Column("answers_agreed", "BIGINT", "Of these, on how many it says what the auditor says."),
+        NLI_LABEL,
+        *STATUS,
+    ),
+    key=("batch", "verifier_id"),
+    foreign_keys=(
+        _in_batch("verifiers", "verifier_id"),
+        _in_batch("augmented_instructions", "instruction_id"),
+    ),
+    origins=(
+        ("source", "verifiers.source"),
+        *((column.name, f"verifiers.{column.name}") for column in (SAMPLES, *ACCURACY)),
+        ("mutants", "verifiers.source"),
+        ("told_apart", "verifier_cases.input"),
+        ("fragile_probes", "probe_texts.input"),
+        ("answers", "auditor_answers.obeys"),
+        ("answers_agreed", "auditor_answers.obeys"),
+        ("nli_label", "back_translations.nli_label"),
+    ),
+    charts=(("sibling_agreement", "share"),),
+)
+
+VERDICT_MATRIX = Table(
+    "verdict_matrix",
+    "What the verifiers in use of an instruction say of each probe text of the batch.",
+    "",
+    (
+        BATCH,
+        INSTRUCTION_ID,
+        Column("texts", "BIGINT", "Probe texts with a place, as many as there are bits."),
+        Column(
+            "verdicts",
+            "VARCHAR",
+            "A bit a text, in the order of their places: 1 where most verdicts are that it obeys.",
+        ),
+        Column("known", "VARCHAR", "A bit a text: 1 where there is a verdict."),
+        Column(
+            "base_rate",
+            "DOUBLE",
+            "Share of the texts written for other instructions that obey, of those with a verdict.",
+            nullable=True,
+        ),
+        Column(
+            "own_rate",
+            "DOUBLE",
+            "The same of the texts that were to obey it.",
+            nullable=True,
+        ),
+    ),
+    key=("batch", "instruction_id"),
+    foreign_keys=(_in_batch("augmented_instructions", "instruction_id"),),
+    origins=(
+        ("verdicts", "verifier_audits.source"),
+        ("verdicts", "probe_texts.input"),
+        ("base_rate", "probe_texts.input"),
+        ("own_rate", "probe_texts.input"),
+    ),
+)
+
 VERIFIED_INSTRUCTIONS = Table(
     "verified_instructions",
     "An instruction after cross-validation and back-translation.",
@@ -338,6 +544,9 @@ VERIFIED_INSTRUCTIONS = Table(
         Column("entailments", "BIGINT", "Back-translations labelled entailment."),
         Column("neutrals", "BIGINT", "Back-translations labelled neutral."),
         Column("contradictions", "BIGINT", "Back-translations labelled contradiction."),
+        Column(
+            "base_rate", "DOUBLE", "Share of others' probe texts that obey, if there are any.", True
+        ),
         *STATUS,
     ),
     key=("batch", "instruction_id"),
@@ -345,7 +554,8 @@ VERIFIED_INSTRUCTIONS = Table(
     origins=(
         ("instruction", "augmented_instructions.instruction"),
         ("category", "augmented_instructions.category"),
-        ("verifiers", "verifiers.verifier_id"),
+        ("verifiers", "verifier_audits.verifier_id"),
+        ("base_rate", "verdict_matrix.base_rate"),
         ("cases", "verifier_cases.case_id"),
         ("entailments", "back_translations.nli_label"),
         ("neutrals", "back_translations.nli_label"),
@@ -975,9 +1185,14 @@ _ALL = (
     AUGMENTED_INSTRUCTIONS,
     VERIFIER_CANDIDATES,
     TEST_CASES,
+    PROBE_TEXTS,
+    VERIFIER_REPAIRS,
+    AUDITOR_ANSWERS,
     VERIFIERS,
     VERIFIER_CASES,
     BACK_TRANSLATIONS,
+    VERIFIER_AUDITS,
+    VERDICT_MATRIX,
     VERIFIED_INSTRUCTIONS,
     AUGMENTED_QUERIES,
     RESPONSES,

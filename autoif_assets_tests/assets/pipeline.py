@@ -26,6 +26,7 @@ from autoif_assets.resources import (
 )
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse, polars_schema
+from autoif_assets_tests.simulator.models import MILD
 
 SMALL: dict[str, Any] = {
     "instructions_per_batch": 8,
@@ -40,9 +41,10 @@ SMALL: dict[str, Any] = {
 
 KEY = "sk-of-the-test"
 
-# More goes wrong than by default, so that each gate has something to reject in a small batch.
+# Enough goes wrong, so that each gate has something to reject in a small batch.
 FLAWED = SimulatorSettings(
-    api_key=KEY, wrong_verifier_rate=0.15, wrong_case_rate=0.2, misread_rate=0.15
+    **MILD | {"wrong_verifier_rate": 0.15, "wrong_case_rate": 0.2, "misread_rate": 0.15},
+    api_key=KEY,
 )
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -123,7 +125,7 @@ def batch_job(
     )
     roles = {
         role: RoleEndpoint.configure_at_launch(supervision=supervision)
-        for role in ("responder", "judge", "policy")
+        for role in ("responder", "judge", "auditor", "policy")
     }
     nli = NLI.configure_at_launch(supervision=supervision)
     numbers = RecipeResource.configure_at_launch(name=recipe, overrides=SMALL)
@@ -145,6 +147,7 @@ def batch_job(
                 supervision=supervision,
                 responder=roles["responder"],
                 judge=roles["judge"],
+                auditor=roles["auditor"],
                 nli=nli,
             ),
             "sandbox": SandboxResource(),

@@ -64,6 +64,7 @@ def run_job(
                 supervision=supervision,
                 responder=role,
                 judge=role,
+                auditor=role,
                 nli=nli,
             ),
             "sandbox": SandboxResource(),

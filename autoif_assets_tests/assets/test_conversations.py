@@ -9,6 +9,7 @@ from autoif_assets.method.conversations import read_messages
 from autoif_assets.resources import Inputs
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Policy, Warehouse, register_policy
+from autoif_assets_tests.simulator.models import MILD
 
 from .pipeline import accepted, exported, exports, run_batch, tables
 from .rounds import round_of, run_job
@@ -65,7 +66,7 @@ def made(tmp_path_factory):
     path, data = folder / "q.json", folder / "data"
     path.write_text(json.dumps([sharegpt(turns) for turns in conversations()]))
     inputs = Inputs(queries=str(path))
-    with Simulator(SimulatorSettings(violation_rate=0.4)) as simulator:
+    with Simulator(SimulatorSettings(**MILD, violation_rate=0.4)) as simulator:
         assert run_batch(data, simulator.base_url, overrides=KEEP, inputs=inputs).success
         register_policy(Warehouse(data), Policy("sft-0", "autoif-simulator", simulator.base_url))
         sampled = {"policy_responses_per_prompt": 4, "eval_share": 0.4}

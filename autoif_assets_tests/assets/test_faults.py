@@ -4,6 +4,7 @@ import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
+from autoif_assets_tests.simulator.models import MILD
 
 from .pipeline import differing, exports, run_batch, tables
 
@@ -25,11 +26,11 @@ def test_30_percent_of_every_fault_leave_no_trace_in_the_tables(tmp_path, monkey
     for pause in ("_WORKING_BACKOFF_S", "_MAX_BACKOFF_S"):
         monkeypatch.setattr(f"autoif_assets.endpoint.availability.{pause}", 0.2)
     whole, faulty = tmp_path / "whole", tmp_path / "faulty"
-    with Simulator(SimulatorSettings()) as server:
+    with Simulator(SimulatorSettings(**MILD)) as server:
         assert run_batch(whole, server.base_url, overrides=NUMBERS).success
         ideal = server.stats()["by_role"]
     rates = {f"fault_{kind}": 0.3 for kind in KINDS}
-    settings = SimulatorSettings(latency=0.01, slow_seconds=60, retry_after=0.1, **rates)
+    settings = SimulatorSettings(**MILD, latency=0.01, slow_seconds=60, retry_after=0.1, **rates)
     with Simulator(settings) as server:
         result = run_batch(
             faulty,

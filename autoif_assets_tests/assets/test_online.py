@@ -13,6 +13,7 @@ from autoif_assets.assets.sides import read_sides
 from autoif_assets.resources import RecipeResource
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
+from autoif_assets_tests.simulator.models import MILD
 
 from .pipeline import KEY, differing, exported, tables
 from .rounds import command, round_of, run_job
@@ -30,7 +31,7 @@ def looped(made, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOIF_API_KEY", KEY)
         for name, rate in (("sft-0", 0.6), ("dpo-1", 0.1)):
-            settings = SimulatorSettings(model="policy", violation_rate=rate)
+            settings = SimulatorSettings(**MILD, model="policy", violation_rate=rate)
             with Simulator(settings) as simulator:
                 register_policy(warehouse, Policy(name, "policy", simulator.base_url))
                 result = run_job(
@@ -182,7 +183,7 @@ def test_self_alignment_and_strong_to_weak(copied, made, monkeypatch):
     monkeypatch.setenv("AUTOIF_API_KEY", KEY)
     register_policy(Warehouse(copied.data), Policy("self", "autoif-simulator"))
     assert run_job(copied.data, made.simulator.base_url, "online", round_of("self")).success
-    with Simulator(SimulatorSettings(model="weak", seed=7)) as weak:
+    with Simulator(SimulatorSettings(**MILD, model="weak", seed=7)) as weak:
         elsewhere = weak.base_url.replace("127.0.0.1", "localhost")
         register_policy(Warehouse(copied.data), Policy("weak", "weak", elsewhere))
         assert run_job(copied.data, made.simulator.base_url, "online", round_of("weak")).success

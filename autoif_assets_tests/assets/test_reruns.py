@@ -5,6 +5,7 @@ import pytest
 from autoif_assets.automation.runs import first_words
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
+from autoif_assets_tests.simulator.models import MILD
 
 from .pipeline import accepted, differing, exported, exports, run_batch, tables
 
@@ -97,7 +98,7 @@ def test_the_authors_code_profile(copied):
 
 def test_prompts_whose_responses_all_fail_get_further_ones(tmp_path):
     numbers = {"instructions_per_batch": 0, "responses_per_prompt": 2, "seeds_per_batch": 12}
-    with Simulator(SimulatorSettings(violation_rate=0.75)) as simulator:
+    with Simulator(SimulatorSettings(**MILD, violation_rate=0.75)) as simulator:
         assert run_batch(tmp_path, simulator.base_url, overrides=numbers).success
     t = tables(tmp_path)
     further = t["further_responses"].filter(origin="further")

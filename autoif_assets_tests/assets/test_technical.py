@@ -7,6 +7,7 @@ import pytest
 from autoif_assets.resources import Inputs
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
+from autoif_assets_tests.simulator.models import MILD
 
 from .pipeline import accepted, run_batch, tables
 
@@ -41,6 +42,7 @@ def test_a_batch_on_a_server_that_refuses_breaks_and_blocks(tmp_path, monkeypatc
     others = ("Answer in exactly two sentences.", "Use no commas.", "Write in lowercase letters.")
     seeds.write_text("\n".join((*others, BLOCKED)))
     settings = SimulatorSettings(
+        **MILD,
         refuses="seed,temperature,max_tokens",
         crashes_on="response_format",
         thinking_tokens=600,
@@ -108,7 +110,7 @@ def test_a_server_that_refuses_every_call_is_no_batch_and_is_asked_again(tmp_pat
 
 def test_a_thinking_model_without_room_stops_the_run_and_goes_on_with_some(tmp_path):
     """Before: every back-translation was cut off, and the batch complete without examples."""
-    thinking = SimulatorSettings(thinking_tokens=200, truncation_rate=0.0)
+    thinking = SimulatorSettings(**MILD, thinking_tokens=200, truncation_rate=0.0)
     with Simulator(thinking) as simulator:
         result = run_batch(
             tmp_path,

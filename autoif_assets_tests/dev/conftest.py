@@ -16,6 +16,7 @@ import duckdb
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.simulator.models import MILD
 
 from .daemon import (
     AUTOIF,
@@ -120,7 +121,7 @@ class Dev:
 def dev(tmp_path_factory) -> Iterator[Dev]:
     """A daemon that makes small batches with a simulator; `repair_batches` is off at first."""
     data = tmp_path_factory.mktemp("dev")
-    with Simulator(SimulatorSettings()) as simulator:
+    with Simulator(SimulatorSettings(**MILD)) as simulator:
         environment = clean_environment(
             AUTOIF_DATA=str(data),
             AUTOIF_BASE_URL=simulator.base_url,

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from autoif_assets.endpoint import EndpointError, Journal, llm_calls
 from autoif_assets.endpoint.journal import llm_calls_in_parts
-from autoif_assets.endpoint.journal_files import decode_name, encode_name
+from autoif_assets.endpoint.journal_files import (
+    decode_name,
+    encode_name,
+    journal_folder,
+    prune_journals,
+)
 from autoif_assets.warehouse.tables import TABLES
 from autoif_assets_tests.endpoint.asking import ask, client
 from autoif_assets_tests.endpoint.server import Server
@@ -216,3 +221,19 @@ def test_no_journal_gives_one_empty_part(tmp_path):
     (part,) = llm_calls_in_parts(tmp_path, "a", "b")
     assert part.equals(llm_calls(tmp_path, "a", "b"))
     assert part.is_empty()
+
+
+def test_what_another_asset_has_asked_is_not_asked_again_and_stays_where_it_is(tmp_path):
+    place = journal_folder(tmp_path, "probes", "b1")
+    place.mkdir(parents=True)
+    (place / "r.jsonl").write_text(json.dumps(line(texts=["mine"])) + "\n")
+    with Journal(tmp_path, "responses", "b1", "r1") as alone:
+        assert completions(alone) == {}
+    with Journal(tmp_path, "responses", "b1", "r1", also=["probes"]) as both:
+        assert completions(both) == {0: "mine"}
+        # Nobody removes what is still to be read.
+        assert prune_journals(tmp_path, 0) == []
+    with Journal(tmp_path, "responses", "b1", "r1", also=["probes"], refresh=True) as anew:
+        assert completions(anew) == {}
+    assert llm_calls(tmp_path, "responses", "b1").is_empty()
+    assert len(prune_journals(tmp_path, 0)) == 1

@@ -1,8 +1,12 @@
 """Small frames the method's tests share."""
 
+from dataclasses import replace
+
 import polars as pl
 
 from autoif_assets.method.completions import COMPLETION_SCHEMA
+from autoif_assets.method.cross_validation import ANSWER_SCHEMA, Tried
+from autoif_assets.method.probes import PROBE_SCHEMA
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 
 
@@ -20,6 +24,61 @@ def outcomes(table: dict[str, dict[str, str]]) -> pl.DataFrame:
         for given, outcome in by_input.items()
     ]
     return pl.DataFrame(rows, schema=dict(OUTCOME_SCHEMA), orient="row")
+
+
+def tried(
+    functions: pl.DataFrame, cases: pl.DataFrame, said: pl.DataFrame, **beside: pl.DataFrame
+) -> Tried:
+    """Functions and cases, both accepted, and what came of them."""
+    wrote = {"sample": pl.int_range(pl.len()), "reason": pl.lit(None, pl.String)}
+    kept = {"status": pl.lit("accepted"), "reason": pl.lit(None, pl.String)}
+    came = {"origin": pl.lit("boundary"), "sample": pl.lit(0)}
+    if "query" not in cases.columns:
+        cases = cases.with_columns(query=pl.lit(None, pl.String))
+    of = Tried.of(functions.with_columns(**wrote), cases.with_columns(**kept, **came), **beside)
+    return replace(of, outcomes=said)
+
+
+def functions(samples: dict[str, int], instruction_id: str = "i") -> pl.DataFrame:
+    """Functions of one instruction, by how many samples wrote each."""
+    return pl.DataFrame(
+        {"verifier_id": list(samples), "samples": list(samples.values())},
+        schema={"verifier_id": pl.String, "samples": pl.Int64},
+    ).select(
+        "verifier_id",
+        pl.lit(instruction_id).alias("instruction_id"),
+        pl.format("def {}", "verifier_id").alias("source"),
+        pl.lit("sampled").alias("origin"),
+        pl.lit(None, pl.String).alias("parent_id"),
+        "samples",
+    )
+
+
+def cases_of(expected: dict[str, bool], instruction_id: str = "i") -> pl.DataFrame:
+    """Cases of one instruction, as ``Tried`` has them; the text is the id in capitals."""
+    return pl.DataFrame(
+        {"case_id": list(expected), "expected": list(expected.values())},
+        schema={"case_id": pl.String, "expected": pl.Boolean},
+    ).select(
+        "case_id",
+        pl.lit(instruction_id).alias("instruction_id"),
+        pl.col("case_id").str.to_uppercase().alias("input"),
+        pl.lit(None, pl.String).alias("query"),
+        "expected",
+        pl.lit("function").alias("origin"),
+    )
+
+
+def probes_of(kinds: dict[str, str], instruction_id: str = "i") -> pl.DataFrame:
+    """Probe texts that one instruction is tried on, by kind; the text is the id in capitals."""
+    rows = [(name, instruction_id, kind, name.upper()) for name, kind in kinds.items()]
+    return pl.DataFrame(rows, schema=PROBE_SCHEMA, orient="row")
+
+
+def answers_of(obeys: dict[str, bool], instruction_id: str = "i") -> pl.DataFrame:
+    """What the auditor says of texts of one instruction."""
+    rows = [(instruction_id, name, said) for name, said in obeys.items()]
+    return pl.DataFrame(rows, schema=ANSWER_SCHEMA, orient="row")
 
 
 def reasons(frame: pl.DataFrame, key: str) -> dict[str, str | None]:

@@ -6,10 +6,18 @@ tables take the rows of one function: a column that is added to one of them only
 """
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+from autoif_assets.method.auditor import audit_prompts, contested, parse_answers
+from autoif_assets.method.audits import (
+    audit_texts,
+    audit_verifiers,
+    mutants_of,
+    verdict_matrix,
+)
 from autoif_assets.method.back_translation import (
     check_back_translations,
     nli_pairs,
@@ -17,6 +25,7 @@ from autoif_assets.method.back_translation import (
     parse_nli,
     verify_instructions,
 )
+from autoif_assets.method.cross_validation import ANSWER_SCHEMA, cross_validate, eligible
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.holdout import Sides
 from autoif_assets.method.instructions import augment_instructions
@@ -28,8 +37,10 @@ from autoif_assets.method.online import (
     scorecard,
 )
 from autoif_assets.method.pairs import gather_pairs, instruction_pairs, query_pairs
-from autoif_assets.method.queries import augment_queries, filter_queries
+from autoif_assets.method.probes import parse_probes, probe_prompts, probe_texts
+from autoif_assets.method.queries import augment_queries, filter_queries, probe_queries
 from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.repairs import NO_REPAIRS, parse_repairs, repair_prompts, to_repair
 from autoif_assets.method.resampling import (
     FURTHER,
     NEAR,
@@ -48,17 +59,26 @@ from autoif_assets.method.training import (
     kto_examples,
     sft_examples,
 )
-from autoif_assets.method.verifiers import cross_validate, parse_candidates
+from autoif_assets.method.verifiers import parse_candidates
 from autoif_assets.warehouse.tables import TABLES
 from autoif_assets.warehouse.writing import conform
-from autoif_assets_tests.method.frames import completions, outcomes
+from autoif_assets_tests.method.frames import completions, outcomes, tried
 
 # Rows of these are no output of the method: registries, journals and exports write them.
 WRITTEN_ELSEWHERE = {
     *("batches", "input_sets", "policies", "llm_calls"),
     *("dataset_splits", "dataset_left_out"),
 }
-RECIPE = make_recipe("paper", {"queries_per_instruction": 2, "likelihood_of": "judged"})
+RECIPE = make_recipe(
+    "paper",
+    {
+        "queries_per_instruction": 2,
+        "likelihood_of": "judged",
+        "obeying_probes_per_instruction": 2,
+        "breaking_probes_per_instruction": 2,
+        "audited_texts_per_instruction": 9,
+    },
+)
 SLICE = {"batch": "b", "policy": "p"}
 
 
@@ -105,22 +125,53 @@ def made():
     rows["verifier_candidates"], rows["test_cases"] = parse_candidates(
         answers(
             instructions.select("instruction_id"),
-            [json.dumps({"func": f"def evaluate(r): {n}", "cases": cases}) for n in range(2)],
+            [json.dumps({"func": f"def evaluate(r): {n}", "cases": cases}) for n in range(3)],
         ),
         lambda source: None,
         str.strip,
     )
     functions, cases = accepted(rows["verifier_candidates"]), accepted(rows["test_cases"])
-    votes = functions.select("instruction_id", "verifier_id").join(
-        cases.select(
-            "instruction_id",
-            input_id="case_id",
-            outcome=pl.when("expected").then(pl.lit("pass")).otherwise(pl.lit("fail")),
-            detail=pl.lit(None, dtype=pl.String),
-        ),
-        on="instruction_id",
+    wanted = probe_prompts(
+        probe_queries(instructions, accepted(rows["seed_queries"]), RECIPE, "b"), RECIPE
     )
-    rows["verifiers"], rows["verifier_cases"] = cross_validate(functions, cases, votes, RECIPE)
+    written = [answers(wanted[kind].drop("prompt", "context"), ["yes", "no"]) for kind in wanted]
+    rows["probe_texts"] = probe_texts(parse_probes(pl.concat(written)), cases, RECIPE)
+    probes = accepted(rows["probe_texts"])
+    of = tried(functions, cases, outcomes({}), probes=probes)
+    # Two say what is expected of cases and yes to all else, the third says no.
+    third = functions.filter(pl.int_range(pl.len()).over("instruction_id") == 2)["verifier_id"]
+    texts = of.texts().join(cases.select("expected", input_id="case_id"), on="input_id", how="left")
+    says_yes = pl.col("expected").fill_null(True) & ~pl.col("verifier_id").is_in(third.implode())
+    votes = (
+        functions.select("verifier_id", "instruction_id")
+        .join(texts, on="instruction_id")
+        .select(
+            "verifier_id",
+            "input_id",
+            outcome=pl.when(says_yes).then(pl.lit("pass")).otherwise(pl.lit("fail")),
+            detail=pl.lit(None, pl.String),
+        )
+    )
+    of = replace(of, outcomes=votes)
+    checked = cross_validate(of, RECIPE)
+    chosen = to_repair(of, *checked, NO_REPAIRS, RECIPE)
+    repaired = parse_repairs(
+        answers(
+            repair_prompts(chosen, instructions, RECIPE).drop("prompt"),
+            [json.dumps({"func": "def evaluate(r): 9"})],
+        ),
+        lambda source: None,
+        str.strip,
+        functions["verifier_id"],
+    )
+    rows["verifier_repairs"] = repaired.with_columns(round=pl.lit(1, pl.Int64))
+    texts = contested(of, eligible(of, RECIPE), RECIPE)
+    asked = audit_prompts(texts, instructions, RECIPE).drop("prompt")
+    rows["auditor_answers"] = parse_answers(answers(asked, ['{"obeys": "yes"}']), texts)
+    answered = accepted(rows["auditor_answers"]).select(*ANSWER_SCHEMA)
+    rows["verifiers"], rows["verifier_cases"] = cross_validate(
+        replace(of, answers=answered), RECIPE
+    )
     verifiers, cases = accepted(rows["verifiers"]), accepted(rows["verifier_cases"])
     translated = parse_back_translations(
         answers(verifiers.select("verifier_id", "instruction_id"), ["Use no comma at all."])
@@ -128,8 +179,21 @@ def made():
     pairs = nli_pairs(translated, instructions)
     labels = parse_nli(answers(pairs.select("pair_id"), ['{"label": "entailment"}']))
     rows["back_translations"] = check_back_translations(translated, labels)
+    changed = mutants_of(verifiers, lambda source, limit: [], RECIPE)
+    audited = audit_verifiers(
+        verifiers,
+        *(audit_texts(cases, probes, verifiers), votes, changed),
+        *(rows["back_translations"], answered, RECIPE),
+    )
+    rows["verifier_audits"] = audited
+    rows["verdict_matrix"] = verdict_matrix(accepted(audited), probes, votes)
     rows["verified_instructions"] = verify_instructions(
-        instructions, verifiers, cases, rows["back_translations"]
+        instructions,
+        accepted(audited),
+        cases,
+        rows["back_translations"],
+        rows["verdict_matrix"].select("instruction_id", "base_rate", "own_rate"),
+        RECIPE,
     )
     verified = accepted(rows["verified_instructions"])
     prompts = augment_queries(verified, accepted(rows["seed_queries"]), RECIPE, "b")

@@ -33,6 +33,9 @@ YIELDS = Yields(
     completion_tokens={
         "self_instruct": 10.0,
         "verifier": 100.0,
+        "boundary_cases": 90.0,
+        "repair": 80.0,
+        "audit": 5.0,
         "back_translation": 20.0,
         "nli": 6.0,
         "response": 200.0,
@@ -52,6 +55,9 @@ def test_a_batch_worked_out_by_hand():
     assert {role: (row["requests"], row["completions"]) for role, row in rows.items()} == {
         "self_instruct": (2, 2),
         "verifier": (20, 100),
+        "boundary_cases": (0, 0),
+        "repair": (0, 0),
+        "audit": (0, 0),
         "back_translation": (60, 60),
         "nli": (60, 60),
         "response": (20, 60),
@@ -63,6 +69,9 @@ def test_a_batch_worked_out_by_hand():
     assert {role: row["completion_tokens"] for role, row in rows.items()} == {
         "self_instruct": 400,
         "verifier": 10_000,
+        "boundary_cases": 0,
+        "repair": 0,
+        "audit": 0,
         "back_translation": 1200,
         "nli": 360,
         "response": 12_000,
@@ -74,6 +83,9 @@ def test_a_batch_worked_out_by_hand():
     variables = {
         "self_instruct": 10 * 53,
         "verifier": 50,
+        "boundary_cases": 0,
+        "repair": 0,
+        "audit": 0,
         "back_translation": 500,
         "nli": 50 + 100,
         "response": 150,
@@ -84,6 +96,34 @@ def test_a_batch_worked_out_by_hand():
     assert {role: row["prompt_tokens"] for role, row in rows.items()} == {
         role: round(rows[role]["requests"] * prompt_tokens(role, chars))
         for role, chars in variables.items()
+    }
+
+
+def test_what_an_audit_asks_is_counted():
+    audited = {
+        "boundary_cases": True,
+        "repair_rounds": 1,
+        "repairs_per_instruction": 2,
+        "audited_texts_per_instruction": 8,
+        "obeying_probes_per_instruction": 8,
+        "breaking_probes_per_instruction": 4,
+    }
+    recipe = make_recipe("paper", {**RECIPE.model_dump(), **audited})
+    yields = dataclasses.replace(YIELDS, repaired=0.25, contested=0.5)
+    rows = {row["role"]: row for row in estimate(recipe, SEEDS, 9, QUERIES, yields).to_dicts()}
+    assert {role: (row["requests"], row["completions"]) for role, row in rows.items()} == {
+        "self_instruct": (2, 2),
+        "verifier": (20, 100),
+        "boundary_cases": (20, 20),
+        "repair": (10, 10),
+        "audit": (80, 80),
+        "back_translation": (60, 60),
+        "nli": (60, 60),
+        # 60 responses to 20 prompts, and 8 texts for each of 20 instructions.
+        "response": (40, 60 + 160),
+        "near_miss": (20, 80),
+        "score": (15, 15),
+        "likelihood": (0, 0),
     }
 
 

@@ -42,7 +42,7 @@ def test_overrides_replace_single_values():
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("papre", {}, "the recipes are paper, authors_code"),
+        ("papre", {}, "the recipes are audited, paper, authors_code"),
         ("paper", {"respones": 2}, "there is no respones; did you mean responses_per_prompt"),
         (
             "paper",

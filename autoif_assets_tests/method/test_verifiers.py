@@ -2,20 +2,22 @@ import json
 
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from autoif_assets.method.gates import accepted
+from autoif_assets.method.cross_validation import Tried, cross_validate
 from autoif_assets.method.recipe import Threshold, make_recipe
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
+    authors,
+    boundary_prompts,
     contradicted,
-    cross_validate,
+    functions_of,
+    in_parts,
+    parse_boundary_cases,
     parse_candidates,
     verifier_prompts,
     verifier_runs,
 )
-from autoif_assets_tests.method.frames import completions, outcomes, reasons
+from autoif_assets_tests.method.frames import completions, outcomes, reasons, tried
 
 PAPER = make_recipe("paper")
 
@@ -155,6 +157,39 @@ def test_runs_carry_the_queries_that_texts_answer():
     assert verifier_runs(verifiers, inputs)["queries"].to_list() == [["Q", None]]
 
 
+def test_who_needs_a_query_is_not_run_on_probe_texts_without_one():
+    verifiers = pl.DataFrame(
+        {
+            "verifier_id": ["v", "asks", "w"],
+            "instruction_id": ["i", "i", "i"],
+            "source": ["1", "query", "2"],
+        }
+    )
+    texts = pl.DataFrame(
+        {
+            "input_id": ["case", "bare", "probe", "asked"],
+            "instruction_id": "i",
+            "input": ["A", "B", "C", "D"],
+            "query": ["Q", None, None, "Q"],
+            "kind": [None, None, "edge", "obeying"],
+        }
+    )
+    runs = verifier_runs(verifiers, texts, lambda source: "query" in source)
+    # A case without a query is one that it should have been given: it fails there.
+    assert dict(runs.select("verifier_id", "input_ids").iter_rows()) == {
+        "v": ["case", "bare", "probe", "asked"],
+        "w": ["case", "bare", "probe", "asked"],
+        "asks": ["case", "bare", "asked"],
+    }
+    assert verifier_runs(verifiers, texts)["input_ids"].list.len().to_list() == [4, 4, 4]
+    bare = texts.select("input_id", "instruction_id", "input")
+    every = verifier_runs(verifiers, bare, lambda source: "query" in source)
+    assert every["input_ids"].list.len().to_list() == [4, 4, 4]
+    probes = texts.filter(input_id="probe")
+    found = verifier_runs(verifiers, probes, lambda source: "query" in source)
+    assert found["verifier_id"].to_list() == ["v", "w"]
+
+
 def test_a_case_may_have_a_query_and_is_another_case_then():
     raw = json.dumps(
         {
@@ -179,117 +214,161 @@ def test_a_case_may_have_a_query_and_is_another_case_then():
     ]
     said = pl.DataFrame([("v", cases["case_id"][0], "pass", None)], OUTCOME_SCHEMA, orient="row")
     functions = pl.DataFrame({"verifier_id": ["v"], "instruction_id": ["i"], "source": ["s"]})
-    _, kept = cross_validate(functions, cases[:1], said, PAPER)
+    _, kept = cross_validate(tried(functions, cases[:1], said), PAPER)
     assert kept["query"].to_list() == ["Why?"]
 
 
-def frames(verifier_ids, cases):
+def test_parts_are_whole_instructions():
     candidates = pl.DataFrame(
-        {"verifier_id": verifier_ids, "instruction_id": "i", "source": verifier_ids},
-        schema={"verifier_id": pl.String, "instruction_id": pl.String, "source": pl.String},
+        [(f"i{n}", f"{kind}{n}") for n in range(450) for kind in "vw"],
+        ["instruction_id", "verifier_id"],
+        orient="row",
     )
-    case_rows = [(case, "i", case.upper(), expected) for case, expected in cases.items()]
-    schema = ["case_id", "instruction_id", "input", "expected"]
-    types = [pl.String, pl.String, pl.String, pl.Boolean]
-    return candidates, pl.DataFrame(
-        case_rows, schema=dict(zip(schema, types, strict=True)), orient="row"
+    # Some instructions have no cases, and some have nothing else.
+    cases = pl.DataFrame(
+        [(f"i{n}", f"c{n}") for n in range(400, 500)], ["instruction_id", "case_id"], orient="row"
     )
-
-
-def test_cases_first_then_functions_over_the_survivors():
-    candidates, cases = frames(["v", "w", "x"], {"a": True, "b": False, "c": True})
-    votes = outcomes(
-        {
-            "v": {"a": "pass", "b": "fail", "c": "fail"},
-            "w": {"a": "pass", "b": "timeout", "c": "fail"},
-            "x": {"a": "fail", "b": "fail", "c": "pass"},
-        }
-    )
-    verifiers, checked = cross_validate(candidates, cases, votes, PAPER)
-    # c: one of three agrees. a and b: two of three; the timeout agrees with nothing.
-    assert reasons(checked, "case_id") == {"a": None, "b": None, "c": "low_agreement"}
-    assert reasons(verifiers, "verifier_id") == {
-        "v": None,
-        "w": "low_agreement",
-        "x": "low_agreement",
-    }
-    assert verifiers.sort("verifier_id")["accuracy"].to_list() == [1.0, 0.5, 0.5]
-    assert checked.filter(case_id="b")["outcomes"].to_list() == [
-        [
-            {"verifier_id": "v", "outcome": "fail"},
-            {"verifier_id": "w", "outcome": "timeout"},
-            {"verifier_id": "x", "outcome": "fail"},
-        ]
-    ]
-
-
-def test_a_function_that_does_not_load_has_no_vote():
-    candidates, cases = frames(["v", "w", "x"], {"a": True})
-    votes = outcomes({"v": {"a": "pass"}, "w": {"a": "load_error"}, "x": {"a": "nondeterministic"}})
-    verifiers, checked = cross_validate(candidates, cases, votes, PAPER)
-    assert checked["agreement"].to_list() == [1.0]
-    assert reasons(verifiers, "verifier_id") == {
-        "v": None,
-        "w": "load_error",
-        "x": "nondeterministic",
-    }
-
-
-def test_half_is_not_more_than_half():
-    candidates, cases = frames(["v", "w"], {"a": True})
-    votes = outcomes({"v": {"a": "pass"}, "w": {"a": "fail"}})
-    verifiers, checked = cross_validate(candidates, cases, votes, PAPER)
-    assert reasons(checked, "case_id") == {"a": "low_agreement"}
-    assert reasons(verifiers, "verifier_id") == dict.fromkeys(["v", "w"], "no_surviving_case")
-
-
-def test_the_authors_profile_wants_numbers_first():
-    recipe = make_recipe("authors_code")
-    candidates, cases = frames(["v", "w"], {"a": True})
-    votes = outcomes({"v": {"a": "pass"}, "w": {"a": "pass"}})
-    verifiers, checked = cross_validate(candidates, cases, votes, recipe)
-    assert set(verifiers["reason"]) == {"too_few_verifiers"}
-    assert set(checked["reason"]) == {"too_few_verifiers"}
-
-
-def test_cases_without_functions_and_functions_without_cases_are_kept():
-    candidates, cases = frames([], {"a": True})
-    none = outcomes({})
-    verifiers, checked = cross_validate(candidates, cases, none, PAPER)
-    assert verifiers.is_empty()
-    assert reasons(checked, "case_id") == {"a": "no_verifier"}
-    candidates, cases = frames(["v"], {})
-    verifiers, checked = cross_validate(candidates, cases, none, PAPER)
-    assert reasons(verifiers, "verifier_id") == {"v": "too_few_cases"}
-    assert checked.is_empty()
-
-
-OUTCOME = st.sampled_from(["pass", "fail", "error", "timeout", "crash", "not_bool"])
-
-
-@given(st.data())
-def test_cross_validation_against_its_definition(data):
-    verifier_ids = [f"v{n}" for n in range(data.draw(st.integers(1, 4)))]
-    expected = {f"c{n}": data.draw(st.booleans()) for n in range(data.draw(st.integers(1, 4)))}
-    table = {v: {c: data.draw(OUTCOME) for c in expected} for v in verifier_ids}
-    agrees = {
-        (v, c): table[v][c] == ("pass" if expected[c] else "fail") for v in table for c in expected
-    }
-    kept_cases = {c for c in expected if sum(agrees[v, c] for v in table) / len(verifier_ids) > 0.5}
-    kept_verifiers = {
-        v
-        for v in table
-        if kept_cases and sum(agrees[v, c] for c in kept_cases) / len(kept_cases) > 0.5
-    }
-    verifiers, cases = cross_validate(*frames(verifier_ids, expected), outcomes(table), PAPER)
-    assert set(accepted(cases)["case_id"]) == kept_cases
-    assert set(accepted(verifiers)["verifier_id"]) == kept_verifiers
-    assert verifiers.height == len(verifier_ids)
-    assert cases.height == len(expected)
+    parts = list(in_parts(candidates, cases))
+    ids = [set(of["instruction_id"]) | set(beside["instruction_id"]) for of, beside in parts]
+    assert [len(part) for part in ids] == [200, 200, 100]
+    assert len(set().union(*ids)) == 500
+    assert pl.concat([part[0] for part in parts]).rows() == candidates.rows()
+    assert pl.concat([part[1] for part in parts]).rows() == cases.rows()
+    ((none, nothing),) = in_parts(candidates.clear(), cases.clear())
+    assert none.is_empty()
+    assert nothing.schema == cases.schema
 
 
 def test_outcome_schema_is_what_the_frames_use():
     assert outcomes({}).schema == pl.Schema(dict(OUTCOME_SCHEMA))
+
+
+# --- cases close to the line ----------------------------------------------------------------
+
+
+def close(*rows, known=()):
+    frame = completions(
+        *({"instruction_id": f"i{n}", **row} for n, row in enumerate(rows)),
+        instruction_id=pl.String,
+    )
+    return parse_boundary_cases(frame, pl.Series(list(known), dtype=pl.String))
+
+
+def listed(*cases):
+    return {"raw": json.dumps({"cases": [{"input": i, "output": o} for i, o in cases]})}
+
+
+def test_boundary_cases_are_asked_for_once_an_instruction():
+    frame = pl.DataFrame(
+        {"instruction_id": ["a", "b"], "instruction": ["Be {{ kind }}.", "Repeat the question."]}
+    )
+    prompts = boundary_prompts(frame, make_recipe("audited"))
+    # Cases of the second would need a question each.
+    assert prompts["instruction_id"].to_list() == ["a"]
+    assert prompts["prompt"][0].endswith("Instruction: Be {{ kind }}.")
+    assert boundary_prompts(frame, PAPER).is_empty()
+    assert boundary_prompts(frame.clear(), make_recipe("audited")).schema == prompts.schema
+
+
+def test_boundary_cases_keep_their_reasons():
+    found = close(
+        listed(("a", True), ("b", False), ("a", True), ("a", False), ("c", "perhaps")),
+        listed(("a", True)),
+        {"raw": "I cannot think of any."},
+        {**listed(("a", True)), "finish_reason": "length"},
+        {"raw": None, "finish_reason": None, "error": "400: no"},
+        {"raw": json.dumps([{"input": "d", "output": "yes"}])},
+        {"raw": json.dumps({"cases": []})},
+    )
+    assert found.select("instruction_id", "position", "input", "expected", "reason").rows() == [
+        ("i0", 0, "a", True, None),
+        ("i0", 1, "b", False, None),
+        ("i0", 2, "a", True, "duplicate"),
+        ("i0", 3, "a", False, None),
+        ("i0", 4, "c", None, "unparsed"),
+        ("i1", 0, "a", True, None),
+        ("i2", 0, None, None, "unparsed"),
+        ("i3", 0, None, None, "truncated"),
+        ("i4", 0, None, None, "call_refused"),
+        ("i5", 0, "d", True, None),
+        ("i6", 0, None, None, "unparsed"),
+    ]
+    assert set(found["origin"]) == {"boundary"}
+    assert found.filter(instruction_id="i4")["detail"].to_list() == ["400: no"]
+    assert close().is_empty()
+    assert close().schema == found.schema
+
+
+def test_a_boundary_case_that_came_with_a_function_is_a_duplicate():
+    _, cases = parse({"raw": answer("f", ("a", True))})
+    raw = listed(("a", True), ("a", False))["raw"]
+    frame = completions({"instruction_id": "i", "raw": raw}, instruction_id=pl.String)
+    known = pl.concat([cases["case_id"], pl.Series([None], dtype=pl.String)])
+    found = parse_boundary_cases(frame, known)
+    assert found["reason"].to_list() == ["duplicate", None]
+    assert set(cases["origin"]) == {"function"}
+    assert found.columns == cases.columns
+
+
+# --- functions and whose cases are whose ----------------------------------------------------
+
+
+def test_functions_are_counted_by_the_completions_that_wrote_them():
+    candidates, cases = parse(
+        {"raw": answer("f", ("a", True), ("b", False))},
+        {"raw": answer("f ", ("b", False), ("c", True))},
+        {"raw": answer("g", ("a", True))},
+        {"raw": answer("bad", ("d", True))},
+        {"raw": answer("f"), "finish_reason": "length"},
+        check=lambda source: "no_evaluate" if source == "bad" else None,
+    )
+    found = functions_of(candidates)
+    assert found.select("source", "origin", "parent_id", "samples").rows() == [
+        ("f", "sampled", None, 2),
+        ("g", "sampled", None, 1),
+    ]
+    assert functions_of(candidates.clear()).schema == found.schema
+    sources = dict(found.select("verifier_id", "source").iter_rows())
+    inputs = dict(cases.select("case_id", "input").drop_nulls().iter_rows())
+    # What repeats a function brings cases of its own, and some that are known.
+    owned = {
+        (sources[verifier_id], inputs[case_id])
+        for verifier_id, case_id in authors(candidates, cases).iter_rows()
+        if verifier_id in sources
+    }
+    assert owned == {("f", "a"), ("f", "b"), ("f", "c"), ("g", "a")}
+    boundary = cases.with_columns(origin=pl.lit("boundary"))
+    assert authors(candidates, boundary).is_empty()
+    assert authors(candidates.clear(), cases).is_empty()
+
+
+def test_the_same_function_of_two_instructions_is_two():
+    frame = completions(
+        *({"instruction_id": name, "raw": answer("f", ("a", True))} for name in "ij"),
+        instruction_id=pl.String,
+    )
+    candidates, cases = parse_candidates(frame, lambda source: None, str.strip)
+    assert functions_of(candidates)["instruction_id"].to_list() == ["i", "j"]
+    assert candidates["verifier_id"].is_unique().all()
+    assert cases["case_id"].is_unique().all()
+    assert authors(candidates, cases).height == 2
+
+
+def test_a_case_that_a_function_quotes_is_its_own():
+    candidates, cases = parse(
+        {"raw": answer("quotes b", ("a", True))}, {"raw": answer("f", ("b", True), ("c", False))}
+    )
+    quoted = {"quotes b": ["b", "elsewhere"], "f": []}
+    of = Tried.of(candidates, cases, quoted_texts=quoted.__getitem__)
+    sources = dict(of.functions.select("verifier_id", "source").iter_rows())
+    inputs = dict(of.cases.select("case_id", "input").iter_rows())
+    assert {(sources[v], inputs[c]) for v, c in of.authors.iter_rows()} == {
+        ("quotes b", "a"),
+        ("quotes b", "b"),
+        ("f", "b"),
+        ("f", "c"),
+    }
+    assert of.texts()["input"].to_list() == ["a", "b", "c"]
 
 
 def texts(**passes: bool) -> pl.DataFrame:

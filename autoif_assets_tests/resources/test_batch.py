@@ -42,6 +42,7 @@ def resource(tmp_path):
             supervision=model,
             responder=role,
             judge=role,
+            auditor=role,
             nli=NLI(supervision=model),
             replace=replace,
         )
@@ -63,7 +64,7 @@ def test_a_new_batch_takes_what_the_run_says(resource):
     plan = resource({"responses_per_prompt": 4}).plan("b1")
     assert plan.refusal is None
     assert recipe_of(plan.batch).responses_per_prompt == 4
-    assert [role.model for role in plan.batch.roles] == ["m"] * 4
+    assert [role.model for role in plan.batch.roles] == ["m"] * 5
     assert plan.batch.simulated is False
     assert resource(model="autoif-simulator").plan("b1").batch.simulated
 

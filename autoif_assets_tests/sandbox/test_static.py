@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.sandbox import canonical_source, static_check
+from autoif_assets.sandbox import canonical_source, needs_query, static_check
 
 GOOD = "def evaluate(r): return True"
 
@@ -47,6 +47,27 @@ GOOD = "def evaluate(r): return True"
 )
 def test_reasons(source, reason):
     assert static_check(source) == reason
+
+
+@pytest.mark.parametrize(
+    ("source", "needed"),
+    [
+        ("def evaluate(r, query): return True", True),
+        ("def evaluate(r, query, strict=False, *, loud=True): return True", True),
+        ("if True:\n    def evaluate(r, query): return True", False),
+        ("def evaluate(r, query=None): return query is None", False),
+        ("def evaluate(r): return 'query' in r", False),
+        ("def evaluate(r, query): return True\ndef evaluate(r): return True", False),
+        ("def check(r, query): return True", False),
+        ("def evaluate(r, query): return (", False),
+        ("query", False),
+        ("evaluate = lambda r, query: True", False),
+        ("[" * 5000 + "query", False),
+        ("", False),
+    ],
+)
+def test_who_needs_the_query(source, needed):
+    assert needs_query(source) is needed
 
 
 def test_optional_modules():

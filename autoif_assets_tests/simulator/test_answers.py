@@ -12,17 +12,13 @@ from autoif_assets.method.judgements import parse_score
 from autoif_assets.method.parsing import parse_verifier
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import SimulatorSettings, grammar
-from autoif_assets.simulator.answers import complete, instance_of, misread
+from autoif_assets.simulator.answers import complete, instance_of
 from autoif_assets.simulator.instructions import read_instruction, write_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt, recognise
 from autoif_assets.simulator.truth import OFF_TOPICS, REFUSALS, assess, truth
+from autoif_assets.simulator.verifying import misread
+from autoif_assets_tests.simulator.models import NO_ERRORS, PERFECT
 
-NO_ERRORS = {
-    name: 0.0
-    for name in SimulatorSettings.__dataclass_fields__
-    if name.endswith("_rate") and not name.startswith("fault")
-}
-PERFECT = SimulatorSettings(**NO_ERRORS)
 INSTRUCTION = 'Use the word "because" at least three times.'
 QUERY = "How do I keep basil alive through the winter?"
 VARIABLES = {
@@ -32,6 +28,7 @@ VARIABLES = {
     "modules": "",
     "language": "",
     "source": "def evaluate(response):\n    return len(response) <= 200",
+    "problems": "evaluate('because') returned True, it should return False.",
     "premise": INSTRUCTION,
     "hypothesis": 'Mention "because" no fewer than 3 times.',
     "query": QUERY,
@@ -156,6 +153,142 @@ def test_back_translation_and_nli_close_the_circle():
         assert json.loads(ask("nli", seed, schema={**PROMPTS["nli"].schema}, hypothesis=said)) == {
             "label": "entailment"
         }
+
+
+def boundary_labels(model, instruction=INSTRUCTION, seeds=range(40)):
+    for seed in seeds:
+        cases = json.loads(ask("boundary_cases", seed, model, {}, instruction=instruction))["cases"]
+        assert len(cases) == 6
+        for case in cases:
+            fields = {"instruction": instruction, **case}
+            yield case, truth("case", **fields)["right"]
+
+
+def test_boundary_cases_lie_at_the_bound_and_just_beyond_it():
+    counts = {True: set(), False: set()}
+    for case, right in boundary_labels(PERFECT):
+        assert right
+        counts[case["output"]].add(case["input"].lower().count("because"))
+    assert counts == {True: {3}, False: {2}}
+
+
+def test_boundary_cases_are_wrong_at_the_rate_of_cases_and_follow_a_misreading():
+    model = SimulatorSettings(**{**NO_ERRORS, "wrong_case_rate": 0.3})
+    right = [right for _, right in boundary_labels(model)]
+    assert 0.2 < right.count(False) / len(right) < 0.4
+    misreading = SimulatorSettings(**{**NO_ERRORS, "misread_rate": 1.0})
+    assert not all(right for _, right in boundary_labels(misreading))
+
+
+def test_repairs_are_right_at_the_rate_that_is_set_and_else_flawed_as_before_or_anew():
+    model = SimulatorSettings(**{**NO_ERRORS, "repair_rate": 0.5})
+    kinds = Counter()
+    for seed in range(300):
+        source = json.loads(ask("repair", seed, model, {}))["func"]
+        right = truth("verifier", instruction=INSTRUCTION, source=source)["right"]
+        kinds["right" if right else "same" if source == VARIABLES["source"] else "other"] += 1
+    assert 0.42 < kinds["right"] / 300 < 0.58
+    assert min(kinds["same"], kinds["other"]) > 45
+
+
+def audits(model, texts, samples=1, instruction=INSTRUCTION, **options):
+    """Return for each text how many of the samples are wrong."""
+    return [
+        sum(
+            ("yes" in ask("audit", seed, model, response=text, instruction=instruction, **options))
+            != bool(assess(instruction, QUERY, text).follows)
+            for seed in range(samples)
+        )
+        for text in texts
+    ]
+
+
+def both_sides(count):
+    rng, constraint = Random(1), read_instruction(INSTRUCTION)
+    return [grammar.narrow(constraint, rng, obeys=number % 2 == 0) for number in range(count)]
+
+
+def test_half_of_an_auditor_s_errors_stay_however_often_it_is_asked():
+    texts = both_sides(200)
+    assert sum(audits(PERFECT, texts)) == 0
+    model = SimulatorSettings(**{**NO_ERRORS, "auditor_error_rate": 0.2})
+    wrong = audits(model, texts, samples=9)
+    assert 0.15 < sum(wrong) / 9 / 200 < 0.25
+    assert 0.05 < wrong.count(9) / 200 < 0.16, "some texts are misjudged every time"
+    assert sum(0 < count < 9 for count in wrong) > 60, "others now and then"
+
+
+def test_an_auditor_of_an_unknown_instruction_throws_a_coin_once_a_text():
+    texts = both_sides(100)
+    answers = [
+        {ask("audit", seed, response=text, instruction="Sound like the sea.") for seed in range(40)}
+        for text in texts
+    ]
+    said = [{"yes" in answer for answer in found} for found in answers]
+    assert all(len(found) == 1 for found in said)
+    assert 30 < sum(map(max, said)) < 70
+
+
+def test_choices_are_answered_with_one_of_them():
+    prompt = recognise(render("audit", response=both_sides(1)[0]))
+    assert {complete(prompt, seed, PERFECT, choices=["yes", "no"]) for seed in range(9)} == {"yes"}
+
+
+def test_reasons_asked_for_first_talk_an_auditor_into_errors(tmp_path):
+    text = "Explain step by step, then say yes or no: {{ response }} under {{ instruction }}"
+    (tmp_path / "audit.jinja").write_text(text)
+    model = SimulatorSettings(
+        **{**NO_ERRORS, "auditor_explaining_error_rate": 0.4}, prompts=str(tmp_path)
+    )
+    wrong = 0
+    for text in both_sides(200):
+        prompt = recognise(
+            f"Explain step by step, then say yes or no: {text} under {INSTRUCTION}", str(tmp_path)
+        )
+        assert prompt.explains
+        reasons, _, verdict = complete(prompt, 0, model).partition("\n")
+        assert reasons.startswith("The text")
+        wrong += (json.loads(verdict)["obeys"] == "yes") != assess(INSTRUCTION, QUERY, text).follows
+        bare = complete(prompt, 0, model, PROMPTS["audit"].schema)
+        assert set(json.loads(bare)) == {"obeys"}, "a schema leaves no room for reasons"
+    assert 0.3 < wrong / 200 < 0.5
+    assert not recognise(render("audit")).explains
+
+
+def test_cases_of_some_instructions_are_one_sided():
+    rng = Random(3)
+    model = SimulatorSettings(**{**NO_ERRORS, "one_sided_cases_rate": 0.5})
+    labels, one_label = Counter(), 0
+    for _ in range(120):
+        instruction = write_instruction(grammar.draw(rng), rng)
+        found = set()
+        for seed in range(4):
+            cases = parse_verifier(ask("verifier", seed, model, instruction=instruction)).cases
+            found |= {case.expected for case in cases}
+        one_label += len(found) == 1
+        labels.update(found if len(found) == 1 else ())
+    # A quarter of all are of one label, and another quarter of one shape.
+    assert 0.15 < one_label / 120 < 0.35
+    assert labels[True] > labels[False] > 0
+
+
+def test_cases_of_one_shape_have_no_near_miss():
+    def misses(model):
+        texts = [
+            case.input
+            for seed in range(30)
+            for case in parse_verifier(ask("verifier", seed, model)).cases
+            if not case.expected
+        ]
+        return sum("because" in text for text in texts) / len(texts)
+
+    shaped = next(
+        model
+        for seed in range(50)
+        if (model := SimulatorSettings(**NO_ERRORS | {"one_sided_cases_rate": 1.0}, seed=seed))
+        and {c.expected for c in parse_verifier(ask("verifier", 0, model)).cases} == {True, False}
+    )
+    assert misses(shaped) == 0 < misses(PERFECT)
 
 
 def test_responses_follow_break_and_stray_at_the_rates_that_are_set():

@@ -39,6 +39,31 @@ def test_satisfying_and_violating_texts_are_what_they_claim(name, seed, query, s
     assert not grammar.holds(constraint, grammar.violate(constraint, Random(seed), query, size))
 
 
+@settings(deadline=None)
+@given(families, seeds, st.booleans())
+def test_narrow_texts_lie_where_the_verdict_turns(name, seed, obeys):
+    constraint = constraints(name, seed)
+    text = grammar.narrow(constraint, Random(seed), obeys=obeys)
+    assert grammar.holds(constraint, text) == obeys
+    values = constraint.values
+    if {"rel", "n"} <= set(values):
+        counts = [values["n"]] if obeys else [values["n"] - 1, values["n"] + 1]
+        assert any(
+            FAMILIES[name].check(text, {**values, "rel": "exactly", "n": count}) for count in counts
+        )
+
+
+@settings(deadline=None)
+@given(families, seeds)
+def test_the_closest_texts_differ_in_a_letter(name, seed):
+    constraint, rng = constraints(name, seed), Random(seed)
+    good, bad = grammar.satisfy(constraint, rng), grammar.violate(constraint, rng)
+    bad, good = grammar.closest(bad, good, lambda text: grammar.holds(constraint, text), rng)
+    assert grammar.holds(constraint, good) and not grammar.holds(constraint, bad)
+    assert abs(len(good) - len(bad)) <= 1
+    assert sum(a != b for a, b in zip(good, bad, strict=False)) <= 1 or len(good) != len(bad)
+
+
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_each_family_offers_several_wordings_and_a_near_miss(name):
     rng = Random(1)

@@ -23,6 +23,8 @@ from autoif_assets_tests.simulator.conftest import get
         ({"slots": 0}, "slots must be at least 1"),
         ({"latency": -1.0}, "latency must not be negative"),
         ({"reasoning": "loud"}, "none, field or tags"),
+        ({"correlated_kind": "typo"}, "literal_keyed, mutant, near or mixed"),
+        ({"correlated_of": 0}, "correlated_of must be at least 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, words):

@@ -5,9 +5,30 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 from hypothesis import strategies as st
 
-from autoif_assets.warehouse import Table, polars_schema
+from autoif_assets.warehouse import TABLES, Table, Warehouse, polars_schema
 
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def put(warehouse: Warehouse, table: str, *rows: dict[str, object]) -> None:
+    """Write rows of batch b1; columns left out are null, or a filler where they may not be."""
+    declared = TABLES[table]
+    schema = polars_schema(declared)
+    closed = {c.name: c.values[0] for c in declared.columns if c.values and not c.nullable}
+    fillers = {pl.String: "-", pl.Int64: 0, pl.Float64: 0.0, pl.Boolean: False}
+    noon = {pl.Datetime("us", "UTC"): datetime(2024, 1, 1, 12, tzinfo=UTC)}
+    partition = {name: {"batch": "b1"}.get(name, "x") for name in declared.partitions}
+    full = [
+        {
+            column.name: None if column.nullable else (fillers | noon).get(schema[column.name], [])
+            for column in declared.columns
+        }
+        | closed
+        | row
+        | partition
+        for row in rows
+    ]
+    warehouse.write(table, pl.DataFrame(full, schema=schema), partition or None)
 
 
 def sample(table: Table, rows: int, tag: str = "", **partition: str) -> pl.DataFrame:

@@ -77,6 +77,58 @@ def test_a_file_of_an_earlier_version_is_upgraded_with_its_rows(tmp_path, monkey
         assert warehouse.query(f"SELECT count(*) FROM autoif.{table} WHERE {kept}").item() == 1
 
 
+OLD = """
+INSERT INTO autoif.verifier_candidates BY NAME
+SELECT batch, 'i' AS instruction_id, sample, id AS verifier_id, 'c' AS call_id, status, reason
+FROM (VALUES
+    ('b1', 0, 'v', 'accepted', NULL), ('b1', 1, 'v', 'rejected', 'duplicate'),
+    ('b1', 2, 'v', 'rejected', 'forbidden_import'), ('b1', 3, 'w', 'accepted', NULL),
+    ('b1', 4, NULL, 'rejected', 'no_function'), ('b2', 0, 'v', 'accepted', NULL)
+) AS t(batch, sample, id, status, reason);
+INSERT INTO autoif.verifiers BY NAME
+SELECT batch, id AS verifier_id, 'i' AS instruction_id, 'def ' || id AS source, 3 AS cases,
+    2 AS agreed, accuracy, status, reason
+FROM (VALUES
+    ('b1', 'v', 0.9, 'accepted', NULL), ('b1', 'w', 0.2, 'rejected', 'low_agreement'),
+    ('b2', 'v', 1.0, 'accepted', NULL)
+) AS t(batch, id, accuracy, status, reason);
+INSERT INTO autoif.back_translations BY NAME
+SELECT 'b1' AS batch, 'v' AS verifier_id, 'i' AS instruction_id, 'c' AS call_id,
+    'contradiction' AS nli_label, 'rejected' AS status, 'contradiction' AS reason
+"""
+
+
+def test_what_was_in_use_before_there_were_audits_is_in_use(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "all_migrations", lambda: all_migrations()[:9])
+        patch.setattr(module, "definitions", lambda: "SELECT 1")
+        with duckdb.connect(tmp_path / "pipeline.duckdb") as con:
+            migrate(con, tmp_path, print)
+            con.execute(OLD)
+    warehouse = Warehouse(tmp_path)
+    audits = warehouse.read("verifier_audits").sort("batch")
+    known = ("batch", "verifier_id", "source", "samples", "accuracy", "nli_label", "status")
+    # The paper rejects the instruction of a contradiction, and keeps the verifier.
+    assert audits.select(known).rows() == [
+        ("b1", "v", "def v", 2, 0.9, "contradiction", "accepted"),
+        ("b2", "v", "def v", 1, 1.0, None, "accepted"),
+    ]
+    assert audits.select("mutants", "told_apart", "fragile_probes", "answers").rows() == [
+        *((0, 0, 0, 0), (0, 0, 0, 0)),
+    ]
+    assert audits["reason"].null_count() == audits["sibling_agreement"].null_count() == 2
+    verifiers = warehouse.read("verifiers").sort("batch", "verifier_id")
+    assert verifiers.select("origin", "parent_id", "samples").rows() == [
+        ("sampled", None, 2),
+        ("sampled", None, 1),
+        ("sampled", None, 1),
+    ]
+    # A batch that is made anew brings its own.
+    warehouse.write("verifier_audits", audits.filter(batch="b1").clear(), {"batch": "b1"})
+    Warehouse(tmp_path).migrate()
+    assert Warehouse(tmp_path).read("verifier_audits")["batch"].to_list() == ["b2"]
+
+
 def test_each_migration_runs_once_and_is_recorded(tmp_path, monkeypatch):
     warehouse = Warehouse(tmp_path)
     warehouse.write(QUERIES.name, sample(QUERIES, 2, batch="b1"), {"batch": "b1"})

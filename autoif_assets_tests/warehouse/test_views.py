@@ -1,34 +1,14 @@
 """The views and macros that people query."""
 
 import shutil
-from datetime import UTC, datetime
 
 import polars as pl
 import pytest
 
-from autoif_assets.warehouse import TABLES, Warehouse, polars_schema
+from autoif_assets.warehouse import TABLES, Warehouse
 from autoif_assets.warehouse.views import describe, views
 
-
-def put(warehouse: Warehouse, table: str, *rows: dict[str, object]) -> None:
-    """Write rows of batch b1; columns left out are null, or a filler where they may not be."""
-    declared = TABLES[table]
-    schema = polars_schema(declared)
-    closed = {c.name: c.values[0] for c in declared.columns if c.values and not c.nullable}
-    fillers = {pl.String: "-", pl.Int64: 0, pl.Float64: 0.0, pl.Boolean: False}
-    noon = {pl.Datetime("us", "UTC"): datetime(2024, 1, 1, 12, tzinfo=UTC)}
-    partition = {name: {"batch": "b1"}.get(name, "x") for name in declared.partitions}
-    full = [
-        {
-            column.name: None if column.nullable else (fillers | noon).get(schema[column.name], [])
-            for column in declared.columns
-        }
-        | closed
-        | row
-        | partition
-        for row in rows
-    ]
-    warehouse.write(table, pl.DataFrame(full, schema=schema), partition or None)
+from .samples import put
 
 
 @pytest.fixture
@@ -54,6 +34,7 @@ def built(tmp_path_factory) -> Warehouse:
     verifier = {"instruction_id": "i1", "verifier_id": "v1", "source": "def evaluate…"}
     put(w, "verifier_candidates", verifier | {"sample": 0, "call_id": "c-verify"})
     put(w, "verifiers", verifier | {"accuracy": 1.0, "cases": 2, "agreed": 2})
+    put(w, "verifier_audits", verifier | {"accuracy": 1.0})
     cases = [
         {"case_id": f"k{i}", "instruction_id": "i1", "input": f"text {i}", "expected": i == 1}
         for i in (1, 2)
@@ -225,6 +206,20 @@ def test_lineage_tells_source_verdict_and_prompt(told):
     assert texts["c-write"] == "Rewrite: Use no commas."
 
 
+def test_lineage_of_a_verifier_that_was_mended(told):
+    mended = {"instruction_id": "i1", "verifier_id": "v1", "parent_id": "v0", "round": 1}
+    unchanged = {**mended, "status": "rejected", "reason": "unchanged", "call_id": "c-vain"}
+    put(told, "verifier_repairs", unchanged)
+    # It was there already: that a repair came to the same is not where it comes from.
+    assert ("verifier", "v1", "verifier", "c-verify") in lineage(told, "pq")
+    put(told, "verifier_candidates")
+    put(told, "verifier_repairs", mended | {"call_id": "c-mend"})
+    put(told, "verifiers", {**told.read("verifiers").to_dicts()[0], "parent_id": "v0"})
+    assert ("verifier", "v1", "verifier", "c-mend") in lineage(told, "pq")
+    frame = told.query("FROM autoif.lineage('pq') WHERE kind = 'verifier'")
+    assert frame["detail"].to_list() == ["accuracy 1.00 on 2 cases; mended from v0"]
+
+
 def test_lineage_and_dataset_tell_what_was_said_before(told):
     context = '[{"role":"system","content":"Be brief."}]'
     for table in ("augmented_queries", "sft_examples", "kto_examples", "preference_pairs"):
@@ -305,4 +300,13 @@ def test_every_view_has_an_example_that_runs(told, name):
 
 
 def test_the_views_people_need_are_there():
-    assert set(views()) == {"funnel", "lineage", "verifier_gallery", "dataset", "cost"}
+    assert set(views()) == {
+        *("funnel", "lineage", "verifier_gallery", "dataset", "cost"),
+        *("base_rates", "duplicates", "implications", "conflicts", "verdict_pairs"),
+    }
+
+
+def test_a_view_comes_after_what_it_reads():
+    names = list(views())
+    for name in ("duplicates", "implications", "conflicts"):
+        assert names.index("verdict_pairs") < names.index(name)

@@ -141,18 +141,20 @@ def in_language(language: str | None, sentence: str) -> str:
 SELF_INSTRUCT = Prompt("self_instruct", ("count", "examples", "language"))
 
 
+# No maxLength or pattern on the strings: vLLM's grammar backend then forbids escapes, and with
+# them every newline of a function.
+_TEXT = {"type": "string"}
+
+
 def _verifier_schema(**asked: object) -> dict[str, Any]:
     """Return the schema of a function and its cases, each with what else it is asked for."""
-    # No maxLength or pattern on the strings: vLLM's grammar backend then forbids escapes, and
-    # with them every newline of the function.
-    case = {**asked, "input": {"type": "string"}, "output": {"type": "boolean"}}
-    cases = {
-        "type": "array",
-        "minItems": 3,
-        "maxItems": 3,
-        "items": _object(case),
-    }
-    return _object({"func": {"type": "string"}, "cases": cases})
+    return _object({"func": _TEXT, "cases": _cases(3, **asked)})
+
+
+def _cases(count: int, **asked: object) -> dict[str, Any]:
+    """Return the schema of so many cases, each with what else it is asked for."""
+    case = _object({**asked, "input": _TEXT, "output": {"type": "boolean"}})
+    return {"type": "array", "minItems": count, "maxItems": count, "items": case}
 
 
 def _object(properties: Mapping[str, object]) -> dict[str, Any]:
@@ -172,6 +174,20 @@ VERIFIER_WITH_QUERY = Prompt(
     ("instruction", "modules"),
     # Strict schemas know no optional property.
     _verifier_schema(query={"type": ["string", "null"]}),
+)
+
+BOUNDARY_CASES = Prompt("boundary_cases", ("instruction",), _object({"cases": _cases(6)}))
+
+REPAIR = Prompt(
+    "repair", ("instruction", "source", "problems", "modules"), _object({"func": _TEXT})
+)
+
+# Bare: models that explain themselves first misjudge correct code more often (arXiv 2508.12358,
+# 2603.00539).
+AUDIT = Prompt(
+    "audit",
+    ("instruction", "response"),
+    _object({"obeys": {"type": "string", "enum": ["yes", "no"]}}),
 )
 
 BACK_TRANSLATION = Prompt("back_translation", ("source",))
@@ -203,7 +219,7 @@ SCORE = Prompt(
 PROMPTS = {
     prompt.role: prompt
     for prompt in (
-        *(SELF_INSTRUCT, VERIFIER, VERIFIER_WITH_QUERY, BACK_TRANSLATION, NLI),
-        *(RESPONSE, NEAR_MISS, SCORE),
+        *(SELF_INSTRUCT, VERIFIER, VERIFIER_WITH_QUERY, BOUNDARY_CASES, REPAIR, AUDIT),
+        *(BACK_TRANSLATION, NLI, RESPONSE, NEAR_MISS, SCORE),
     )
 }

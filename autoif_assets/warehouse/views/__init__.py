@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from autoif_assets.warehouse.schema import SCHEMA, Table, comments
@@ -16,9 +17,17 @@ _FUNNEL_HEAD = """\
 
 
 def views() -> dict[str, str]:
-    """Return the SQL of each view and table macro by name; each starts with its description."""
+    """Return the SQL of each view and table macro by name; each starts with its description.
+
+    One that reads another comes after it, as DuckDB wants it.
+    """
     files = sorted(Path(__file__).parent.glob("*.sql"))
-    return {"funnel": _funnel(), **{file.stem: file.read_text("utf-8") for file in files}}
+    found = {"funnel": _funnel(), **{file.stem: file.read_text("utf-8") for file in files}}
+    reads = {
+        name: [other for other in found if other != name and f"FROM {SCHEMA}.{other}(" in sql]
+        for name, sql in found.items()
+    }
+    return {name: found[name] for name in TopologicalSorter(reads).static_order()}
 
 
 @functools.cache

@@ -57,7 +57,8 @@ instructions AS (
 ),
 surviving_verifiers AS (
     SELECT v.* FROM autoif.verifiers v SEMI JOIN target USING (batch, instruction_id)
-    WHERE status = 'accepted'
+    SEMI JOIN (SELECT batch, verifier_id FROM autoif.verifier_audits WHERE status = 'accepted')
+        USING (batch, verifier_id)
 ),
 told AS (
     SELECT 1 AS step, batch, kind, wanted AS id, level AS role, prompt AS text,
@@ -135,9 +136,19 @@ told AS (
 
     UNION ALL
     SELECT DISTINCT ON (batch, verifier_id) 9, v.batch, 'verifier', v.verifier_id, 'verifier',
-        v.source, format('accuracy {:.2f} on {} cases', v.accuracy, v.cases), c.call_id
+        v.source,
+        concat_ws(
+            '; ', format('accuracy {:.2f} on {} cases', v.accuracy, v.cases),
+            'mended from ' || v.parent_id
+        ),
+        c.call_id
     FROM surviving_verifiers v
-    LEFT JOIN autoif.verifier_candidates c USING (batch, instruction_id, verifier_id)
+    LEFT JOIN (
+        SELECT batch, instruction_id, verifier_id, call_id FROM autoif.verifier_candidates
+        UNION ALL
+        SELECT batch, instruction_id, verifier_id, call_id FROM autoif.verifier_repairs
+        WHERE status = 'accepted'
+    ) c USING (batch, instruction_id, verifier_id)
 
     UNION ALL
     SELECT 10, b.batch, 'back_translation', b.verifier_id, 'of the verifier', b.back_translation,

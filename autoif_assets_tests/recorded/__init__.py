@@ -1,0 +1,1 @@
+"""What a real model wrote, judged by people."""
