@@ -167,7 +167,7 @@ _ALL = (
     ),
     Examples(
         "test_cases",
-        ("batch", "instruction_id", "sample", "position"),
+        ("batch", "instruction_id", "origin", "sample", "position"),
         "t.input",
         "Test case",
         f"concat_ws('; ', CASE WHEN expected IS NOT NULL THEN {_EXPECTED} END, t.detail)",
@@ -205,6 +205,20 @@ _ALL = (
         about="i.instruction",
         about_label="Instruction",
         joins=_INSTRUCTION,
+    ),
+    Examples(
+        "verifier_audits",
+        ("batch", "verifier_id"),
+        "t.source",
+        "Verifier",
+        "concat_ws('; ', format('{} of {} mutants told apart', told_apart, mutants), "
+        "CASE WHEN answers > 0 THEN "
+        "format('agrees with the auditor on {} of {} texts', answers_agreed, answers) END, "
+        "'back-translation: ' || nli_label)",
+        about="i.instruction",
+        about_label="Instruction",
+        joins=_INSTRUCTION,
+        is_code=True,
     ),
     Examples(
         "verified_instructions",

@@ -45,7 +45,17 @@ _REASONS = {
     "load_error": "It failed while it was loaded.",
     "nondeterministic": "It judged the same text differently when run again.",
     "unparsed": "The answer could not be read.",
+    "unchanged": "The mended function is one that was there before.",
+    "constant": "It says the same of every text that did not come with it.",
+    "auditor_disagrees": "The auditor is with the functions that contradict it.",
     "no_surviving_case": "No test case of the instruction survived.",
+    "few_cases_survive": "Too few of the instruction's test cases survived.",
+    "unbalanced_cases": "Too few test cases survived that are to pass, or that are to fail.",
+    "outvoted": "It contradicts what most functions say of texts that none of them came with.",
+    "fragile": "It gives no verdict on an empty text, blanks, Markdown or the like.",
+    "mutant_survives": "A slightly changed copy of it is more often with the majority than it is.",
+    "vacuous": "Nearly any text obeys it, so that it tells no response from another.",
+    "impossible": "Hardly any text obeys it, not even of those that were to.",
     "too_few_verifiers": "The instruction has fewer verifiers than the recipe asks for.",
     "too_few_cases": "The instruction has fewer test cases than the recipe asks for.",
     "no_label": "The judge gave no label.",
@@ -68,6 +78,7 @@ _REASONS = {
 _OF_STAGE = {
     ("verifiers", "low_agreement"): "It agreed with too few test cases.",
     ("verifier_cases", "low_agreement"): "Too few verifiers agreed with it.",
+    ("verified_instructions", "contradiction"): "What its verifiers check contradicts it.",
 }
 
 

@@ -73,7 +73,7 @@ def run_job(
             "trainer": Trainer(command=trainer),
             # Of assets that these jobs leave out.
             "inputs": dg.ResourceDefinition.none_resource(),
-            **dict.fromkeys(("responder", "judge"), role),
+            **dict.fromkeys(("responder", "judge", "auditor"), role),
             "nli": nli,
         },
     )

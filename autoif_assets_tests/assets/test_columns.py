@@ -34,13 +34,12 @@ def inputs(asset: dg.AssetsDefinition) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-# Those of a batch.
+# Those of a batch. By the paper's recipe no likelihood is asked for and no function sent back.
+IDLE = ("response_likelihoods", "verifier_repairs")
 READERS = {
     asset.op.name: asset
     for asset in ASSETS
-    if inputs(asset)
-    and asset.partitions_def in (None, BATCHES)
-    and asset.op.name != "response_likelihoods"
+    if inputs(asset) and asset.partitions_def in (None, BATCHES) and asset.op.name not in IDLE
 }
 
 

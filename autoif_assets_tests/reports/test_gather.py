@@ -157,6 +157,7 @@ def test_the_gallery_shows_an_instruction_once_and_every_category_first(warehous
     write(warehouse, "verified_instructions", frame)
     twice = rows("verifiers", count=80, instruction_id=instructions * 2, status="accepted")
     write(warehouse, "verifiers", twice)
+    write(warehouse, "verifier_audits", rows("verifier_audits", count=80, status="accepted"))
     gallery = report_data(warehouse).gallery
     assert gallery.height == 12
     assert not gallery["instruction"].is_duplicated().any()

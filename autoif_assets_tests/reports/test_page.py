@@ -47,7 +47,7 @@ def test_every_stage_is_in_the_funnel_and_every_gate_shows_kept_and_dropped_rows
     html = render_page(data)
     found = Page(html)
     gates = [stage.name for stage in STAGES if stage.is_gate]
-    assert len(gates) == 18
+    assert len(gates) == 19
     assert {f"stage-{name}" for name in gates} <= set(ids(found))
     for stage in STAGES:
         assert formatting.title(stage.name) in found.texts["a"] + found.texts["th"]
