@@ -74,8 +74,9 @@ def _without_stack(record: logging.LogRecord) -> str:
     if event is None or not isinstance(error, SerializableErrorInfo) or not _told(error):
         return text
     told = text.removesuffix(f"\n\n{getattr(data, 'error_display_string', error.to_string())}")
-    # That of the run is the one of its step, a few lines above.
-    return f"{told} {first_words(error)}" if event.is_step_failure else told
+    # That of a run whose steps failed is the one of its step, a few lines above.
+    said_above = not event.is_step_failure and "Steps failed: [" in told
+    return told if said_above else f"{told} {first_words(error)}"
 
 
 def _told(error: SerializableErrorInfo) -> bool:

@@ -377,7 +377,8 @@ def test_the_first_run_pins_what_the_batch_is_made_by(made, t):
     numbers = json.loads(row["numbers"])
     assert numbers.pop("prompts") == {role: prompt.source for role, prompt in PROMPTS.items()}
     assert numbers == make_recipe("paper", SMALL).model_dump(exclude={"prompts"})
-    assert [role["role"] for role in row["roles"]] == ["supervision", "responder", "judge", "nli"]
+    roles = ["supervision", "responder", "judge", "auditor", "nli"]
+    assert [role["role"] for role in row["roles"]] == roles
     assert {role["model"] for role in row["roles"]} == {"autoif-simulator"}
     assert {role["base_url"] for role in row["roles"]} == {made.simulator.base_url}
     assert row["simulated"]

@@ -118,24 +118,34 @@ def build(data: Path, responses: int) -> None:
                 "category": None,
                 **dict.fromkeys(("verifiers", "cases", "entailments"), VERIFIERS),
                 **dict.fromkeys(("neutrals", "contradictions"), 0),
+                "base_rate": None,
                 **accepted,
             }
         ]
 
-    def verifiers(number, key):
+    shares = ("accuracy", "accuracy_true", "accuracy_false", "sibling_agreement")
+
+    def functions(key):
         return [
             {
                 "verifier_id": content_id("verifier", key, str(mark)),
                 "instruction_id": key,
                 "source": f"def evaluate(response):\n    return 'm{mark}.' in response\n",
-                "cases": 3,
-                "agreed": 3,
-                "accuracy": 1.0,
-                "detail": None,
+                "samples": 1,
+                **dict.fromkeys(shares, 1.0),
                 **accepted,
             }
             for mark in range(VERIFIERS)
         ]
+
+    def verifiers(number, key):
+        found = {"origin": "sampled", "parent_id": None, "cases": 3, "agreed": 3, "detail": None}
+        return [row | found for row in functions(key)]
+
+    def audits(number, key):
+        counts = ("mutants", "told_apart", "fragile_probes", "answers", "answers_agreed")
+        found = {**dict.fromkeys(counts, 0), "nli_label": "entailment"}
+        return [row | found for row in functions(key)]
 
     def cases(number, key):
         return [
@@ -143,6 +153,7 @@ def build(data: Path, responses: int) -> None:
                 "case_id": content_id("case", key, str(sample)),
                 "instruction_id": key,
                 "input": material.response(sample),
+                "origin": "function",
                 "query": None,
                 "expected": sample < 5,
                 "functions": VERIFIERS,
@@ -176,6 +187,7 @@ def build(data: Path, responses: int) -> None:
 
     write("verified_instructions", verified)
     write("verifiers", verifiers)
+    write("verifier_audits", audits)
     write("verifier_cases", cases)
     write("augmented_queries", prompts)
     journals = data / "journals"
