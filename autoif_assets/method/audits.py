@@ -15,6 +15,7 @@ from autoif_assets.method.gates import decide
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.probes import EDGE, OBEYING, tried_on
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.verifiers import outcome_of
 
 
 class Changed(Protocol):
@@ -146,13 +147,12 @@ def _mistakes(
     outcomes: pl.DataFrame, clear: pl.DataFrame, verifiers: pl.DataFrame, mutants: pl.DataFrame
 ) -> pl.DataFrame:
     """Return ``verifier_id``, ``mistakes``: clear texts on which it is not with the majority."""
-    said = pl.when("verdict").then(pl.lit("pass")).otherwise(pl.lit("fail"))
     ids = pl.concat([f.select("verifier_id", "instruction_id") for f in (verifiers, mutants)])
     return (
         outcomes.join(ids.unique(), on="verifier_id")
         .join(clear, on=["instruction_id", "input_id"])
         .group_by("verifier_id")
-        .agg(mistakes=(pl.col("outcome") != said).sum().cast(pl.Int64))
+        .agg(mistakes=(pl.col("outcome") != outcome_of("verdict")).sum().cast(pl.Int64))
     )
 
 

@@ -17,7 +17,13 @@ from autoif_assets.method.gates import accepted, decide
 from autoif_assets.method.ids import id_series
 from autoif_assets.method.probes import EDGE, OWN, PROBE_SCHEMA, tried_on
 from autoif_assets.method.recipe import Recipe, Threshold
-from autoif_assets.method.verifiers import OUTCOME_SCHEMA, OUTCOME_STRUCT, authors, functions_of
+from autoif_assets.method.verifiers import (
+    OUTCOME_SCHEMA,
+    OUTCOME_STRUCT,
+    authors,
+    functions_of,
+    outcome_of,
+)
 
 _NO_VOTE = ("load_error", "nondeterministic")
 # Texts beside a function's own cases that tell whether it is constant; of fewer all count.
@@ -255,12 +261,11 @@ def agreement_with_auditor(
         outcomes: ``OUTCOME_SCHEMA``.
         answers: ``ANSWER_SCHEMA``.
     """
-    obeys = pl.when("obeys").then(pl.lit("pass")).otherwise(pl.lit("fail"))
     return (
         outcomes.join(functions.select("verifier_id", "instruction_id"), on="verifier_id")
         .join(answers, on=["instruction_id", "input_id"])
         .group_by("verifier_id")
-        .agg(answers=pl.len(), answers_agreed=(pl.col("outcome") == obeys).sum())
+        .agg(answers=pl.len(), answers_agreed=(pl.col("outcome") == outcome_of("obeys")).sum())
     )
 
 
@@ -350,7 +355,7 @@ def _ballots(tried: Tried, functions: pl.DataFrame) -> pl.DataFrame:
             on=["instruction_id", "input_id"],
             maintain_order="left",
         )
-        .with_columns(agrees=pl.col("outcome") == _expected_outcome())
+        .with_columns(agrees=pl.col("outcome") == outcome_of("expected"))
     )
 
 
@@ -463,12 +468,11 @@ def siblings(tried: Tried, functions: pl.DataFrame) -> pl.DataFrame:
     texts = pl.concat([own, cases.select("instruction_id", input_id="case_id")], how="diagonal")
     clear = majority(functions, tried.outcomes).drop_nulls("verdict")
     clear = clear.join(texts, on=["instruction_id", "input_id"], how="semi")
-    said = pl.when("verdict").then(pl.lit("pass")).otherwise(pl.lit("fail"))
     return (
         tried.outcomes.join(functions.select("verifier_id", "instruction_id"), on="verifier_id")
         .join(clear, on=["instruction_id", "input_id"])
         .group_by("verifier_id")
-        .agg(sibling_agreement=(pl.col("outcome") == said).mean())
+        .agg(sibling_agreement=(pl.col("outcome") == outcome_of("verdict")).mean())
     )
 
 
@@ -485,10 +489,6 @@ def _fragile(tried: Tried) -> pl.DataFrame:
 def _below(bound: Threshold, column: str) -> pl.Expr:
     """Whether a share is known and not within its bound."""
     return ~bound.accepts(pl.col(column)).fill_null(True)
-
-
-def _expected_outcome() -> pl.Expr:
-    return pl.when(pl.col("expected")).then(pl.lit("pass")).otherwise(pl.lit("fail"))
 
 
 def _share(part: str, whole: str) -> pl.Expr:

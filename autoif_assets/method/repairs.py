@@ -14,7 +14,12 @@ from autoif_assets.method.gates import accepted
 from autoif_assets.method.probes import EDGE, OTHER
 from autoif_assets.method.prompts import REPAIR
 from autoif_assets.method.recipe import Recipe
-from autoif_assets.method.verifiers import CANDIDATE_SCHEMA, beside_standard, parse_candidates
+from autoif_assets.method.verifiers import (
+    CANDIDATE_SCHEMA,
+    beside_standard,
+    outcome_of,
+    parse_candidates,
+)
 
 NO_REPAIRS = pl.DataFrame(
     schema={
@@ -95,14 +100,13 @@ def _known(tried: Tried, cases: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
 
 def _wrong(tried: Tried, failed: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Return ``verifier_id``, ``problems`` of those that went wrong on some known text."""
-    right = pl.when("expected").then(pl.lit("pass")).otherwise(pl.lit("fail"))
     is_probe, broke = pl.col("kind").is_not_null(), pl.col("kind") == EDGE
     said = (
         tried.outcomes.join(
             failed.select("verifier_id", "instruction_id", failed="reason"), on="verifier_id"
         )
         .join(known, on=["instruction_id", "input_id"])
-        .filter(pl.col("outcome") != right)
+        .filter(pl.col("outcome") != outcome_of("expected"))
         .sort(
             "verifier_id",
             # What it is turned down for, then cases, then what most say.

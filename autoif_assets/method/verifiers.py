@@ -300,6 +300,11 @@ def _cases(row: Mapping[str, Any], parsed: Sequence[ParsedCase]) -> Iterator[tup
         )
 
 
+def outcome_of(verdict: str) -> pl.Expr:
+    """Return the outcome that a Boolean column of verdicts stands for: ``pass`` or ``fail``."""
+    return pl.when(verdict).then(pl.lit("pass")).otherwise(pl.lit("fail"))
+
+
 def verifier_runs(
     verifiers: pl.DataFrame,
     inputs: pl.DataFrame,
