@@ -29,6 +29,7 @@ further_verdicts | responses | batch | duckdb polars python | augmented_queries 
 instruction_preference_pairs | training | batch | duckdb polars | verified_instructions verifier_audits verifier_cases
 kto_dataset | exports | - | json parquet | kto_examples preference_pairs sft_examples
 kto_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
+labelled_agreement | verifiers | batch | duckdb polars python | verifier_audits verifiers
 online_preference_dataset | online | policy | json parquet | online_preference_pairs
 online_preference_pairs | online | batch policy | duckdb polars | augmented_queries filtered_queries policy_responses policy_verdicts sft_examples
 policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
@@ -44,15 +45,15 @@ response_likelihoods | responses | batch | duckdb openai polars | augmented_quer
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | augmented_queries responses verifier_audits
 responses | responses | batch | duckdb openai polars | augmented_queries
-seed_instructions | seeds | - | duckdb polars | -
+seed_instructions | seeds | - | duckdb polars python | -
 seed_queries | seeds | - | duckdb polars | -
 sft_dataset | exports | - | json parquet | preference_pairs sft_examples
 sft_examples | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses
-test_cases | verifiers | batch | duckdb openai polars | augmented_instructions
+test_cases | verifiers | batch | duckdb openai polars | augmented_instructions seed_instructions
 verdict_matrix | verifiers | batch | duckdb polars python | auditor_answers back_translations probe_texts verifier_cases verifiers
 verified_instructions | verifiers | batch | duckdb polars | augmented_instructions back_translations verdict_matrix verifier_audits verifier_cases
 verifier_audits | verifiers | batch | duckdb polars python | auditor_answers back_translations probe_texts verifier_cases verifiers
-verifier_candidates | verifiers | batch | duckdb openai polars | augmented_instructions
+verifier_candidates | verifiers | batch | duckdb openai polars | augmented_instructions seed_instructions
 verifier_cases | verifiers | batch | duckdb polars python | auditor_answers probe_texts test_cases verifier_candidates verifier_repairs
 verifier_repairs | verifiers | batch | duckdb openai polars | augmented_instructions probe_texts test_cases verifier_candidates
 verifiers | verifiers | batch | duckdb polars python | auditor_answers probe_texts test_cases verifier_candidates verifier_repairs
@@ -70,6 +71,7 @@ further_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_b
 instruction_preference_pairs | accepted_parents! foreign_keys keys! pass_again!
 kto_dataset | splits!
 kto_examples | accepted_parents! dominance foreign_keys keys! pass_again!
+labelled_agreement | accepted_parents! foreign_keys keys!
 online_preference_dataset | -
 online_preference_pairs | accepted_parents! foreign_keys keys!
 policy_checkpoint | -
@@ -111,6 +113,7 @@ further_verdicts | - | modules response_pass_rate
 instruction_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt
 kto_dataset | - | seed eval_share
 kto_examples | - | -
+labelled_agreement | - | modules
 online_preference_dataset | - | seed eval_share
 online_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical contrast_min_gap spin_pairs
 policy_checkpoint | - | -
@@ -126,7 +129,7 @@ response_likelihoods | - | seed likelihood_of
 response_scores | score | prompts seed min_score score_failing score_temperature score_max_tokens
 response_verdicts | - | modules response_pass_rate
 responses | response | language prompts seed responses_per_prompt response_temperature response_max_tokens
-seed_instructions | - | -
+seed_instructions | - | modules
 seed_queries | - | query_min_chars query_max_chars conversations
 sft_dataset | - | seed eval_share
 sft_examples | - | ifd_min_quantile ifd_max_quantile ifd_below sft_max_chars
@@ -166,6 +169,7 @@ VARIABLES = (
     "AUTOIF_SEEDS",
     "AUTOIF_QUERIES",
     "AUTOIF_QUERIES_COLUMN",
+    "AUTOIF_LABELLED",
     "AUTOIF_MAX_CONCURRENCY",
     "AUTOIF_MAX_OUTAGE",
     "AUTOIF_RECIPE",
@@ -341,6 +345,7 @@ SETTINGS = [
     ("inputs", "seeds", "AUTOIF_SEEDS", "s.txt", "s.txt"),
     ("inputs", "queries", "AUTOIF_QUERIES", "q/*.jsonl", "q/*.jsonl"),
     ("inputs", "queries_column", "AUTOIF_QUERIES_COLUMN", "ask", "ask"),
+    ("inputs", "labelled", "AUTOIF_LABELLED", "l/*.csv", "l/*.csv"),
     ("recipe", "name", "AUTOIF_RECIPE", "authors_code", "authors_code"),
     ("nli", "by", "AUTOIF_NLI", "transformers", "transformers"),
     ("nli", "model", "AUTOIF_NLI_MODEL", "some/model", "some/model"),

@@ -6,6 +6,7 @@ from autoif_assets.assets import (
     back_translations,
     exports,
     instructions,
+    labelled,
     likelihoods,
     online,
     reports,
@@ -19,7 +20,8 @@ ASSETS = [
     asset
     for asset in dg.load_assets_from_modules(
         [
-            *(seeds, instructions, verifiers, back_translations, responses, likelihoods),
+            *(seeds, instructions, verifiers, back_translations, labelled, responses),
+            likelihoods,
             *(training, online, exports, reports),
         ]
     )

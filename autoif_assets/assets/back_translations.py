@@ -57,8 +57,8 @@ def back_translations(
     group="verifiers",
     reads={
         "verifiers": accepted(
-            *("verifiers", "verifier_id", "instruction_id", "source", "samples", "accuracy"),
-            *("accuracy_true", "accuracy_false", "sibling_agreement"),
+            *("verifiers", "verifier_id", "instruction_id", "source", "origin", "samples"),
+            *("accuracy", "accuracy_true", "accuracy_false", "sibling_agreement"),
         ),
         "cases": accepted(
             "verifier_cases", "case_id", "instruction_id", "input", "query", "expected"
@@ -115,7 +115,7 @@ def _audited(
         "instructions": accepted(
             "augmented_instructions", "instruction_id", "instruction", "category"
         ),
-        "verifiers": accepted("verifier_audits", "instruction_id"),
+        "verifiers": accepted("verifier_audits", "instruction_id", "origin"),
         "cases": accepted("verifier_cases", "instruction_id"),
         "translations": rows("back_translations", "instruction_id", "nli_label"),
         "matrix": rows("verdict_matrix", "instruction_id", "base_rate", "own_rate"),

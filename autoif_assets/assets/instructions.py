@@ -8,12 +8,13 @@ from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources import BatchResource, RoleEndpoint, Supervision
 from autoif_assets.stage import accepted, stage
 from autoif_assets.warehouse import Warehouse
+from autoif_assets.warehouse.batches import content_columns
 
 
 @stage(
     "augmented_instructions",
     group="instructions",
-    reads={"seeds": accepted("seed_instructions", "instruction_id", "instruction", "category")},
+    reads={"seeds": accepted("seed_instructions", *content_columns("seed_instructions"))},
     # A batch whose queries cannot be read must not pay for instructions first.
     after=["seed_queries"],
 )

@@ -21,6 +21,7 @@ from autoif_assets.method.probes import (
 from autoif_assets.method.queries import probe_queries
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.repairs import NO_REPAIRS, parse_repairs, repair_prompts, to_repair
+from autoif_assets.method.trusted import beside_handed_in, handed_in, read_handed_in, unchecked
 from autoif_assets.method.verifiers import (
     boundary_prompts,
     functions_of,
@@ -35,11 +36,13 @@ from autoif_assets.resources.failures import failure
 from autoif_assets.resources.sandbox import SandboxSession
 from autoif_assets.sandbox import canonical_source, needs_query, quoted_texts
 from autoif_assets.stage import accepted, rows, stage
+from autoif_assets.warehouse.batches import content_columns
 
 _INSTRUCTIONS = accepted("augmented_instructions", "instruction_id", "instruction")
 # Duplicates are votes, and tell whose case is whose.
 _CANDIDATES = rows(
-    "verifier_candidates", "verifier_id", "instruction_id", "sample", "source", "reason"
+    *("verifier_candidates", "verifier_id", "instruction_id", "origin", "sample", "source"),
+    "reason",
 )
 _CASES = rows(
     *("test_cases", "case_id", "instruction_id", "origin", "sample"),
@@ -55,33 +58,41 @@ _REPAIRS = rows(
     "verifier_candidates",
     "test_cases",
     group="verifiers",
-    reads={"instructions": _INSTRUCTIONS},
+    reads={
+        "instructions": _INSTRUCTIONS,
+        "seeds": accepted("seed_instructions", *content_columns("seed_instructions")),
+    },
 )
 def verifier_generation(
     context: dg.AssetExecutionContext,
     instructions: pl.DataFrame,
+    seeds: pl.DataFrame,
     supervision: Supervision,
     sandbox: SandboxResource,
     recipe: Recipe,
+    batch: BatchResource,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     # Before anything is paid for that nobody could execute.
     if problem := sandbox.modules_problem(recipe.modules):
         raise failure(problem)
+    static_check = partial(sandbox.static_check, modules=recipe.modules)
+    handed = handed_in(batch.seeds(context, "seed_instructions", seeds), instructions)
+    theirs, their_cases = read_handed_in(handed, static_check, canonical_source)
     with supervision.session(context) as model:
         completions = model.generate(
             "verifier",
-            verifier_prompts(instructions, recipe),
+            verifier_prompts(unchecked(instructions, handed), recipe),
             recipe,
             samples=recipe.verifiers_per_instruction,
         )
         asked = boundary_prompts(instructions, recipe)
         close = model.generate("boundary_cases", asked, recipe)
-        static_check = partial(sandbox.static_check, modules=recipe.modules)
         candidates, cases = model.read(
             parse_candidates, completions, static_check, canonical_source
         )
         boundary = model.read(parse_boundary_cases, close, cases["case_id"])
-    return candidates, pl.concat([cases, boundary.select(cases.columns)])
+    cases = beside_handed_in(their_cases, pl.concat([cases, boundary.select(cases.columns)]))
+    return pl.concat([theirs, candidates]), cases
 
 
 @stage(

@@ -47,13 +47,14 @@ def _check_inputs() -> bool:
     try:
         with dg.build_resources(configured_resources()) as resources:
             recipe, name, inputs = resources.recipe.load(), resources.recipe.name, resources.inputs
+            problem = inputs_problem(inputs, recipe, resources.sandbox)
     except ValueError as error:
         _say("recipe", *_unusable(str(error)))
         return False
     _say("recipe", name)
-    problem = inputs_problem(inputs, recipe)
     files = (("seeds", inputs.seeds), ("queries", inputs.queries))
     shown = [f"{what}: {path or 'those of the package'}" for what, path in files]
+    shown += [f"labelled: {inputs.labelled}"] if inputs.labelled else []
     _say("inputs", *shown, *_unusable(problem))
     return problem is None
 

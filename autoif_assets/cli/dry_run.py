@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -135,7 +136,8 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
         endpoints = {role: getattr(resources, name).settings() for role, name in _ENDPOINTS.items()}
         recipe = _with_limits_of(endpoints, recipe_of(plan.batch))
         inputs = resources.inputs
-        seeds = read_seed_instructions(inputs.seeds).filter(status="accepted")
+        static_check = partial(resources.sandbox.static_check, modules=recipe.modules)
+        seeds = read_seed_instructions(inputs.seeds, static_check).filter(status="accepted")
         queries = read_seed_queries(
             inputs.queries,
             inputs.queries_column,

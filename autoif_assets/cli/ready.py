@@ -1,6 +1,7 @@
 """What has to be in order before a batch is registered and before a model is asked."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +10,7 @@ from autoif_assets.cli.pins import without_serving
 
 if TYPE_CHECKING:
     from autoif_assets.method.recipe import Recipe
-    from autoif_assets.resources import Inputs
+    from autoif_assets.resources import Inputs, SandboxResource
 
 
 def check_ready(
@@ -39,7 +40,7 @@ def check_ready(
     ) as resources:
         given = config.get("recipe", {}).get("config", {})
         recipe = recipe_of(resources.batch.plan(batch, given).batch)
-        if problem := inputs_problem(resources.inputs, recipe):
+        if problem := inputs_problem(resources.inputs, recipe, resources.sandbox):
             raise click.ClickException(problem)
         if problem := resources.sandbox.modules_problem(recipe.modules):
             raise click.ClickException(problem)
@@ -56,7 +57,7 @@ def check_ready(
     check_endpoints(run_id, needed, asked=asked, briefly=True)
 
 
-def inputs_problem(inputs: "Inputs", recipe: "Recipe") -> str | None:
+def inputs_problem(inputs: "Inputs", recipe: "Recipe", sandbox: "SandboxResource") -> str | None:
     """Say why there are no seeds or queries to use; None where there are."""
     from autoif_assets.inputs import InputError, check_inputs
 
@@ -68,6 +69,8 @@ def inputs_problem(inputs: "Inputs", recipe: "Recipe") -> str | None:
             recipe.query_min_chars,
             recipe.query_max_chars,
             keep=recipe.conversations == "keep",
+            labelled=inputs.labelled,
+            static_check=partial(sandbox.static_check, modules=recipe.modules),
         )
     except InputError as error:
         return str(error)

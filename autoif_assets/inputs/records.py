@@ -205,8 +205,7 @@ class Records:
         Raises:
             InputError: The file is no file of its format.
         """
-        # A key may hold dots and quotes, which JSON paths would take for their own.
-        keys = ['$."' + shape.key.replace('"', '\\"') + '"']
+        keys = [_path(shape.key)]
         keys += [f"$.{name}" if name in shape.beside else "$.no.such.key" for name in _BESIDE]
         sql = _QUERY.format(
             source="{source}" if most is None else f"(SELECT * FROM {{source}} LIMIT {most})",
@@ -247,6 +246,32 @@ class Records:
         unfit = pl.col("reason").is_in(["no_text", "control_characters"])
         text = pl.when(unfit.not_() | pl.col("reason").is_null()).then("text")
         return frame.select("line", text, "context", "category", "reason")
+
+    def fields(self, names: tuple[str, ...]) -> pl.DataFrame:
+        """Read what stands under some keys of every record.
+
+        Args:
+            names: The keys; of a table, columns that it has.
+
+        Returns:
+            ``line: Int64``, ``reason: str|null`` as of ``read``, and of each key its value as JSON,
+            null where it is not there.
+
+        Raises:
+            InputError: The file is no file of its format.
+        """
+        sql = (
+            "SELECT line, reason, CAST(json_extract(json, $keys) AS VARCHAR[]) AS found "
+            "FROM {source} ORDER BY line"
+        )
+        frame = self._run(sql, {"keys": [_path(name) for name in names]}, names)
+        values = [pl.col("found").list.get(n).alias(name) for n, name in enumerate(names)]
+        return frame.select("line", "reason", *values)
+
+    def place(self, line: int) -> str:
+        """Return where a record stands, for people: its file, and its line or number."""
+        is_table = self.format in ("csv", "tsv")
+        return f"{self.path}, {'line' if is_table else 'record'} {line}"
 
     def _run(self, sql: str, params: _Params, columns: tuple[str, ...]) -> pl.DataFrame:
         try:
@@ -322,6 +347,11 @@ def _kept(whole: str | None) -> tuple[str | None, str | None]:
         return None, str(error)
     except (ValueError, RecursionError):
         return None, "no_text"
+
+
+def _path(key: str) -> str:
+    # A key may hold dots and quotes, which JSON paths would take for their own.
+    return '$."' + key.replace('"', '\\"') + '"'
 
 
 def _quote(name: str) -> str:

@@ -1,6 +1,9 @@
 """Seed instructions and user queries, from the packaged files or a user's own."""
 
+import json
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import polars as pl
 
@@ -18,35 +21,80 @@ from autoif_assets.inputs.hub import load_table, named_dataset
 from autoif_assets.inputs.lines import holds_list, read_lines, read_list
 from autoif_assets.inputs.records import INSTRUCTIONS, Records, Shape, column_shape, known_shape
 from autoif_assets.method.seeds import select_instructions, select_queries
+from autoif_assets.method.trusted import WrongCheck, read_cases, read_verifiers, together
+
+StaticCheck = Callable[[str], str | None]
+"""Returns why a source cannot be a verifier, as ``reason`` or ``reason:detail``, or None."""
 
 
-def read_seed_instructions(path: str | None) -> pl.DataFrame:
+def read_seed_instructions(
+    path: str | None, static_check: StaticCheck = lambda source: None
+) -> pl.DataFrame:
     """Read seed instructions and accept or reject each of them.
 
     Files: text (an instruction per line, or a list), Markdown, and JSON, JSONL, CSV, TSV or
-    Parquet with the columns ``instruction`` and, if wanted, ``category``; also with .gz or .zst.
+    Parquet with the columns ``instruction`` and, if wanted, ``category``, ``verifier`` (a Python
+    source or a list of them) and ``cases`` (a list of ``input``, ``output`` and perhaps
+    ``query``; in a cell as JSON); also with .gz or .zst. What is handed in for one instruction in
+    several records counts together.
 
     Args:
         path: A path, a glob, or several separated by commas; None or blank: the packaged file.
+        static_check: Of the verifiers that are handed in.
 
     Returns:
         All records with the columns of table ``seed_instructions``.
 
     Raises:
-        InputError: A file cannot be used, or no instruction is left.
+        InputError: A file cannot be used, a verifier or a case is none, or no instruction is left.
     """
     spec = (path or "").strip()
-    if spec:
-        frames = [_read_instructions(file.source, file) for file in _find(spec)]
-    else:
-        frames = [_read_instructions(*_packaged("seed_instructions.jsonl"))]
-    instructions = select_instructions(pl.concat(frames))
+    files = [(file.source, file) for file in find_named(spec)] if spec else [_packaged(_SEEDS)]
+    read = [_read_instructions(source, file, static_check) for source, file in files]
+    instructions = _gathered(select_instructions(pl.concat(read)))
     if not (instructions["status"] == "accepted").any():
         fail(spec, f"none of {instructions.height} records has an instruction")
     return instructions
 
 
-def _find(spec: str) -> list[Named]:
+_SEEDS = "seed_instructions.jsonl"
+_CHECKS = ("verifier", "cases")
+
+
+def _gathered(instructions: pl.DataFrame) -> pl.DataFrame:
+    """Give what is handed in for an instruction in several records to the accepted one."""
+    ids = pl.col("instruction_id")
+    handed = instructions.filter(pl.any_horizontal(pl.col(*_CHECKS).is_not_null()))
+    repeated = handed.filter((pl.col("status") == "accepted") | (pl.col("reason") == "duplicate"))
+    rows = []
+    for (instruction_id,), of in repeated.group_by(ids, maintain_order=True):
+        sources = [text for one in of["verifier"].drop_nulls() for text in json.loads(one)]
+        try:
+            cases = together(json.loads(one) for one in of["cases"].drop_nulls())
+        except WrongCheck as error:
+            # Within a record they were compared before.
+            places = [f"{source}, {line}" for source, line in of.select("source", "line").rows()]
+            fail(" and ".join(places), str(error))
+        rows.append((instruction_id, _json(list(dict.fromkeys(sources))), _json(cases)))
+    schema = dict.fromkeys(("instruction_id", *_CHECKS), pl.String)
+    joined = instructions.join(
+        pl.DataFrame(rows, schema=schema, orient="row"),
+        on="instruction_id",
+        how="left",
+        suffix="_of_all",
+        maintain_order="left",
+    )
+    is_taken = pl.col("status") == "accepted"
+    return joined.with_columns(
+        pl.when(is_taken).then(f"{name}_of_all").otherwise(name).alias(name) for name in _CHECKS
+    ).select(instructions.columns)
+
+
+def _json(values: list[Any]) -> str | None:
+    return json.dumps(values, ensure_ascii=False) if values else None
+
+
+def find_named(spec: str) -> list[Named]:
     """Resolve paths, globs and datasets separated by commas, each file once.
 
     Raises:
@@ -62,7 +110,7 @@ def _find(spec: str) -> list[Named]:
     return list(found.values())
 
 
-def _records(file: Named) -> Records | None:
+def records_of(file: Named) -> Records | None:
     """Return the records of a file; None where it is text.
 
     Raises:
@@ -83,79 +131,50 @@ def _packaged(name: str) -> tuple[str, Named]:
     return source, Named(str(path))
 
 
-def _read_instructions(source: str, file: Named) -> pl.DataFrame:
-    records = _records(file)
+def _read_instructions(source: str, file: Named, static_check: StaticCheck) -> pl.DataFrame:
+    records = records_of(file)
     if records is None:
         as_list = sniff(file.path) == "markdown" or holds_list(file.path)
         frame = read_list(file.path) if as_list else read_lines(file.path)
+        frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in _CHECKS)
     else:
         keys = records.keys()
         key = file.column or INSTRUCTIONS.key
         if key not in keys:
             fail(file.source, f'the file has: {", ".join(keys) or "no keys"}; expected "{key}"')
         frame = records.read(Shape(key, INSTRUCTIONS.types, INSTRUCTIONS.beside))
-    return frame.select(pl.lit(source).alias("source"), "line", "text", "category", "reason")
+        checks = _read_checks(records, keys, static_check)
+        frame = frame.join(checks, on="line", how="left", maintain_order="left")
+    columns = ("line", "text", "category", *_CHECKS, "reason")
+    return frame.select(pl.lit(source).alias("source"), *columns)
+
+
+def _read_checks(records: Records, keys: list[str], static_check: StaticCheck) -> pl.DataFrame:
+    """Return ``line``, ``verifier``, ``cases`` of the records that have either.
+
+    Raises:
+        InputError: What one of them has is neither.
+    """
+    # The keys of JSON are those at its head; further on there may be others.
+    names = _CHECKS if records.format == "json" else tuple(n for n in _CHECKS if n in keys)
+    rows = []
+    if names:
+        for found in records.fields(names).drop("reason").iter_rows(named=True):
+            try:
+                given = {name: json.loads(found.get(name) or "null") for name in _CHECKS}
+                sources = read_verifiers(given["verifier"], static_check)
+                cases = read_cases(given["cases"])
+            except WrongCheck as error:
+                fail(records.place(found["line"]), str(error))
+            except RecursionError:
+                fail(records.place(found["line"]), "what is handed in nests too deeply to be read")
+            rows.append((found["line"], _json(sources), _json(cases)))
+    return pl.DataFrame(
+        rows, schema={"line": pl.Int64, **dict.fromkeys(_CHECKS, pl.String)}, orient="row"
+    )
 
 
 _TEXTS = ("text", "markdown")
-
-
-def check_inputs(
-    seeds: str | None,
-    queries: str | None,
-    column: str | None,
-    min_chars: int,
-    max_chars: int,
-    *,
-    keep: bool = False,
-) -> None:
-    """See that there are seeds and queries to use, without reading a large file as a whole.
-
-    Of queries beyond some megabytes, which take a run seconds each, the heads of the files are
-    read: what is wrong further on is found by the run before it asks anything.
-
-    Args:
-        seeds: As for `read_seed_instructions`.
-        queries: As for `read_seed_queries`.
-        column: As for `read_seed_queries`.
-        min_chars: As for `read_seed_queries`.
-        max_chars: As for `read_seed_queries`.
-        keep: As for `read_seed_queries`.
-
-    Raises:
-        InputError: A file cannot be used, or nothing of its kind is left; of seeds and of queries,
-            each on a line, for people mend both before they try again.
-    """
-    problems = []
-    for check in (
-        lambda: read_seed_instructions(seeds),
-        lambda: _check_queries(queries, column, min_chars, max_chars, keep),
-    ):
-        try:
-            check()
-        except InputError as error:
-            problems.append(str(error))
-    if problems:
-        raise InputError("\n".join(problems))
-
-
-def _check_queries(
-    queries: str | None, column: str | None, min_chars: int, max_chars: int, keep: bool
-) -> None:
-    spec = (queries or "").strip()
-    files = [file for file in _find(spec) if not file.is_on_hub] if spec else []
-    if sum(file.path.stat().st_size for file in files) > _WHOLE_BYTES:
-        try:
-            read_seed_queries(spec, column, min_chars, max_chars, _HEAD, keep=keep)
-            return
-        except InputError:
-            # The head alone decides nothing against a file.
-            pass
-    read_seed_queries(queries, column, min_chars, max_chars, keep=keep)
-
-
-_WHOLE_BYTES = 4_000_000
-_HEAD = 1000
 
 
 def read_seed_queries(
@@ -195,7 +214,7 @@ def read_seed_queries(
     """
     spec, column = (spec or "").strip(), (column or "").strip() or None
     if spec:
-        read = [_read_queries(file.source, file, column, most, keep) for file in _find(spec)]
+        read = [_read_queries(file.source, file, column, most, keep) for file in find_named(spec)]
     else:
         read = [_read_queries(*_packaged("seed_queries.txt"), None, most, keep)]
     frames = [frame for frame, _ in read]
@@ -222,7 +241,7 @@ def _read_queries(
     source: str, file: Named, column: str | None, most: int | None, keep: bool
 ) -> tuple[pl.DataFrame, str | None]:
     """Return the texts of a file, and the named column of which they are, if they are of one."""
-    records, used = _records(file), None
+    records, used = records_of(file), None
     if records is None:
         frame = (read_list if sniff(file.path) == "markdown" else read_lines)(file.path, most)
         frame = frame.with_columns(context=pl.lit(None, dtype=pl.String))

@@ -88,7 +88,7 @@ def audit_verifiers(
 
     Args:
         verifiers: Accepted ``verifiers``: ``verifier_id``, ``instruction_id``, ``source``,
-            ``samples``, ``accuracy``, ``accuracy_true``, ``accuracy_false``,
+            ``origin``, ``samples``, ``accuracy``, ``accuracy_true``, ``accuracy_false``,
             ``sibling_agreement``.
         texts: From ``audit_texts``.
         outcomes: ``OUTCOME_SCHEMA`` of verifiers and mutants on these.
@@ -137,8 +137,15 @@ def audit_verifiers(
         "contradiction": contradicts & (recipe.contradiction_rejects == "verifier"),
     }
     return decide(joined, rules).select(
-        *("verifier_id", "instruction_id", "source", "samples", "accuracy", "accuracy_true"),
-        *("accuracy_false", "sibling_agreement", "mutants", "told_apart"),
+        *("verifier_id", "instruction_id", "source", "origin", "samples"),
+        *(
+            "accuracy",
+            "accuracy_true",
+            "accuracy_false",
+            "sibling_agreement",
+            "mutants",
+            "told_apart",
+        ),
         *("fragile_probes", "answers", "answers_agreed", "nli_label", "status", "reason"),
     )
 

@@ -9,6 +9,7 @@ from autoif_assets.method.judgements import parse_nli_label
 from autoif_assets.method.parsing import parse_back_translation
 from autoif_assets.method.prompts import BACK_TRANSLATION, NLI
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.verifiers import USER
 
 
 def back_translation_prompts(verifiers: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
@@ -166,7 +167,7 @@ def verify_instructions(
 
     Args:
         instructions: Accepted ``augmented_instructions``.
-        verifiers: Accepted ``verifier_audits``.
+        verifiers: Accepted ``verifier_audits``: ``instruction_id``, ``origin``.
         cases: Accepted ``verifier_cases``.
         back_translations: All ``back_translations``.
         matrix: ``instruction_id``, ``base_rate``, ``own_rate`` of ``verdict_matrix``.
@@ -174,14 +175,16 @@ def verify_instructions(
 
     Returns:
         ``verified_instructions`` without ``batch``. Reasons: ``contradiction``, ``no_verifier``,
-        ``no_case``, ``no_back_translation`` (none could be read and labelled), ``vacuous``
-        (nearly any text obeys) and ``impossible`` (hardly any does, not even of those that were
-        to).
+        ``no_case`` (which a verifier that people handed in does not need),
+        ``no_back_translation`` (none could be read and labelled), ``vacuous`` (nearly any text
+        obeys) and ``impossible`` (hardly any does, not even of those that were to).
     """
     joined = (
         instructions.select("instruction_id", "instruction", "category")
         .join(
-            verifiers.group_by("instruction_id").agg(verifiers=pl.len()),
+            verifiers.group_by("instruction_id").agg(
+                verifiers=pl.len(), trusted=(pl.col("origin") == USER).any()
+            ),
             on="instruction_id",
             how="left",
             maintain_order="left",
@@ -207,13 +210,13 @@ def verify_instructions(
         {
             "contradiction": contradicting(recipe),
             "no_verifier": pl.col("verifiers") == 0,
-            "no_case": pl.col("cases") == 0,
+            "no_case": (pl.col("cases") == 0) & ~pl.col("trusted"),
             "no_back_translation": pl.col("entailments") + pl.col("neutrals") == 0,
             "vacuous": rate > recipe.max_base_rate,
             # Few texts hold a given word twice by chance; but those do that were to.
             "impossible": (rate < least) & (pl.col("own_rate").fill_null(0) < least),
         },
-    ).drop("own_rate")
+    ).drop("own_rate", "trusted")
 
 
 def _pair_ids(back_translations: pl.DataFrame) -> pl.Series:

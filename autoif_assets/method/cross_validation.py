@@ -6,6 +6,13 @@ cases that contradict them die. Where a recipe asks for it, votes are those of t
 constants have none, each label counts for itself, functions are compared on texts that none of
 them was written with, and an auditor decides where they differ. Each gate has a reason of its own
 and is off in the recipes `paper` and `authors_code`.
+
+What people hand in is executed and judged as the rest is, but not for being alone. A case of theirs
+needs no votes: most functions being wrong about it is what it is handed in for. A function of
+theirs needs neither siblings nor a number of cases, by label or in all, and a model's cases that
+die beside it do not count against it, for the only votes there are people's own. It is rejected for
+what it does: it does not load, contradicts itself, says the same of all other texts, has no verdict
+on an edge text, or is not with the cases or with most of its siblings, if it has any.
 """
 
 from collections.abc import Callable, Collection
@@ -20,6 +27,7 @@ from autoif_assets.method.recipe import Recipe, Threshold
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
     OUTCOME_STRUCT,
+    USER,
     authors,
     functions_of,
     outcome_of,
@@ -124,7 +132,10 @@ def cross_validate(tried: Tried, recipe: Recipe) -> tuple[pl.DataFrame, pl.DataF
     """Keep the cases most votes agree with, then the functions that agree with these.
 
     A function that does not load, or says now this and now that of one text, has no vote. A
-    function that crashes, times out or returns no bool on a case does not agree with it.
+    function that crashes, times out or returns no bool on a case does not agree with it. What
+    people handed in is exempt from ``too_few_verifiers``, ``too_few_cases``,
+    ``no_surviving_case``, ``few_cases_survive`` and ``unbalanced_cases``, their cases from
+    ``low_agreement``.
 
     Args:
         tried: Functions, cases and probe texts, and what came of them.
@@ -147,9 +158,10 @@ def cross_validate(tried: Tried, recipe: Recipe) -> tuple[pl.DataFrame, pl.DataF
     tried = _with_labelled(tried, functions)
     per_instruction = _per_instruction(functions, tried.cases)
     # The authors' code wants 3 functions and 10 cases first; the paper names no such number.
+    sampled = ~pl.col("trusted").fill_null(False)
     short = {
-        "too_few_verifiers": pl.col("functions") < recipe.min_verifiers,
-        "too_few_cases": pl.col("all_cases") < recipe.min_cases,
+        "too_few_verifiers": (pl.col("functions") < recipe.min_verifiers) & sampled,
+        "too_few_cases": (pl.col("all_cases") < recipe.min_cases) & sampled,
     }
     cases = _check_cases(tried, functions, per_instruction, short, recipe)
     verifiers = _check_functions(tried, functions, cases, per_instruction, short, recipe)
@@ -332,10 +344,18 @@ def _with_labelled(tried: Tried, functions: pl.DataFrame) -> Tried:
 
 
 def _per_instruction(functions: pl.DataFrame, cases: pl.DataFrame) -> pl.DataFrame:
-    """Return ``instruction_id``, ``functions`` and ``votes`` that are heard, ``all_cases``."""
+    """Return what there is of each instruction.
+
+    ``instruction_id``, ``functions`` and ``votes`` that are heard, ``all_cases``, and whether its
+    functions are ``trusted``: people's.
+    """
     return (
         functions.group_by("instruction_id", maintain_order=True)
-        .agg(functions=(pl.col("weight") > 0).sum(), votes=pl.col("weight").sum())
+        .agg(
+            functions=(pl.col("weight") > 0).sum(),
+            votes=pl.col("weight").sum(),
+            trusted=(pl.col("origin") == USER).any(),
+        )
         .join(cases.group_by("instruction_id").agg(all_cases=pl.len()), "instruction_id", "left")
         .with_columns(pl.col("functions", "votes", "all_cases").fill_null(0).cast(pl.Int64))
     )
@@ -388,9 +408,10 @@ def _check_cases(
         {
             "no_verifier": pl.col("functions") == 0,
             **short,
-            "low_agreement": ~recipe.bound("case_agreement").accepts(pl.col("agreement")),
+            "low_agreement": ~recipe.bound("case_agreement").accepts(pl.col("agreement"))
+            & (pl.col("origin") != USER),
         },
-    ).drop("all_cases", "votes", "voted")
+    ).drop("all_cases", "votes", "voted", "trusted")
 
 
 def _check_functions(
@@ -425,16 +446,20 @@ def _check_functions(
         )
     )
     by_label = recipe.bound("agreement_by_label")
+    is_sampled = pl.col("origin") != USER
     rules = {
         **{reason: pl.col("barred") == reason for reason in _NO_VOTE},
         # Before what is short: an instruction with constants alone has no function that counts.
         "constant": pl.col("constant"),
         "auditor_disagrees": pl.col("doubted"),
         **short,
-        "no_surviving_case": pl.col("cases") == 0,
-        "few_cases_survive": ~recipe.bound("surviving_cases").accepts(pl.col("surviving")),
-        "unbalanced_cases": pl.min_horizontal("surviving_true", "surviving_false")
-        < recipe.min_cases_per_label,
+        "no_surviving_case": (pl.col("cases") == 0) & is_sampled,
+        "few_cases_survive": ~recipe.bound("surviving_cases").accepts(pl.col("surviving"))
+        & is_sampled,
+        "unbalanced_cases": (
+            pl.min_horizontal("surviving_true", "surviving_false") < recipe.min_cases_per_label
+        )
+        & is_sampled,
         "low_agreement": ~recipe.bound("verifier_agreement").accepts(pl.col("accuracy"))
         | _below(by_label, "accuracy_true")
         | _below(by_label, "accuracy_false"),

@@ -84,7 +84,7 @@ def estimate(
 
     Args:
         recipe: How much is asked for at each stage, and at most how many tokens.
-        seeds: ``instruction`` of the accepted ``seed_instructions``.
+        seeds: ``instruction``, ``verifier`` of the accepted ``seed_instructions``.
         fresh_seeds: How many of them no other batch carries.
         queries: ``query``, ``context`` of the accepted ``seed_queries``.
         yields: Measured or assumed.
@@ -102,7 +102,8 @@ def estimate(
         tokens=yields.completion_tokens,
         chars_per_token=yields.chars_per_token,
     )
-    counts = _counts(recipe, fresh_seeds, queries.height, yields)
+    checked = seeds["verifier"].is_not_null().mean()
+    counts = _counts(recipe, fresh_seeds, _share(checked), queries.height, yields)
     rows: list[tuple[str | int, ...]] = []
     for stage in _stages(recipe, counts, texts, seeds.height, nli=nli):
         # A request carries its prompt once, however many completions it asks for.
@@ -135,6 +136,7 @@ class _Counts:
     """How many there will be of what the stages ask for; fractions until the end."""
 
     instructions: float
+    unchecked: float
     repairs: float
     audits: float
     translations: float
@@ -146,8 +148,13 @@ class _Counts:
     read: float
 
 
-def _counts(recipe: Recipe, fresh_seeds: int, queries: int, yields: Yields) -> _Counts:
-    """Follow a batch through its stages, each with the yield of the one before."""
+def _counts(
+    recipe: Recipe, fresh_seeds: int, checked: float, queries: int, yields: Yields
+) -> _Counts:
+    """Follow a batch through its stages, each with the yield of the one before.
+
+    Of seeds that come with a verifier, the share ``checked``, no function is asked for.
+    """
     # Self-instruct [3.2]: the seeds that no other batch carries, and the rewrites.
     limit = recipe.seeds_per_batch
     carried = fresh_seeds if limit is None else min(limit, fresh_seeds)
@@ -174,6 +181,7 @@ def _counts(recipe: Recipe, fresh_seeds: int, queries: int, yields: Yields) -> _
     }[recipe.likelihood_of]
     return _Counts(
         instructions=instructions,
+        unchecked=instructions - carried * checked,
         repairs=instructions
         * recipe.repair_rounds
         * recipe.repairs_per_instruction
@@ -252,7 +260,7 @@ def _stages(
         ),
         _Stage(
             "verifier",
-            counts.instructions,
+            counts.unchecked,
             recipe.verifiers_per_instruction,
             tokens["verifier"],
             texts.instruction,
@@ -300,7 +308,11 @@ def _stages(
 
 
 def _mean_chars(texts: pl.Series) -> float:
-    mean = texts.str.len_chars().mean()
+    return _share(texts.str.len_chars().mean())
+
+
+def _share(mean: object) -> float:
+    """Return a mean; 0 of nothing."""
     return float(mean) if isinstance(mean, int | float) else 0.0
 
 

@@ -89,10 +89,11 @@ def parse_cases(text: str) -> tuple[ParsedCase, ...]:
 
 def _cases(value: dict[str, object]) -> tuple[ParsedCase, ...]:
     cases = value.get("cases")
-    return tuple(_case(case) for case in cases) if isinstance(cases, list) else ()
+    return tuple(parse_case(case) for case in cases) if isinstance(cases, list) else ()
 
 
-def _case(case: object) -> ParsedCase:
+def parse_case(case: object) -> ParsedCase:
+    """Read ``{"input": text, "output": bool}``, perhaps with the ``query`` that it answers."""
     if not isinstance(case, dict):
         return ParsedCase(None, None, "a case is not a JSON object")
     if "input" not in case or "output" not in case:

@@ -16,6 +16,7 @@ from autoif_assets.method.prompts import REPAIR
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.verifiers import (
     CANDIDATE_SCHEMA,
+    USER,
     beside_standard,
     outcome_of,
     parse_candidates,
@@ -48,7 +49,8 @@ def to_repair(
     """Choose the functions that are sent back: the best of those that gates turned down.
 
     None is sent back twice, nor one that nothing can be shown to: it is right on all surviving
-    cases and with the majority wherever that is clear.
+    cases and with the majority wherever that is clear. None is that people handed in: what is
+    wrong with these is for them to mend.
 
     Args:
         tried: What the functions said.
@@ -62,6 +64,7 @@ def to_repair(
     """
     failed = verifiers.filter(
         pl.col("reason").is_in(REPAIRABLE)
+        & (pl.col("origin") != USER)
         & ~pl.col("verifier_id").is_in(repairs["parent_id"].implode())
     )
     wrong = _wrong(tried, failed, _known(tried, cases, recipe))
@@ -175,7 +178,7 @@ def parse_repairs(
         ``verifier_repairs`` without ``batch`` and ``round``: ``verifier_candidates`` with
         ``parent_id``. Reasons: those of ``parse_candidates``, and ``unchanged``.
     """
-    candidates, _ = parse_candidates(completions, static_check, canonical_source)
+    candidates = parse_candidates(completions, static_check, canonical_source)[0].drop("origin")
     parents = candidates.with_columns(completions["parent_id"])
     # Nor is what repeats another repair that is none.
     is_function = pl.col("reason").is_null() | (pl.col("reason") == "duplicate")

@@ -44,8 +44,8 @@ def select_instructions(candidates: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         candidates: One row per record: ``source: str, line: Int64, text: str|null,
-            category: str|null, reason: str|null``; ``reason`` is set where the reader found no
-            text to take.
+            category: str|null, verifier: str|null, cases: str|null, reason: str|null``;
+            ``reason`` is set where the reader found no text to take.
 
     Returns:
         All rows in their order with the columns of table ``seed_instructions``; white space is
@@ -58,7 +58,8 @@ def select_instructions(candidates: pl.DataFrame) -> pl.DataFrame:
         reason=pl.coalesce("reason", pl.when(tidy == "").then(pl.lit("empty"))),
     )
     return _decide(frame, "instruction").select(
-        "instruction_id", "instruction", "category", "source", "line", "status", "reason"
+        *("instruction_id", "instruction", "category", "verifier", "cases"),
+        *("source", "line", "status", "reason"),
     )
 
 

@@ -39,6 +39,9 @@ _NAMES_QUERY = (
     r"|(?:la|mi|tu|esta)\s+pregunta\b|问题|提问|題目|质问|質問|질문|вопрос"
 )
 
+SAMPLED, USER = "sampled", "user"
+"""Where functions come from: a completion, or people, who hand them in with a seed."""
+
 CANDIDATE_SCHEMA = {
     "instruction_id": pl.String,
     "sample": pl.Int64,
@@ -49,7 +52,7 @@ CANDIDATE_SCHEMA = {
     "call_id": pl.String,
     "detail": pl.String,
 }
-_CASE_SCHEMA = {
+CASE_SCHEMA = {
     "instruction_id": pl.String,
     "sample": pl.Int64,
     "position": pl.Int64,
@@ -124,19 +127,26 @@ def parse_candidates(
         parsed = parse_verifier(row["raw"]) if is_whole else ParsedVerifier(None, ())
         candidates.append(_candidate(row, parsed, static_check, canonical_source))
         cases += _cases(row, parsed.cases)
+    return (
+        decided_candidates(candidates, SAMPLED),
+        decided_cases(pl.DataFrame(cases, schema=CASE_SCHEMA, orient="row"), "function"),
+    )
+
+
+def decided_candidates(rows: Sequence[tuple[object, ...]], origin: str) -> pl.DataFrame:
+    """Return ``verifier_candidates`` without ``batch``.
+
+    Args:
+        rows: The values of ``CANDIDATE_SCHEMA``, and why the candidate is none, if it is none.
+        origin: Where they come from.
+    """
+    frame = pl.DataFrame(rows, schema={**CANDIDATE_SCHEMA, "rejection": pl.String}, orient="row")
     found = pl.col("rejection")
     # Only what could be a verifier has an original that others may repeat.
     first = pl.when(found.is_null()).then(pl.col("verifier_id")).is_first_distinct()
-    columns = {**CANDIDATE_SCHEMA, "rejection": pl.String}
-    candidate_frame = pl.DataFrame(candidates, schema=columns, orient="row")
-    reasons = candidate_frame["rejection"].drop_nulls().unique(maintain_order=True)
-    return (
-        decide(
-            candidate_frame,
-            {**{reason: found == reason for reason in reasons}, "duplicate": ~first},
-        ).drop("rejection"),
-        _decided_cases(pl.DataFrame(cases, schema=_CASE_SCHEMA, orient="row"), "function"),
-    )
+    reasons = frame["rejection"].drop_nulls().unique(maintain_order=True)
+    rules = {**{reason: found == reason for reason in reasons}, "duplicate": ~first}
+    return decide(frame, rules).drop("rejection").with_columns(origin=pl.lit(origin))
 
 
 def boundary_prompts(instructions: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
@@ -171,20 +181,28 @@ def parse_boundary_cases(completions: pl.DataFrame, known: pl.Series) -> pl.Data
         cases = list(_cases(row, found or (ParsedCase(None, None, row["error"]),)))
         reasons += [row["reason"]] * len(cases)
         rows += cases
-    frame = pl.DataFrame(rows, schema=_CASE_SCHEMA, orient="row")
+    frame = pl.DataFrame(rows, schema=CASE_SCHEMA, orient="row")
     whole = pl.Series("whole", reasons, dtype=pl.String)
     rejected = {
         reason: whole == reason for reason in whole.drop_nulls().unique(maintain_order=True)
     }
-    return _decided_cases(frame, "boundary", rejected, known)
+    return decided_cases(frame, "boundary", rejected, known)
 
 
-def _decided_cases(
+def decided_cases(
     cases: pl.DataFrame,
     origin: str,
     rejected: Mapping[str, pl.Series] = MappingProxyType({}),
     known: pl.Series | None = None,
 ) -> pl.DataFrame:
+    """Return ``test_cases`` without ``batch``.
+
+    Args:
+        cases: ``CASE_SCHEMA``.
+        origin: Where they come from.
+        rejected: By reason which rows are none.
+        known: Ids of the cases that there are.
+    """
     case_id = pl.col("case_id")
     repeated = pl.lit(False) if known is None else case_id.is_in(known.implode())
     rules = {
@@ -200,16 +218,15 @@ def functions_of(candidates: pl.DataFrame, repairs: pl.DataFrame | None = None) 
 
     Args:
         candidates: All ``verifier_candidates``: ``verifier_id``, ``instruction_id``, ``source``,
-            ``reason``.
-        repairs: The same of ``verifier_repairs``, and ``parent_id``.
+            ``origin``, ``reason``.
+        repairs: The same of ``verifier_repairs`` but ``origin``, and ``parent_id``.
 
     Returns:
         ``verifier_id``, ``instruction_id``, ``source``, ``origin``, ``parent_id`` and
         ``samples``: how many completions wrote it.
     """
     sampled = candidates.select(
-        *("verifier_id", "instruction_id", "source", "reason"),
-        origin=pl.lit("sampled"),
+        *("verifier_id", "instruction_id", "source", "reason", "origin"),
         parent_id=pl.lit(None, pl.String),
     )
     parts = [sampled]
@@ -278,20 +295,13 @@ def _candidate(
 
 
 def _cases(row: Mapping[str, Any], parsed: Sequence[ParsedCase]) -> Iterator[tuple[object, ...]]:
-    """Yield the rows of ``_CASE_SCHEMA`` that a completion makes."""
+    """Yield the rows of ``CASE_SCHEMA`` that a completion makes."""
     for position, case in enumerate(parsed):
-        case_id = None
-        if case.problem is None and case.input is not None:
-            # The same text may be expected to pass by one completion and to fail by another.
-            asked = () if case.query is None else (case.query,)
-            case_id = content_id(
-                "case", row["instruction_id"], str(case.expected), case.input, *asked
-            )
         yield (
             row["instruction_id"],
             row["sample"],
             position,
-            case_id,
+            case_id_of(row["instruction_id"], case),
             case.input,
             case.query,
             case.expected,
@@ -303,6 +313,15 @@ def _cases(row: Mapping[str, Any], parsed: Sequence[ParsedCase]) -> Iterator[tup
 def outcome_of(verdict: str) -> pl.Expr:
     """Return the outcome that a Boolean column of verdicts stands for: ``pass`` or ``fail``."""
     return pl.when(verdict).then(pl.lit("pass")).otherwise(pl.lit("fail"))
+
+
+def case_id_of(instruction_id: str, case: ParsedCase) -> str | None:
+    """Return the content id of a case; None where it is unusable."""
+    if case.problem is not None or case.input is None:
+        return None
+    # The same text may be expected to pass by one completion and to fail by another.
+    asked = () if case.query is None else (case.query,)
+    return content_id("case", instruction_id, str(case.expected), case.input, *asked)
 
 
 def verifier_runs(

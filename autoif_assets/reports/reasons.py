@@ -48,6 +48,7 @@ _REASONS = {
     "unchanged": "The mended function is one that was there before.",
     "constant": "It says the same of every text that did not come with it.",
     "auditor_disagrees": "The auditor is with the functions that contradict it.",
+    "contradicts_user": "People handed the same text in with the other verdict.",
     "no_surviving_case": "No test case of the instruction survived.",
     "few_cases_survive": "Too few of the instruction's test cases survived.",
     "unbalanced_cases": "Too few test cases survived that are to pass, or that are to fail.",

@@ -13,7 +13,7 @@ from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.configured import configured_resources
 from autoif_assets.resources.failures import failure
 from autoif_assets.resources.inputs import Inputs
-from autoif_assets.resources.metadata import add_metadata
+from autoif_assets.resources.metadata import add_metadata, markdown_table
 from autoif_assets.resources.models import RoleEndpoint, Supervision
 from autoif_assets.resources.nli import NLI
 from autoif_assets.resources.preflight import check_endpoints
@@ -53,6 +53,7 @@ __all__ = [
     "discarded",
     "failure",
     "keys_of",
+    "markdown_table",
     "no_model",
     "prompts_hash",
     "recipe_of",

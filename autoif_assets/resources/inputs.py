@@ -21,3 +21,8 @@ class Inputs(dg.ConfigurableResource[Any]):
     queries_column: str | None = Field(
         default=None, description="Column of the queries, in the files that have it."
     )
+    labelled: str | None = Field(
+        default=None,
+        description="Labelled responses (instruction, response, follows), 20 or more, with which "
+        "verifiers and gates are compared: files, globs or hf:// datasets, separated by commas.",
+    )

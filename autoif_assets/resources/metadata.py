@@ -69,7 +69,7 @@ class Tally:
                 rows = sum(rows for (status, _), rows in counts if status == wanted)
                 metadata[f"rows/{wanted}"] = dg.MetadataValue.int(rows)
             metadata["outcomes"] = dg.MetadataValue.md(
-                _markdown(
+                markdown_table(
                     ["status", "reason", "rows"],
                     [[status, reason, rows] for (status, reason), rows in counts],
                 )
@@ -79,7 +79,7 @@ class Tally:
             if shown:
                 names = [name for name in shown[0] if name not in ("batch", "status", "call_id")]
                 metadata[f"preview/{title}"] = dg.MetadataValue.md(
-                    _markdown(names, [[row[name] for name in names] for row in shown])
+                    markdown_table(names, [[row[name] for name in names] for row in shown])
                 )
         for distribution in self._distributions:
             if chart := distribution.chart():
@@ -180,7 +180,7 @@ def column_lineage(table: Table) -> dg.TableColumnLineage | None:
     return dg.TableColumnLineage(deps_by_column=deps) if deps else None
 
 
-def _markdown(header: list[str], rows: list[list[object]]) -> str:
+def markdown_table(header: list[str], rows: list[list[object]]) -> str:
     """Return a table; a model's text shows as text, whatever it holds."""
     lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -302,6 +302,7 @@ def variables() -> dict[Setting, str]:
         ("inputs", "seeds"): "AUTOIF_SEEDS",
         ("inputs", "queries"): "AUTOIF_QUERIES",
         ("inputs", "queries_column"): "AUTOIF_QUERIES_COLUMN",
+        ("inputs", "labelled"): "AUTOIF_LABELLED",
         ("recipe",): "AUTOIF_RECIPE",
         ("numbers",): "AUTOIF_OVERRIDES",
         ("prompts",): "AUTOIF_PROMPTS",
@@ -449,7 +450,7 @@ def _resolve(values: dict[str, Any], folder: Path) -> None:
         if isinstance(path := values.get(name), str):
             values[name] = str(folder / Path(path).expanduser())
     inputs = values.get("inputs")
-    for name in ("seeds", "queries"):
+    for name in ("seeds", "queries", "labelled"):
         if isinstance(inputs, dict) and isinstance(spec := inputs.get(name), str):
             parts = (part.strip() for part in spec.split(","))
             inputs[name] = ",".join(

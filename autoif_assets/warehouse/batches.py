@@ -21,11 +21,13 @@ _CONTENT: Mapping[str, Mapping[str, str]] = {
         "instruction_id": "text_id",
         "instruction": "text",
         "category": "category",
+        "verifier": "verifier",
+        "cases": "cases",
     },
     "seed_queries": {"query_id": "text_id", "query": "text", "context": "context"},
 }
 # They came later: where no row has any, the hash is what it was before.
-_LATER = ("context",)
+_LATER = ("context", "verifier", "cases")
 _PINNED_AS = {"seed_instructions": "seeds_hash", "seed_queries": "queries_hash"}
 
 
@@ -189,7 +191,7 @@ def keep_inputs(warehouse: Warehouse, table: str, replaced_by: pl.DataFrame) -> 
     )
     if pinned.item() and digest != content_hash(table, replaced_by):
         kept = rows.rename(_CONTENT[table]).unique("text_id").with_columns(hash=pl.lit(digest))
-        lacking = [name for name in ("category", "context") if name not in kept.columns]
+        lacking = [name for name in ("category", *_LATER) if name not in kept.columns]
         kept = kept.with_columns(pl.lit(None, pl.String).alias(name) for name in lacking)
         warehouse.write("input_sets", kept, {"hash": digest})
 
@@ -218,14 +220,22 @@ def pinned_inputs(
 
 
 def changed_seeds(warehouse: Warehouse) -> dict[str, int]:
-    """Return batch → how many of the seeds it carries are not among the seeds any more."""
+    """Return batch → how many of the seeds it carries are not there any more as it has them.
+
+    With another category, verifier or case it is another seed.
+    """
     if not warehouse.path.exists():
         return {}
     found = warehouse.query(
         "SELECT i.batch, count(*) FROM autoif.augmented_instructions i"
+        " LEFT JOIN autoif.batches b USING (batch)"
+        # What the batch was made of, where it is no longer what the files hold.
+        " LEFT JOIN autoif.input_sets k ON k.hash = b.seeds_hash AND k.text_id = i.instruction_id"
         " ANTI JOIN (FROM autoif.seed_instructions WHERE status = 'accepted') s"
         " ON s.instruction_id = i.instruction_id"
         " AND s.category IS NOT DISTINCT FROM i.category"
+        " AND (k.hash IS NULL OR (s.verifier IS NOT DISTINCT FROM k.verifier"
+        " AND s.cases IS NOT DISTINCT FROM k.cases))"
         " WHERE i.origin = 'seed' AND i.status = 'accepted'"
         # A database without seeds has not been told of any yet.
         " AND EXISTS (FROM autoif.seed_instructions) GROUP BY i.batch"

@@ -11,11 +11,13 @@ Query = tuple[str, list[object]]
 # Skipped inputs are those after too many timeouts and crashes of one verifier.
 _SILENT = ("timeout", "error", "crash", "memory", "skipped")
 
-# A response that the verifiers do not accept is there to be rejected, or labelled as bad.
+# A response that the verifiers do not accept is there to be rejected, or labelled as bad; and of a
+# verifier that a gate rejects people's labels tell whether it should have.
 _REJECTED_BY_DESIGN = {
     ("query_preference_pairs", ("batch", "rejected_id")),
     ("kto_examples", ("batch", "response_id")),
     ("online_preference_pairs", ("batch", "policy", "rejected_id")),
+    ("labelled_agreement", ("batch", "verifier_id")),
 }
 
 

@@ -21,6 +21,23 @@ STATUS = (
     Column("reason", "VARCHAR", "Why the row was rejected, machine readable.", nullable=True),
 )
 CALL_ID = Column("call_id", "VARCHAR", "Model call that made the row; key of llm_calls.")
+HANDED_IN = replace(
+    CALL_ID, nullable=True, description="Model call that made the row; null: people handed it in."
+)
+CHECKS = (
+    Column(
+        "verifier",
+        "VARCHAR",
+        "Verifiers that people hand in for it: a JSON list of Python sources.",
+        nullable=True,
+    ),
+    Column(
+        "cases",
+        "VARCHAR",
+        "Test cases that people hand in for it: a JSON list of input, output and perhaps query.",
+        nullable=True,
+    ),
+)
 INSTRUCTION_ID = Column("instruction_id", "VARCHAR", "Content id of the instruction.")
 INSTRUCTION = Column("instruction", "VARCHAR", "Text of the instruction.")
 CATEGORY = Column("category", "VARCHAR", "Category of the constraint.", nullable=True)
@@ -122,6 +139,7 @@ SEED_INSTRUCTIONS = Table(
         INSTRUCTION_ID,
         INSTRUCTION,
         CATEGORY,
+        *CHECKS,
         Column("source", "VARCHAR", "File the seed was read from."),
         LINE,
         *STATUS,
@@ -175,23 +193,31 @@ AUGMENTED_INSTRUCTIONS = Table(
 CASE_ORIGIN = Column(
     "origin",
     "VARCHAR",
-    "function: came with one; boundary: asked for close to the line.",
-    values=("function", "boundary"),
+    "function: came with one; boundary: asked for close to the line; user: people handed it in.",
+    values=("function", "boundary", "user"),
 )
 
 VERIFIER_CANDIDATES = Table(
     "verifier_candidates",
-    "A completion that should hold a verifier function for an instruction.",
+    "A completion that should hold a verifier function for an instruction, or a function that "
+    "people handed in.",
     "3.2",
     (
         BATCH,
         INSTRUCTION_ID,
+        Column(
+            "origin",
+            "VARCHAR",
+            "sampled: of a completion; user: handed in with the seed, whose instruction is asked "
+            "for none.",
+            values=("sampled", "user"),
+        ),
         SAMPLE,
         Column("verifier_id", "VARCHAR", "Content id of the function, if one parsed.", True),
         Column("source", "VARCHAR", "Python source of the function, if one parsed.", True),
         RAW,
         FINISH_REASON,
-        CALL_ID,
+        HANDED_IN,
         *STATUS,
         DETAIL,
     ),
@@ -200,7 +226,10 @@ VERIFIER_CANDIDATES = Table(
         _in_batch("augmented_instructions", "instruction_id"),
         _CALL,
     ),
-    origins=(("source", "augmented_instructions.instruction"),),
+    origins=(
+        ("source", "augmented_instructions.instruction"),
+        ("source", "seed_instructions.verifier"),
+    ),
 )
 
 TEST_CASES = Table(
@@ -217,7 +246,7 @@ TEST_CASES = Table(
         Column("input", "VARCHAR", "Text to verify, if it parsed.", True),
         Column("query", "VARCHAR", "Query that the text answers, if it needs one.", True),
         Column("expected", "BOOLEAN", "Whether the text follows the instruction.", True),
-        CALL_ID,
+        HANDED_IN,
         *STATUS,
         DETAIL,
     ),
@@ -230,6 +259,7 @@ TEST_CASES = Table(
         ("input", "augmented_instructions.instruction"),
         ("query", "augmented_instructions.instruction"),
         ("expected", "augmented_instructions.instruction"),
+        *((name, "seed_instructions.cases") for name in ("input", "query", "expected")),
     ),
 )
 
@@ -283,7 +313,11 @@ VERIFIER_REPAIRS = Table(
         BATCH,
         Column("round", "BIGINT", "Round of repair, from 1."),
         Column("parent_id", "VARCHAR", "Id of the function that failed."),
-        *(column for column in VERIFIER_CANDIDATES.columns if column.name != "batch"),
+        *(
+            CALL_ID if column is HANDED_IN else column
+            for column in VERIFIER_CANDIDATES.columns
+            if column.name not in ("batch", "origin")
+        ),
     ),
     key=("batch", "round", "parent_id"),
     foreign_keys=(_in_batch("augmented_instructions", "instruction_id"), _CALL),
@@ -325,8 +359,8 @@ SOURCE = Column("source", "VARCHAR", "Python source of the function.")
 VERIFIER_ORIGIN = Column(
     "origin",
     "VARCHAR",
-    "sampled: of verifier_candidates; repair: of verifier_repairs.",
-    values=("sampled", "repair"),
+    "sampled: of verifier_candidates; repair: of verifier_repairs; user: handed in with the seed.",
+    values=("sampled", "repair", "user"),
 )
 SAMPLES = Column("samples", "BIGINT", "Completions that wrote it.")
 _BY_LABEL = ("accuracy_true", "accuracy_false")
@@ -465,6 +499,7 @@ VERIFIER_AUDITS = Table(
         VERIFIER_ID,
         INSTRUCTION_ID,
         SOURCE,
+        VERIFIER_ORIGIN,
         SAMPLES,
         *ACCURACY,
         Column("mutants", "BIGINT", "Slightly changed copies that were made of it."),
@@ -482,7 +517,10 @@ VERIFIER_AUDITS = Table(
     ),
     origins=(
         ("source", "verifiers.source"),
-        *((column.name, f"verifiers.{column.name}") for column in (SAMPLES, *ACCURACY)),
+        *(
+            (column.name, f"verifiers.{column.name}")
+            for column in (VERIFIER_ORIGIN, SAMPLES, *ACCURACY)
+        ),
         ("mutants", "verifiers.source"),
         ("told_apart", "verifier_cases.input"),
         ("fragile_probes", "probe_texts.input"),
@@ -528,6 +566,35 @@ VERDICT_MATRIX = Table(
         ("base_rate", "probe_texts.input"),
         ("own_rate", "probe_texts.input"),
     ),
+)
+
+LABELLED_AGREEMENT = Table(
+    "labelled_agreement",
+    "A verifier, in use or rejected, and how it agrees with the labels that people gave responses.",
+    "",
+    (
+        BATCH,
+        VERIFIER_ID,
+        INSTRUCTION_ID,
+        VERIFIER_ORIGIN,
+        Column("gate", "VARCHAR", "The reason for which it was rejected, or in use."),
+        Column("texts", "BIGINT", "Labelled responses of its instruction."),
+        Column("following", "BIGINT", "Of these, how many are labelled as following it."),
+        Column("agreed", "BIGINT", "Of the texts, on how many it says what the label says."),
+        Column("no_verdict", "BIGINT", "Of the texts, on how many it gives no verdict."),
+        Column("share", "DOUBLE", "agreed / texts."),
+    ),
+    key=("batch", "verifier_id"),
+    foreign_keys=(
+        _in_batch("verifiers", "verifier_id"),
+        _in_batch("augmented_instructions", "instruction_id"),
+    ),
+    origins=(
+        ("gate", "verifiers.reason"),
+        ("gate", "verifier_audits.reason"),
+        ("agreed", "verifiers.source"),
+    ),
+    charts=(("share", "share"),),
 )
 
 VERIFIED_INSTRUCTIONS = Table(
@@ -1088,7 +1155,7 @@ BATCHES = Table(
         Column("numbers", "VARCHAR", "Every number of the recipe, as JSON.", True),
         Column("roles", ROLES, "Who is asked in each role, without credentials.", True),
         Column("prompts_hash", "VARCHAR", "Hash of the prompts and their schemas.", True),
-        Column("seeds_hash", "VARCHAR", "Hash of the texts and categories of the seeds.", True),
+        Column("seeds_hash", "VARCHAR", "Hash of the seeds, their categories and checks.", True),
         Column("queries_hash", "VARCHAR", "Hash of the queries and their contexts.", True),
         Column("created_at", "TIMESTAMPTZ", "When it was pinned; rows are younger.", True),
         Column(
@@ -1114,6 +1181,7 @@ INPUT_SETS = Table(
         Column("text", "VARCHAR", "Its text."),
         CATEGORY,
         CONTEXT,
+        *CHECKS,
     ),
     key=("hash", "text_id"),
     partitions=("hash",),
@@ -1193,6 +1261,7 @@ _ALL = (
     BACK_TRANSLATIONS,
     VERIFIER_AUDITS,
     VERDICT_MATRIX,
+    LABELLED_AGREEMENT,
     VERIFIED_INSTRUCTIONS,
     AUGMENTED_QUERIES,
     RESPONSES,

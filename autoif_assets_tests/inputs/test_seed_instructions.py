@@ -4,7 +4,8 @@ from collections import Counter
 import polars as pl
 import pytest
 
-from autoif_assets.inputs import read_seed_instructions
+from autoif_assets.inputs import InputError, read_seed_instructions
+from autoif_assets.sandbox import static_check
 from autoif_assets.warehouse.tables import TABLES
 
 
@@ -139,3 +140,129 @@ def test_the_authors_own_seed_list_loads(shared_data):
     frame = read_seed_instructions(str(shared_data / "autoif" / "seed_instruction.txt"))
     accepted = frame.filter(pl.col("status") == "accepted")
     assert accepted.height >= 30
+
+
+SOURCE = "def evaluate(response):\n    return ',' not in response\n"
+OTHER = "def evaluate(response):\n    return True"
+CASES = [{"input": "a, b", "output": False}, {"input": "a", "output": True, "query": "Why?"}]
+ROWS = [
+    {"instruction": "Use no commas.", "verifier": SOURCE, "cases": CASES},
+    {"instruction": "Use 3 dots.", "verifier": [SOURCE, OTHER]},
+    {"instruction": "Say 7.", "category": "words", "cases": CASES[:1]},
+    {"instruction": "Be kind."},
+]
+
+
+def cell(value):
+    return value if isinstance(value, str | None) else json.dumps(value)
+
+
+def write(path, rows):
+    """Write rows in the format of the path."""
+    names = ("instruction", "category", "verifier", "cases")
+    cells = [{name: cell(row.get(name)) for name in names} for row in rows]
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    elif path.suffix == ".csv":
+        pl.DataFrame(cells).write_csv(path)
+    else:
+        pl.DataFrame(rows, strict=False).write_parquet(path)
+    return str(path)
+
+
+def handed(frame):
+    return [
+        tuple(None if text is None else json.loads(text) for text in row)
+        for row in frame.select("verifier", "cases").iter_rows()
+    ]
+
+
+WANTED = [([SOURCE], CASES), ([SOURCE, OTHER], None), (None, CASES[:1]), (None, None)]
+
+
+@pytest.mark.parametrize("name", ["s.json", "s.jsonl", "s.csv"])
+def test_seeds_come_with_verifiers_and_cases(tmp_path, name):
+    frame = read_seed_instructions(write(tmp_path / name, ROWS), static_check)
+    assert frame.filter(status="accepted").height == 4
+    assert handed(frame) == WANTED
+
+
+def test_seeds_of_parquet_come_with_lists_of_their_own(tmp_path):
+    rows = [{**row, "verifier": row.get("verifier")} for row in ROWS]
+    for row in rows:
+        if isinstance(row["verifier"], str):
+            row["verifier"] = [row["verifier"]]
+    frame = read_seed_instructions(write(tmp_path / "s.parquet", rows), static_check)
+    assert handed(frame) == WANTED
+
+
+def test_a_column_of_another_name_and_checks_of_one_kind_only(tmp_path):
+    frame = pl.DataFrame({"rule": ["Use no commas.", "Use 3 dots."], "verifier": [SOURCE, ""]})
+    frame.write_parquet(tmp_path / "s.parquet")
+    read = read_seed_instructions(f"{tmp_path}/s.parquet:rule", static_check)
+    assert handed(read) == [([SOURCE], None), (None, None)]
+
+
+def test_checks_that_come_late_in_a_file_are_found(tmp_path):
+    rows = [{"instruction": f"Say the word {number} twice."} for number in range(1200)]
+    rows.append({"instruction": "Use no commas.", "verifier": SOURCE})
+    frame = read_seed_instructions(write(tmp_path / "s.jsonl", rows), static_check)
+    assert handed(frame)[-1] == ([SOURCE], None)
+    assert frame["verifier"].null_count() == 1200
+
+
+def test_what_several_records_hand_in_for_one_instruction_counts_together(tmp_path):
+    rows = [
+        {"instruction": "Use no commas."},
+        {"instruction": "Use no  commas.", "verifier": SOURCE, "cases": CASES[:1]},
+        {"instruction": "Use no commas.", "verifier": [OTHER, SOURCE], "cases": CASES},
+        {"instruction": "use no commas", "verifier": OTHER},
+    ]
+    frame = read_seed_instructions(write(tmp_path / "s.json", rows), static_check)
+    assert frame["reason"].to_list() == [None, "duplicate", "duplicate", "near_duplicate"]
+    assert handed(frame)[0] == ([SOURCE, OTHER], CASES)
+
+
+WRONG = [
+    ({"verifier": "def evaluate("}, "the verifier is not Python; expected Python that defines"),
+    ({"verifier": [SOURCE, "import os\n" + OTHER]}, "verifier 2 imports os, which no verifier may"),
+    ({"verifier": 3}, "the verifier is no text"),
+    ({"cases": "yes"}, "the cases are no list; expected"),
+    ({"cases": [{"input": "a"}]}, 'case 1 cannot be used: a case lacks "input" or "output"'),
+    ({"cases": [*CASES, {"input": "a, b", "output": True}]}, "the cases say both true and false"),
+]
+
+
+@pytest.mark.parametrize(("row", "said"), WRONG)
+@pytest.mark.parametrize(("name", "place"), [("s.jsonl", "record 2"), ("s.csv", "line 3")])
+def test_a_check_that_is_none_is_refused_with_its_place(tmp_path, row, said, name, place):
+    rows = [{"instruction": "Be kind."}, {"instruction": "Use no commas.", **row}]
+    path = write(tmp_path / name, rows)
+    with pytest.raises(InputError) as refused:
+        read_seed_instructions(path, static_check)
+    if name == "s.csv" and row == {"verifier": 3}:
+        # A cell has no type; as Python it defines nothing.
+        said = "the verifier defines no function named evaluate"
+    assert str(refused.value).startswith(f"{path}, {place}: {said}")
+    assert "\n" not in str(refused.value)
+
+
+def test_records_that_contradict_one_another_are_refused(tmp_path):
+    rows = [
+        {"instruction": "Be kind.", "cases": [{"input": "a", "output": n}]} for n in (True, False)
+    ]
+    path = write(tmp_path / "s.json", rows)
+    with pytest.raises(InputError) as refused:
+        read_seed_instructions(path, static_check)
+    said = f"{path}, 1 and {path}, 2: the cases say both true and false of the text 'a'"
+    assert str(refused.value) == said
+
+
+def test_a_broken_record_is_a_row_and_the_checks_beside_it_are_read(tmp_path):
+    path = tmp_path / "s.jsonl"
+    path.write_text("\n".join([json.dumps(ROWS[0]), '{"instruction": ', json.dumps(ROWS[2])]))
+    frame = read_seed_instructions(str(path), static_check)
+    assert frame["reason"].to_list() == [None, "not_json", None]
+    assert handed(frame) == [WANTED[0], (None, None), WANTED[2]]

@@ -31,8 +31,12 @@ def tried(
 ) -> Tried:
     """Functions and cases, both accepted, and what came of them."""
     wrote = {"sample": pl.int_range(pl.len()), "reason": pl.lit(None, pl.String)}
+    if "origin" not in functions.columns:
+        functions = functions.with_columns(origin=pl.lit("sampled"))
     kept = {"status": pl.lit("accepted"), "reason": pl.lit(None, pl.String)}
-    came = {"origin": pl.lit("boundary"), "sample": pl.lit(0)}
+    came = {"sample": pl.lit(0)}
+    if "origin" not in cases.columns:
+        cases = cases.with_columns(origin=pl.lit("boundary"))
     if "query" not in cases.columns:
         cases = cases.with_columns(query=pl.lit(None, pl.String))
     of = Tried.of(functions.with_columns(**wrote), cases.with_columns(**kept, **came), **beside)

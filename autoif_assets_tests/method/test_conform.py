@@ -29,6 +29,11 @@ from autoif_assets.method.cross_validation import ANSWER_SCHEMA, cross_validate,
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.holdout import Sides
 from autoif_assets.method.instructions import augment_instructions
+from autoif_assets.method.labelled import (
+    judged_verifiers,
+    labelled_agreement,
+    labelled_texts,
+)
 from autoif_assets.method.likelihoods import likelihood_texts, parse_likelihoods
 from autoif_assets.method.online import (
     online_pairs,
@@ -106,14 +111,14 @@ def made():
     """Run a batch and a policy's round through the method; return its rows by table."""
     rows = {}
     seed = {"source": "f", "line": [1], "text": "Use no commas.", "category": "punctuation"}
-    none = {"reason": pl.String}
+    none = {"reason": pl.String, "verifier": pl.String, "cases": pl.String}
     rows["seed_instructions"] = select_instructions(
-        pl.DataFrame({**seed, "reason": None}, schema_overrides=none)
+        pl.DataFrame({**seed, **dict.fromkeys(none)}, schema_overrides=none)
     )
     queries = [f"Why is the sky blue on day {n}?" for n in range(3)]
     candidates = pl.DataFrame(
         {"source": "f", "line": range(3), "text": queries, "context": None, "reason": None},
-        schema_overrides={"context": pl.String, **none},
+        schema_overrides={"context": pl.String, "reason": pl.String},
     )
     rows["seed_queries"] = select_queries(candidates, 5, 100)
     seeds = accepted(rows["seed_instructions"])
@@ -187,6 +192,16 @@ def made():
     )
     rows["verifier_audits"] = audited
     rows["verdict_matrix"] = verdict_matrix(accepted(audited), probes, votes)
+    labels = pl.DataFrame(
+        {"instruction": instructions["instruction"], "response": "ok", "query": None},
+        schema_overrides={"query": pl.String},
+    )
+    texts = labelled_texts(labels.with_columns(follows=True))
+    judged = judged_verifiers(rows["verifiers"], audited)
+    ok = dict.fromkeys(texts["input_id"], "pass")
+    rows["labelled_agreement"] = labelled_agreement(
+        judged, texts, outcomes(dict.fromkeys(judged["verifier_id"], ok))
+    )
     rows["verified_instructions"] = verify_instructions(
         instructions,
         accepted(audited),

@@ -17,6 +17,7 @@ from autoif_assets.method.cross_validation import (
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.probes import BREAKING, EDGE, OBEYING, OTHER, PROBE_SCHEMA
 from autoif_assets.method.recipe import RECIPES, make_recipe
+from autoif_assets.method.repairs import NO_REPAIRS, to_repair
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 from autoif_assets_tests.method.frames import (
     answers_of,
@@ -704,3 +705,104 @@ def test_of_nothing_comes_nothing(name):
     full, full_cases = cross_validate(GATES["auditor"][0], make_recipe(name))
     assert verifiers.schema == full.schema
     assert cases.schema == full_cases.schema
+
+
+def of_people(frame, *ids):
+    """Say of functions or cases that people handed them in."""
+    is_theirs = pl.col(frame.columns[0]).is_in(list(ids))
+    origin = pl.when(is_theirs).then(pl.lit("user")).otherwise(pl.lit("sampled"))
+    return frame.with_columns(origin=origin)
+
+
+STRICT = make_recipe("audited", {"min_verifiers": 3, "min_cases": 10, "min_cases_per_label": 3})
+
+
+@pytest.mark.parametrize("recipe", [PAPER, make_recipe("authors_code"), STRICT])
+def test_a_function_that_people_hand_in_needs_neither_siblings_nor_cases(recipe):
+    functions, cases = frames(["v"], {})
+    functions = of_people(functions, "v")
+    verifiers, _ = cross_validate(tried(functions, cases, outcomes({})), recipe)
+    assert reasons(verifiers, "verifier_id") == {"v": None}
+    assert verifiers.select("origin", "cases", "accuracy").rows() == [("user", 0, None)]
+    # A model's cases that are against it die, and do not count against it.
+    _, cases = frames([], {"a": True, "b": True, "c": False})
+    votes = outcomes({"v": {"a": "pass", "b": "fail", "c": "pass"}})
+    verifiers, checked = cross_validate(tried(functions, cases, votes), recipe)
+    assert reasons(verifiers, "verifier_id") == {"v": None}
+    if recipe.case_agreement != "> 0":
+        assert reasons(checked, "case_id") == {
+            "a": None,
+            "b": "low_agreement",
+            "c": "low_agreement",
+        }
+
+
+def test_a_function_that_people_hand_in_is_judged_by_what_it_does():
+    ids = ["loads", "steady", "right", "wrong"]
+    texts = {f"t{number}": number % 2 == 0 for number in range(8)}
+    functions, cases = frames(ids, texts)
+    functions = of_people(functions.with_columns(instruction_id=pl.col("verifier_id")), *ids)
+    cases = pl.concat(
+        cases.with_columns(
+            case_id=pl.lit(f"{name} ") + pl.col("case_id"), instruction_id=pl.lit(name)
+        )
+        for name in ids
+    )
+    cases = of_people(cases, *cases["case_id"])
+    right = {name: "pass" if passes else "fail" for name, passes in texts.items()}
+    said = {
+        "loads": dict.fromkeys(texts, "load_error"),
+        "steady": dict.fromkeys(texts, "nondeterministic"),
+        "right": right,
+        "wrong": right | dict.fromkeys(("t1", "t3"), "pass"),
+    }
+    votes = outcomes(
+        {name: {f"{name} {text}": one for text, one in of.items()} for name, of in said.items()}
+    )
+    verifiers, checked = cross_validate(tried(functions, cases, votes), STRICT)
+    assert reasons(verifiers, "verifier_id") == {
+        "loads": "load_error",
+        "steady": "nondeterministic",
+        "right": None,
+        "wrong": "low_agreement",
+    }
+    # The only function says otherwise of two: they stay nevertheless.
+    assert reasons(checked.filter(instruction_id="wrong"), "case_id") == {
+        f"wrong {name}": None for name in texts
+    }
+    # It says no to all texts, also of those that people say obey.
+    constant = outcomes({"right": {f"right {text}": "fail" for text in texts}})
+    one = tried(
+        functions.filter(verifier_id="right"), cases.filter(instruction_id="right"), constant
+    )
+    verifiers, checked = cross_validate(one, STRICT)
+    assert reasons(verifiers, "verifier_id") == {"right": "constant"}
+    assert set(checked["reason"]) == {"no_verifier"}
+
+
+def test_peoples_cases_count_beside_a_models_and_need_no_votes():
+    functions, cases = frames(["v", "w", "x"], {"a": True, "b": True, "c": True})
+    votes = outcomes(
+        {
+            "v": {"a": "pass", "b": "fail", "c": "fail"},
+            "w": {"a": "pass", "b": "fail", "c": "fail"},
+            "x": {"a": "pass", "b": "pass", "c": "pass"},
+        }
+    )
+    verifiers, checked = cross_validate(tried(functions, of_people(cases, "b"), votes), PAPER)
+    assert reasons(checked, "case_id") == {"a": None, "b": None, "c": "low_agreement"}
+    assert reasons(verifiers, "verifier_id") == {
+        "v": "low_agreement",
+        "w": "low_agreement",
+        "x": None,
+    }
+
+
+def test_what_people_hand_in_is_not_sent_back_to_be_mended():
+    functions, cases = frames(["v", "w"], {"a": True, "b": True})
+    votes = outcomes({name: {"a": "pass", "b": "fail"} for name in ("v", "w")})
+    of = tried(of_people(functions, "v"), of_people(cases, "b"), votes)
+    verifiers, checked = cross_validate(of, PAPER)
+    assert set(verifiers["reason"]) == {"low_agreement"}
+    chosen = to_repair(of, verifiers, checked, NO_REPAIRS, make_recipe("audited"))
+    assert chosen["verifier_id"].to_list() == ["w"]

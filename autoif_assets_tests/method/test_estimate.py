@@ -9,7 +9,10 @@ from autoif_assets.method.estimate import ESTIMATE_SCHEMA, Yields, batches_missi
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import PAPER, make_recipe
 
-SEEDS = pl.DataFrame({"instruction": ["x" * 50] * 10})
+SEEDS = pl.DataFrame(
+    {"instruction": ["x" * 50] * 10, "verifier": [None] * 10},
+    schema_overrides={"verifier": pl.String},
+)
 QUERIES = pl.DataFrame(
     {"query": ["q" * 100] * 40, "context": [None] * 40}, schema_overrides={"context": pl.String}
 )
@@ -97,6 +100,14 @@ def test_a_batch_worked_out_by_hand():
         role: round(rows[role]["requests"] * prompt_tokens(role, chars))
         for role, chars in variables.items()
     }
+
+
+def test_no_function_is_asked_for_where_people_hand_one_in():
+    handed = SEEDS.with_columns(verifier=pl.Series(["[]", None] * 5))
+    rows = {row["role"]: row for row in estimate(RECIPE, handed, 9, QUERIES, YIELDS).to_dicts()}
+    # Half of the 8 seeds come with one.
+    assert rows["verifier"]["requests"] == 16
+    assert rows["back_translation"]["requests"] == 60
 
 
 def test_what_an_audit_asks_is_counted():

@@ -287,6 +287,7 @@ def test_a_repair_is_a_function_with_a_parent_and_what_is_unchanged_is_no_vote()
             "instruction_id": ["i", "i", "i"],
             "source": ["old", "old", None],
             "reason": [None, "duplicate", "no_function"],
+            "origin": "sampled",
         }
     )
     repairs = read(wrote("new"), wrote("old"), wrote("new"), wrote("old"), known=[old])

@@ -88,6 +88,8 @@ def test_instructions():
             "line": [1, 2, 3, 4, 5],
             "text": ["Use  no\ncommas.", "Use no commas.", "use no comma", " ", "Use 3 dots."],
             "category": ["punctuation", None, None, " ", ""],
+            "verifier": ["[1]", None, None, None, None],
+            "cases": [None, None, None, None, "[2]"],
             "reason": pl.Series([None] * 5, dtype=pl.String),
         }
     )
@@ -96,3 +98,5 @@ def test_instructions():
     assert frame["instruction_id"].to_list()[0] == content_id("instruction", "Use no commas.")
     assert frame["reason"].to_list() == [None, "duplicate", "near_duplicate", "empty", None]
     assert frame["category"].to_list() == ["punctuation", None, None, None, None]
+    assert frame["verifier"].to_list() == ["[1]", None, None, None, None]
+    assert frame["cases"].to_list() == [None, None, None, None, "[2]"]

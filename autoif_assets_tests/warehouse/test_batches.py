@@ -33,12 +33,14 @@ def warehouse(tmp_path):
     return Warehouse(tmp_path)
 
 
-def seeds(*texts, source="seeds.txt"):
+def seeds(*texts, source="seeds.txt", verifier=None, cases=None):
     return pl.DataFrame(
         {
             "instruction_id": [f"id-{text}" for text in texts],
             "instruction": list(texts),
             "category": ["length" for _ in texts],
+            "verifier": pl.Series([verifier for _ in texts], dtype=pl.String),
+            "cases": pl.Series([cases for _ in texts], dtype=pl.String),
             "source": [source for _ in texts],
             "line": list(range(1, len(texts) + 1)),
             "status": ["accepted" for _ in texts],
@@ -127,6 +129,26 @@ def test_contexts_are_content_and_their_absence_is_none():
     assert len({content_hash(QUERIES, one) for one in found}) == 4
 
 
+def test_what_people_hand_in_is_content_and_its_absence_is_none():
+    # Computed before seeds came with verifiers and cases.
+    assert content_hash(SEEDS, seeds("a", "b")) == "477823b78a9a966f"
+    of_checks = [{}, {"verifier": "[1]"}, {"verifier": "[2]"}, {"cases": "[1]"}]
+    hashes = {content_hash(SEEDS, seeds("a", **given)) for given in of_checks}
+    assert len(hashes) == 4
+
+
+def test_what_people_handed_in_outlives_its_file(warehouse):
+    first = seeds("a", verifier="[1]", cases="[2]")
+    digest = content_hash(SEEDS, first)
+    warehouse.write(SEEDS, first)
+    save_batch(warehouse, Batch("b1", seeds_hash=digest))
+    keep_inputs(warehouse, SEEDS, seeds("a"))
+    warehouse.write(SEEDS, seeds("a"))
+    wanted = ["instruction_id", "instruction", "category", "verifier", "cases"]
+    kept = pinned_inputs(warehouse, SEEDS, seeds("a").select(wanted), digest)
+    assert kept.equals(first.select(wanted))
+
+
 def test_the_queries_of_a_batch_outlive_their_file_with_what_was_said_before(warehouse):
     first = queries("[1]", None)
     digest = content_hash(QUERIES, first)
@@ -144,7 +166,7 @@ def test_the_seeds_of_a_batch_outlive_their_file(warehouse):
     digest = content_hash(SEEDS, first)
     warehouse.write(SEEDS, first)
     save_batch(warehouse, Batch("b1", seeds_hash=digest))
-    now = first.select("instruction_id", "instruction", "category")
+    now = first.select("instruction_id", "instruction", "category", "verifier", "cases")
     assert pinned_inputs(warehouse, SEEDS, now, digest) is now
     keep_inputs(warehouse, SEEDS, first)
     assert warehouse.read("input_sets").is_empty()  # nothing is replaced
@@ -157,6 +179,24 @@ def test_the_seeds_of_a_batch_outlive_their_file(warehouse):
     assert kept.sort("instruction_id").equals(now.sort("instruction_id"))
     assert pinned_inputs(warehouse, SEEDS, later, None) is later
     assert pinned_inputs(warehouse, SEEDS, later, "unknown") is None
+
+
+def test_a_batch_is_stale_by_a_changed_check_of_a_seed_it_carries(warehouse):
+    carried = sample(TABLES["augmented_instructions"], 1, batch="b1").with_columns(
+        instruction_id=pl.lit("id-a"),
+        category=pl.lit("length"),
+        origin=pl.lit("seed"),
+        status=pl.lit("accepted"),
+    )
+    first, other = seeds("a", verifier="[1]"), seeds("a", verifier="[2]")
+    warehouse.write("augmented_instructions", carried, {"batch": "b1"})
+    warehouse.write(SEEDS, first)
+    save_batch(warehouse, Batch("b1", seeds_hash=content_hash(SEEDS, first)))
+    assert changed_seeds(warehouse) == {}
+    for now, stale in ((other, {"b1": 1}), (seeds("a", "b"), {"b1": 1}), (first, {})):
+        keep_inputs(warehouse, SEEDS, now)
+        warehouse.write(SEEDS, now)
+        assert changed_seeds(warehouse) == stale
 
 
 def test_a_batch_is_stale_by_a_seed_it_carries_and_not_by_one_more(warehouse):

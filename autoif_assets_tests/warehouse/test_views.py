@@ -220,6 +220,19 @@ def test_lineage_of_a_verifier_that_was_mended(told):
     assert frame["detail"].to_list() == ["accuracy 1.00 on 2 cases; mended from v0"]
 
 
+def test_lineage_tells_what_people_handed_in(told):
+    for table in ("verifiers", "verifier_cases"):
+        frame = told.read(table).with_columns(origin=pl.lit("user"))
+        told.write(table, frame, {"batch": "b1"})
+    for pair in ("pq", "pi"):
+        frame = told.query("FROM autoif.lineage($id)", {"id": pair})
+        details = dict(frame.filter(kind="verifier").select("id", "detail").rows())
+        assert details == {"v1": "accuracy 1.00 on 2 cases; handed in with the seed"}
+        cases = frame.filter(kind="test_case")["detail"]
+        assert len(cases) == (4 if pair == "pi" else 2)
+        assert all(detail.endswith("; handed in with the seed") for detail in cases)
+
+
 def test_lineage_and_dataset_tell_what_was_said_before(told):
     context = '[{"role":"system","content":"Be brief."}]'
     for table in ("augmented_queries", "sft_examples", "kto_examples", "preference_pairs"):

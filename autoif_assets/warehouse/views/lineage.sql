@@ -73,7 +73,11 @@ told AS (
 
     UNION ALL
     SELECT DISTINCT ON (batch, case_id, role) 2, batch, 'test_case', case_id, role, c.input,
-        format('expected {}; {} of {} functions agree', c.expected, c.agreed, c.functions),
+        concat_ws(
+            '; ',
+            format('expected {}; {} of {} functions agree', c.expected, c.agreed, c.functions),
+            CASE c.origin WHEN 'user' THEN 'handed in with the seed' END
+        ),
         t.call_id
     FROM autoif.verifier_cases c JOIN answers USING (batch)
     LEFT JOIN autoif.test_cases t USING (batch, instruction_id, case_id)
@@ -139,7 +143,8 @@ told AS (
         v.source,
         concat_ws(
             '; ', format('accuracy {:.2f} on {} cases', v.accuracy, v.cases),
-            'mended from ' || v.parent_id
+            'mended from ' || v.parent_id,
+            CASE v.origin WHEN 'user' THEN 'handed in with the seed' END
         ),
         c.call_id
     FROM surviving_verifiers v
@@ -157,7 +162,12 @@ told AS (
 
     UNION ALL
     SELECT DISTINCT ON (batch, case_id) 11, c.batch, 'test_case', c.case_id, 'of the verifiers',
-        c.input, format('expected {}; {} of {} functions agree', c.expected, c.agreed, c.functions),
+        c.input,
+        concat_ws(
+            '; ',
+            format('expected {}; {} of {} functions agree', c.expected, c.agreed, c.functions),
+            CASE c.origin WHEN 'user' THEN 'handed in with the seed' END
+        ),
         t.call_id
     FROM autoif.verifier_cases c SEMI JOIN target USING (batch, instruction_id)
     LEFT JOIN autoif.test_cases t USING (batch, instruction_id, case_id)
