@@ -17,7 +17,8 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 340, 170, 2, 22, 14
 _PIXELS = 600
 _KEY = 14
 _MARGIN = 44  # for the numbers of an axis
-_LINE = 15  # height of a stage of the funnel
+_LINE = 15  # height of a stage of the funnel, and of a row of a grid
+_NAME = 16  # characters of such a row's name
 _STYLE = Markup(
     "<style>text{font:10px system-ui,sans-serif;fill:#8a8a8a;text-anchor:middle}"
     ".start{text-anchor:start}.end{text-anchor:end}"
@@ -115,6 +116,54 @@ def funnel_chart(bars: Sequence[Bar]) -> str:
             _text(start + whole + 4, top + 10, _short(one.kept), "start"),
         ]
     return _alone(Markup("").join(drawn), len(bars) * _LINE + 2, _names(bars), "rows kept")
+
+
+def grid(
+    name: str,
+    title: str,
+    description: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    counts: Mapping[tuple[str, str], int],
+) -> Markup:
+    """Draw counts by two kinds, for a page.
+
+    Args:
+        name: Unique on the page; a word.
+        title: What is counted.
+        description: The chart in words.
+        rows: From top to bottom.
+        columns: From left to right; at least one.
+        counts: By row and column; what is not there is none.
+    """
+    return (
+        Markup(
+            '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-t {}-d">'
+            '<title id="{}-t">{}</title><desc id="{}-d">{}</desc>'
+        ).format(_WIDTH, (len(rows) + 1) * _LINE, name, name, name, title, name, description)
+        + _cells(rows, columns, counts)
+        + Markup("</svg>")
+    )
+
+
+def grid_chart(
+    rows: Sequence[str], columns: Sequence[str], counts: Mapping[tuple[str, str], int], axis: str
+) -> str:
+    """Draw counts by two kinds.
+
+    Args:
+        rows: From top to bottom.
+        columns: From left to right; at least one.
+        counts: By row and column; what is not there is none.
+        axis: What the columns are.
+
+    Returns:
+        An SVG of 600 pixels' width; empty where there is nothing to count.
+    """
+    if not any(counts.values()):
+        return ""
+    height = (len(rows) + 1) * _LINE
+    return _alone(_cells(rows, columns, counts), height, {"kept": "accepted"}, axis)
 
 
 def throughput_chart(points: Sequence[tuple[float, int, int]]) -> str:
@@ -230,6 +279,31 @@ def _columns(bars: Sequence[Bar]) -> Markup:
         drawn.append(_text(middle, _HEIGHT - 7, one.label))
         if rows := one.kept + one.dropped:
             drawn.append(_text(middle, top - 3, _short(rows), "count"))
+    return Markup("").join(drawn)
+
+
+def _cells(
+    rows: Sequence[str], columns: Sequence[str], counts: Mapping[tuple[str, str], int]
+) -> Markup:
+    """Draw a bar a cell, with the names of rows and columns."""
+    start = _WIDTH * 0.28
+    step = (_WIDTH - start) / len(columns)
+    most = max(counts.values(), default=0)
+    drawn = [
+        _text(start + place * step, 10, column, "start") for place, column in enumerate(columns)
+    ]
+    for line, row in enumerate(rows, start=1):
+        top = line * _LINE
+        drawn.append(_text(0, top + 10, row[:_NAME], "start"))
+        for place, column in enumerate(columns):
+            left, count = start + place * step, counts.get((row, column), 0)
+            if count:
+                # Beside the bar is room for the number.
+                width = max((step - 26) * count / most, 1.5)
+                drawn.append(_rect("kept", left, top + 2, width, _LINE - 4))
+            drawn.append(
+                _text(left + step - 24, top + 10, _short(count) if count else "–", "start")
+            )
     return Markup("").join(drawn)
 
 

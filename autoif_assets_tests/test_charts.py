@@ -8,6 +8,8 @@ from autoif_assets.charts import (
     Bar,
     bar,
     funnel_chart,
+    grid,
+    grid_chart,
     histogram,
     histogram_chart,
     in_markdown,
@@ -49,6 +51,17 @@ def test_a_histogram_shows_what_was_rejected_on_top_of_what_was_accepted():
     assert len(drawn(chart, "rect")) == 2 * 11 - 1 + 2
     assert "rejected" not in texts(histogram_chart([Bar("0", 1, 0)], "score"))
     assert histogram_chart([Bar("0", 0, 0)], "score") == ""
+
+
+def test_a_grid_has_a_bar_for_each_count_and_a_dash_for_none():
+    counts = {("<a>", "x"): 40, ("<a>", "y"): 20, ("b", "y"): 1200}
+    chart = grid_chart(["<a>", "b"], ["x", "y"], counts, "of what")
+    assert {"<a>", "b", "x", "y", "40", "20", "1.2k", "–", "of what"} <= set(texts(chart))
+    widths = [float(one.get("width")) for one in drawn(chart, "rect")[1:]]
+    assert widths[0] > widths[1] and max(widths) == widths[2] < 130
+    page = grid("g", "A <title>", "words", ["<a>"], ["x"], counts)
+    assert "A &lt;title&gt;" in page and "&lt;a&gt;" in page
+    assert grid_chart(["a"], ["x"], {}, "") == ""
 
 
 def test_a_funnel_has_a_line_a_stage():

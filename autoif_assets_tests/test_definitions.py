@@ -40,7 +40,7 @@ preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
 probe_texts | verifiers | batch | duckdb openai polars | augmented_instructions seed_queries test_cases
 query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses verified_instructions
-report | exports | - | html | augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples policy_responses preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_audits verifier_candidates verifier_cases verifiers
+report | exports | - | html | auditor_answers augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples policy_responses preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_audits verifier_candidates verifier_cases verifier_repairs verifiers
 response_likelihoods | responses | batch | duckdb openai polars | augmented_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | augmented_queries responses verifier_audits
@@ -103,7 +103,7 @@ verifiers | accepted_parents! foreign_keys keys! yield_bounds
 # asset | what its code version is a hash of beside its rules: prompts | numbers of the recipe
 VERSIONS = """
 auditor_answers | audit | audit_max_tokens audit_temperature audited_texts_per_instruction count_samples modules prompts reject_constants seed
-augmented_instructions | self_instruct | language prompts seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
+augmented_instructions | category self_instruct | categorise coverage category_max_tokens category_temperature language prompts seed instructions_per_batch instructions_per_call seeds_per_batch seed_examples_per_call self_instruct_temperature self_instruct_max_tokens
 augmented_queries | - | seed queries_per_instruction eval_share split_queries
 back_translations | back_translation nli | prompts seed back_translations_per_instruction back_translation_temperature back_translation_max_tokens nli_temperature nli_max_tokens
 filtered_queries | - | difficulty difficulty_k difficulty_min difficulty_max

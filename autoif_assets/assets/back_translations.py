@@ -1,8 +1,12 @@
 """Back-translation and audits of verifiers, and the instructions that are verified by them."""
 
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
+from autoif_assets.charts import in_markdown
+from autoif_assets.display import displayed
 from autoif_assets.method.audits import (
     audit_texts,
     audit_verifiers,
@@ -21,10 +25,12 @@ from autoif_assets.method.cross_validation import ANSWER_SCHEMA
 from autoif_assets.method.gates import accepted as accepted_rows
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.verifiers import in_parts, verifier_runs
+from autoif_assets.reports import BANDS, MAX_KINDS, coverage_chart, covered_kinds
 from autoif_assets.resources import NLI, SandboxResource, Supervision
 from autoif_assets.resources.sandbox import SandboxSession
 from autoif_assets.sandbox import mutants, needs_query
-from autoif_assets.stage import accepted, rows, stage
+from autoif_assets.stage import Frames, accepted, rows, stage
+from autoif_assets.warehouse import Partition, Warehouse
 
 
 @stage(
@@ -108,6 +114,32 @@ def _audited(
     return audits, verdict_matrix(used, probes, said)
 
 
+def coverage(warehouse: Warehouse, keys: Partition) -> dict[str, Any]:
+    """Show how many verified instructions a batch has of which kind, as a table and a chart."""
+    rows = warehouse.query(
+        "SELECT category, language, base_rate, accepted AS instructions FROM autoif.coverage"
+        " WHERE batch = ? AND accepted > 0",
+        [keys["batch"]],
+    )
+    records = [
+        dg.TableRecord(
+            {
+                "category": displayed(kind["category"]),
+                "language": kind["language"],
+                **dict(zip(BANDS, kind["bands"], strict=True)),
+            }
+        )
+        for kind in covered_kinds(rows)[:MAX_KINDS]
+    ]
+    if not records:
+        return {}
+    chart = in_markdown(coverage_chart(rows), "verified instructions by category and base rate")
+    return {
+        "coverage": dg.MetadataValue.table(records),
+        "chart/coverage": dg.MetadataValue.md(chart),
+    }
+
+
 @stage(
     "verified_instructions",
     group="verifiers",
@@ -120,6 +152,7 @@ def _audited(
         "translations": rows("back_translations", "instruction_id", "nli_label"),
         "matrix": rows("verdict_matrix", "instruction_id", "base_rate", "own_rate"),
     },
+    shows=coverage,
 )
 def verified_instructions(
     instructions: pl.DataFrame,
@@ -128,5 +161,5 @@ def verified_instructions(
     translations: pl.DataFrame,
     matrix: pl.DataFrame,
     recipe: Recipe,
-) -> pl.DataFrame:
-    return verify_instructions(instructions, verifiers, cases, translations, matrix, recipe)
+) -> Frames:
+    yield verify_instructions(instructions, verifiers, cases, translations, matrix, recipe)

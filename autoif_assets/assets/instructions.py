@@ -3,7 +3,17 @@
 import dagster as dg
 import polars as pl
 
-from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
+from autoif_assets.method.categories import (
+    category_answer,
+    category_prompts,
+    parse_categories,
+    with_categories,
+)
+from autoif_assets.method.instructions import (
+    augment_instructions,
+    categories_wanted,
+    self_instruct_prompts,
+)
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources import BatchResource, RoleEndpoint, Supervision
 from autoif_assets.stage import accepted, stage
@@ -34,14 +44,23 @@ def augmented_instructions(
     seeds = batch.seeds(context, "seed_instructions", seeds)
     # The first that asks: a batch whose judge cannot be used must not pay for the rest.
     others = {"responder": responder, "judge": judge, "auditor": auditor, "nli": nli}
+    now = categories_wanted(seeds, _elsewhere(warehouse, key), recipe, key)
+    wanted = batch.categories(context, now)
     with supervision.session(context, others) as model:
-        completions = model.generate(
-            "self_instruct", self_instruct_prompts(seeds, recipe, key), recipe
-        )
-    # What another batch has is a duplicate here; looked up late, for others run at the same time.
-    elsewhere = warehouse.query(
-        "SELECT instruction FROM autoif.augmented_instructions"
+        prompts = self_instruct_prompts(seeds, recipe, key, wanted)
+        completions = model.generate("self_instruct", prompts, recipe)
+        # What another batch has is a duplicate here; looked up late, for others run at that time.
+        elsewhere = _elsewhere(warehouse, key)
+        instructions = model.read(augment_instructions, completions, seeds, elsewhere, recipe, key)
+        asked = category_prompts(instructions, seeds, recipe)
+        answers = model.generate("category", asked, recipe, schema=category_answer(seeds))
+        return with_categories(instructions, model.read(parse_categories, answers, seeds))
+
+
+def _elsewhere(warehouse: Warehouse, batch: str) -> pl.DataFrame:
+    """Return the accepted instructions of all other batches with their categories."""
+    return warehouse.query(
+        "SELECT instruction, category FROM autoif.augmented_instructions"
         " WHERE status = 'accepted' AND batch <> ? ORDER BY instruction",
-        [key],
+        [batch],
     )
-    return model.read(augment_instructions, completions, seeds, elsewhere, recipe, key)

@@ -30,10 +30,12 @@ _STAGES = [
     after=[
         *(stage.name for stage in _STAGES),
         *("sft_dataset", "preference_dataset", "kto_dataset", "policy_responses"),
+        *("verifier_repairs", "auditor_answers"),
     ],
     kinds={"html"},
-    description="One HTML page for people: where the data went and why, categories, pass rates, "
-    "examples kept and dropped at each gate, verifiers, cost and time.",
+    description="One HTML page for people: where the data went and why, whether its verifiers can "
+    "be trusted, categories, pass rates, examples kept and dropped at each gate, verifiers, cost "
+    "and time.",
     follows=FOLLOW_EXPORTS,
 )
 def report(warehouse: Warehouse) -> dg.MaterializeResult[None]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # The resource whose endpoint is asked in each role.
 _ENDPOINTS = {
     "self_instruct": "supervision",
+    "category": "supervision",
     "verifier": "supervision",
     "boundary_cases": "supervision",
     "repair": "supervision",
@@ -69,7 +70,8 @@ SELECT role, sum(completion_tokens) / if(role = 'self_instruct',
     sum(len(completions))) AS tokens
 FROM (
     SELECT *, CASE asset
-        WHEN 'augmented_instructions' THEN 'self_instruct'
+        WHEN 'augmented_instructions' THEN
+            if(request ->> '$.schema' IS NULL, 'self_instruct', 'category')
         WHEN 'verifier_generation' THEN
             if(contains(request ->> '$.schema', '"func"'), 'verifier', 'boundary_cases')
         WHEN 'verifier_repairs' THEN 'repair'

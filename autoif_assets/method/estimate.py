@@ -1,11 +1,13 @@
 """What a batch will ask of the models, before it asks, and how many more batches are needed."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from autoif_assets.method.categories import known_categories
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
 
@@ -13,6 +15,7 @@ from autoif_assets.method.recipe import Recipe
 # instruction-tuned models of 7 to 70 billion parameters tend to write for these prompts.
 _COMPLETION_TOKENS = {
     "self_instruct": 18.0,
+    "category": 8.0,
     "verifier": 260.0,
     "boundary_cases": 300.0,
     "repair": 150.0,
@@ -84,7 +87,7 @@ def estimate(
 
     Args:
         recipe: How much is asked for at each stage, and at most how many tokens.
-        seeds: ``instruction``, ``verifier`` of the accepted ``seed_instructions``.
+        seeds: ``instruction``, ``category``, ``verifier`` of the accepted ``seed_instructions``.
         fresh_seeds: How many of them no other batch carries.
         queries: ``query``, ``context`` of the accepted ``seed_queries``.
         yields: Measured or assumed.
@@ -105,7 +108,8 @@ def estimate(
     checked = seeds["verifier"].is_not_null().mean()
     counts = _counts(recipe, fresh_seeds, _share(checked), queries.height, yields)
     rows: list[tuple[str | int, ...]] = []
-    for stage in _stages(recipe, counts, texts, seeds.height, nli=nli):
+    categories = known_categories(seeds)
+    for stage in _stages(recipe, counts, texts, seeds.height, categories, nli=nli):
         # A request carries its prompt once, however many completions it asks for.
         requests = round(stage.requests)
         completions = round(requests * stage.samples)
@@ -135,6 +139,7 @@ def estimate(
 class _Counts:
     """How many there will be of what the stages ask for; fractions until the end."""
 
+    rewrites: float
     instructions: float
     unchecked: float
     repairs: float
@@ -158,7 +163,8 @@ def _counts(
     # Self-instruct [3.2]: the seeds that no other batch carries, and the rewrites.
     limit = recipe.seeds_per_batch
     carried = fresh_seeds if limit is None else min(limit, fresh_seeds)
-    instructions = carried + recipe.instructions_per_batch * yields.rewrites
+    rewrites = recipe.instructions_per_batch * yields.rewrites
+    instructions = carried + rewrites
     # Back-translation [3.2]: the recipe may want fewer functions than survive, never more.
     survivors = recipe.verifiers_per_instruction * yields.verifiers
     translated = recipe.back_translations_per_instruction or survivors
@@ -180,6 +186,7 @@ def _counts(
         + resampled * further,
     }[recipe.likelihood_of]
     return _Counts(
+        rewrites=rewrites,
         instructions=instructions,
         unchecked=instructions - carried * checked,
         repairs=instructions
@@ -231,7 +238,13 @@ class _Stage:
 
 
 def _stages(
-    recipe: Recipe, counts: _Counts, texts: _Texts, seeds: int, *, nli: bool
+    recipe: Recipe,
+    counts: _Counts,
+    texts: _Texts,
+    seeds: int,
+    categories: pl.DataFrame,
+    *,
+    nli: bool,
 ) -> list[_Stage]:
     wanted, per_call = recipe.instructions_per_batch, recipe.instructions_per_call
     shown = min(seeds, recipe.seed_examples_per_call)
@@ -257,6 +270,14 @@ def _stages(
             # One completion holds many instructions.
             tokens["self_instruct"] * min(wanted, per_call),
             shown * (texts.instruction + len("- \n")),
+        ),
+        _Stage(
+            "category",
+            # Seeds have theirs.
+            counts.rewrites if recipe.categorise and not categories.is_empty() else 0,
+            1,
+            tokens["category"],
+            texts.instruction + sum(map(len, itertools.chain(*categories.iter_rows()))),
         ),
         _Stage(
             "verifier",

@@ -2,9 +2,11 @@
 
 import math
 import random
+from collections.abc import Sequence
 
 import polars as pl
 
+from autoif_assets.method.categories import short_categories
 from autoif_assets.method.completions import (
     CONTROL,
     TRUNCATED,
@@ -33,7 +35,26 @@ _CANDIDATE_SCHEMA = {
 }
 
 
-def self_instruct_prompts(seeds: pl.DataFrame, recipe: Recipe, batch: str) -> pl.DataFrame:
+def categories_wanted(
+    seeds: pl.DataFrame, elsewhere: pl.DataFrame, recipe: Recipe, batch: str
+) -> list[str] | None:
+    """Return the categories that new instructions are to be of; null where all are welcome.
+
+    Args:
+        seeds: Accepted ``seed_instructions``.
+        elsewhere: ``instruction``, ``category`` of the accepted instructions of other batches.
+        recipe: ``coverage``, ``seeds_per_batch`` and ``seed``.
+        batch: Key of the batch; the seeds that it carries count.
+    """
+    if recipe.coverage == "free":
+        return None
+    carried = _seeds_of_batch(seeds, _ids_of(elsewhere), recipe, batch)
+    return short_categories(seeds, pl.concat([elsewhere["category"], carried["category"]]))
+
+
+def self_instruct_prompts(
+    seeds: pl.DataFrame, recipe: Recipe, batch: str, categories: Sequence[str] = ()
+) -> pl.DataFrame:
     """Return the prompts that ask for ``instructions_per_batch`` new instructions.
 
     Args:
@@ -41,6 +62,7 @@ def self_instruct_prompts(seeds: pl.DataFrame, recipe: Recipe, batch: str) -> pl
         recipe: ``instructions_per_batch``, ``instructions_per_call``,
             ``seed_examples_per_call``, ``seed``, ``language`` and ``prompts``.
         batch: Key of the batch; which seeds a prompt shows derives from it.
+        categories: From ``categories_wanted``.
 
     Returns:
         Columns ``prompt`` and ``seed``, one row a call.
@@ -50,13 +72,16 @@ def self_instruct_prompts(seeds: pl.DataFrame, recipe: Recipe, batch: str) -> pl
     texts = sorted(seeds["instruction"])
     prompt = SELF_INSTRUCT.of(recipe.prompts)
     language = in_language(recipe.language, "Write them in {}.")
+    listed = ", ".join(categories)
+    scarce = f" At least half of them are of these kinds, which are scarce: {listed}."
+    same = {"language": language, "wanted": scarce if categories else ""}
     rows = []
     for call in range(calls):
         seed = derived_seed(batch, str(recipe.seed), "self_instruct", str(call))
         shown = random.Random(seed).sample(texts, min(len(texts), recipe.seed_examples_per_call))
         count = min(recipe.instructions_per_call, wanted - call * recipe.instructions_per_call)
         examples = "\n".join(f"- {text}" for text in shown)
-        rows.append((prompt.render(count=count, examples=examples, language=language), seed))
+        rows.append((prompt.render(count=count, examples=examples, **same), seed))
     return pl.DataFrame(rows, schema={"prompt": pl.String, "seed": pl.Int64}, orient="row")
 
 
@@ -85,7 +110,7 @@ def augment_instructions(
         ``duplicate_of_batch`` (of another batch), ``near_duplicate``, ``over_limit`` (the model
         wrote more than was asked for).
     """
-    elsewhere_ids = {content_id("instruction", normalise(t)) for t in elsewhere["instruction"]}
+    elsewhere_ids = _ids_of(elsewhere)
     fresh_seeds = _seeds_of_batch(seeds, elsewhere_ids, recipe, batch)
     rewrites = _parse(completions)
     candidates = pl.concat([fresh_seeds, rewrites])
@@ -124,6 +149,10 @@ def augment_instructions(
         "status",
         "reason",
     )
+
+
+def _ids_of(instructions: pl.DataFrame) -> set[str]:
+    return {content_id("instruction", normalise(text)) for text in instructions["instruction"]}
 
 
 def _within_limit(candidates: pl.DataFrame, limit: int) -> pl.DataFrame:

@@ -99,6 +99,15 @@ class Recipe(BaseModel):
     seeds_per_batch: int | None = Field(
         None, ge=0, description="Seeds not yet in another batch that join this one; null: all."
     )
+    coverage: Literal["free", "even"] = Field(
+        "free",
+        description="Whether new instructions are asked for as they come, or half of them of the "
+        "categories of which there are few.",
+    )
+    categorise: bool = Field(
+        False,
+        description="Also ask of which of the seeds' categories each new instruction is.",
+    )
     verifiers_per_instruction: int = Field(
         8, ge=1, description="Completions per instruction, each a function and its cases [3.2]."
     )
@@ -286,6 +295,7 @@ class Recipe(BaseModel):
     )
 
     self_instruct_temperature: float = Field(1.0, ge=0, le=2)
+    category_temperature: float = Field(0.0, ge=0, le=2)
     verifier_temperature: float = Field(0.8, ge=0, le=2)
     boundary_cases_temperature: float = Field(0.8, ge=0, le=2)
     repair_temperature: float = Field(0.8, ge=0, le=2)
@@ -297,6 +307,7 @@ class Recipe(BaseModel):
     policy_temperature: float = Field(0.8, ge=0, le=2, description="Online sampling [3.4].")
     score_temperature: float = Field(0.0, ge=0, le=2)
     self_instruct_max_tokens: int = Field(4096, ge=1, description=_ANSWER)
+    category_max_tokens: int = Field(32, ge=1, description=_ANSWER)
     verifier_max_tokens: int = Field(1024, ge=1, description=_ANSWER)
     boundary_cases_max_tokens: int = Field(1024, ge=1, description=_ANSWER)
     repair_max_tokens: int = Field(1024, ge=1, description=_ANSWER)
@@ -372,6 +383,8 @@ AUTHORS_CODE = Recipe.model_validate(
 # Agreement is not correctness: the paper's rules, and what else tells right verifiers.
 AUDITED = Recipe.model_validate(
     {
+        "coverage": "even",
+        "categorise": True,
         "boundary_cases": True,
         "count_samples": True,
         "reject_constants": True,

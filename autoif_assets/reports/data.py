@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from autoif_assets.reports.coverage import COVERAGE
 from autoif_assets.reports.examples import EXAMPLES, MAX_CHARS
+from autoif_assets.reports.trust import Trust, gather_trust
 
 # Rows of the page's tables; the page says where there are more.
 MAX_CATEGORIES = 40
@@ -185,8 +187,10 @@ class ReportData:
             ``about_length, text_length, other_length`` of the texts before they were cut.
         datasets: ``dataset, split, rows, instructions``; see `rows_by_dataset`.
         categories: ``category, seeds, instructions, verified, examples, pairs``.
+        coverage: ``category, language, base_rate, instructions``.
         pass_rates: ``bin, status, rows``.
         scores: ``bin, status, rows``.
+        trust: What is known of the verifiers in use.
         gallery: ``instruction, category, source, source_length, accuracy, cases,
             back_translation, nli_label``.
         totals: One row: all model calls, and how many ``models`` and ``batches`` there are.
@@ -199,8 +203,10 @@ class ReportData:
     examples: dict[str, pl.DataFrame]
     datasets: pl.DataFrame
     categories: pl.DataFrame
+    coverage: pl.DataFrame
     pass_rates: pl.DataFrame
     scores: pl.DataFrame
+    trust: Trust
     gallery: pl.DataFrame
     totals: pl.DataFrame
     calls: pl.DataFrame
@@ -224,8 +230,10 @@ def gather(query: Callable[[str], pl.DataFrame], stages: Sequence[Stage]) -> Rep
         },
         datasets=query(_DATASETS),
         categories=query(_CATEGORIES),
+        coverage=query(COVERAGE),
         pass_rates=query(_PASS_RATES),
         scores=query(_SCORES),
+        trust=gather_trust(query),
         gallery=query(_GALLERY),
         totals=query(_TOTALS),
         calls=query(_CALLS),

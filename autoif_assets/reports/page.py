@@ -15,6 +15,7 @@ from markupsafe import Markup
 from autoif_assets.charts import Bar, bar, histogram
 from autoif_assets.display import displayed
 from autoif_assets.reports import formatting
+from autoif_assets.reports.coverage import BANDS, MAX_KINDS, coverage_figure, covered_kinds
 from autoif_assets.reports.data import (
     MAX_CALLS,
     MAX_CATEGORIES,
@@ -24,6 +25,7 @@ from autoif_assets.reports.data import (
 )
 from autoif_assets.reports.examples import EXAMPLES
 from autoif_assets.reports.reasons import explain
+from autoif_assets.reports.trust import doubts, gates
 
 _ACCEPTED = "accepted"
 
@@ -49,6 +51,7 @@ _ENVIRONMENT.filters.update(
     number=formatting.number,
     duration=formatting.duration,
     money=formatting.money,
+    percent=formatting.percent,
     moment=formatting.moment,
     title=formatting.title,
     visible=formatting.visible,
@@ -113,10 +116,18 @@ def render_page(data: ReportData) -> str:
         categories=_with_bars(data.categories.head(MAX_CATEGORIES), "examples"),
         more_categories=data.categories.height > MAX_CATEGORIES,
         max_categories=MAX_CATEGORIES,
+        bands=BANDS,
+        kinds=covered_kinds(data.coverage)[:MAX_KINDS],
+        more_kinds=len(covered_kinds(data.coverage)) > MAX_KINDS,
+        coverage=coverage_figure(data.coverage),
         histograms=[
             _histogram("pass-rates", "Responses by pass rate, in percent", data.pass_rates, _RATES),
             _histogram("scores", "Responses by quality score", data.scores, _SCORES),
         ],
+        gates=gates(data.funnel),
+        audits=data.trust.audits.row(0, named=True),
+        mutants=_with_bars(data.trust.mutants, "verifiers"),
+        doubts=doubts(data.trust),
         gallery=[
             row
             | {

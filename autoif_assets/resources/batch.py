@@ -203,6 +203,28 @@ class BatchResource(dg.ConfigurableResource[Any]):
             self._say(context, f"{batch} is made of the {table} that it is pinned to.")
         return found
 
+    def categories(
+        self, context: dg.AssetExecutionContext, now: Sequence[str] | None
+    ) -> Sequence[str]:
+        """Return the categories that the run's batch asks for, and pin them at the first time.
+
+        Other batches change what is scarce: a batch that is made again is asked the same.
+
+        Args:
+            context: The asset that asks.
+            now: Those that are scarce now; null where none are asked for.
+        """
+        if now is None:
+            return ()
+        warehouse = self.warehouse.open(context.log.info)
+        known = find_batch(warehouse, _keys(context)["batch"])
+        if known is None:
+            return now
+        if known.categories is None:
+            known = replace(known, categories=now)
+            save_batch(warehouse, known)
+        return known.categories or ()
+
     def keep(self, context: dg.AssetExecutionContext, table: str, rows: pl.DataFrame) -> None:
         """Put seeds or queries aside that batches are pinned to, before ``rows`` replace them."""
         keep_inputs(self.warehouse.open(context.log.info), table, rows)

@@ -141,6 +141,7 @@ class Session:
         recipe: Recipe,
         samples: int = 1,
         temperature: float | None = None,
+        schema: Mapping[str, Any] | None = None,
     ) -> pl.DataFrame:
         """Ask for ``samples`` completions of every prompt.
 
@@ -153,6 +154,7 @@ class Session:
             recipe: Its numbers; its seed and the batch give every request its own seed.
             samples: Completions per prompt.
             temperature: In the place of the recipe's for this role.
+            schema: JSON schema of the answers, in the place of the template's.
 
         Returns:
             The ids beside ``COMPLETION_SCHEMA``, one row a completion, in order.
@@ -176,7 +178,7 @@ class Session:
                 temperature=temperature,
                 max_tokens=max_tokens,
                 seed=derived_seed(batch, str(recipe.seed), role, prompt) if seed is None else seed,
-                schema=PROMPTS[template].schema,
+                schema=schema or PROMPTS[template].schema,
                 context=read_messages(context),
             )
             for prompt, seed, template, context in zip(

@@ -12,6 +12,7 @@ from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import grammar
 from autoif_assets.simulator.constraints import Constraint
 from autoif_assets.simulator.drafting import Draft, topic_words
+from autoif_assets.simulator.families import FAMILIES, family_of
 from autoif_assets.simulator.instructions import read_instruction, write_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt
 from autoif_assets.simulator.settings import SimulatorSettings
@@ -113,8 +114,10 @@ def _self_instruct(variables: Mapping[str, str], rng: Random, settings: Simulato
     # A prompt may carry anything in the place of the count; 500 lines are enough for any test.
     digits = re.sub(r"\D", "", variables["count"])
     examples = [line.strip("-* ") for line in variables["examples"].splitlines() if line.strip()]
+    wanted = re.findall(r"\w+", variables.get("wanted", "").rpartition(":")[2])
+    scarce = [family for family in FAMILIES.values() if family.category in wanted]
     lines = []
-    for _ in range(min(int(digits or 10), 500)):
+    for place in range(min(int(digits or 10), 500)):
         luck = rng.random()
         if luck < settings.copy_rate and examples:
             example = rng.choice(examples)
@@ -123,9 +126,20 @@ def _self_instruct(variables: Mapping[str, str], rng: Random, settings: Simulato
             lines.append(write_instruction(known, rng) if known and rng.random() < 0.5 else example)
         elif luck < settings.copy_rate + settings.uncheckable_rate:
             lines.append(rng.choice(_UNCHECKABLE).format(topic=rng.choice(_TOPICS)))
+        elif scarce and place % 2:
+            lines.append(write_instruction(rng.choice(scarce).draw(rng), rng))
         else:
             lines.append(write_instruction(grammar.draw(rng), rng))
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _category(
+    variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
+) -> dict[str, Any]:
+    constraint = read_instruction(variables["instruction"].strip())
+    category = family_of(constraint).category if constraint is not None else "other"
+    listed = re.search(rf"^- {re.escape(category)}(?::|$)", variables["categories"], re.MULTILINE)
+    return {"category": category if listed else "other"}
 
 
 def _nli(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> dict[str, Any]:
@@ -261,6 +275,7 @@ _ROLES: dict[
     str, Callable[[Mapping[str, str], Random, SimulatorSettings], str | dict[str, Any]]
 ] = {
     "self_instruct": _self_instruct,
+    "category": _category,
     "boundary_cases": boundary_cases,
     "repair": repair,
     "audit": audit,

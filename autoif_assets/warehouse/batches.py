@@ -64,6 +64,7 @@ class Batch:
     simulated: bool | None = None
     excluded: bool = False
     remark: str | None = None
+    categories: Sequence[str] | None = None
 
     @property
     def pinned(self) -> bool:

@@ -1167,6 +1167,12 @@ BATCHES = Table(
         Column("simulated", "BOOLEAN", "Whether a role is the built-in simulator.", True),
         Column("excluded", "BOOLEAN", "Whether the exports leave it out."),
         Column("remark", "VARCHAR", "What of this is assumed, if it was made before.", True),
+        Column(
+            "categories",
+            "VARCHAR[]",
+            "Categories that were scarce at its first run, of which it asks for instructions.",
+            True,
+        ),
     ),
     key=("batch",),
 )

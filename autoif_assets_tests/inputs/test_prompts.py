@@ -22,7 +22,7 @@ def test_what_is_written_is_read_as_packaged_and_kept(tmp_path):
     ("name", "content", "words"),
     [
         ("respones.jinja", b"x", "respones.jinja: there is no prompt respones; did you mean resp"),
-        ("zzz.jinja", b"x", "the prompts are self_instruct, verifier"),
+        ("zzz.jinja", b"x", "the prompts are self_instruct, category, verifier"),
         ("score.jinja", b"\n{{ instruction }}\n{{ asnwer }}", "score.jinja, line 3: there is no"),
         ("score.jinja", b"{{ query", "score.jinja, line 1: this is no Jinja template"),
         ("score.jinja", b"{{ query }}", "score.jinja: the template must name {{ instruction }}"),

@@ -10,7 +10,11 @@ from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import PAPER, make_recipe
 
 SEEDS = pl.DataFrame(
-    {"instruction": ["x" * 50] * 10, "verifier": [None] * 10},
+    {
+        "instruction": ["x" * 50] * 10,
+        "category": ["c" * 6, "d" * 6] * 5,
+        "verifier": [None] * 10,
+    },
     schema_overrides={"verifier": pl.String},
 )
 QUERIES = pl.DataFrame(
@@ -35,6 +39,7 @@ YIELDS = Yields(
     chars_per_token=5.0,
     completion_tokens={
         "self_instruct": 10.0,
+        "category": 7.0,
         "verifier": 100.0,
         "boundary_cases": 90.0,
         "repair": 80.0,
@@ -57,6 +62,7 @@ def test_a_batch_worked_out_by_hand():
     # verifiers left; half of the instructions with 2 queries; a quarter of 60 responses pass.
     assert {role: (row["requests"], row["completions"]) for role, row in rows.items()} == {
         "self_instruct": (2, 2),
+        "category": (0, 0),
         "verifier": (20, 100),
         "boundary_cases": (0, 0),
         "repair": (0, 0),
@@ -71,6 +77,7 @@ def test_a_batch_worked_out_by_hand():
     # 400 tokens of a judge that may write 256 are 256.
     assert {role: row["completion_tokens"] for role, row in rows.items()} == {
         "self_instruct": 400,
+        "category": 0,
         "verifier": 10_000,
         "boundary_cases": 0,
         "repair": 0,
@@ -85,6 +92,7 @@ def test_a_batch_worked_out_by_hand():
     assert rows["response"]["most_completion_tokens"] == 60 * 2048
     variables = {
         "self_instruct": 10 * 53,
+        "category": 0,
         "verifier": 50,
         "boundary_cases": 0,
         "repair": 0,
@@ -112,6 +120,7 @@ def test_no_function_is_asked_for_where_people_hand_one_in():
 
 def test_what_an_audit_asks_is_counted():
     audited = {
+        "categorise": True,
         "boundary_cases": True,
         "repair_rounds": 1,
         "repairs_per_instruction": 2,
@@ -124,6 +133,7 @@ def test_what_an_audit_asks_is_counted():
     rows = {row["role"]: row for row in estimate(recipe, SEEDS, 9, QUERIES, yields).to_dicts()}
     assert {role: (row["requests"], row["completions"]) for role, row in rows.items()} == {
         "self_instruct": (2, 2),
+        "category": (12, 12),
         "verifier": (20, 100),
         "boundary_cases": (20, 20),
         "repair": (10, 10),
@@ -136,6 +146,15 @@ def test_what_an_audit_asks_is_counted():
         "score": (15, 15),
         "likelihood": (0, 0),
     }
+    # Both categories, each with an instruction beside it.
+    assert rows["category"]["prompt_tokens"] == round(12 * prompt_tokens("category", 50 + 112))
+    assert rows["category"]["completion_tokens"] == 12 * 7
+
+
+def test_nobody_is_asked_for_a_category_where_the_seeds_have_none():
+    recipe = make_recipe("paper", {**RECIPE.model_dump(), "categorise": True})
+    seeds = SEEDS.with_columns(category=pl.lit(None, pl.String))
+    assert estimate(recipe, seeds, 9, QUERIES, YIELDS).filter(role="category")["requests"][0] == 0
 
 
 def test_asking_again_is_counted_where_it_is_wanted():

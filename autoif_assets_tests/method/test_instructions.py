@@ -2,7 +2,11 @@ import polars as pl
 import pytest
 
 from autoif_assets.method.ids import content_id
-from autoif_assets.method.instructions import augment_instructions, self_instruct_prompts
+from autoif_assets.method.instructions import (
+    augment_instructions,
+    categories_wanted,
+    self_instruct_prompts,
+)
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets_tests.method.frames import completions, reasons
 
@@ -39,6 +43,25 @@ def test_prompts_ask_for_all_instructions_and_show_seeds():
     assert prompts["seed"].n_unique() == 3
     assert prompts.equals(self_instruct_prompts(SEEDS.reverse(), recipe, "b"))
     assert prompts["seed"].to_list() != self_instruct_prompts(SEEDS, recipe, "c")["seed"].to_list()
+
+
+def test_scarce_categories_are_asked_for_where_the_recipe_wants_them_even():
+    scarce = SEEDS.with_columns(category=pl.Series(["length", "casing"]))
+    others = pl.DataFrame(
+        {"instruction": ["A.", "B.", "Use no commas."], "category": ["casing", "casing", "length"]}
+    )
+    even = make_recipe("paper", {"coverage": "even"})
+    # One of the seeds is another batch's; casing has three and length one.
+    assert categories_wanted(scarce, others, even, "b") == ["length"]
+    assert categories_wanted(scarce, others.clear(), even, "b") == []
+    assert categories_wanted(scarce, others, PAPER, "b") is None
+    (plain, asked) = (
+        self_instruct_prompts(SEEDS, even, "b", categories)["prompt"][0]
+        for categories in ([], ["length", "script"])
+    )
+    sentence = " At least half of them are of these kinds, which are scarce: length, script."
+    assert asked == plain + sentence
+    assert plain.endswith(" new instructions.")
 
 
 def test_none_wanted_is_no_prompt():

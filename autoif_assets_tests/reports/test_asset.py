@@ -59,6 +59,7 @@ def test_the_report_follows_every_stage_and_all_exports():
     stages = {table.name for table in TABLES.values() if table.is_stage}
     (spec,) = report.specs
     wanted = stages | {"sft_dataset", "preference_dataset", "kto_dataset", "policy_responses"}
+    wanted |= {"verifier_repairs", "auditor_answers"}
     assert {dep.asset_key.to_user_string() for dep in spec.deps} == wanted
     assert (spec.group_name, spec.partitions_def, spec.kinds) == ("exports", None, {"html"})
 

@@ -143,9 +143,9 @@ def test_every_picture_has_words_and_every_table_headers_and_a_caption(data):
     assert [parent for tag, _, parent in found.elements if tag == "title"].count("svg") == len(
         pictures
     )
-    assert [a["class"] for a in pictures].count("chart") == 2
-    assert len(found.attributes("desc")) == 2
-    assert len(found.attributes("table")) == len(found.attributes("caption")) == 7
+    assert [a["class"] for a in pictures].count("chart") == 3
+    assert len(found.attributes("desc")) == 3
+    assert len(found.attributes("table")) == len(found.attributes("caption")) == 10
     scopes = {a.get("scope") for a in found.attributes("th")}
     assert scopes == {"col", "row", "rowgroup"}
 
@@ -159,7 +159,7 @@ def test_a_chart_has_its_numbers_in_a_table_beside(data):
         }
     )
     html = render_page(replace(data, pass_rates=rates))
-    figure = html.split("<figure>")[1].split("</figure>")[0]
+    figure = html.split("<figure>")[2].split("</figure>")[0]
     cells = re.findall(
         r'scope="row">(.*?)</th><td class="cell">(.*?)</td><td.*?>(.*?)</td>', figure
     )

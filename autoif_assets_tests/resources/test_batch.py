@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import dagster as dg
 import polars as pl
 import pytest
 
@@ -204,3 +205,21 @@ def test_a_batch_of_an_older_version_is_what_its_calls_and_its_last_run_tell(war
 )
 def test_who_asked(tags, who):
     assert asked_by(tags) == who
+
+
+def test_the_categories_that_a_batch_asks_for_stay_those_of_its_first_run(
+    warehouse, resource, pinned
+):
+    context = dg.build_asset_context(partition_key="b1")
+    assert resource().categories(context, None) == ()
+    assert find_batch(warehouse, "b1") == pinned
+    assert list(resource().categories(context, ["length", "casing"])) == ["length", "casing"]
+    assert list(resource().categories(context, ["script"])) == ["length", "casing"]
+    assert list(find_batch(warehouse, "b1").categories) == ["length", "casing"]
+    assert resource().categories(context, None) == ()
+
+
+def test_that_nothing_was_scarce_is_kept_as_well(resource, pinned):
+    context = dg.build_asset_context(partition_key="b1")
+    assert list(resource().categories(context, [])) == []
+    assert list(resource().categories(context, ["script"])) == []

@@ -13,6 +13,7 @@ from autoif_assets.method.parsing import parse_verifier
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.simulator import SimulatorSettings, grammar
 from autoif_assets.simulator.answers import complete, instance_of
+from autoif_assets.simulator.families import family_of
 from autoif_assets.simulator.instructions import read_instruction, write_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt, recognise
 from autoif_assets.simulator.truth import OFF_TOPICS, REFUSALS, assess, truth
@@ -24,9 +25,11 @@ QUERY = "How do I keep basil alive through the winter?"
 VARIABLES = {
     "count": "12",
     "examples": f"- {INSTRUCTION}\n- Do not use any commas.",
+    "categories": "- keywords: Say so.\n- length: Use at most ten words.",
     "instruction": INSTRUCTION,
     "modules": "",
     "language": "",
+    "wanted": "",
     "source": "def evaluate(response):\n    return len(response) <= 200",
     "problems": "evaluate('because') returned True, it should return False.",
     "premise": INSTRUCTION,
@@ -58,6 +61,29 @@ def test_a_prompt_of_no_role_gets_prose(text):
     assert complete(RecognisedPrompt("unknown", {"prompt": text}), 0, PERFECT)
 
 
+@pytest.mark.parametrize(
+    ("instruction", "categories", "answer"),
+    [
+        (INSTRUCTION, VARIABLES["categories"], "keywords"),
+        (INSTRUCTION, "- keywords", "keywords"),
+        (INSTRUCTION, "- words: keywords\n- keywords and more", "other"),
+        ("Sound like the sea.", VARIABLES["categories"], "other"),
+    ],
+)
+def test_an_instruction_is_of_its_family_s_category_if_that_is_offered(
+    instruction, categories, answer
+):
+    said = json.loads(
+        ask(
+            "category",
+            instruction=instruction,
+            categories=categories,
+            schema={"properties": {"category": {"type": "string"}}},
+        )
+    )
+    assert said == {"category": answer}
+
+
 @pytest.mark.parametrize("role", sorted(PROMPTS))
 def test_an_answer_depends_on_model_prompt_and_seed_alone(role):
     first = [ask(role, seed, SimulatorSettings()) for seed in range(30)]
@@ -84,6 +110,17 @@ def test_near_misses_break_the_instruction_and_stay_with_the_query():
         assess(INSTRUCTION, QUERY, ask("near_miss", seed, model)).follows for seed in range(300)
     ]
     assert 0.2 < sum(follows) / 300 < 0.4
+
+
+def test_self_instruct_writes_what_is_scarce_where_it_is_told():
+    wanted = " At least half of them are of these kinds, which are scarce: start_end, script."
+    counts = {}
+    for told in ("", wanted):
+        lines = ask("self_instruct", count="200", wanted=told).splitlines()
+        found = [read_instruction(line.removeprefix("- ")) for line in lines]
+        categories = Counter(family_of(one).category for one in found)
+        counts[told] = categories["start_end"] + categories["script"]
+    assert counts[""] < 60 and counts[wanted] > 100
 
 
 def test_self_instruct_writes_the_lines_it_was_asked_for():

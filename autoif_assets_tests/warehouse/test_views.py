@@ -1,10 +1,12 @@
 """The views and macros that people query."""
 
+import json
 import shutil
 
 import polars as pl
 import pytest
 
+from autoif_assets.reports import BANDS
 from autoif_assets.warehouse import TABLES, Warehouse
 from autoif_assets.warehouse.views import describe, views
 
@@ -304,6 +306,47 @@ def test_cost_adds_up_calls(told):
     assert found.rows() == [("b1", "x", 6, 0, 6)]
 
 
+def test_coverage_counts_instructions_by_category_base_rate_and_script(told):
+    rates = [None, 0.0, 0.0199, 0.02, 0.2, 0.6, 0.9, 0.91]
+    texts = ["Use no 逗号, please.", "不要使用逗号 (comma)。", "Без запятых: no.", "123", *"αدनก"]
+    put(
+        told,
+        "verified_instructions",
+        *(
+            {"instruction_id": f"i{n}", "instruction": text, "base_rate": rate, "category": "c"}
+            for n, (rate, text) in enumerate(zip(rates, texts, strict=True))
+        ),
+        {"instruction_id": "x", "instruction": "None.", "category": None}
+        | {"status": "rejected", "reason": "no_case"},
+    )
+    found = told.query(
+        "SELECT category, base_rate, language, accepted, rejected FROM autoif.coverage"
+    )
+    # 0.0199 is Russian, 0.2 Greek, and digits alone are Latin.
+    assert found.rows() == [
+        ("c", "0 to 2 %", "Chinese, Japanese or Korean", 1, 0),
+        ("c", "0 to 2 %", "Cyrillic", 1, 0),
+        ("c", "2 to 20 %", "Latin", 1, 0),
+        ("c", "20 to 60 %", "Greek", 1, 0),
+        ("c", "60 to 90 %", "Arabic", 1, 0),
+        ("c", "60 to 90 %", "Devanagari", 1, 0),
+        ("c", "90 to 100 %", "Thai", 1, 0),
+        ("c", "unknown", "Latin", 1, 0),
+        ("none", "unknown", "Latin", 0, 1),
+    ]
+    assert set(found["base_rate"]) == set(BANDS)
+
+
+def test_the_language_of_coverage_is_the_recipe_s_where_it_names_one(told):
+    put(told, "verified_instructions", {"instruction_id": "i", "instruction": "Ohne Komma."})
+    languages = []
+    for language in (None, "German"):
+        numbers = json.dumps({"language": language})
+        put(told, "batches", {"numbers": numbers, "excluded": False})
+        languages.append(told.query("SELECT language FROM autoif.coverage").item())
+    assert languages == ["Latin", "German"]
+
+
 @pytest.mark.parametrize("name", views())
 def test_every_view_has_an_example_that_runs(told, name):
     description, example = describe(views()[name])
@@ -314,7 +357,7 @@ def test_every_view_has_an_example_that_runs(told, name):
 
 def test_the_views_people_need_are_there():
     assert set(views()) == {
-        *("funnel", "lineage", "verifier_gallery", "dataset", "cost"),
+        *("funnel", "lineage", "verifier_gallery", "dataset", "cost", "coverage"),
         *("base_rates", "duplicates", "implications", "conflicts", "verdict_pairs"),
     }
 

@@ -7,7 +7,7 @@ A person may replace any of them by one of their own, which may hold all that Ji
 """
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -21,7 +21,7 @@ _ENVIRONMENT = Environment(undefined=StrictUndefined, keep_trailing_newline=Fals
 
 
 # What may be empty, so that a template need not name it.
-_OPTIONAL = ("modules", "language")
+_OPTIONAL = ("modules", "language", "wanted")
 # What templates are filled with on trial.
 _SAMPLE = "Say: one, two. And a second sentence.\nA second line."
 _SAMPLES = {"count": 2}
@@ -68,7 +68,7 @@ class Prompt:
         return files(__package__).joinpath(f"{self.role}.jinja").read_text("utf-8").strip()
 
     def render(self, **variables: str | int) -> str:
-        """Fill the template; ``modules`` and ``language`` are empty where they are not given.
+        """Fill the template; what it need not name is empty where it is not given.
 
         Raises:
             jinja2.UndefinedError: A variable of the template is not given.
@@ -138,7 +138,7 @@ def in_language(language: str | None, sentence: str) -> str:
     return "" if language is None else f" {sentence.format(language)}"
 
 
-SELF_INSTRUCT = Prompt("self_instruct", ("count", "examples", "language"))
+SELF_INSTRUCT = Prompt("self_instruct", ("count", "examples", "language", "wanted"))
 
 
 # No maxLength or pattern on the strings: vLLM's grammar backend then forbids escapes, and with
@@ -167,6 +167,14 @@ def _object(properties: Mapping[str, object]) -> dict[str, Any]:
     }
 
 
+def choosing(name: str, values: Sequence[str]) -> dict[str, Any]:
+    """Return the schema of an object whose one property is one of some texts."""
+    return _object({name: {"type": "string", "enum": list(values)}})
+
+
+# Which categories there are is told by the seeds: a run sends a schema that lists them.
+CATEGORY = Prompt("category", ("categories", "instruction"), _object({"category": _TEXT}))
+
 VERIFIER = Prompt("verifier", ("instruction", "modules"), _verifier_schema())
 
 VERIFIER_WITH_QUERY = Prompt(
@@ -187,7 +195,7 @@ REPAIR = Prompt(
 AUDIT = Prompt(
     "audit",
     ("instruction", "response"),
-    _object({"obeys": {"type": "string", "enum": ["yes", "no"]}}),
+    choosing("obeys", ["yes", "no"]),
 )
 
 BACK_TRANSLATION = Prompt("back_translation", ("source",))
@@ -195,7 +203,7 @@ BACK_TRANSLATION = Prompt("back_translation", ("source",))
 NLI = Prompt(
     "nli",
     ("premise", "hypothesis"),
-    _object({"label": {"type": "string", "enum": ["entailment", "neutral", "contradiction"]}}),
+    choosing("label", ["entailment", "neutral", "contradiction"]),
 )
 
 RESPONSE = Prompt("response", ("instruction", "query", "language"))
@@ -219,7 +227,7 @@ SCORE = Prompt(
 PROMPTS = {
     prompt.role: prompt
     for prompt in (
-        *(SELF_INSTRUCT, VERIFIER, VERIFIER_WITH_QUERY, BOUNDARY_CASES, REPAIR, AUDIT),
+        *(SELF_INSTRUCT, CATEGORY, VERIFIER, VERIFIER_WITH_QUERY, BOUNDARY_CASES, REPAIR, AUDIT),
         *(BACK_TRANSLATION, NLI, RESPONSE, NEAR_MISS, SCORE),
     )
 }

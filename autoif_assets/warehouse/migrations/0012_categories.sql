@@ -1,0 +1,1 @@
+ALTER TABLE autoif.batches ADD COLUMN "categories" VARCHAR[];
