@@ -15,6 +15,7 @@ from autoif_assets.warehouse import TABLES, Warehouse, find_batch
 from autoif_assets_tests.simulator.models import MILD
 
 from .dev.daemon import instance_of
+from .environment import clear
 
 pytestmark = pytest.mark.slow
 TINY = {
@@ -29,7 +30,6 @@ SEEDS = [
     "Write the whole answer in lowercase letters.",
     "End with a question mark.",
 ]
-_OURS = ("AUTOIF", "DAGSTER")
 
 
 def autoif(*words):
@@ -51,8 +51,8 @@ def folder(tmp_path_factory):
         pytest.MonkeyPatch.context() as patch,
         Simulator(SimulatorSettings(**MILD)) as simulator,
     ):
-        for name in [name for name in os.environ if name.startswith(_OURS)]:
-            patch.delenv(name)
+        clear(patch)
+        patch.setenv("AUTOIF_RECIPE", "paper")
         patch.chdir(place)
         (place / "seeds.txt").write_text("\n".join(SEEDS[:-1]))
         (place / "more.txt").write_text("\n".join(SEEDS))
@@ -89,6 +89,7 @@ def same(one, other):
     return [name for name in one if not one[name].equals(other[name])] == []
 
 
+@pytest.mark.long
 def test_other_settings_and_one_seed_more_make_no_batch_another(data, folder):
     # Made again where everything about it is said otherwise, it is what it was.
     before, asked = rows(data), folder[1].stats()["received"]
@@ -127,6 +128,7 @@ def test_what_differs_is_refused_and_replaced_only_by_who_says_so(data, monkeypa
     assert same(before, rows(data))
 
 
+@pytest.mark.long
 def test_prompts_of_a_person_s_own_are_part_of_what_a_batch_is_pinned_to(
     data, tmp_path, monkeypatch
 ):

@@ -7,6 +7,7 @@ from autoif_assets_tests.benchmarks import pipeline, warehouse_writes
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.long
 def test_every_stage_gets_through_the_synthetic_batch(tmp_path):
     instructions = 2
     prompts = instructions * pipeline.QUERIES

@@ -14,8 +14,9 @@ from autoif_assets.cli.runs import parse_override
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets_tests.simulator.models import MILD
 
-from .dev.daemon import AUTOIF, clean_environment, instance_of
+from .dev.daemon import AUTOIF, instance_of
 from .endpoint.server import Server
+from .environment import clean_environment
 
 POLICY = ["policy", "add", "--model", "m"]
 
@@ -267,7 +268,7 @@ def test_a_servers_words_direct_no_terminal(data, monkeypatch):
     assert not {"\x1b", "\u202e"} & set(shown.output)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_fails_says_why_and_not_what_it_did_not_begin(data):
     """Before: 40 lines "Dependencies for step ... were not executed", and escapes as they came."""
     with Server(_refusing) as server:

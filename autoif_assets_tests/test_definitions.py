@@ -15,6 +15,7 @@ from autoif_assets.resources import EndpointSettings, configured_resources
 from autoif_assets.warehouse import TABLES
 
 from .depends_on import depends_on
+from .environment import clean_environment
 
 # asset | group | partitions | kinds | reads
 ASSETS = """
@@ -179,7 +180,7 @@ VARIABLES = (
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
+def no_settings(monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
@@ -427,10 +428,9 @@ print(*sorted(after - before - set(sys.stdlib_module_names)))
 
 @pytest.mark.slow
 def test_loading_the_definitions_imports_nothing_heavy(tmp_path):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", _LOAD],
-        env={**environment, "AUTOIF_DATA": str(tmp_path)},
+        env=clean_environment(AUTOIF_DATA=str(tmp_path)),
         capture_output=True,
         text=True,
         check=True,

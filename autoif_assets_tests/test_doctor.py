@@ -1,12 +1,12 @@
 """`autoif doctor` on the endpoints of a run; the checks themselves are tested with the client."""
 
-import os
-
 import pytest
 from click.testing import CliRunner
 
 from autoif_assets.cli import main
 from autoif_assets.simulator import Simulator, SimulatorSettings
+
+from .environment import clear
 
 KEY = "sk-very-secret-0123456789"
 
@@ -15,8 +15,7 @@ KEY = "sk-very-secret-0123456789"
 def doctor(tmp_path, monkeypatch):
     """Run the command with these variables; returns exit status and the lines of each topic."""
 
-    for name in [name for name in os.environ if name.startswith("AUTOIF_")]:
-        monkeypatch.delenv(name)
+    clear(monkeypatch)
 
     def run(**variables):
         monkeypatch.setenv("AUTOIF_DATA", str(tmp_path))

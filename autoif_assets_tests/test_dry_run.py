@@ -1,6 +1,5 @@
 """`autoif run --dry-run`: says what a batch will ask, and asks nothing."""
 
-import os
 import re
 
 import pytest
@@ -13,14 +12,15 @@ from autoif_assets.warehouse import Warehouse
 from autoif_assets_tests.simulator.models import MILD
 
 from .assets.pipeline import SMALL
+from .environment import clear
 
 NUMBERS = [f"--set={name}={value}" for name, value in SMALL.items()]
 
 
 @pytest.fixture
 def simulator(tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith(("AUTOIF", "DAGSTER"))]:
-        monkeypatch.delenv(name)
+    clear(monkeypatch)
+    monkeypatch.setenv("AUTOIF_RECIPE", "paper")
     monkeypatch.setenv("AUTOIF_DATA", str(tmp_path))
     with Simulator(SimulatorSettings(**MILD)) as running:
         monkeypatch.setenv("AUTOIF_BASE_URL", running.base_url)

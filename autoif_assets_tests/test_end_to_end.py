@@ -1,6 +1,5 @@
 """The user's own files and batches, through Dagster and the command line."""
 
-import os
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets_tests.simulator.models import MILD
 
 from .assets.pipeline import SMALL, accepted, run_batch, tables
+from .environment import paper_environment
 
 TINY = {
     "instructions_per_batch": 2,
@@ -37,7 +37,7 @@ def failure(result: dg.ExecuteInProcessResult) -> tuple[str, str, str]:
     return event.step_key, error.message.strip(), event.step_failure_data.error_display_string
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_both_files_of_real_queries_become_prompts(shared_data, simulator, tmp_path):
     folder = shared_data / "queries"
     files = sorted(folder.glob("*.json"))
@@ -131,8 +131,7 @@ def test_any_text_may_name_a_batch(simulator, tmp_path):
 
 def autoif_run(data, base_url, batch, **variables):
     """Run `autoif run` to its end."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
-    environment |= {
+    environment = paper_environment() | {
         "AUTOIF_DATA": str(data),
         "AUTOIF_BASE_URL": base_url,
         "AUTOIF_MODEL": "autoif-simulator",

@@ -15,6 +15,7 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets_tests.simulator.models import MILD
 
 from .dev.daemon import instance_of, wait_for
+from .environment import paper_environment
 
 NUMBERS = ("instructions_per_batch=4", "seeds_per_batch=8", "verifiers_per_instruction=4")
 STOPPED = "Stopped; the same command continues."
@@ -29,8 +30,7 @@ PROGRAM = (
 
 
 def start(data, url, *arguments):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
-    environment |= {
+    environment = paper_environment() | {
         "AUTOIF_DATA": str(data),
         "AUTOIF_BASE_URL": url,
         "AUTOIF_MODEL": "autoif-simulator",
@@ -54,7 +54,7 @@ def interrupted(process):
     return time.monotonic() - began
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_prints_one_line_and_the_same_command_continues(tmp_path):
     data, log = tmp_path / "data", tmp_path / "log"
     with Simulator(SimulatorSettings(**MILD, latency=1.5)) as simulator:

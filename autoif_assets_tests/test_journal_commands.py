@@ -45,6 +45,7 @@ def run(batch, **numbers):
     assert run_batch(batch.data, url, overrides=numbers, resources=replace).success
 
 
+@pytest.mark.long
 def test_pruning_takes_what_is_old_and_in_the_table(copied):
     files = journals(copied.data)
     assert {path.parts[-3] for path in files} == ASSETS

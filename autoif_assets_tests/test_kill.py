@@ -24,6 +24,7 @@ from autoif_assets_tests.simulator.models import MILD
 
 from .assets.pipeline import COST, SMALL, differing, exports, tables
 from .dev.daemon import instance_of, wait_for
+from .environment import paper_environment
 
 pytestmark = pytest.mark.slow
 
@@ -52,8 +53,7 @@ FAULTY = replace(
 def start(data: Path, base_url: str) -> subprocess.Popen:
     """Start `autoif run` in a session of its own, so that what it leaves behind can be found."""
     overrides = [f"--set={name}={value}" for name, value in NUMBERS.items()]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
-    environment |= {
+    environment = paper_environment() | {
         "AUTOIF_DATA": str(data),
         "AUTOIF_BASE_URL": base_url,
         "AUTOIF_MODEL": "autoif-simulator",

@@ -1,6 +1,5 @@
 """A run that serves its own model: one command does the whole job."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,8 @@ import pytest
 
 from autoif_assets.warehouse import Warehouse
 from autoif_assets_tests.serving.stand_in import install
+
+from .environment import paper_environment
 
 # A `vllm` that serves the simulator under the name it is told.
 _COMMAND = """#!{python}
@@ -29,11 +30,10 @@ _SMALL = {
 
 
 def run(tmp_path, *arguments, **environment):
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
     overrides = [part for name, n in _SMALL.items() for part in ("--set", f"{name}={n}")]
     return subprocess.run(
         [sys.executable, "-m", "autoif_assets.cli", "run", *overrides, *arguments],
-        env={**clean, "AUTOIF_DATA": str(tmp_path / "data"), **environment},
+        env=paper_environment(AUTOIF_DATA=str(tmp_path / "data"), **environment),
         capture_output=True,
         text=True,
         timeout=900,

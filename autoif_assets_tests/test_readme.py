@@ -16,6 +16,8 @@ from autoif_assets.datasets import KTO, PREFERENCE, SFT
 from autoif_assets.resources.settings import variables
 from autoif_assets.warehouse import TABLES
 
+from .environment import clean_environment
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 SQL = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
@@ -30,10 +32,9 @@ DEMO_TIMEOUT_S = 1800
 
 def demo(folder):
     """Run `make demo`'s command as a user does; return what it prints."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
     done = subprocess.run(
         [sys.executable, "-m", "autoif_assets.cli", "demo"],
-        env={**environment, "AUTOIF_DATA": str(folder)},
+        env=clean_environment(AUTOIF_DATA=str(folder)),
         capture_output=True,
         text=True,
         timeout=DEMO_TIMEOUT_S,

@@ -1,6 +1,5 @@
 import base64
 import json
-import os
 from contextlib import contextmanager
 
 import dagster as dg
@@ -22,6 +21,8 @@ from autoif_assets.resources import (
 )
 from autoif_assets.resources.models import Endpoint
 from autoif_assets.resources.session import summary
+
+from .environment import clear
 
 
 def local(by="transformers", **settings):
@@ -78,8 +79,7 @@ def test_an_unknown_labeller_is_named():
 @contextmanager
 def built(monkeypatch, run_config=None, **variables):
     """The resources of an environment with nothing of ours in it but ``variables``."""
-    for name in [name for name in os.environ if name.startswith("AUTOIF_")]:
-        monkeypatch.delenv(name)
+    clear(monkeypatch)
     for name, value in variables.items():
         monkeypatch.setenv(f"AUTOIF_{name}", value)
     config = {name: {"config": fields} for name, fields in (run_config or {}).items()}

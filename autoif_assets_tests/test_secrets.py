@@ -3,7 +3,6 @@
 import base64
 import http.server
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets_tests.simulator.models import MILD
 
 from .dev.daemon import instance_of
+from .environment import paper_environment
 
 pytestmark = pytest.mark.slow
 
@@ -51,8 +51,7 @@ def found(data, forms):
 
 def run(data, base_url, batch):
     """Run `autoif run`; return its exit status and all it printed."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
-    environment |= {
+    environment = paper_environment() | {
         "AUTOIF_DATA": str(data),
         "AUTOIF_BASE_URL": base_url,
         "AUTOIF_MODEL": MODEL,

@@ -18,12 +18,13 @@ from autoif_assets.method.recipe import PAPER, Recipe
 from autoif_assets.resources import SettingsError, configured_resources, settings
 from autoif_assets.resources.settings import default_of, leaves, variables
 
+from .environment import clear
+
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     """A folder without settings, in which commands run."""
-    for name in [name for name in os.environ if name.startswith("AUTOIF")]:
-        monkeypatch.delenv(name)
+    clear(monkeypatch)
     monkeypatch.chdir(tmp_path)
     # What a `.env` adds to the environment is taken back.
     monkeypatch.setattr("os.environ", os.environ.copy())

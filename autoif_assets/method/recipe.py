@@ -404,11 +404,12 @@ AUDITED = Recipe.model_validate(
     }
 )
 RECIPES = {"audited": AUDITED, "paper": PAPER, "authors_code": AUTHORS_CODE}
+DEFAULT_RECIPE = "audited"
 BEFORE: Mapping[str, Any] = MappingProxyType({"split_queries": False})
 """What numbers were, in effect, before there were any: what was made without them keeps to that."""
 
 
-def make_recipe(name: str = "paper", overrides: Mapping[str, Any] | None = None) -> Recipe:
+def make_recipe(name: str = DEFAULT_RECIPE, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Return a named recipe with some numbers replaced.
 
     Raises:

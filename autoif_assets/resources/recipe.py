@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import dagster as dg
 from pydantic import Field
 
-from autoif_assets.method.recipe import NUMBERS, RECIPES, Recipe, make_recipe
+from autoif_assets.method.recipe import DEFAULT_RECIPE, NUMBERS, RECIPES, Recipe, make_recipe
 from autoif_assets.resources.models import as_config
 from autoif_assets.resources.settings import settings
 
@@ -45,7 +45,7 @@ else:
 class RecipeResource(dg.ConfigurableResource[Any]):
     """The recipe: the numbers of the method."""
 
-    name: str = Field(default="paper", description=f"{' or '.join(RECIPES)}.")
+    name: str = Field(default=DEFAULT_RECIPE, description=f"{' or '.join(RECIPES)}.")
     overrides: Numbers = Field(
         default_factory=dict, description="Numbers that replace the recipe's, by name."
     )

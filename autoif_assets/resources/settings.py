@@ -36,7 +36,14 @@ from pydantic_settings import (
 
 from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.inputs import PREFIX, InputError, read_prompts
-from autoif_assets.method.recipe import RECIPES, Recipe, RecipeError, make_recipe, problem
+from autoif_assets.method.recipe import (
+    DEFAULT_RECIPE,
+    RECIPES,
+    Recipe,
+    RecipeError,
+    make_recipe,
+    problem,
+)
 from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.inputs import Inputs
 from autoif_assets.resources.models import optional
@@ -117,7 +124,7 @@ class Settings(_Sections):  # type: ignore[misc]
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     recipe: str = Field(
-        default="paper", description=f"The method's numbers: {' or '.join(RECIPES)}."
+        default=DEFAULT_RECIPE, description=f"The method's numbers: {' or '.join(RECIPES)}."
     )
     numbers: dict[str, Any] = Field(
         default={}, description="Numbers that replace the recipe's, by name."

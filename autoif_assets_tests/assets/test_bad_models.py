@@ -13,6 +13,7 @@ TINY = {"instructions_per_batch": 3, "seeds_per_batch": 3, "verifiers_per_instru
 FEW = {"instructions_per_batch": 3, "seeds_per_batch": 6}
 
 
+@pytest.mark.long
 def test_a_model_that_mostly_answers_badly(tmp_path):
     bad = SimulatorSettings(
         malformed_rate=0.5,
@@ -38,6 +39,7 @@ def test_a_model_that_mostly_answers_badly(tmp_path):
     assert candidates.filter(status="rejected")["raw"].str.len_chars().min() > 0
 
 
+@pytest.mark.long
 def test_a_model_that_only_refuses_where_that_is_to_be_so(tmp_path):
     with Simulator(SimulatorSettings(refusal_rate=1.0)) as simulator:
         settings = {"supervision": {"max_failed_share": 1.0}}
@@ -46,6 +48,7 @@ def test_a_model_that_only_refuses_where_that_is_to_be_so(tmp_path):
     check_nothing_came_of_it(tmp_path)
 
 
+@pytest.mark.long
 def test_a_model_whose_every_answer_is_cut_where_that_is_to_be_so(tmp_path):
     with Simulator(SimulatorSettings(truncation_rate=1.0)) as simulator:
         settings = {"supervision": {"max_failed_share": 1.0}}

@@ -101,6 +101,7 @@ def _made(asset: dg.AssetsDefinition, data: Path) -> dict[str, list[tuple[object
     return {name: Warehouse(data).read(name).rows() for name in names}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", READERS)
 def test_an_asset_uses_every_column_it_reads(without, name):
     asset = READERS[name]

@@ -173,6 +173,7 @@ def _rows(data):
     return json.loads(text) if text.startswith("[") else map(json.loads, text.splitlines())
 
 
+@pytest.mark.long
 def test_a_batch_keeps_its_conversations_when_others_are_read_otherwise(made, told):
     data, simulator, inputs = made
     before, asked = exports(data), simulator.stats()["received"]

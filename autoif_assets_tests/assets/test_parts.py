@@ -9,6 +9,7 @@ from .pipeline import differing, exports, run_batch, tables
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.long
 def test_small_parts_make_the_same_batch(copied, monkeypatch):
     before, files = tables(copied.data, cost=True), exports(copied.data)
     read_parts, counts = Warehouse.read_parts, []

@@ -61,6 +61,7 @@ class Poisonous(Server):
         return {"choices": choices, "usage": usage}
 
 
+@pytest.mark.long
 def test_no_answer_poisons_a_batch(tmp_path):
     with Poisonous() as server:
         assert run_batch(tmp_path, server.url, **ASKED).success
@@ -80,6 +81,7 @@ def test_no_answer_poisons_a_batch(tmp_path):
     assert not first["sft_examples"].is_empty()
 
 
+@pytest.mark.long
 def test_a_row_on_which_a_rule_raises_is_kept_with_its_reason(tmp_path, monkeypatch):
     from autoif_assets.method import responses
 

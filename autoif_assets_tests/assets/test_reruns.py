@@ -53,6 +53,7 @@ def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copie
     assert rows["responses"] == both["responses"].filter(batch=ODD).height > 0
 
 
+@pytest.mark.long
 def test_stricter_bounds_need_no_model_call(copied):
     before, asked = tables(copied.data), copied.requested()
     stricter = {"min_score": "> 9", "response_pass_rate": ">= 1", "chosen_pass_rate": ">= 1"}
@@ -72,6 +73,7 @@ def test_stricter_bounds_need_no_model_call(copied):
     assert (after["preference_pairs"]["chosen_pass_rate"] == 1).all()
 
 
+@pytest.mark.long
 def test_the_authors_code_profile(copied):
     before = tables(copied.data)
     result = run_batch(
@@ -96,6 +98,7 @@ def test_the_authors_code_profile(copied):
     assert after["sft_examples"].height > 0
 
 
+@pytest.mark.long
 def test_prompts_whose_responses_all_fail_get_further_ones(tmp_path):
     numbers = {"instructions_per_batch": 0, "responses_per_prompt": 2, "seeds_per_batch": 12}
     with Simulator(SimulatorSettings(**MILD, violation_rate=0.75)) as simulator:

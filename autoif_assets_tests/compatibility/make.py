@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from autoif_assets_tests.dev.daemon import AUTOIF, clean_environment
+from autoif_assets_tests.dev.daemon import AUTOIF
+from autoif_assets_tests.environment import clean_environment
 
 ARCHIVES = Path(__file__).parent
 OVERRIDES = {

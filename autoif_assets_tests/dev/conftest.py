@@ -16,12 +16,12 @@ import duckdb
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets_tests.environment import paper_environment
 from autoif_assets_tests.simulator.models import MILD
 
 from .daemon import (
     AUTOIF,
     autoif_dev,
-    clean_environment,
     free_port,
     graphql,
     instance_of,
@@ -122,7 +122,7 @@ def dev(tmp_path_factory) -> Iterator[Dev]:
     """A daemon that makes small batches with a simulator; `repair_batches` is off at first."""
     data = tmp_path_factory.mktemp("dev")
     with Simulator(SimulatorSettings(**MILD)) as simulator:
-        environment = clean_environment(
+        environment = paper_environment(
             AUTOIF_DATA=str(data),
             AUTOIF_BASE_URL=simulator.base_url,
             AUTOIF_MODEL="autoif-simulator",

@@ -26,12 +26,6 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def clean_environment(**variables):
-    """The environment without settings of ours or Dagster's, and with ``variables``."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
-    return kept | variables
-
-
 def graphql(port, query, **variables):
     body = json.dumps({"query": query, "variables": variables}).encode()
     headers = {"Content-Type": "application/json"}

@@ -7,7 +7,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from .daemon import READY_S, clean_environment, free_port, start_dev, wait_for
+from autoif_assets_tests.environment import clean_environment
+
+from .daemon import READY_S, free_port, start_dev, wait_for
 
 _REPOSITORIES = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
     jobs { name } assetGroups { groupName } schedules { name scheduleState { status } }

@@ -66,7 +66,7 @@ def journaled(folder):
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_at_random_moments_loses_and_repeats_nothing(tmp_path):
     chance = random.Random(5)
     settings = SimulatorSettings(slots=64, latency=0.15, latency_spread=0.3)
@@ -114,7 +114,7 @@ def test_kill_9_at_random_moments_loses_and_repeats_nothing(tmp_path):
     print(json.dumps({"kills": kills, "asked_again": asked - ideal, "torn": torn}))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_30_percent_of_every_fault_leave_the_replies_as_they_are(tmp_path, monkeypatch):
     # The pauses are shortened; how often a row is tried is as ever.
     for pause in ("_WORKING_BACKOFF_S", "_MAX_BACKOFF_S"):

@@ -13,7 +13,7 @@ class Enough(Exception):
     pass
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "server",
     [{}, {"metrics": False, "max_queue": 8}],

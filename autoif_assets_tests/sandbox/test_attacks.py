@@ -104,19 +104,19 @@ def test_all_layers(share):
     assert corpus.run(share=share) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_core_to_spare(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
     assert corpus.run() == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("share", [False, True], ids=["strict", "share"])
 def test_seccomp_only(share):
     assert corpus.run(share=share, without=corpus.LAYERS) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 # What may not share runs alone in share mode too.
 @pytest.mark.parametrize("options", ["", "share", "share seccomp"])
 def test_unprivileged_user(options):

@@ -245,7 +245,7 @@ def test_ctrl_c_stops_the_unit_and_leaves_the_sandbox_usable():
     assert all(map(gone, found))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_soak_of_5000_units_grows_nothing():
     hostile = ["def evaluate(r): return 1 / 0", "import os", "def evaluate(r): return 'x' * 10**10"]
     sources = [GOOD] * 7 + hostile
