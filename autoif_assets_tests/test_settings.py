@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.cli import main
-from autoif_assets.method.recipe import PAPER, Recipe
+from autoif_assets.method.recipe import AUDITED, Recipe
 from autoif_assets.resources import SettingsError, configured_resources, settings
 from autoif_assets.resources.settings import default_of, leaves, variables
 
@@ -255,7 +255,7 @@ def test_init_writes_a_file_that_changes_nothing_and_overwrites_none(place):
         ("endpoints", "supervision", "model"): "",
     }
     with dg.build_resources(configured_resources()) as built:
-        assert built.recipe.load() == PAPER
+        assert built.recipe.load() == AUDITED
     again = autoif("init")
     assert again.exit_code == 2 and "is there already" in again.output
     # With every # taken off, it still is what was there before.
@@ -265,9 +265,9 @@ def test_init_writes_a_file_that_changes_nothing_and_overwrites_none(place):
         if not line.strip().startswith("#") or line.strip().split(":")[0][2:] in NAMES
     )
     write(place, bare)
-    numbers = json.loads(PAPER.model_dump_json(exclude={"prompts"}))
+    numbers = json.loads(AUDITED.model_dump_json(exclude={"prompts"}))
     assert yaml.safe_load(bare)["numbers"] == numbers
-    assert settings().make_recipe() == PAPER
+    assert settings().make_recipe() == AUDITED
     assert before["report_port"] == settings().report_port
 
 
@@ -293,7 +293,7 @@ def test_every_variable_is_of_a_setting():
     paths = {path for path, _ in leaves()}
     assert set(variables()) <= paths
     assert len(set(variables().values())) == len(variables())
-    assert default_of(("recipe",), dict(leaves())[("recipe",)]) == "paper"
+    assert default_of(("recipe",), dict(leaves())[("recipe",)]) == "audited"
 
 
 @pytest.mark.parametrize(
