@@ -46,6 +46,8 @@ _OPEN_POLL_S = 0.2
 _LOCK_POLL_S = 0.001
 _LOCK_POLL_LATER_S = 0.01
 _QUIET_S = 1.0  # waiting is told from then on
+_CLOSING_S = 10.0  # a checkpoint takes less
+_DESCRIPTORS = Path("/proc/self/fd")
 _NOTE_BYTES = 1000
 
 HEADERS = 3 * 4096
@@ -107,6 +109,8 @@ class Database:
                 finally:
                     _detach(con)
                     undo.close(done)
+                    # Only then, for that was a descriptor of the file, too.
+                    _wait_until_closed(self.path)
 
     def _attach(self, con: duckdb.DuckDBPyConnection, purpose: str) -> None:
         """Open the file, waiting while a program that ignores our lock has it open."""
@@ -176,6 +180,30 @@ def _detach(con: duckdb.DuckDBPyConnection) -> None:
         _engine.cache_clear()
     finally:
         con.close()
+
+
+def _wait_until_closed(path: Path) -> None:
+    """Return once no descriptor of this process is one of the file, or after a while.
+
+    DuckDB closes a file when the last of its threads lets go of it, which may be after DETACH; and
+    what was not written into the file until then is written when it is closed. Whoever has the lock
+    next would copy a file that changes meanwhile.
+    """
+    end = time.monotonic() + _CLOSING_S
+    while _is_open(path) and time.monotonic() < end:
+        time.sleep(_LOCK_POLL_S)
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        found, descriptors = path.stat(), list(_DESCRIPTORS.iterdir())
+    except OSError:
+        return False  # no file, or a system that does not tell
+    for descriptor in descriptors:
+        with suppress(OSError):  # closed meanwhile, such as the one of the listing
+            if os.path.samestat(descriptor.stat(), found):
+                return True
+    return False
 
 
 def _disk_trouble(error: Exception, folder: Path) -> str | None:

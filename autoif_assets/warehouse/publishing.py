@@ -25,6 +25,7 @@ _FICLONE = 0x40049409
 _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS}
 _CHUNK = 1 << 26
 _LONGEST_PAUSE_S = 300.0
+_COPIES = 5  # tried of a file that changes meanwhile
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -66,16 +67,28 @@ def copy_database(source: Path, target: Path) -> Copy:
 
     Call it under the write lock, and ``commit`` on the result after it. On file systems with
     reflinks the copy takes no time or space whatever its size.
+
+    Raises:
+        WarehouseError: the file changed each time while it was copied.
     """
     partial = target.with_name(f".{target.name}.partial")
     try:
-        with source.open("rb") as old, partial.open("wb") as new:
-            modified_ns = os.fstat(old.fileno()).st_mtime_ns
-            _copy_bytes(old.fileno(), new.fileno(), os.fstat(old.fileno()).st_size)
+        for _ in range(_COPIES):
+            with source.open("rb") as old, partial.open("wb") as new:
+                before = os.fstat(old.fileno())
+                whole = _copy_bytes(old.fileno(), new.fileno(), before.st_size)
+                after = os.fstat(old.fileno())
+            # Half of a file is not for readers, whoever wrote into it in spite of the lock.
+            if whole and (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+                return Copy(partial, target, before.st_mtime_ns)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
-    return Copy(partial, target, modified_ns)
+    partial.unlink()
+    raise WarehouseError(
+        f"{source} changed while it was copied for readers: another program writes into it. "
+        f"End that program; {target} is as it was before."
+    )
 
 
 def is_current(source: Path, target: Path) -> bool:
@@ -131,16 +144,18 @@ def _clone(source: int, target: int) -> bool:
     return True
 
 
-def _copy_bytes(source: int, target: int, size: int) -> None:
+def _copy_bytes(source: int, target: int, size: int) -> bool:
+    """Copy and return whether there were as many bytes."""
     if _clone(source, target):
-        return
+        return True
     # In the kernel, so that gigabytes do not pass through this process.
     done = 0
     while done < size:
         sent = os.sendfile(target, source, done, min(_CHUNK, size - done))
         if sent == 0:
-            break
+            return False
         done += sent
+    return True
 
 
 def export_parquet(

@@ -1,6 +1,9 @@
 """A file whose metadata a kill has torn opens as it was before the transaction."""
 
+import os
 import shutil
+import threading
+import time
 
 import duckdb
 import pytest
@@ -66,3 +69,20 @@ def test_a_checkpoint_that_ended_is_not_undone(warehouse):
     assert warehouse.read(QUERIES.name).height == 5
     write(warehouse, 2)
     assert warehouse.read(QUERIES.name).height == 2
+
+
+def test_the_lock_is_held_until_the_file_is_closed(warehouse):
+    """DuckDB closes files in threads of its own, and others copy them under the lock."""
+    descriptor, closed = os.open(warehouse.path, os.O_RDONLY), []
+
+    def close():
+        time.sleep(0.2)
+        # Told before, for afterwards the other thread may have gone on.
+        closed.append(True)
+        os.close(descriptor)
+
+    thread = threading.Thread(target=close)
+    with warehouse._database.connection("a test"):
+        thread.start()
+    assert closed
+    thread.join()

@@ -128,3 +128,46 @@ def test_a_folder_without_write_access_is_told(warehouse, monkeypatch):
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(WarehouseError, match=r"Cannot write to the data folder .* denied"):
         write(warehouse, 5)
+
+
+@pytest.fixture
+def without_reflinks(monkeypatch):
+    monkeypatch.setattr(publishing, "_clone", lambda source, target: False)
+
+
+def test_a_file_that_shrinks_while_it_is_copied_is_copied_again(
+    warehouse, without_reflinks, monkeypatch
+):
+    """Before: the half that was there was published, and readers fell over it."""
+    whole, calls = warehouse.path.read_bytes(), []
+
+    def shrinking(target, source, offset, size):
+        calls.append(offset)
+        if len(calls) == 1:
+            os.truncate(warehouse.path, 4096)
+        if len(calls) == 2:
+            warehouse.path.write_bytes(whole)
+            return 0
+        return real(target, source, offset, min(size, 4096) if len(calls) < 2 else size)
+
+    real = os.sendfile
+    monkeypatch.setattr(os, "sendfile", shrinking)
+    assert warehouse.publish() is True
+    assert len(calls) == 3
+    assert count(warehouse.published_path) == 3
+
+
+def test_a_file_that_never_stands_still_is_not_published(warehouse, without_reflinks, monkeypatch):
+    warehouse.publish()
+    write(warehouse, 4)
+
+    def touched(*given):
+        os.utime(warehouse.path)
+        return real(*given)
+
+    real = os.sendfile
+    monkeypatch.setattr(os, "sendfile", touched)
+    with pytest.raises(WarehouseError, match="another program writes into it"):
+        warehouse.publish()
+    assert count(warehouse.published_path) == 3
+    assert not list(warehouse.data_dir.glob(".*.partial"))
