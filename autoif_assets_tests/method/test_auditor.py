@@ -11,37 +11,10 @@ from autoif_assets.method.auditor import audit_prompts, contested, parse_answers
 from autoif_assets.method.cross_validation import Tried, eligible
 from autoif_assets.method.probes import EDGE, OBEYING, OTHER
 from autoif_assets.method.recipe import RECIPES, make_recipe
-from autoif_assets_tests.method.frames import (
-    answers_of,
-    cases_of,
-    completions,
-    functions,
-    outcomes,
-    probes_of,
-    reasons,
-)
+from autoif_assets_tests.method.frames import completions, reasons, said_of
 
 AUDITED = RECIPES["audited"]
 KEYS = {"instruction_id": pl.String, "input_id": pl.String}
-SAID = {"+": "pass", "-": "fail", "x": "error"}
-
-
-def said_of(verdicts, probes, cases=None, samples=None):
-    """What functions said, a sign a text: first of the cases, then of the probes."""
-    texts = [*(cases or {}), *probes]
-    return Tried(
-        functions({name: (samples or {}).get(name, 1) for name in verdicts}),
-        cases_of(cases or {}),
-        pl.DataFrame(schema={"verifier_id": pl.String, "input_id": pl.String}),
-        probes_of(probes),
-        answers_of({}),
-        outcomes(
-            {
-                name: dict(zip(texts, map(SAID.__getitem__, signs), strict=True))
-                for name, signs in verdicts.items()
-            }
-        ),
-    )
 
 
 def asked_of(said, **numbers):
@@ -53,37 +26,41 @@ TWO = {"p": OBEYING, "q": OBEYING}
 
 
 def test_texts_are_asked_about_on_which_functions_differ():
-    said = said_of({"v": "+-+-+", "w": "+--xx"}, TWO | {"o": OTHER, "r": OBEYING, "s": OBEYING})
+    said = said_of(
+        {"v": "+-+-+", "w": "+--xx"},
+        {},
+        probes=TWO | {"o": OTHER, "r": OBEYING, "s": OBEYING},
+    )
     found = asked_of(said)
     # Of r and s one of them gives no verdict, which is no other opinion.
     assert found.rows() == [("i", "o", "O", 0.5, 0.5)]
 
 
 def test_cases_are_texts_like_others():
-    said = said_of({"v": "+-", "w": "--"}, {"p": OBEYING}, {"a": True})
+    said = said_of({"v": "+-", "w": "--"}, {"a": True}, probes={"p": OBEYING})
     assert asked_of(said)["input_id"].to_list() == ["a"]
 
 
 def test_a_text_that_answers_a_query_is_not_asked_about():
-    said = said_of({"v": "+-", "w": "-+"}, {"p": OBEYING}, {"a": True})
+    said = said_of({"v": "+-", "w": "-+"}, {"a": True}, probes={"p": OBEYING})
     with_query = replace(said, cases=said.cases.with_columns(query=pl.lit("Why?")))
     assert asked_of(with_query)["input_id"].to_list() == ["p"]
 
 
 def test_edge_texts_are_not_asked_about():
-    assert asked_of(said_of({"v": "+", "w": "-"}, {"empty": EDGE})).is_empty()
+    assert asked_of(said_of({"v": "+", "w": "-"}, {}, probes={"empty": EDGE})).is_empty()
 
 
 def test_functions_without_a_vote_contest_nothing():
     texts = {f"p{n}": OBEYING for n in range(8)}
-    said = said_of({"v": "++++----", "w": "++++++++"}, texts)
+    said = said_of({"v": "++++----", "w": "++++++++"}, {}, probes=texts)
     assert asked_of(said).is_empty()
     assert asked_of(said, reject_constants=False).height == 4
 
 
 def test_of_texts_on_which_they_say_the_same_only_some_are_asked_about():
     texts = {f"p{n}": OBEYING for n in range(9)}
-    said = said_of({"v": "++++++++-", "w": "--------+", "x": "+-------+"}, texts)
+    said = said_of({"v": "++++++++-", "w": "--------+", "x": "+-------+"}, {}, probes=texts)
     found = asked_of(said, reject_constants=False)
     # p0; four of p1 to p7, on which v is alone; and p8.
     assert found["input_id"].to_list() == ["p0", "p1", "p2", "p3", "p4", "p8"]
@@ -93,7 +70,8 @@ def test_the_most_contested_come_first_and_so_many_are_asked_about():
     texts = dict.fromkeys("abcd", OBEYING)
     said = said_of(
         {"v": "+++-", "w": "+--+", "x": "--++", "y": "-+-+"},
-        texts,
+        {},
+        probes=texts,
         samples={"v": 1, "w": 2, "x": 1, "y": 1},
     )
     shares = {
@@ -107,7 +85,7 @@ def test_the_most_contested_come_first_and_so_many_are_asked_about():
 
 
 def test_each_instruction_has_its_own_number_of_texts():
-    said = said_of({"v": "++--", "w": "--++"}, dict.fromkeys("abcd", OTHER))
+    said = said_of({"v": "++--", "w": "--++"}, {}, probes=dict.fromkeys("abcd", OTHER))
     both = Tried(
         pl.concat(
             [
@@ -136,9 +114,9 @@ def test_each_instruction_has_its_own_number_of_texts():
 
 @pytest.mark.parametrize("verdicts", [{}, {"v": "+-"}, {"v": "xx", "w": "xx"}])
 def test_nothing_is_asked_where_nothing_is_contested(verdicts):
-    found = asked_of(said_of(verdicts, TWO))
+    found = asked_of(said_of(verdicts, {}, probes=TWO))
     assert found.is_empty()
-    assert found.schema == asked_of(said_of({"v": "+-", "w": "-+"}, TWO)).schema
+    assert found.schema == asked_of(said_of({"v": "+-", "w": "-+"}, {}, probes=TWO)).schema
 
 
 def test_the_prompt_shows_instruction_and_text_as_they_are():
