@@ -140,6 +140,16 @@ def said_of(
     )
 
 
+def matrix(vectors: dict[str, str], batch: str = "b1") -> pl.DataFrame:
+    """What ``same_verdicts`` reads: a sign a text, 1 and 0 for verdicts, ? for none."""
+    rows = [
+        (batch, name, signs.replace("?", "0"), signs.replace("0", "1").replace("?", "0"))
+        for name, signs in vectors.items()
+    ]
+    names = ("batch", "instruction_id", "verdicts", "known")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
 def reasons(frame: pl.DataFrame, key: str) -> dict[str, str | None]:
     """Map each row's key to its reason (None: accepted)."""
     assert frame.filter((pl.col("status") == "accepted") != pl.col("reason").is_null()).is_empty()

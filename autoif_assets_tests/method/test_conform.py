@@ -211,7 +211,8 @@ def made():
         RECIPE,
     )
     verified = accepted(rows["verified_instructions"])
-    prompts = augment_queries(verified, accepted(rows["seed_queries"]), RECIPE, "b")
+    queries = accepted(rows["seed_queries"])
+    prompts = augment_queries(verified, queries, rows["verdict_matrix"], RECIPE, "b")
     rows["augmented_queries"] = prompts
     asked = prompts.select("prompt_id", "instruction_id")
     verdict = {"good": "pass", "bad": "fail", "miss": "fail", "more": "pass"}
