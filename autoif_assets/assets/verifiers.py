@@ -7,7 +7,7 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from autoif_assets.method.auditor import audit_prompts, contested, parse_answers
+from autoif_assets.method.auditor import ALTERNATIVES, audit_prompts, contested, parse_answers
 from autoif_assets.method.cross_validation import (
     ANSWER_SCHEMA,
     Tried,
@@ -210,7 +210,8 @@ def auditor_answers(
             for tried in _tried(session, candidates, repairs, cases, probes)
         )
     with auditor.session(context) as model:
-        completions = model.generate("audit", audit_prompts(texts, instructions, recipe), recipe)
+        prompts = audit_prompts(texts, instructions, recipe)
+        completions = model.generate("audit", prompts, recipe, logprobs=ALTERNATIVES)
         return model.read(parse_answers, completions, texts)
 
 

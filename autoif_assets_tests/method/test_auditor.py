@@ -1,5 +1,7 @@
 """The auditor: which texts it is asked about, and what its answers are read as."""
 
+import json
+import math
 from dataclasses import replace
 
 import polars as pl
@@ -148,7 +150,9 @@ TEXT = pl.DataFrame(
 def read(*rows):
     texts = pl.concat([TEXT.with_columns(input_id=pl.lit(f"p{n}")) for n in range(len(rows))])
     given_ = [{"instruction_id": "i", "input_id": f"p{n}", **row} for n, row in enumerate(rows)]
-    return parse_answers(completions(*given_, **KEYS), texts)
+    told = [name for name in ("logprobs",) if any(name in row for row in rows)]
+    keys = KEYS | dict.fromkeys(told, pl.String)
+    return parse_answers(completions(*given_, **keys), texts)
 
 
 @pytest.mark.parametrize(
@@ -213,6 +217,104 @@ def test_answers_are_joined_to_their_texts():
     empty = parse_answers(completions(**KEYS), TEXT.clear())
     assert empty.is_empty()
     assert empty.schema == found.schema
+
+
+def told(*tokens):
+    """What a server tells of an answer's tokens: of each its text, and what else might stand there.
+
+    Each word is followed by its probability.
+    """
+    content = []
+    for token in tokens:
+        word, *others = (token,) if isinstance(token, str) else token
+        words, shares = [word, *others[1::2]], others[::2] or [1.0]
+        every = dict(zip(words, shares, strict=True))
+        ranked = sorted(every.items(), key=lambda one: -one[1])
+        content.append([word, [[text, math.log(share)] for text, share in ranked]])
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "likely"),
+    [
+        (['{"', "obeys", '":', ' "', ("yes", 0.9, "no", 0.1), '"}'], 0.9),
+        (['{"', "obeys", '":', ' "', ("no", 0.9, "yes", 0.1), '"}'], 0.1),
+        # Tokens that are less or more than the word, and spellings of it.
+        (['{"obeys":', (' "yes', 0.6, ' "no', 0.2), '"}'], 0.75),
+        (['{"obeys": "', ("n", 0.75, "y", 0.25), "o", '"}'], 0.25),
+        (["{'obeys':", (" True", 0.5, " Yes", 0.2, " false", 0.3), "}"], 0.7),
+        ([("Yes", 0.5, " yes", 0.25, "No", 0.25)], 0.75),
+        ([" ", ("no", 0.75, "The", 0.2, "yes", 0.05), "."], 0.05 / 0.8),
+        # The word counts, not what else has it.
+        (["no", " comma", ":", ' {"obeys": "', ("yes", 0.8, "no", 0.2), '"} no'], 0.8),
+        # Thoughts come before.
+        (["<think>", ("no", 0.9, "yes", 0.1), "</think>", ("yes", 0.7, "no", 0.3)], 0.7),
+    ],
+)
+def test_the_likelier_word_is_the_answer(tokens, likely):
+    words = [token if isinstance(token, str) else token[0] for token in tokens]
+    raw = "".join(words).split("</think>")[-1]
+    (found,) = read({"raw": raw, "logprobs": told(*tokens)}).to_dicts()
+    assert found["obeys_probability"] == pytest.approx(likely)
+    assert (found["obeys"], found["status"]) == (likely > 0.5, "accepted")
+
+
+def test_a_sampled_word_that_was_the_less_likely_is_not_the_answer():
+    (found,) = read({"raw": "yes", "logprobs": told(("yes", 0.3, "no", 0.7))}).to_dicts()
+    assert (found["obeys"], found["raw"]) == (False, "yes")
+
+
+def test_of_a_single_token_the_rest_is_the_other_word():
+    answers = [
+        {"raw": word, "logprobs": json.dumps([[word, [[word, math.log(0.8)]]]])}
+        for word in ("yes", "no")
+    ]
+    assert read(*answers)["obeys_probability"].to_list() == pytest.approx([0.8, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("likely", "reason"),
+    [(0.56, None), (0.54, "undecided"), (0.5, "undecided"), (0.46, "undecided"), (0.44, None)],
+)
+def test_where_both_words_are_about_as_likely_it_has_no_opinion(likely, reason):
+    logprobs = told('{"obeys": "', ("yes", likely, "no", 1 - likely), '"}')
+    (found,) = read({"raw": '{"obeys": "yes"}', "logprobs": logprobs}).to_dicts()
+    assert found["reason"] == reason
+    assert found["obeys"] == (None if reason else likely > 0.5)
+    assert found["obeys_probability"] == pytest.approx(likely)
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        None,
+        "",
+        "null",
+        "{",
+        "[]",
+        "[[]]",
+        '[["yes", [["yes", NaN]]]]',
+        '[["yes", [["yes", 1e400]]]]',
+        f'[["yes", [["yes", {"9" * 400}]]]]',
+        '[["yes", [["maybe", -0.1]]]]',
+        '[["yes", []]]',
+        '[["nothing", [["no", -0.1]]]]',  # of another answer
+        "[" * 100_000,
+    ],
+)
+def test_where_nothing_is_told_the_answer_is_taken_as_it_stands(logprobs):
+    (found,) = read({"raw": "yes", "logprobs": logprobs}).to_dicts()
+    assert (found["obeys"], found["obeys_probability"]) == (True, None)
+
+
+def test_what_is_no_answer_has_no_probability():
+    likely = told(("yes", 0.9, "no", 0.1))
+    found = read(
+        {"raw": "yes", "finish_reason": "length", "logprobs": likely},
+        {"raw": "yes and no", "logprobs": likely},
+    )
+    assert found["reason"].to_list() == ["truncated", "unparsed"]
+    assert found["obeys_probability"].to_list() == [None, None]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=80))
