@@ -14,8 +14,8 @@ from autoif_assets.reports.reasons import explain
 # In the order of the method: what an earlier one rejects, no later one sees.
 GATES = {
     "verifiers": (
-        *("load_error", "nondeterministic", "too_few_verifiers", "too_few_cases", "constant"),
-        *("auditor_disagrees", "no_surviving_case", "few_cases_survive", "unbalanced_cases"),
+        *("load_error", "nondeterministic", "constant", "auditor_disagrees", "too_few_verifiers"),
+        *("too_few_cases", "no_surviving_case", "few_cases_survive", "unbalanced_cases"),
         *("low_agreement", "outvoted", "fragile"),
     ),
     "verifier_audits": ("mutant_survives", "contradiction"),
