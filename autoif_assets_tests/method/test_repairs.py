@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autoif_assets.method.cross_validation import cross_validate, judge
 from autoif_assets.method.gates import accepted
-from autoif_assets.method.probes import BREAKING, EDGE, OBEYING
+from autoif_assets.method.probes import BREAKING, EDGE, OBEYING, OTHER
 from autoif_assets.method.recipe import RECIPES, make_recipe
 from autoif_assets.method.repairs import (
     NO_REPAIRS,
@@ -141,9 +141,13 @@ def test_reasons_that_a_model_can_do_something_about(verdicts, reason):
     assert chosen_of(said)["verifier_id"].to_list() == ["z"]
 
 
-def test_others_are_not_sent_back():
-    said = said_of(dict.fromkeys("rst", RIGHT) | {"z": "n" * 6}, YES_NO)
-    assert reasons(cross_validate(said, AUDITED)[0], "verifier_id")["z"] == "nondeterministic"
+@pytest.mark.parametrize(
+    ("signs", "reason"), [("n" * 14, "nondeterministic"), ("+" * 14, "constant")]
+)
+def test_others_are_not_sent_back(signs, reason):
+    probes = {f"o{n}": OTHER for n in range(8)}
+    said = said_of(dict.fromkeys("rst", RIGHT + "-" * 8) | {"z": signs}, YES_NO, probes=probes)
+    assert reasons(cross_validate(said, AUDITED)[0], "verifier_id")["z"] == reason
     assert chosen_of(said).is_empty()
 
 
