@@ -13,6 +13,7 @@ import polars as pl
 from autoif_assets.method.gates import EARLIER_BATCHES, yields
 from autoif_assets.method.holdout import demands
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.verdict_vectors import same_verdicts
 from autoif_assets.method.verifiers import contradicted, verifier_runs
 from autoif_assets.warehouse import TABLES, ForeignKey, Partition, Table
 from autoif_assets.warehouse.quality import (
@@ -28,6 +29,7 @@ from autoif_assets.warehouse.quality import (
     length_bias,
     sampled_texts,
     silent_runs,
+    verdict_vectors,
     verifiers_of,
 )
 
@@ -363,8 +365,9 @@ def splits(dataset: str, table: str) -> Check:
         found = context.rows(in_both_splits(dataset, TABLES[table]))
         *counts, example = found.row(0)
         named = context.rows(exported_instructions(dataset, TABLES[table]))
+        same = same_verdicts(context.rows(verdict_vectors()))
         sides = (
-            named.with_columns(demand=demands(named))
+            named.with_columns(demand=demands(named, same))
             .group_by("demand")
             .agg(pl.col("split").n_unique(), pl.col("instruction_id").min())
         )

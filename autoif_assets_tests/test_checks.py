@@ -187,7 +187,7 @@ def test_with_few_other_batches_any_yield_is_usual(tmp_path):
     assert not found(tmp_path, yield_bounds(RESPONSES)).wrong
 
 
-@pytest.mark.parametrize("what", ["instruction", "prompt", "query", "demand"])
+@pytest.mark.parametrize("what", ["instruction", "prompt", "query", "demand", "verdict"])
 def test_what_is_in_both_splits_is_an_error(tmp_path, what):
     examples = sample(EXAMPLES, 2, batch="b1")
     write(tmp_path, "sft_examples", examples.with_columns(status=pl.lit("accepted")))
@@ -211,10 +211,13 @@ def test_what_is_in_both_splits_is_an_error(tmp_path, what):
             "query": "UPDATE autoif.sft_examples SET query_id = 'the same'",
             "demand": "UPDATE autoif.verified_instructions SET instruction = "
             "CASE instruction_id WHEN '0000' THEN 'Use no commas.' ELSE 'Avoid using commas' END",
+            "verdict": "INSERT INTO autoif.verdict_matrix SELECT 'b1', unnest(['0000', '0001']), "
+            f"20, '{'01' * 10}', '{'1' * 20}', NULL, NULL",
         }[what],
     )
     said = found(tmp_path, splits("sft", "sft_examples"))
-    assert f"1 {'queries' if what == 'query' else f'{what}s'}" in said.wrong[0]
+    counted = {"query": "queries", "verdict": "demands"}.get(what, f"{what}s")
+    assert f"1 {counted}" in said.wrong[0]
     assert "such as of instruction 000" in said.wrong[0]
     assert not found(tmp_path, splits("preference", "preference_pairs")).wrong
 

@@ -71,7 +71,7 @@ def reach(function):
 
 def test_a_rule_concerns_the_stages_that_reach_it():
     # What is sent back for repair is what it turns down.
-    assert reach("cross_validate") == {"verifiers", "verifier_cases", "verifier_repairs"}
+    assert reach("judge") == {"verifiers", "verifier_cases", "verifier_repairs"}
     assert reach("verify_responses") == {
         "response_verdicts",
         "further_verdicts",

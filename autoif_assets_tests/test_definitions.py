@@ -21,7 +21,7 @@ from .environment import clean_environment
 ASSETS = """
 auditor_answers | verifiers | batch | duckdb openai polars | augmented_instructions probe_texts test_cases verifier_candidates verifier_repairs
 augmented_instructions | instructions | batch | duckdb openai polars | seed_instructions seed_queries
-augmented_queries | queries | batch | duckdb polars | seed_queries verified_instructions
+augmented_queries | queries | batch | duckdb polars | seed_queries verdict_matrix verified_instructions
 back_translations | verifiers | batch | duckdb openai polars | augmented_instructions verifiers
 filtered_queries | queries | batch | duckdb polars | augmented_queries further_scores further_verdicts response_scores response_verdicts
 further_responses | responses | batch | duckdb openai polars | augmented_queries response_scores response_verdicts

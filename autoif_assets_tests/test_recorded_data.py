@@ -146,7 +146,7 @@ def through_all_stages(candidates, cases, recipe):
     verifiers, checked = cross_validate(replace(tried, outcomes=outcomes), recipe)
     known = accepted(verifiers)
     changed = mutants_of(known, mutants, recipe)
-    texts = audit_texts(accepted(checked), accepted(probes), known)
+    texts = audit_texts(accepted(checked), accepted(probes), known, tried.answers, recipe)
     said = execute(verifier_runs(pl.concat([known, changed], how="diagonal"), texts))
     translations = pl.DataFrame(schema={"verifier_id": pl.String, "nli_label": pl.String})
     audits = audit_verifiers(known, texts, said, changed, translations, tried.answers, recipe)

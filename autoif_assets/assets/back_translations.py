@@ -104,7 +104,7 @@ def _audited(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Run verifiers and their mutants, and then those in use on all probe texts."""
     changed = mutants_of(verifiers, mutants, recipe)
-    texts = audit_texts(cases, probes, verifiers)
+    texts = audit_texts(cases, probes, verifiers, answers, recipe)
     functions = pl.concat([verifiers, changed], how="diagonal")
     functions = functions.unique("verifier_id", keep="first", maintain_order=True)
     outcomes = session.run(verifier_runs(functions, texts, needs_query))

@@ -49,17 +49,19 @@ _SCORE = ("response_id", "score", "status")
     reads={
         "instructions": accepted("verified_instructions", "instruction_id", "instruction"),
         "queries": accepted("seed_queries", "query_id", "query", "context"),
+        "matrix": rows("verdict_matrix", "instruction_id", "verdicts", "known"),
     },
 )
 def augmented_queries(
     context: dg.AssetExecutionContext,
     instructions: pl.DataFrame,
     queries: pl.DataFrame,
+    matrix: pl.DataFrame,
     recipe: Recipe,
     batch: BatchResource,
 ) -> pl.DataFrame:
     queries = batch.seeds(context, "seed_queries", queries)
-    return augment_queries(instructions, queries, recipe, context.partition_key)
+    return augment_queries(instructions, queries, matrix, recipe, context.partition_key)
 
 
 @stage("responses", group="responses", parts={"prompts": PROMPTS}, part_rows=PROMPTS_AT_ONCE)

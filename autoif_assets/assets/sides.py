@@ -7,6 +7,7 @@ import polars as pl
 from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.holdout import Sides, find_sides
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.verdict_vectors import same_verdicts
 from autoif_assets.warehouse import Partition, Warehouse, excluded_batches
 
 
@@ -44,11 +45,13 @@ def read_sides(
     )
     with_rows = pl.concat([examples["prompt_id"], pairs["prompt_id"]]).drop_nulls().unique()
     of_examples, of_pairs = (frozenset(one["instruction_id"]) for one in (examples, pairs))
+    order = _order(warehouse)
     sides = find_sides(
-        _instructions(warehouse),
+        _made(_instructions(warehouse), order),
         prompts.with_columns(has_rows=pl.col("prompt_id").is_in(with_rows.implode())),
         of_examples,
         of_pairs,
+        _made(_same(warehouse), order),
         recipe,
     )
     return sides, of_examples | of_pairs
@@ -63,16 +66,30 @@ def _included(warehouse: Warehouse) -> list[Partition] | None:
 
 
 def _instructions(warehouse: Warehouse) -> pl.DataFrame:
-    """Read the verified instructions of all batches, and when these were made."""
-    found = warehouse.read(
+    """Read the verified instructions of all batches."""
+    return warehouse.read(
         "verified_instructions",
         columns=["batch", "instruction_id", "instruction"],
         where_status=ACCEPTED,
     )
+
+
+def _same(warehouse: Warehouse) -> pl.DataFrame:
+    """Read which instructions demand the same, by their verdicts; batches of before have none."""
+    columns = ["batch", "instruction_id", "verdicts", "known"]
+    return same_verdicts(warehouse.read("verdict_matrix", columns=columns))
+
+
+def _order(warehouse: Warehouse) -> pl.DataFrame:
+    """Read ``batch`` and ``made``, the place of a batch among all."""
     batches = warehouse.read("batches", columns=["batch", "created_at"])
     order = batches.sort("created_at", "batch", nulls_last=False).select("batch")
-    made = order.with_row_index("made")
+    return order.with_row_index("made")
+
+
+def _made(found: pl.DataFrame, order: pl.DataFrame) -> pl.DataFrame:
+    """Say of rows when their batch was made."""
     # Of a batch that is known no more, what is left comes last.
-    return found.join(made, on="batch", how="left").with_columns(
-        pl.col("made").fill_null(made.height)
+    return found.join(order, on="batch", how="left").with_columns(
+        pl.col("made").fill_null(order.height)
     )

@@ -7,8 +7,14 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from autoif_assets.method.auditor import audit_prompts, contested, parse_answers
-from autoif_assets.method.cross_validation import ANSWER_SCHEMA, Tried, cross_validate, eligible
+from autoif_assets.method.auditor import ALTERNATIVES, audit_prompts, contested, parse_answers
+from autoif_assets.method.cross_validation import (
+    ANSWER_SCHEMA,
+    Tried,
+    cross_validate,
+    eligible,
+    judge,
+)
 from autoif_assets.method.probes import (
     BREAKING,
     OBEYING,
@@ -118,10 +124,10 @@ def probe_texts(
     wanted = probe_prompts(prompts, recipe)
     with responder.session(context) as model:
         obeying = model.generate(
-            "response", wanted[OBEYING], recipe, max(recipe.obeying_probes_per_instruction, 1)
+            "response", wanted[OBEYING], recipe, recipe.obeying_probes_per_instruction
         )
         breaking = model.generate(
-            "near_miss", wanted[BREAKING], recipe, max(recipe.breaking_probes_per_instruction, 1)
+            "near_miss", wanted[BREAKING], recipe, recipe.breaking_probes_per_instruction
         )
         read = model.read(parse_probes, pl.concat([obeying, breaking]))
     return all_probe_texts(read, cases.filter(pl.col("query").is_null()), recipe)
@@ -155,7 +161,7 @@ def verifier_repairs(
     ):
         for number in range(1, recipe.repair_rounds + 1):
             chosen = [
-                to_repair(tried, *cross_validate(tried, recipe), repairs, recipe)
+                to_repair(tried, judge(tried, recipe), repairs, recipe)
                 for tried in _tried(session, candidates, repairs, cases, probes)
             ]
             prompts = repair_prompts(pl.concat(chosen), instructions, recipe)
@@ -204,7 +210,8 @@ def auditor_answers(
             for tried in _tried(session, candidates, repairs, cases, probes)
         )
     with auditor.session(context) as model:
-        completions = model.generate("audit", audit_prompts(texts, instructions, recipe), recipe)
+        prompts = audit_prompts(texts, instructions, recipe)
+        completions = model.generate("audit", prompts, recipe, logprobs=ALTERNATIVES)
         return model.read(parse_answers, completions, texts)
 
 

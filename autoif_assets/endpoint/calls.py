@@ -34,6 +34,8 @@ class Request:
             answer to ``prompt`` or, where that is empty, alone. The one choice of the reply is
             then JSON: ``[token id, log-probability]`` of every token the server read, in order.
         context: Messages that come before the prompt.
+        logprobs: Tokens whose log-probabilities are told at each place of the answer, where the
+            server tells any; 0 for none. The same is asked with and without.
     """
 
     prompt: str
@@ -45,6 +47,7 @@ class Request:
     schema: Mapping[str, Any] | None = None
     scored: str | None = None
     context: Sequence[Message] = ()
+    logprobs: int = 0
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.max_tokens < 1:
@@ -85,11 +88,14 @@ class Choice:
         reasoning: What the model thought before it answered, if the server or a mark in the text
             tells it apart.
         finish_reason: Why the server ended it.
+        logprobs: JSON, of each of its last tokens the text and, likeliest first, what might have
+            stood there: ``[text, [[text, log-probability], ...]]``; if they were asked for.
     """
 
     text: str
     reasoning: str | None = None
     finish_reason: str | None = None
+    logprobs: str | None = None
 
     @property
     def cut(self) -> bool:
@@ -118,10 +124,10 @@ class Choice:
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any]) -> "Choice":
-        """Make a choice of a journal's ``text``, ``reasoning`` and ``finish_reason``."""
+        """Make a choice of a journal's line, which may have no ``logprobs``."""
         text, thought = split_reasoning(raw["text"])
         parts = [part for part in (raw.get("reasoning"), thought) if part]
-        return cls(text, "\n".join(parts) or None, raw.get("finish_reason"))
+        return cls(text, "\n".join(parts) or None, raw.get("finish_reason"), raw.get("logprobs"))
 
 
 @dataclass(frozen=True)
@@ -310,6 +316,8 @@ def body(settings: EndpointSettings, job: Job, form: Form) -> dict[str, Any]:
     if request.schema is not None and "schema" not in form.without:
         schema = {"name": request.role, "schema": request.schema, "strict": True}
         parts["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.logprobs and "logprobs" not in form.without:
+        parts |= {"logprobs": True, "top_logprobs": request.logprobs}
     return parts
 
 
@@ -346,7 +354,7 @@ def record(
     form: Form,
     latency_s: float,
     finished: str,
-    choices: Sequence[dict[str, str | None]] = (),
+    choices: Sequence[Mapping[str, str | None]] = (),
     usage: Usage = Usage(),  # noqa: B008 - frozen
     spent: Spent = Spent(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:

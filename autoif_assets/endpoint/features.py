@@ -31,6 +31,7 @@ _NAMES = {
     "seed": re.compile(r"\bseed\b", re.IGNORECASE),
     "temperature": re.compile(r"\btemperature\b", re.IGNORECASE),
     "max_tokens": re.compile(r"\bmax_(?:completion_)?tokens\b"),
+    "logprobs": re.compile(r"logprob|log[ _-]?probabilit", re.IGNORECASE),
 }
 
 Feature = tuple[str, Any]
@@ -43,7 +44,7 @@ class Form:
 
     Attributes:
         n: Completions asked for at once.
-        without: Fields that are left out: ``schema``, ``seed``, ``temperature``; of
+        without: Fields that are left out: ``schema``, ``seed``, ``temperature``, ``logprobs``; of
             ``max_tokens`` it is the name that is left, for ``max_completion_tokens``.
         room: Tokens for thoughts, beside those of the answer.
     """
@@ -264,6 +265,9 @@ def _features(request: "Request") -> list[Feature]:
     ]
     if request.schema is not None:
         features.insert(0, ("schema", canonical_json(request.schema)))
+    if request.logprobs:
+        # First, for the answer is the same without.
+        features.insert(0, ("logprobs", None))
     return features
 
 
@@ -279,5 +283,7 @@ def _note(name: str, request: "Request", words: str) -> str:
         )
     if name == "max_tokens":
         return f"The server refuses max_tokens ({words}); it is sent as max_completion_tokens."
+    if name == "logprobs":
+        return f"The server refuses logprobs ({words}); answers come without their probabilities."
     value = f" {request.temperature:g}" if name == "temperature" else ""
     return f"The server refuses {name}{value} ({words}); requests are sent without it."

@@ -113,6 +113,7 @@ def whole(record: Any) -> dict[str, Any] | None:
                 "finish_reason": None
                 if (r := choice.get("finish_reason")) is None
                 else shown_text(r),
+                **({"logprobs": shown_text(p)} if (p := choice.get("logprobs")) else {}),
             }
             for choice in record["choices"]
         ]

@@ -15,6 +15,8 @@ from autoif_assets.method.readable import count, shown_text
 _MAX_WAIT_S = 86_400.0  # a day; how much of it is waited depends on the run
 _MAX_DIGITS = 100  # of a number that may be of use
 _REASON = 100  # characters of a finish reason
+# What is asked for with log-probabilities is short; before it there may be thoughts.
+_TOLD_TOKENS = 64
 # Kinds of the parts that a message may come in; a part without one is text.
 _ANSWER = (None, "text", "output_text")
 _THOUGHTS = ("thinking", "reasoning", "reasoning_text")
@@ -40,6 +42,8 @@ _REFUSALS = (400, 413, 422)
 @dataclass(frozen=True)
 class Answer:
     """Completions in a server's words: ``text``, ``reasoning``, ``finish_reason`` each.
+
+    And ``logprobs``, as `calls.Choice` has them, where they were asked for and told.
 
     Attributes:
         choices: The completions.
@@ -82,15 +86,19 @@ def _int(digits: str) -> int | None:
     return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
-def read_answer(raw: bytes) -> Answer:
+def read_answer(raw: bytes, *, logprobs: bool = False) -> Answer:
     """Read the body of a chat completion.
+
+    Args:
+        raw: The body.
+        logprobs: Whether log-probabilities were asked for: some servers tell them unasked.
 
     Raises:
         ValueError: It is none; the message says what it is.
     """
     data = read_json(raw)
     try:
-        choices = tuple(_choice(choice) for choice in data["choices"])
+        choices = tuple(_choice(choice, logprobs) for choice in data["choices"])
     except (TypeError, KeyError, AttributeError):
         raise ValueError(f"not a chat completion: {_beginning(data)!r}") from None
     if not choices:
@@ -147,19 +155,43 @@ def read_likelihood(raw: bytes) -> Answer:
     return Answer((read,), _usage(usage) if isinstance(usage, dict) else Usage())
 
 
-def _choice(choice: Mapping[str, Any]) -> dict[str, str | None]:
+def _choice(choice: Mapping[str, Any], logprobs: bool) -> dict[str, str | None]:
     message = choice["message"]
     content = message.get("content")
     # vLLM names it reasoning since 0.12, reasoning_content before, as others do; Mistral sends
     # it as a part of the content.
-    told = message.get("reasoning") or message.get("reasoning_content")
-    reasoning = _text(told) or _text(content, _THOUGHTS)
+    thought = message.get("reasoning") or message.get("reasoning_content")
+    reasoning = _text(thought) or _text(content, _THOUGHTS)
     finish_reason = choice.get("finish_reason")
+    told = _logprobs(choice.get("logprobs")) if logprobs else None
     return {
         "text": _text(content),
         "reasoning": reasoning or None,
         "finish_reason": None if finish_reason is None else _reason(finish_reason),
+        **({"logprobs": told} if told is not None else {}),
     }
+
+
+def _logprobs(told: Any) -> str | None:
+    """Read the log-probabilities of a completion's last tokens; None where there are none."""
+    try:
+        tokens = [_alternatives(token) for token in told["content"][-_TOLD_TOKENS:]]
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
+        # The answer itself is none the worse for it.
+        return None
+    return json.dumps(tokens, ensure_ascii=False, separators=(",", ":")) if tokens else None
+
+
+def _alternatives(token: Mapping[str, Any]) -> list[Any]:
+    """Return a token's text, and what might have stood there, likeliest first."""
+    every = {
+        shown_text(one["token"]): float(one["logprob"])
+        for one in (*(token.get("top_logprobs") or ())[:_TOLD_TOKENS], token)
+    }
+    if not all(math.isfinite(logprob) for logprob in every.values()):
+        raise ValueError
+    ranked = sorted(every.items(), key=lambda one: -one[1])
+    return [shown_text(token["token"]), [[text, round(logprob, 6)] for text, logprob in ranked]]
 
 
 def _reason(told: Any) -> str:

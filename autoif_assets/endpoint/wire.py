@@ -119,7 +119,7 @@ class Wire:
         raw = await self._post("/chat/completions", body)
         cause = "body"
         try:
-            return read_answer(raw)
+            return read_answer(raw, logprobs=bool(body.get("logprobs")))
         except NoChoices as error:
             cause, words = "empty", self._clean(str(error))
         except ValueError as error:

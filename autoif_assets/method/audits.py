@@ -57,13 +57,24 @@ def mutants_of(
     )
 
 
-def audit_texts(cases: pl.DataFrame, probes: pl.DataFrame, verifiers: pl.DataFrame) -> pl.DataFrame:
+def audit_texts(
+    cases: pl.DataFrame,
+    probes: pl.DataFrame,
+    verifiers: pl.DataFrame,
+    answers: pl.DataFrame,
+    recipe: Recipe,
+) -> pl.DataFrame:
     """Return what verifiers and their mutants are tried on.
+
+    Where there are no mutants to be told from their verifiers, that is what nobody else tells:
+    whether they give edge texts a verdict, and what they say where the auditor has spoken.
 
     Args:
         cases: Accepted ``verifier_cases``; those of other instructions are left out.
         probes: Accepted ``probe_texts``.
         verifiers: ``instruction_id``.
+        answers: ``instruction_id``, ``input_id`` of ``auditor_answers``.
+        recipe: ``mutants_per_verifier``.
 
     Returns:
         ``input_id``, ``instruction_id``, ``input``, ``query``, ``kind``, and ``expected``, null
@@ -72,7 +83,13 @@ def audit_texts(cases: pl.DataFrame, probes: pl.DataFrame, verifiers: pl.DataFra
     cases = cases.filter(pl.col("instruction_id").is_in(verifiers["instruction_id"].implode()))
     own = cases.select("instruction_id", "input", "query", "expected", input_id="case_id")
     every = pl.concat([own, tried_on(probes, verifiers)], how="diagonal")
-    return every.unique(["instruction_id", "input_id"], keep="first", maintain_order=True)
+    texts = every.unique(["instruction_id", "input_id"], keep="first", maintain_order=True)
+    if recipe.mutants_per_verifier:
+        return texts
+    keys = ["instruction_id", "input_id"]
+    asked = answers.select(keys).unique().with_columns(asked=True)
+    marked = texts.join(asked, on=keys, how="left", maintain_order="left")
+    return marked.filter((pl.col("kind") == EDGE) | pl.col("asked")).drop("asked")
 
 
 def audit_verifiers(

@@ -128,7 +128,28 @@ def _quoted(
     )
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What cross-validation finds.
+
+    Attributes:
+        verifiers: ``verifiers`` without ``batch``.
+        cases: ``verifier_cases`` without ``batch``.
+        said: From ``majority``: what most of those with a vote say of all texts.
+    """
+
+    verifiers: pl.DataFrame
+    cases: pl.DataFrame
+    said: pl.DataFrame
+
+
 def cross_validate(tried: Tried, recipe: Recipe) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the ``verifiers`` and the ``cases`` of `judge`."""
+    judged = judge(tried, recipe)
+    return judged.verifiers, judged.cases
+
+
+def judge(tried: Tried, recipe: Recipe) -> Judged:
     """Keep the cases most votes agree with, then the functions that agree with these.
 
     A function that does not load, or says now this and now that of one text, has no vote. A
@@ -146,8 +167,8 @@ def cross_validate(tried: Tried, recipe: Recipe) -> tuple[pl.DataFrame, pl.DataF
             which no auditor is heard, ``audited_texts_per_instruction``.
 
     Returns:
-        ``verifiers`` and ``verifier_cases``, both without ``batch``. Reasons of a verifier, in
-        their order: ``load_error``, ``nondeterministic``, ``constant``, ``auditor_disagrees``,
+        What it finds. Reasons of a verifier, in their order:
+        ``load_error``, ``nondeterministic``, ``constant``, ``auditor_disagrees``,
         ``too_few_verifiers``, ``too_few_cases``, ``no_surviving_case``, ``few_cases_survive``,
         ``unbalanced_cases``, ``low_agreement``, ``outvoted``, ``fragile``. Reasons of a case:
         ``no_verifier``, ``too_few_verifiers``, ``too_few_cases``, ``low_agreement``.
@@ -155,7 +176,8 @@ def cross_validate(tried: Tried, recipe: Recipe) -> tuple[pl.DataFrame, pl.DataF
     if not recipe.audited_texts_per_instruction:
         tried = replace(tried, answers=tried.answers.clear())
     functions = _votes(tried, recipe)
-    tried = _with_labelled(tried, functions)
+    said = majority(functions, tried.outcomes)
+    tried = _with_labelled(tried, functions, said)
     per_instruction = _per_instruction(functions, tried.cases)
     # The authors' code wants 3 functions and 10 cases first; the paper names no such number.
     sampled = ~pl.col("trusted").fill_null(False)
@@ -164,8 +186,9 @@ def cross_validate(tried: Tried, recipe: Recipe) -> tuple[pl.DataFrame, pl.DataF
         "too_few_cases": (pl.col("all_cases") < recipe.min_cases) & sampled,
     }
     cases = _check_cases(tried, functions, per_instruction, short, recipe)
-    verifiers = _check_functions(tried, functions, cases, per_instruction, short, recipe)
-    return verifiers, cases
+    agreement = siblings(tried, functions, said)
+    verifiers = _check_functions(tried, functions, agreement, cases, per_instruction, short, recipe)
+    return Judged(verifiers, cases, said)
 
 
 def eligible(tried: Tried, recipe: Recipe) -> pl.DataFrame:
@@ -309,13 +332,12 @@ def majority(functions: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _with_labelled(tried: Tried, functions: pl.DataFrame) -> Tried:
+def _with_labelled(tried: Tried, functions: pl.DataFrame, said: pl.DataFrame) -> Tried:
     """Add the probe texts as cases on whose label most votes and the auditor agree."""
     if tried.answers.is_empty():
         return tried
     labelled = (
-        majority(functions, tried.outcomes)
-        .join(tried.answers, on=["instruction_id", "input_id"])
+        said.join(tried.answers, on=["instruction_id", "input_id"])
         .filter(pl.col("verdict") == pl.col("obeys"))
         .join(tried.probes, on=["instruction_id", "input_id"])
         .join(tried.cases, on=["instruction_id", "input"], how="anti")
@@ -417,6 +439,7 @@ def _check_cases(
 def _check_functions(
     tried: Tried,
     functions: pl.DataFrame,
+    agreement: pl.DataFrame,
     cases: pl.DataFrame,
     per_instruction: pl.DataFrame,
     short: dict[str, pl.Expr],
@@ -437,7 +460,7 @@ def _check_functions(
         functions.join(per_instruction, on="instruction_id", how="left", maintain_order="left")
         .join(_balance(cases), on="instruction_id", how="left", maintain_order="left")
         .join(scored, on="verifier_id", how="left", maintain_order="left")
-        .join(siblings(tried, functions), on="verifier_id", how="left", maintain_order="left")
+        .join(agreement, on="verifier_id", how="left", maintain_order="left")
         .join(_fragile(tried), on="verifier_id", how="left", maintain_order="left")
         .with_columns(
             pl.col("cases", "agreed", "surviving_true", "surviving_false").fill_null(0),
@@ -481,18 +504,17 @@ def _balance(cases: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def siblings(tried: Tried, functions: pl.DataFrame) -> pl.DataFrame:
+def siblings(tried: Tried, functions: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
     """Return ``verifier_id``, ``sibling_agreement``: how often a function is with the majority.
 
-    Of the texts that were written for its instruction, those count on which the majority is
-    clear; having no verdict is disagreement.
+    That is what ``majority`` returns. Of the texts that were written for its instruction, those
+    count on which it is clear; having no verdict is disagreement.
     """
     own = tried.probes.filter(pl.col("kind").is_in(OWN)).select("input_id", "instruction_id")
     # A probe text that became a case is one text.
     cases = tried.cases.filter(pl.col("origin") != "probe")
     texts = pl.concat([own, cases.select("instruction_id", input_id="case_id")], how="diagonal")
-    clear = majority(functions, tried.outcomes).drop_nulls("verdict")
-    clear = clear.join(texts, on=["instruction_id", "input_id"], how="semi")
+    clear = said.drop_nulls("verdict").join(texts, on=["instruction_id", "input_id"], how="semi")
     return (
         tried.outcomes.join(functions.select("verifier_id", "instruction_id"), on="verifier_id")
         .join(clear, on=["instruction_id", "input_id"])

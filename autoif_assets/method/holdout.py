@@ -7,6 +7,7 @@ more of them later move none that is there. Nor does a better idea of which inst
 same: it ties together what it finds, and all else stays where it is.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ import polars as pl
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.text import near_duplicate_keys
+from autoif_assets.method.verdict_vectors import SAME
 
 EVAL_QUERIES = 0.1
 """Share of the queries that held-out instructions alone draw.
@@ -24,6 +26,9 @@ bounds the share of its prompts that train gives up where queries were not divid
 """
 NEITHER = "neither"
 """The split of a prompt that is on neither side."""
+
+NONE_SAME = pl.DataFrame(schema=SAME)
+"""Where no verdicts are known."""
 
 _LEFT_OUT = {"prompt_id": pl.String, "query_of": pl.String}
 
@@ -59,30 +64,38 @@ class Sides:
         return prompts.select(side.alias("split")).to_series()
 
 
-def demands(instructions: pl.DataFrame) -> pl.Series:
+def demands(instructions: pl.DataFrame, same: pl.DataFrame = NONE_SAME) -> pl.Series:
     """Name what instructions demand; those of one demand are always on one side.
 
-    This alone decides which instructions demand the same: those whose texts are near-duplicates.
+    This alone decides which instructions demand the same: those whose texts are near-duplicates,
+    and those that the same probe texts obey.
 
     Args:
         instructions: ``instruction_id``, ``instruction``.
+        same: From ``verdict_vectors.same_verdicts``; those that are not among the instructions
+            tie nothing.
 
     Returns:
-        A String series without nulls.
+        A String series without nulls: the least id of those that demand the same.
     """
-    keys = instructions.select(demand=near_duplicate_keys(instructions["instruction"]))
-    # A text without content is like no other.
-    return keys.select(pl.col("demand").fill_null(instructions["instruction_id"])).to_series()
+    demand, _ = _places(instructions.with_columns(made=0), same.with_columns(made=0), 0)
+    names = [demand[name] for name in instructions["instruction_id"]]
+    return pl.Series("demand", names, dtype=pl.String)
 
 
-def is_held_out(instructions: pl.DataFrame, recipe: Recipe) -> pl.Series:
+def is_held_out(
+    instructions: pl.DataFrame, recipe: Recipe, same: pl.DataFrame = NONE_SAME
+) -> pl.Series:
     """Say of the instructions of a batch which are held out, as far as the batch alone tells.
 
     Args:
         instructions: ``instruction_id``, ``instruction``.
         recipe: ``eval_share`` and ``seed``.
+        same: As of `demands`; none before there are verifiers.
     """
-    demand, place = _places(instructions.with_columns(made=0), recipe.seed)
+    demand, place = _places(
+        instructions.with_columns(made=0), same.with_columns(made=0), recipe.seed
+    )
     return pl.Series(
         [place[demand[name]] < recipe.eval_share for name in instructions["instruction_id"]],
         dtype=pl.Boolean,
@@ -99,6 +112,7 @@ def find_sides(
     prompts: pl.DataFrame,
     examples: Collection[str],
     pairs: Collection[str],
+    same: pl.DataFrame,
     recipe: Recipe,
 ) -> Sides:
     """Divide all instructions and prompts there are.
@@ -110,10 +124,11 @@ def find_sides(
             the datasets has rows of it. Repeats are fine.
         examples: Ids of the instructions of SFT examples.
         pairs: Ids of the instructions of preference pairs.
+        same: From ``verdict_vectors.same_verdicts``, with ``made`` of their batch.
         recipe: ``eval_share`` and ``seed``.
     """
     share, seed = recipe.eval_share, recipe.seed
-    held_out = held_out_instructions(instructions, share, seed, examples, pairs)
+    held_out = held_out_instructions(instructions, share, seed, examples, pairs, same)
     queries = eval_queries(prompts, held_out, share, seed)
     return Sides(held_out, left_out(prompts, held_out, queries))
 
@@ -124,14 +139,15 @@ def held_out_instructions(
     seed: int,
     examples: Iterable[str] = (),
     pairs: Iterable[str] = (),
+    same: pl.DataFrame | None = None,
 ) -> frozenset[str]:
     """Choose the instructions whose rows go to eval; all others go to train.
 
     Instructions of one demand are on one side: that of the one in the first batch that has any, so
     that what comes later follows; of several there, that of the furthest from being held out, for
-    it may have been trained on before it was known what they demand. Where that leaves a dataset
-    of at least two demands without an eval or a train row, the demand nearest to the threshold
-    changes sides.
+    it may have been trained on before it was known what they demand. So it is with demands that a
+    later batch finds to be one. Where that leaves a dataset of at least two demands without an
+    eval or a train row, the demand nearest to the threshold changes sides.
 
     Args:
         instructions: As of `find_sides`.
@@ -139,6 +155,7 @@ def held_out_instructions(
         seed: Another seed gives another division.
         examples: Ids of the instructions of a dataset that must have both sides.
         pairs: Those of a second one. The result is the same with the two exchanged.
+        same: As of `find_sides`; None for none.
 
     Raises:
         ValueError: ``eval_share`` is out of range.
@@ -151,7 +168,8 @@ def held_out_instructions(
     if eval_share == 0:
         return frozenset()
     examples, pairs = frozenset(examples), frozenset(pairs)
-    demand, place = _places(instructions, seed)
+    same = NONE_SAME.with_columns(made=0) if same is None else same
+    demand, place = _places(instructions, same, seed)
     # Rows may outlive their instruction, where a batch was not made again to its end.
     for name in (examples | pairs) - demand.keys():
         demand[name], place[name] = name, _place("split", seed, name)
@@ -274,20 +292,68 @@ def _fill(
         opposite.remove(moved)
 
 
-def _places(instructions: pl.DataFrame, seed: int) -> tuple[dict[str, str], dict[str, float]]:
-    """Return instruction → demand, and demand → place."""
+def _places(
+    instructions: pl.DataFrame, same: pl.DataFrame, seed: int
+) -> tuple[dict[str, str], dict[str, float]]:
+    """Return instruction → demand, and demand → place.
+
+    Args:
+        instructions: ``instruction_id``, ``instruction``, ``made``.
+        same: ``instruction_id``, ``other_id``, ``made``.
+        seed: What places derive from.
+    """
+    # The id is of the normalised text; spellings of it may still differ.
     named = (
-        instructions.with_columns(demand=demands(instructions))
-        # The id is of the normalised text; spellings of it may still differ.
+        instructions.with_columns(text=near_duplicate_keys(instructions["instruction"]))
         .group_by("instruction_id")
-        .agg(pl.col("demand").min(), pl.col("made").min())
+        .agg(pl.col("text").min(), pl.col("made").min())
+        .sort("made", "instruction_id")
     )
-    first = named.filter(pl.col("made") == pl.col("made").min().over("demand"))
-    place = {
-        demand: max(_place("split", seed, name) for name in names)
-        for demand, names in first.group_by("demand").agg("instruction_id").iter_rows()
-    }
-    return dict(named.select("instruction_id", "demand").iter_rows()), place
+    coming: defaultdict[int, list[str]] = defaultdict(list)
+    ties: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+    first: dict[str, str] = {}
+    for name, text, made in named.iter_rows():
+        coming[made].append(name)
+        # A text without content is like no other.
+        if text is not None:
+            ties[made].append((first.setdefault(text, name), name))
+    known = set(named["instruction_id"])
+    for one, other, made in same.select("instruction_id", "other_id", "made").iter_rows():
+        if one in known and other in known:
+            ties[made].append((one, other))
+    groups, place = _Groups(known), dict[str, float]()
+    for made in sorted(coming.keys() | ties.keys()):
+        for one, other in ties[made]:
+            groups.tie(one, other)
+        old: dict[str, float] = {}
+        for demand, at in place.items():
+            old[groups.of(demand)] = max(at, old.get(groups.of(demand), at))
+        new: dict[str, float] = {}
+        for name in coming[made]:
+            demand, at = groups.of(name), _place("split", seed, name)
+            new[demand] = max(at, new.get(demand, at))
+        place = new | old
+    return {name: groups.of(name) for name in known}, place
+
+
+class _Groups:
+    """Names of which some are tied together; each group goes by its least name."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._next = {name: name for name in names}
+
+    def of(self, name: str) -> str:
+        """Return what the group of a name goes by."""
+        while (further := self._next[name]) != name:
+            # The way gets shorter for the next who asks.
+            self._next[name] = self._next[further]
+            name = further
+        return name
+
+    def tie(self, one: str, other: str) -> None:
+        """Make one group of two."""
+        least, most = sorted((self.of(one), self.of(other)))
+        self._next[most] = least
 
 
 def _place_of_query(query_id: str, seed: int) -> float:

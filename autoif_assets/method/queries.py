@@ -14,10 +14,15 @@ from autoif_assets.method.holdout import is_eval_query, is_held_out
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.method.joining import join_prompt
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.verdict_vectors import same_verdicts
 
 
 def augment_queries(
-    instructions: pl.DataFrame, queries: pl.DataFrame, recipe: Recipe, batch: str
+    instructions: pl.DataFrame,
+    queries: pl.DataFrame,
+    matrix: pl.DataFrame,
+    recipe: Recipe,
+    batch: str,
 ) -> pl.DataFrame:
     """Join each verified instruction to ``queries_per_instruction`` sampled user queries.
 
@@ -27,6 +32,7 @@ def augment_queries(
     Args:
         instructions: Accepted ``verified_instructions``.
         queries: ``query_id``, ``query``, ``context`` of the accepted ``seed_queries``.
+        matrix: ``instruction_id``, ``verdicts``, ``known`` of ``verdict_matrix``.
         recipe: ``queries_per_instruction``, ``seed``, ``split_queries`` and ``eval_share``.
         batch: Key of the batch; the sample derives from it and from the instruction.
 
@@ -34,7 +40,10 @@ def augment_queries(
         ``augmented_queries`` without ``batch``, sorted by instruction so that neighbours share
         a prompt's prefix. Fewer rows where there are fewer queries to draw than asked for.
     """
-    return _drawn(instructions, queries, recipe, batch, recipe.queries_per_instruction)
+    same = same_verdicts(matrix.with_columns(batch=pl.lit(batch)))
+    held_out = is_held_out(instructions, recipe, same)
+    count = recipe.queries_per_instruction
+    return _drawn(instructions, held_out, queries, recipe, batch, count)
 
 
 def probe_queries(
@@ -51,19 +60,23 @@ def probe_queries(
     Returns:
         As ``augment_queries``; no number of queries there changes it.
     """
-    return _drawn(instructions, queries, recipe, batch, 1)
+    # Whether verdicts tie an instruction to another is not known before it is tried.
+    return _drawn(instructions, is_held_out(instructions, recipe), queries, recipe, batch, 1)
 
 
 def _drawn(
-    instructions: pl.DataFrame, queries: pl.DataFrame, recipe: Recipe, batch: str, most: int
+    instructions: pl.DataFrame,
+    held_out: pl.Series,
+    queries: pl.DataFrame,
+    recipe: Recipe,
+    batch: str,
+    most: int,
 ) -> pl.DataFrame:
     pools = _pools(queries, recipe)
-    wanted = instructions.sort("instruction_id").select("instruction_id", "instruction")
+    wanted = instructions.select("instruction_id", "instruction", held_out=held_out)
     rows = []
-    for (instruction_id, instruction), held_out in zip(
-        wanted.iter_rows(), is_held_out(wanted, recipe), strict=True
-    ):
-        pool = pools[held_out]
+    for instruction_id, instruction, is_out in wanted.sort("instruction_id").iter_rows():
+        pool = pools[is_out]
         count = min(most, len(pool))
         draw = random.Random(derived_seed(batch, str(recipe.seed), "queries", instruction_id))
         for query_id, query, context in draw.sample(pool, count):

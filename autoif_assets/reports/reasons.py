@@ -45,6 +45,7 @@ _REASONS = {
     "load_error": "It failed while it was loaded.",
     "nondeterministic": "It judged the same text differently when run again.",
     "unparsed": "The answer could not be read.",
+    "undecided": "The auditor finds yes and no about as likely.",
     "unchanged": "The mended function is one that was there before.",
     "constant": "It says the same of every text that did not come with it.",
     "auditor_disagrees": "The auditor is with the functions that contradict it.",

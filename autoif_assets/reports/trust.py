@@ -14,8 +14,8 @@ from autoif_assets.reports.reasons import explain
 # In the order of the method: what an earlier one rejects, no later one sees.
 GATES = {
     "verifiers": (
-        *("load_error", "nondeterministic", "too_few_verifiers", "too_few_cases", "constant"),
-        *("auditor_disagrees", "no_surviving_case", "few_cases_survive", "unbalanced_cases"),
+        *("load_error", "nondeterministic", "constant", "auditor_disagrees", "too_few_verifiers"),
+        *("too_few_cases", "no_surviving_case", "few_cases_survive", "unbalanced_cases"),
         *("low_agreement", "outvoted", "fragile"),
     ),
     "verifier_audits": ("mutant_survives", "contradiction"),
@@ -107,7 +107,7 @@ ORDER BY place, said IS DISTINCT FROM if(expected, 'pass', 'fail') DESC, length(
 _CONTESTED = f"""
 WITH {_PICKED}
 SELECT place, left(input, {_TEXT_CHARS}) AS input, length(input) AS input_length, passing,
-    failing, obeys
+    failing, obeys, t.reason
 FROM picked JOIN autoif.auditor_answers t USING (batch, instruction_id)
 QUALIFY row_number() OVER (
     PARTITION BY place ORDER BY least(passing, failing) DESC, input_id
@@ -128,7 +128,7 @@ class Trust:
         mutants: ``mutants`` (in words), ``verifiers`` in use.
         doubts: The most doubtful verifiers in use, by ``place``.
         cases: ``place, input, input_length, expected, said``.
-        contested: ``place, input, input_length, passing, failing, obeys``.
+        contested: ``place, input, input_length, passing, failing, obeys, reason``.
     """
 
     audits: pl.DataFrame
@@ -223,6 +223,7 @@ def _of_case(case: dict[str, Any]) -> str:
 
 
 def _of_text(text: dict[str, Any]) -> str:
-    said = {True: "yes", False: "no"}.get(text["obeys"], "nothing that could be read")
+    nothing = "neither" if text["reason"] == "undecided" else "nothing that could be read"
+    said = {True: "yes", False: "no"}.get(text["obeys"], nothing)
     yes, no = 100 * text["passing"], 100 * text["failing"]
     return f"Contested text: {yes:.0f} % of the votes say yes, {no:.0f} % no; the auditor {said}"

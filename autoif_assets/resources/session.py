@@ -142,6 +142,7 @@ class Session:
         samples: int = 1,
         temperature: float | None = None,
         schema: Mapping[str, Any] | None = None,
+        logprobs: int = 0,
     ) -> pl.DataFrame:
         """Ask for ``samples`` completions of every prompt.
 
@@ -155,9 +156,11 @@ class Session:
             samples: Completions per prompt.
             temperature: In the place of the recipe's for this role.
             schema: JSON schema of the answers, in the place of the template's.
+            logprobs: How many tokens are to be told at each place of the answer, as of `Request`.
 
         Returns:
-            The ids beside ``COMPLETION_SCHEMA``, one row a completion, in order.
+            The ids beside ``COMPLETION_SCHEMA`` and, where they were asked for, ``logprobs``, as
+            `Choice` has them; one row a completion, in order.
         """
         batch = keys_of(self._context.partition_key)["batch"]
         max_tokens = self._settings.max_tokens
@@ -180,13 +183,15 @@ class Session:
                 seed=derived_seed(batch, str(recipe.seed), role, prompt) if seed is None else seed,
                 schema=schema or PROMPTS[template].schema,
                 context=read_messages(context),
+                logprobs=logprobs,
             )
             for prompt, seed, template, context in zip(
                 prompts["prompt"], seeds, templates, contexts, strict=True
             )
         ]
         ids = prompts.drop("prompt", "seed", "template", "context", strict=False)
-        return self._ask(role, ids, requests)
+        completions = self._ask(role, ids, requests)
+        return completions if logprobs else completions.drop("logprobs")
 
     def likelihoods(self, texts: pl.DataFrame) -> pl.DataFrame:
         """Ask for the log-probabilities of texts.
@@ -202,7 +207,8 @@ class Session:
             Request(prompt, LIKELIHOOD, 1, 0.0, 1, 0, scored=text, context=read_messages(context))
             for prompt, text, context in texts.select("prompt", "scored", "context").iter_rows()
         ]
-        return self._ask(LIKELIHOOD, texts.drop("prompt", "context", "scored"), requests)
+        ids = texts.drop("prompt", "context", "scored")
+        return self._ask(LIKELIHOOD, ids, requests).drop("logprobs")
 
     def _ask(self, role: str, ids: pl.DataFrame, requests: Sequence[Request]) -> pl.DataFrame:
         account: list[Progress] = []
@@ -221,16 +227,24 @@ class Session:
         for number, reply in enumerate(replies):
             # A refused call may have got some of its completions before.
             rows += [
-                (number, reply.call_id, sample, c.text, c.reasoning, c.finish_reason, None)
+                (
+                    number,
+                    reply.call_id,
+                    sample,
+                    c.text,
+                    c.reasoning,
+                    c.finish_reason,
+                    None,
+                    c.logprobs,
+                )
                 for sample, c in enumerate(reply.choices)
             ]
             if reply.error is not None:
                 rows.append(
-                    (number, reply.call_id, len(reply.choices), None, None, None, reply.error)
+                    (number, reply.call_id, len(reply.choices), *[None] * 3, reply.error, None)
                 )
-        completions = pl.DataFrame(
-            rows, schema={"_number": pl.Int64, **COMPLETION_SCHEMA}, orient="row"
-        )
+        schema = {"_number": pl.Int64, **COMPLETION_SCHEMA, "logprobs": pl.String}
+        completions = pl.DataFrame(rows, schema=schema, orient="row")
         numbered = ids.with_columns(_number=pl.int_range(pl.len(), dtype=pl.Int64))
         return numbered.join(completions, on="_number", maintain_order="left_right").drop("_number")
 

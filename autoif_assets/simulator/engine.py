@@ -13,7 +13,7 @@ import prometheus_client as prometheus
 from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.simulator.answers import complete
 from autoif_assets.simulator.instructions import read_instruction
-from autoif_assets.simulator.likelihoods import prompt_logprobs
+from autoif_assets.simulator.likelihoods import prompt_logprobs, told_logprobs
 from autoif_assets.simulator.requests import (
     ChatRequest,
     RecognisedPrompt,
@@ -23,6 +23,7 @@ from autoif_assets.simulator.requests import (
 )
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.simulator.verifiers import read_verifier
+from autoif_assets.simulator.verifying import certainty
 
 _BLOCK_CHARS = 64
 _MAX_BLOCKS = 200_000
@@ -178,10 +179,15 @@ class Engine:
                 message["content"] = f"<think>\n{thought}\n</think>\n\n{content}"
             else:
                 message["reasoning_content"] = message["reasoning"] = thought
+        told = None
+        if request.top_logprobs is not None:
+            audits = prompt.role == "audit"
+            sure = certainty(prompt.variables, content, settings) if audits else None
+            told = told_logprobs(message["content"], request.top_logprobs, sure)
         return {
             "index": index,
             "message": message,
-            "logprobs": None,
+            "logprobs": told,
             "finish_reason": finish_reason,
             "stop_reason": stop_reason,
         }

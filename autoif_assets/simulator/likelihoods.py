@@ -1,9 +1,12 @@
-"""Log-probabilities of given texts: tokens of four characters, and a known truth.
+"""Log-probabilities: of given texts, whose truth is known, and of what is answered.
 
-A text alone has log-probabilities that derive from its tokens. Given a prompt, each of them is
-multiplied by one factor of prompt and text: the IFD of the text, exactly.
+Given texts have tokens of four characters. A text alone has log-probabilities that derive from its
+tokens. Given a prompt, each of them is multiplied by one factor of prompt and text: the IFD of the
+text, exactly. Of an answer only yes and no might have been another word.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +14,8 @@ from autoif_assets.method.ids import content_id, derived_seed
 from autoif_assets.simulator.requests import ChatRequest, token_count
 
 _WIDTH = 4
+_OTHER = {"yes": "no", "no": "yes"}
+_SURE = -0.001  # of a token that nothing else might stand for
 
 
 def ifd(prompt: str, text: str) -> float:
@@ -69,3 +74,31 @@ def likelihood_truth(prompt: str, response: str) -> dict[str, Any]:
         "mean_logprob": given,
         "mean_logprob_alone": alone,
     }
+
+
+def told_logprobs(text: str, top: int, certainty: float | None) -> dict[str, Any]:
+    """Return the log-probabilities of an answer in OpenAI's shape; its words are its tokens.
+
+    Args:
+        text: The answer.
+        top: Tokens to tell at each place.
+        certainty: Probability of the word where the answer says yes or no.
+    """
+    content = []
+    for token in re.findall(r"\w+|\W", text):
+        every = {token: _SURE}
+        if certainty is not None and token in _OTHER:
+            every = {token: math.log(certainty), _OTHER[token]: math.log1p(-certainty)}
+        ranked = sorted(every.items(), key=lambda one: -one[1])
+        content.append(
+            {
+                "token": token,
+                "logprob": every[token],
+                "bytes": list(token.encode()),
+                "top_logprobs": [
+                    {"token": word, "logprob": value, "bytes": list(word.encode())}
+                    for word, value in ranked[:top]
+                ],
+            }
+        )
+    return {"content": content}

@@ -10,6 +10,7 @@ from typing import Any
 from autoif_assets.method.prompts import PROMPTS, Prompt
 from autoif_assets.simulator.settings import SimulatorSettings
 
+_MAX_LOGPROBS = 20
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 # What a template says that wants reasons before, or beside, the verdict.
 _EXPLAINS = re.compile(r"(?i)\b(?:explain|reason|justify|analy[sz]e|why|think|step by step)")
@@ -41,6 +42,8 @@ class ChatRequest:
         choices: Texts the answer must be one of, if any.
         scored: The text whose log-probabilities are asked for; None for a completion.
         before: Texts of the user and the assistant in the messages before the last one.
+        top_logprobs: How many tokens are told at each place of the answer, with their
+            log-probabilities, beside the one that stands there; None where none is.
     """
 
     model: str
@@ -55,6 +58,7 @@ class ChatRequest:
     choices: list[str] | None
     scored: str | None = None
     before: tuple[str, ...] = ()
+    top_logprobs: int | None = None
 
     @property
     def read(self) -> str:
@@ -149,7 +153,19 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
         choices,
         scored,
         tuple(before),
+        _top_logprobs(body),
     )
+
+
+def _top_logprobs(body: Mapping[str, Any]) -> int | None:
+    top = _number(body, "top_logprobs", None, (int,))
+    if not body.get("logprobs"):
+        if top is not None:
+            raise _bad("when using top_logprobs, logprobs must be true", "top_logprobs")
+        return None
+    if not 0 <= (top or 0) <= _MAX_LOGPROBS:
+        raise _bad(f"top_logprobs must be between 0 and {_MAX_LOGPROBS}, got {top}", "top_logprobs")
+    return top or 0
 
 
 def _plain_request(body: Mapping[str, Any], model: str, settings: SimulatorSettings) -> ChatRequest:

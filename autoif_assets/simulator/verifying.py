@@ -1,5 +1,6 @@
 """What the stand-in model says of verifiers: it writes, corrects and describes them, and audits."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
@@ -238,6 +239,27 @@ def audit(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings
     if lasting.random() < always or rng.random() < now:
         obeys = not obeys
     return {"obeys": "yes" if obeys else "no"}
+
+
+def certainty(variables: Mapping[str, str], answer: str, settings: SimulatorSettings) -> float:
+    """Return how likely an auditor finds the word that it has answered: 0.5 to 1.
+
+    It is the surer of two draws where it is right, and one draw where it is not. So of a right and
+    a wrong answer the right one is the surer in two cases of three: Qwen2.5-Coder-1.5B (Q4_K_M)
+    finds yes likelier for a text that obeys than for one that does not in 66 % of pairs, of 40 and
+    72 clear texts for the packaged seeds.
+    """
+    instruction, text = variables["instruction"].strip(), variables["response"]
+    constraint = read_instruction(instruction)
+    said = re.search(r"\b(?:yes|no)\b", answer)
+    is_right = (
+        constraint is not None
+        and said is not None
+        and grammar.holds(constraint, text) == (said[0] == "yes")
+    )
+    rng = Random(derived_seed("certainty", str(settings.seed), instruction, text))
+    draws = [rng.random(), rng.random()]
+    return 0.5 + (max(draws) if is_right else draws[0]) / 2
 
 
 def back_translation(variables: Mapping[str, str], rng: Random, settings: SimulatorSettings) -> str:

@@ -122,6 +122,11 @@ def exported_instructions(dataset: str, table: Table) -> Query:
     )
 
 
+def verdict_vectors() -> Query:
+    """``batch``, ``instruction_id``, ``verdicts``, ``known`` of all batches."""
+    return f"SELECT batch, instruction_id, verdicts, known FROM {SCHEMA}.verdict_matrix", []
+
+
 def _exported(table: Table) -> str:
     """Return the SQL after SELECT that reads the exported rows of a table with their sides.
 

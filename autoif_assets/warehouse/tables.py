@@ -340,6 +340,12 @@ AUDITOR_ANSWERS = Table(
         Column("passing", "DOUBLE", "Share of the votes that say it obeys."),
         Column("failing", "DOUBLE", "Share of the votes that say it does not."),
         Column("obeys", "BOOLEAN", "What the auditor says, if it could be read.", True),
+        Column(
+            "obeys_probability",
+            "DOUBLE",
+            "How likely the auditor finds it that it obeys, where the server tells.",
+            nullable=True,
+        ),
         RAW,
         FINISH_REASON,
         CALL_ID,

@@ -65,6 +65,19 @@ def test_what_was_tried_is_not_asked_for_again_as_responses(audited):
     assert calls.filter(asset="responses").join(tried, on="call_id", how="semi").is_empty()
 
 
+def test_the_auditor_s_answer_is_the_likelier_word(audited):
+    _, made = audited
+    answers = made["auditor_answers"]
+    assert accepted(answers)["obeys_probability"].null_count() == 0
+    assert (
+        accepted(answers)
+        .select((pl.col("obeys") == (pl.col("obeys_probability") > 0.5)).all())
+        .item()
+    )
+    undecided = answers.filter(reason="undecided")
+    assert undecided["obeys"].null_count() == undecided.height
+
+
 def test_the_verifiers_in_use_are_those_that_judge(audited):
     _, made = audited
     in_use = accepted(made["verifier_audits"])

@@ -61,3 +61,26 @@ def test_a_demand_is_where_the_batch_that_was_made_first_has_it(tmp_path, years,
             assert (name in sides.held_out) == below(name, seed)
     # What a person excludes is in no export, and moves nothing.
     assert exported == {name for batch in "ab" if batch not in excluded for name in names(batch)}
+
+
+def test_what_the_same_texts_obey_is_on_one_side(tmp_path):
+    """As soon as a batch has verdicts; what was made without is where it was."""
+    warehouse = made(tmp_path, {"a": 2024, "b": 2025})
+    recipe = make_recipe("paper", {"eval_share": SHARE})
+    before, _ = read_sides(warehouse, recipe)
+    train, out = (
+        next(name for name in names("b")[1:] if (name in before.held_out) == side)
+        for side in (False, True)
+    )
+    vectors = sample(TABLES["verdict_matrix"], 2, batch="b").with_columns(
+        instruction_id=pl.Series([train, out]),
+        verdicts=pl.lit("01" * 10),
+        known=pl.lit("1" * 20),
+    )
+    warehouse.write("verdict_matrix", vectors, {"batch": "b"})
+    assert read_sides(warehouse, recipe)[0].held_out == before.held_out - {out}
+    # The same bits are other texts in another batch.
+    parted = [vectors[n : n + 1].with_columns(batch=pl.lit(b)) for n, b in enumerate("ab")]
+    for batch, frame in zip("ab", parted, strict=True):
+        warehouse.write("verdict_matrix", frame, {"batch": batch})
+    assert read_sides(warehouse, recipe)[0].held_out == before.held_out

@@ -30,7 +30,13 @@ from autoif_assets.method.back_translation import (
     parse_back_translations,
     parse_nli,
 )
-from autoif_assets.method.cross_validation import ANSWER_SCHEMA, Tried, cross_validate, eligible
+from autoif_assets.method.cross_validation import (
+    ANSWER_SCHEMA,
+    Tried,
+    cross_validate,
+    eligible,
+    judge,
+)
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.probes import BREAKING, OBEYING, parse_probes, probe_texts
 from autoif_assets.method.recipe import RECIPES, Recipe
@@ -127,7 +133,7 @@ class Batch:
         probes, repairs = self.probes(), NO_REPAIRS
         tried = self.tried(repairs, probes)
         for number in range(recipe.repair_rounds):
-            chosen = to_repair(tried, *cross_validate(tried, recipe), repairs, recipe)
+            chosen = to_repair(tried, judge(tried, recipe), repairs, recipe)
             completions = world.ask("repair", repair_prompts(chosen, world.instructions, recipe))
             known = tried.functions["verifier_id"]
             made = parse_repairs(completions, static_check, canonical_source, known)
@@ -163,7 +169,7 @@ class Batch:
         """Return ``verifier_audits``."""
         recipe = self.recipe
         changed = mutants_of(verifiers, mutants, recipe)
-        texts = audit_texts(accepted(cases), accepted(probes), verifiers)
+        texts = audit_texts(accepted(cases), accepted(probes), verifiers, answers, recipe)
         functions = pl.concat([verifiers, changed], how="diagonal").unique("verifier_id")
         outcomes = self.session.run(verifier_runs(functions, texts))
         return audit_verifiers(verifiers, texts, outcomes, changed, translations, answers, recipe)

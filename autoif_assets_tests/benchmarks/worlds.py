@@ -9,13 +9,17 @@ seeds derived in the same way, and come back as the frames that ``method`` reads
 give equal worlds.
 """
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from random import Random
+from typing import Any
 
 import polars as pl
 
+from autoif_assets.endpoint.responses import read_answer
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
+from autoif_assets.method.auditor import ALTERNATIVES
 from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.ids import content_id, derived_seed
@@ -110,16 +114,20 @@ class World:
             spent = body["usage"]["completion_tokens"]
             self.tokens[role] = self.tokens.get(role, 0) + spent
             call_id = content_id("call", role, prompt, str(seed), str(samples))
-            for choice in body["choices"]:
+            for choice, told in zip(body["choices"], _logprobs(body), strict=True):
                 message = choice["message"]
                 rows.append(
                     (
                         *(call_id, choice["index"], message["content"]),
                         *(message.get("reasoning"), choice["finish_reason"], None),
+                        told,
                     )
                 )
                 numbers.append(number)
-        completions = pl.DataFrame(rows, schema=COMPLETION_SCHEMA, orient="row")
+        schema = {**COMPLETION_SCHEMA, "logprobs": pl.String}
+        completions = pl.DataFrame(rows, schema=schema, orient="row")
+        if role != "audit":
+            completions = completions.drop("logprobs")
         return pl.concat([ids[numbers], completions], how="horizontal")
 
     def ask_rows(self, role: str, rows: pl.DataFrame, samples: int = 1) -> pl.DataFrame:
@@ -157,6 +165,7 @@ class World:
             stop=(),
             schema=PROMPTS[template].schema,
             choices=None,
+            top_logprobs=ALTERNATIVES if template == "audit" else None,
         )
 
     # What every batch asks
@@ -267,3 +276,11 @@ def _packaged(rng: Random) -> Iterator[tuple[str, Constraint]]:
         constraint = read_instruction(text)
         if constraint is not None:
             yield text, constraint
+
+
+def _logprobs(body: dict[str, Any]) -> list[str | None]:
+    """Return the log-probabilities of each choice as the endpoint's client reads them."""
+    if all(choice["logprobs"] is None for choice in body["choices"]):
+        return [None] * len(body["choices"])
+    answer = read_answer(json.dumps(body).encode(), logprobs=True)
+    return [choice.get("logprobs") for choice in answer.choices]

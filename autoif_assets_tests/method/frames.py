@@ -1,5 +1,6 @@
 """Small frames the method's tests share."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import polars as pl
@@ -83,6 +84,70 @@ def answers_of(obeys: dict[str, bool], instruction_id: str = "i") -> pl.DataFram
     """What the auditor says of texts of one instruction."""
     rows = [(instruction_id, name, said) for name, said in obeys.items()]
     return pl.DataFrame(rows, schema=ANSWER_SCHEMA, orient="row")
+
+
+YES_NO = {"a": True, "b": True, "c": True, "d": False, "e": False, "f": False}
+# What a sign stands for.
+SAID = {
+    "+": "pass",
+    "-": "fail",
+    "x": "error",
+    "t": "timeout",
+    "l": "load_error",
+    "n": "nondeterministic",
+}
+
+
+def signed(verdicts: dict[str, str], texts: Iterable[str]) -> pl.DataFrame:
+    """Outcome frame from {verifier: a sign a text}."""
+    names = list(texts)
+    return outcomes(
+        {
+            name: dict(zip(names, map(SAID.__getitem__, signs), strict=True))
+            for name, signs in verdicts.items()
+        }
+    )
+
+
+def said_of(
+    verdicts: dict[str, str],
+    cases: dict[str, bool],
+    *,
+    probes: dict[str, str] | None = None,
+    answers: dict[str, bool] | None = None,
+    samples: dict[str, int] | None = None,
+    own: dict[str, list[str]] | None = None,
+) -> Tried:
+    """Functions and what they said, a sign a text: first of the cases, then of the probes.
+
+    Args:
+        verdicts: A text of signs by function.
+        cases: Whether each case is to pass, by its id.
+        probes: Kind of each probe by its id.
+        answers: What the auditor says of texts, by their ids.
+        samples: How many completions wrote a function, 1 if left out.
+        own: The cases that came with a function.
+    """
+    texts = [*cases, *(probes or {})]
+    own_rows = [(name, case) for name, names in (own or {}).items() for case in names]
+    return Tried(
+        functions({name: (samples or {}).get(name, 1) for name in verdicts}),
+        cases_of(cases),
+        pl.DataFrame(own_rows, {"verifier_id": pl.String, "input_id": pl.String}, orient="row"),
+        probes_of(probes or {}),
+        answers_of(answers or {}),
+        signed(verdicts, texts),
+    )
+
+
+def matrix(vectors: dict[str, str], batch: str = "b1") -> pl.DataFrame:
+    """What ``same_verdicts`` reads: a sign a text, 1 and 0 for verdicts, ? for none."""
+    rows = [
+        (batch, name, signs.replace("?", "0"), signs.replace("0", "1").replace("?", "0"))
+        for name, signs in vectors.items()
+    ]
+    names = ("batch", "instruction_id", "verdicts", "known")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
 
 
 def reasons(frame: pl.DataFrame, key: str) -> dict[str, str | None]:

@@ -1,5 +1,7 @@
 """The auditor: which texts it is asked about, and what its answers are read as."""
 
+import json
+import math
 from dataclasses import replace
 
 import polars as pl
@@ -11,37 +13,10 @@ from autoif_assets.method.auditor import audit_prompts, contested, parse_answers
 from autoif_assets.method.cross_validation import Tried, eligible
 from autoif_assets.method.probes import EDGE, OBEYING, OTHER
 from autoif_assets.method.recipe import RECIPES, make_recipe
-from autoif_assets_tests.method.frames import (
-    answers_of,
-    cases_of,
-    completions,
-    functions,
-    outcomes,
-    probes_of,
-    reasons,
-)
+from autoif_assets_tests.method.frames import completions, reasons, said_of
 
 AUDITED = RECIPES["audited"]
 KEYS = {"instruction_id": pl.String, "input_id": pl.String}
-SAID = {"+": "pass", "-": "fail", "x": "error"}
-
-
-def said_of(verdicts, probes, cases=None, samples=None):
-    """What functions said, a sign a text: first of the cases, then of the probes."""
-    texts = [*(cases or {}), *probes]
-    return Tried(
-        functions({name: (samples or {}).get(name, 1) for name in verdicts}),
-        cases_of(cases or {}),
-        pl.DataFrame(schema={"verifier_id": pl.String, "input_id": pl.String}),
-        probes_of(probes),
-        answers_of({}),
-        outcomes(
-            {
-                name: dict(zip(texts, map(SAID.__getitem__, signs), strict=True))
-                for name, signs in verdicts.items()
-            }
-        ),
-    )
 
 
 def asked_of(said, **numbers):
@@ -53,37 +28,41 @@ TWO = {"p": OBEYING, "q": OBEYING}
 
 
 def test_texts_are_asked_about_on_which_functions_differ():
-    said = said_of({"v": "+-+-+", "w": "+--xx"}, TWO | {"o": OTHER, "r": OBEYING, "s": OBEYING})
+    said = said_of(
+        {"v": "+-+-+", "w": "+--xx"},
+        {},
+        probes=TWO | {"o": OTHER, "r": OBEYING, "s": OBEYING},
+    )
     found = asked_of(said)
     # Of r and s one of them gives no verdict, which is no other opinion.
     assert found.rows() == [("i", "o", "O", 0.5, 0.5)]
 
 
 def test_cases_are_texts_like_others():
-    said = said_of({"v": "+-", "w": "--"}, {"p": OBEYING}, {"a": True})
+    said = said_of({"v": "+-", "w": "--"}, {"a": True}, probes={"p": OBEYING})
     assert asked_of(said)["input_id"].to_list() == ["a"]
 
 
 def test_a_text_that_answers_a_query_is_not_asked_about():
-    said = said_of({"v": "+-", "w": "-+"}, {"p": OBEYING}, {"a": True})
+    said = said_of({"v": "+-", "w": "-+"}, {"a": True}, probes={"p": OBEYING})
     with_query = replace(said, cases=said.cases.with_columns(query=pl.lit("Why?")))
     assert asked_of(with_query)["input_id"].to_list() == ["p"]
 
 
 def test_edge_texts_are_not_asked_about():
-    assert asked_of(said_of({"v": "+", "w": "-"}, {"empty": EDGE})).is_empty()
+    assert asked_of(said_of({"v": "+", "w": "-"}, {}, probes={"empty": EDGE})).is_empty()
 
 
 def test_functions_without_a_vote_contest_nothing():
     texts = {f"p{n}": OBEYING for n in range(8)}
-    said = said_of({"v": "++++----", "w": "++++++++"}, texts)
+    said = said_of({"v": "++++----", "w": "++++++++"}, {}, probes=texts)
     assert asked_of(said).is_empty()
     assert asked_of(said, reject_constants=False).height == 4
 
 
 def test_of_texts_on_which_they_say_the_same_only_some_are_asked_about():
     texts = {f"p{n}": OBEYING for n in range(9)}
-    said = said_of({"v": "++++++++-", "w": "--------+", "x": "+-------+"}, texts)
+    said = said_of({"v": "++++++++-", "w": "--------+", "x": "+-------+"}, {}, probes=texts)
     found = asked_of(said, reject_constants=False)
     # p0; four of p1 to p7, on which v is alone; and p8.
     assert found["input_id"].to_list() == ["p0", "p1", "p2", "p3", "p4", "p8"]
@@ -93,7 +72,8 @@ def test_the_most_contested_come_first_and_so_many_are_asked_about():
     texts = dict.fromkeys("abcd", OBEYING)
     said = said_of(
         {"v": "+++-", "w": "+--+", "x": "--++", "y": "-+-+"},
-        texts,
+        {},
+        probes=texts,
         samples={"v": 1, "w": 2, "x": 1, "y": 1},
     )
     shares = {
@@ -107,7 +87,7 @@ def test_the_most_contested_come_first_and_so_many_are_asked_about():
 
 
 def test_each_instruction_has_its_own_number_of_texts():
-    said = said_of({"v": "++--", "w": "--++"}, dict.fromkeys("abcd", OTHER))
+    said = said_of({"v": "++--", "w": "--++"}, {}, probes=dict.fromkeys("abcd", OTHER))
     both = Tried(
         pl.concat(
             [
@@ -136,9 +116,9 @@ def test_each_instruction_has_its_own_number_of_texts():
 
 @pytest.mark.parametrize("verdicts", [{}, {"v": "+-"}, {"v": "xx", "w": "xx"}])
 def test_nothing_is_asked_where_nothing_is_contested(verdicts):
-    found = asked_of(said_of(verdicts, TWO))
+    found = asked_of(said_of(verdicts, {}, probes=TWO))
     assert found.is_empty()
-    assert found.schema == asked_of(said_of({"v": "+-", "w": "-+"}, TWO)).schema
+    assert found.schema == asked_of(said_of({"v": "+-", "w": "-+"}, {}, probes=TWO)).schema
 
 
 def test_the_prompt_shows_instruction_and_text_as_they_are():
@@ -170,7 +150,9 @@ TEXT = pl.DataFrame(
 def read(*rows):
     texts = pl.concat([TEXT.with_columns(input_id=pl.lit(f"p{n}")) for n in range(len(rows))])
     given_ = [{"instruction_id": "i", "input_id": f"p{n}", **row} for n, row in enumerate(rows)]
-    return parse_answers(completions(*given_, **KEYS), texts)
+    told = [name for name in ("logprobs",) if any(name in row for row in rows)]
+    keys = KEYS | dict.fromkeys(told, pl.String)
+    return parse_answers(completions(*given_, **keys), texts)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +217,104 @@ def test_answers_are_joined_to_their_texts():
     empty = parse_answers(completions(**KEYS), TEXT.clear())
     assert empty.is_empty()
     assert empty.schema == found.schema
+
+
+def told(*tokens):
+    """What a server tells of an answer's tokens: of each its text, and what else might stand there.
+
+    Each word is followed by its probability.
+    """
+    content = []
+    for token in tokens:
+        word, *others = (token,) if isinstance(token, str) else token
+        words, shares = [word, *others[1::2]], others[::2] or [1.0]
+        every = dict(zip(words, shares, strict=True))
+        ranked = sorted(every.items(), key=lambda one: -one[1])
+        content.append([word, [[text, math.log(share)] for text, share in ranked]])
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "likely"),
+    [
+        (['{"', "obeys", '":', ' "', ("yes", 0.9, "no", 0.1), '"}'], 0.9),
+        (['{"', "obeys", '":', ' "', ("no", 0.9, "yes", 0.1), '"}'], 0.1),
+        # Tokens that are less or more than the word, and spellings of it.
+        (['{"obeys":', (' "yes', 0.6, ' "no', 0.2), '"}'], 0.75),
+        (['{"obeys": "', ("n", 0.75, "y", 0.25), "o", '"}'], 0.25),
+        (["{'obeys':", (" True", 0.5, " Yes", 0.2, " false", 0.3), "}"], 0.7),
+        ([("Yes", 0.5, " yes", 0.25, "No", 0.25)], 0.75),
+        ([" ", ("no", 0.75, "The", 0.2, "yes", 0.05), "."], 0.05 / 0.8),
+        # The word counts, not what else has it.
+        (["no", " comma", ":", ' {"obeys": "', ("yes", 0.8, "no", 0.2), '"} no'], 0.8),
+        # Thoughts come before.
+        (["<think>", ("no", 0.9, "yes", 0.1), "</think>", ("yes", 0.7, "no", 0.3)], 0.7),
+    ],
+)
+def test_the_likelier_word_is_the_answer(tokens, likely):
+    words = [token if isinstance(token, str) else token[0] for token in tokens]
+    raw = "".join(words).split("</think>")[-1]
+    (found,) = read({"raw": raw, "logprobs": told(*tokens)}).to_dicts()
+    assert found["obeys_probability"] == pytest.approx(likely)
+    assert (found["obeys"], found["status"]) == (likely > 0.5, "accepted")
+
+
+def test_a_sampled_word_that_was_the_less_likely_is_not_the_answer():
+    (found,) = read({"raw": "yes", "logprobs": told(("yes", 0.3, "no", 0.7))}).to_dicts()
+    assert (found["obeys"], found["raw"]) == (False, "yes")
+
+
+def test_of_a_single_token_the_rest_is_the_other_word():
+    answers = [
+        {"raw": word, "logprobs": json.dumps([[word, [[word, math.log(0.8)]]]])}
+        for word in ("yes", "no")
+    ]
+    assert read(*answers)["obeys_probability"].to_list() == pytest.approx([0.8, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("likely", "reason"),
+    [(0.56, None), (0.54, "undecided"), (0.5, "undecided"), (0.46, "undecided"), (0.44, None)],
+)
+def test_where_both_words_are_about_as_likely_it_has_no_opinion(likely, reason):
+    logprobs = told('{"obeys": "', ("yes", likely, "no", 1 - likely), '"}')
+    (found,) = read({"raw": '{"obeys": "yes"}', "logprobs": logprobs}).to_dicts()
+    assert found["reason"] == reason
+    assert found["obeys"] == (None if reason else likely > 0.5)
+    assert found["obeys_probability"] == pytest.approx(likely)
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        None,
+        "",
+        "null",
+        "{",
+        "[]",
+        "[[]]",
+        '[["yes", [["yes", NaN]]]]',
+        '[["yes", [["yes", 1e400]]]]',
+        f'[["yes", [["yes", {"9" * 400}]]]]',
+        '[["yes", [["maybe", -0.1]]]]',
+        '[["yes", []]]',
+        '[["nothing", [["no", -0.1]]]]',  # of another answer
+        "[" * 100_000,
+    ],
+)
+def test_where_nothing_is_told_the_answer_is_taken_as_it_stands(logprobs):
+    (found,) = read({"raw": "yes", "logprobs": logprobs}).to_dicts()
+    assert (found["obeys"], found["obeys_probability"]) == (True, None)
+
+
+def test_what_is_no_answer_has_no_probability():
+    likely = told(("yes", 0.9, "no", 0.1))
+    found = read(
+        {"raw": "yes", "finish_reason": "length", "logprobs": likely},
+        {"raw": "yes and no", "logprobs": likely},
+    )
+    assert found["reason"].to_list() == ["truncated", "unparsed"]
+    assert found["obeys_probability"].to_list() == [None, None]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=80))

@@ -17,10 +17,16 @@ from autoif_assets.method.audits import (
 from autoif_assets.method.back_translation import verify_instructions
 from autoif_assets.method.probes import BREAKING, CASE, EDGE, OBEYING, OTHER
 from autoif_assets.method.recipe import RECIPES, make_recipe
-from autoif_assets_tests.method.frames import answers_of, cases_of, functions, outcomes, reasons
+from autoif_assets_tests.method.frames import (
+    answers_of,
+    cases_of,
+    functions,
+    outcomes,
+    reasons,
+    signed,
+)
 
-AUDITED = RECIPES["audited"]
-SAID = {"+": "pass", "-": "fail", "x": "error"}
+AUDITED, PAPER = RECIPES["audited"], RECIPES["paper"]
 NO_TRANSLATIONS = pl.DataFrame(schema={"verifier_id": pl.String, "nli_label": pl.String})
 
 
@@ -58,12 +64,7 @@ def audits_of(
     """``verifier_audits``; verdicts are a sign a text, those of mutants too."""
     probes = PROBES if probes is None else probes
     texts = texts_of(CASES, probes)
-    said = outcomes(
-        {
-            name: dict(zip(texts["input_id"], map(SAID.__getitem__, signs), strict=True))
-            for name, signs in verdicts.items()
-        }
-    )
+    said = signed(verdicts, texts["input_id"])
     known = {name: (samples or {}).get(name, 1) for name in verdicts if name not in (mutants or {})}
     return audit_verifiers(
         verifiers_of(known),
@@ -140,7 +141,7 @@ def test_texts_are_surviving_cases_and_probes():
     probes = probes_with_places(
         ("p", "i", OBEYING, None), ("c", "j", CASE, 1), ("e", None, EDGE, 0), ("r", "k", OBEYING, 2)
     )
-    found = audit_texts(cases, probes, verifiers_of({"v": 1, "w": 1}))
+    found = audit_texts(cases, probes, verifiers_of({"v": 1, "w": 1}), answers_of({}), AUDITED)
     assert found.select("input_id", "instruction_id", "query", "kind", "expected").rows() == [
         ("a", "i", "Why?", None, True),
         ("b", "i", "Why?", None, False),
@@ -153,8 +154,25 @@ def test_texts_are_surviving_cases_and_probes():
 
 def test_a_case_among_the_probes_is_its_instructions_case():
     probes = probes_with_places(("a", "i", CASE, 0))
-    found = audit_texts(cases_of({"a": True}), probes, verifiers_of({"v": 1}))
+    verifiers = verifiers_of({"v": 1})
+    found = audit_texts(cases_of({"a": True}), probes, verifiers, answers_of({}), AUDITED)
     assert found.select("input_id", "kind", "expected").rows() == [("a", None, True)]
+
+
+def test_without_mutants_only_what_nobody_else_tells_is_tried():
+    """With the recipe of the paper, whose audits tell nothing that is not known, nothing is."""
+    probes = probes_with_places(
+        ("p", "i", OBEYING, None), ("e", None, EDGE, 0), ("r", "k", OBEYING, 1)
+    )
+    verifiers = pl.concat([verifiers_of({"v": 1}), verifiers_of({"w": 1}, "j")])
+    answers = pl.concat([answers_of({"p": True, "a": False}), answers_of({"r": True}, "j")])
+    found = audit_texts(cases_of(CASES), probes, verifiers, answers, PAPER)
+    assert found.select("instruction_id", "input_id").rows() == [
+        *(("i", "a"), ("i", "p"), ("i", "e"), ("j", "e"), ("j", "r"))
+    ]
+    none = audit_texts(cases_of(CASES), probes.clear(), verifiers, answers.clear(), PAPER)
+    assert none.is_empty()
+    assert none.schema == found.schema
 
 
 # --- who is in use --------------------------------------------------------------------------
@@ -216,12 +234,7 @@ def test_a_mutant_of_two_is_weighed_against_each():
     mutants = pl.concat([mutants_named({"m": "v"}), mutants_named({"m": "w"})])
     texts = texts_of(CASES, PROBES)
     signs = dict.fromkeys("wxy", RIGHT) | {"v": "+-++--", "m": RIGHT}
-    said = outcomes(
-        {
-            name: dict(zip(texts["input_id"], map(SAID.__getitem__, of), strict=True))
-            for name, of in signs.items()
-        }
-    )
+    said = signed(signs, texts["input_id"])
     audits = audit_verifiers(
         verifiers_of(dict.fromkeys("vwxy", 1)),
         texts,
@@ -308,12 +321,7 @@ def test_every_verifier_keeps_one_row(verdicts, changed_ones, data):
 def matrix_of(verdicts, probes, samples=None, instruction_id="i"):
     """``verdict_matrix`` of one instruction; a sign a placed text."""
     ids = probes.drop_nulls("place").sort("place")["probe_id"]
-    said = outcomes(
-        {
-            name: dict(zip(ids, map(SAID.__getitem__, signs), strict=True))
-            for name, signs in verdicts.items()
-        }
-    )
+    said = signed(verdicts, ids)
     known = functions({name: (samples or {}).get(name, 1) for name in verdicts}, instruction_id)
     return verdict_matrix(known, probes, said)
 
@@ -376,7 +384,7 @@ def test_every_instruction_with_verifiers_has_a_row_where_there_are_probes():
 INSTRUCTIONS = pl.DataFrame(
     {"instruction_id": ["i"], "instruction": ["Be kind."], "category": ["tone"]}
 )
-KNOWN = pl.DataFrame({"instruction_id": ["i", "j"]})
+KNOWN = pl.DataFrame({"instruction_id": ["i", "j"], "origin": "sampled"})
 
 
 def verified(labels, base_rate=0.5, own_rate=0.5, base="audited", verifiers=KNOWN, **numbers):

@@ -25,7 +25,7 @@ from autoif_assets.method.back_translation import (
     parse_nli,
     verify_instructions,
 )
-from autoif_assets.method.cross_validation import ANSWER_SCHEMA, cross_validate, eligible
+from autoif_assets.method.cross_validation import ANSWER_SCHEMA, cross_validate, eligible, judge
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.holdout import Sides
 from autoif_assets.method.instructions import augment_instructions
@@ -158,8 +158,8 @@ def made():
         )
     )
     of = replace(of, outcomes=votes)
-    checked = cross_validate(of, RECIPE)
-    chosen = to_repair(of, *checked, NO_REPAIRS, RECIPE)
+    checked = judge(of, RECIPE)
+    chosen = to_repair(of, checked, NO_REPAIRS, RECIPE)
     repaired = parse_repairs(
         answers(
             repair_prompts(chosen, instructions, RECIPE).drop("prompt"),
@@ -187,7 +187,7 @@ def made():
     changed = mutants_of(verifiers, lambda source, limit: [], RECIPE)
     audited = audit_verifiers(
         verifiers,
-        *(audit_texts(cases, probes, verifiers), votes, changed),
+        *(audit_texts(cases, probes, verifiers, answered, RECIPE), votes, changed),
         *(rows["back_translations"], answered, RECIPE),
     )
     rows["verifier_audits"] = audited
@@ -211,7 +211,8 @@ def made():
         RECIPE,
     )
     verified = accepted(rows["verified_instructions"])
-    prompts = augment_queries(verified, accepted(rows["seed_queries"]), RECIPE, "b")
+    queries = accepted(rows["seed_queries"])
+    prompts = augment_queries(verified, queries, rows["verdict_matrix"], RECIPE, "b")
     rows["augmented_queries"] = prompts
     asked = prompts.select("prompt_id", "instruction_id")
     verdict = {"good": "pass", "bad": "fail", "miss": "fail", "more": "pass"}

@@ -12,6 +12,7 @@ from autoif_assets.method.cross_validation import (
     constants,
     cross_validate,
     eligible,
+    judge,
     majority,
 )
 from autoif_assets.method.gates import accepted
@@ -20,12 +21,13 @@ from autoif_assets.method.recipe import RECIPES, make_recipe
 from autoif_assets.method.repairs import NO_REPAIRS, to_repair
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 from autoif_assets_tests.method.frames import (
+    YES_NO,
     answers_of,
     cases_of,
     functions,
     outcomes,
-    probes_of,
     reasons,
+    said_of,
     tried,
 )
 
@@ -140,45 +142,6 @@ def test_cross_validation_against_its_definition(data):
 
 # --- what the paper does not ask ------------------------------------------------------------
 
-SAID = {
-    "+": "pass",
-    "-": "fail",
-    "x": "error",
-    "t": "timeout",
-    "l": "load_error",
-    "n": "nondeterministic",
-}
-
-
-def said_of(verdicts, cases, *, probes=None, answers=None, samples=None, own=None):
-    """Functions and what they said, a sign a text: first of the cases, then of the probes.
-
-    Args:
-        verdicts: A text of signs by function.
-        cases: Whether each case is to pass, by its id.
-        probes: Kind of each probe by its id.
-        answers: What the auditor says of texts, by their ids.
-        samples: How many completions wrote a function, 1 if left out.
-        own: The cases that came with a function.
-    """
-    texts = [*cases, *(probes or {})]
-    for signs in verdicts.values():
-        assert len(signs) == len(texts)
-    own_rows = [(name, case) for name, names in (own or {}).items() for case in names]
-    return Tried(
-        functions({name: (samples or {}).get(name, 1) for name in verdicts}),
-        cases_of(cases),
-        pl.DataFrame(own_rows, {"verifier_id": pl.String, "input_id": pl.String}, orient="row"),
-        probes_of(probes or {}),
-        answers_of(answers or {}),
-        outcomes(
-            {
-                name: dict(zip(texts, map(SAID.__getitem__, signs), strict=True))
-                for name, signs in verdicts.items()
-            }
-        ),
-    )
-
 
 def verdicts_of(said, base="paper", **numbers):
     """Reasons of verifiers and of cases."""
@@ -186,7 +149,6 @@ def verdicts_of(said, base="paper", **numbers):
     return reasons(verifiers, "verifier_id"), reasons(cases, "case_id")
 
 
-YES_NO = {"a": True, "b": True, "c": True, "d": False, "e": False, "f": False}
 OTHERS = {f"o{n}": OTHER for n in range(8)}
 OWN_TEXTS = {f"w{n}": OBEYING for n in range(5)} | {f"y{n}": BREAKING for n in range(5)}
 
@@ -802,7 +764,7 @@ def test_what_people_hand_in_is_not_sent_back_to_be_mended():
     functions, cases = frames(["v", "w"], {"a": True, "b": True})
     votes = outcomes({name: {"a": "pass", "b": "fail"} for name in ("v", "w")})
     of = tried(of_people(functions, "v"), of_people(cases, "b"), votes)
-    verifiers, checked = cross_validate(of, PAPER)
-    assert set(verifiers["reason"]) == {"low_agreement"}
-    chosen = to_repair(of, verifiers, checked, NO_REPAIRS, make_recipe("audited"))
+    judged = judge(of, PAPER)
+    assert set(judged.verifiers["reason"]) == {"low_agreement"}
+    chosen = to_repair(of, judged, NO_REPAIRS, make_recipe("audited"))
     assert chosen["verifier_id"].to_list() == ["w"]

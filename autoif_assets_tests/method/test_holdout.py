@@ -18,6 +18,7 @@ from autoif_assets.method.holdout import (
 )
 from autoif_assets.method.ids import content_id
 from autoif_assets.method.recipe import PAPER, make_recipe
+from autoif_assets.method.verdict_vectors import SAME
 
 ids = st.sets(st.sampled_from([f"{i:02x}" for i in range(24)]), max_size=12)
 shares = st.floats(0, 1, exclude_max=True)
@@ -128,6 +129,83 @@ def test_of_one_demand_on_both_sides_all_is_trained_on():
     assert not held_out(_same(mixed), 0.4, 0, texts=TEXTS)
 
 
+def tied(pairs, made=0):
+    """Instructions whose verdicts are the same, as a batch has found out."""
+    rows = [("b", one, other, made) for one, other in sorted(pairs)]
+    return pl.DataFrame(rows, schema={**SAME, "made": pl.Int64}, orient="row")
+
+
+pairs_of_ids = st.sets(st.tuples(st.sampled_from(sorted(TEXTS)), st.sampled_from(sorted(TEXTS))))
+
+
+@given(ids, ids, pairs_of_ids, pairs_of_ids, shares, seeds)
+def test_what_the_same_texts_obey_is_on_one_side(old, new, first, second, share, seed):
+    """Ties of verdicts and of words are of one kind: what both tie together is one demand."""
+    every = pl.concat([instructions(old, 0, TEXTS), instructions(new, 1, TEXTS)])
+    same = pl.concat([tied(first, 0), tied(second, 1)])
+    held = held_out_instructions(every, share, seed, old, new, same)
+    groups = dict(zip(every["instruction_id"], demands(every, same), strict=True))
+    there = set(groups)
+    for one, other in first | second:
+        assert not {one, other} <= there or groups[one] == groups[other]
+    for demand in set(groups.values()):
+        names = {name for name, of in groups.items() if of == demand}
+        assert demand == min(names)
+        assert names <= held or not names & held
+
+
+@given(ids, pairs_of_ids, seeds)
+def test_what_verdicts_tie_moves_to_train_and_all_else_stays(names, pairs, seed):
+    """Of one batch, where one that is tied may have been trained on."""
+    every = pl.concat([instructions([f"other {i}" for i in range(40)]), instructions(names)])
+    before = held_out_instructions(every, 0.4, seed)
+    after = held_out_instructions(every, 0.4, seed, same=tied(pairs))
+    assert after <= before
+    groups = dict(zip(every["instruction_id"], demands(every, tied(pairs)), strict=True))
+    for name in before - after:
+        with_it = {n for n, of in groups.items() if of == groups[name]}
+        assert with_it - before
+
+
+@given(ids, ids, ids, pairs_of_ids, pairs_of_ids, seeds)
+def test_what_a_later_batch_ties_is_trained_on_or_stays(first, second, later, known, found, seed):
+    both_sides = instructions([f"other {i}" for i in range(40)])
+    before = pl.concat([both_sides, instructions(first, 0, TEXTS), instructions(second, 1, TEXTS)])
+    after = pl.concat([before, instructions(later, 2, TEXTS)])
+    # A batch has verdicts of its own instructions.
+    known = {pair for pair in known if {*pair} <= second}
+    found = {pair for pair in found if {*pair} <= later}
+    held = held_out_instructions(before, 0.4, seed, same=tied(known, 1))
+    now = held_out_instructions(after, 0.4, seed, same=pl.concat([tied(known, 1), tied(found, 2)]))
+    assert now & set(before["instruction_id"]) <= held
+    # And only where it is tied to what is trained on.
+    groups = dict(
+        zip(
+            after["instruction_id"],
+            demands(after, pl.concat([tied(known), tied(found)])),
+            strict=True,
+        )
+    )
+    for name in held - now:
+        with_it = {n for n, of in groups.items() if of == groups[name]}
+        assert with_it & set(before["instruction_id"]) - held
+
+
+def test_what_comes_later_follows_what_its_verdicts_tie_it_to():
+    early = ["x", "y", "z", "a", "b"]
+    every = pl.concat([instructions(early), instructions(["late"], 1)])
+    for name in early:
+        held = held_out_instructions(every, 0.4, 0, same=tied({(name, "late")}, 1))
+        assert held - {"late"} == held_out_instructions(instructions(early), 0.4, 0)
+        assert ("late" in held) == (name in held)
+
+
+def test_an_instruction_that_is_not_there_ties_nothing():
+    every = instructions(["a", "b"])
+    assert demands(every, tied({("a", "gone"), ("b", "gone")})).to_list() == ["a", "b"]
+    assert demands(every.clear(), tied({("a", "b")})).to_list() == []
+
+
 def _same(name):
     start = int(name, 16) // 3 * 3
     return {f"{i:02x}" for i in range(start, start + 3)}
@@ -168,8 +246,10 @@ def test_who_draws_held_out_queries_is_who_is_held_out(share):
         [instructions([f"instruction {i}" for i in range(1000)]), instructions(TEXTS, 0, TEXTS)]
     )
     recipe = make_recipe("paper", {"eval_share": share, "seed": 5})
-    draws = many.filter(is_held_out(many, recipe))
-    assert set(draws["instruction_id"]) == held_out_instructions(many, share, 5)
+    same = tied({("instruction 1", f"instruction {i}") for i in range(2, 9)} | {("00", "05")})
+    for known in (tied(()), same):
+        draws = many.filter(is_held_out(many, recipe, known))
+        assert set(draws["instruction_id"]) == held_out_instructions(many, share, 5, same=known)
 
 
 @pytest.mark.parametrize("pool", [300, 10_000])
@@ -259,7 +339,7 @@ def test_queries_that_held_out_instructions_drew_alone_cost_nothing():
         ]
     )
     names = every["instruction_id"]
-    sides = find_sides(every, prompts, names, names, recipe)
+    sides = find_sides(every, prompts, names, names, tied(()), recipe)
     assert sides.held_out == held
     assert sides.left_out.is_empty()
 

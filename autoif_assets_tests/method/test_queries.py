@@ -14,7 +14,7 @@ from autoif_assets.method.queries import (
 )
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.resampling import verdicts_with_scores
-from autoif_assets_tests.method.frames import reasons
+from autoif_assets_tests.method.frames import matrix, reasons
 
 PAPER = make_recipe("paper")
 INSTRUCTIONS = pl.DataFrame({"instruction_id": ["i", "j"], "instruction": ["Use a.", "Use b."]})
@@ -23,27 +23,33 @@ QUERIES = pl.DataFrame({"query_id": [f"q{n:02}" for n in range(40)], "query": "w
     context=pl.format("[{}]", "query_id")
 )
 
+NO_MATRIX = matrix({})
+
 
 def test_each_instruction_gets_its_own_reproducible_sample():
-    first = augment_queries(INSTRUCTIONS, QUERIES, PAPER, "b1")
+    first = augment_queries(INSTRUCTIONS, QUERIES, NO_MATRIX, PAPER, "b1")
     assert first.equals(
         augment_queries(
-            INSTRUCTIONS.reverse(), QUERIES.sample(fraction=1, shuffle=True), PAPER, "b1"
+            INSTRUCTIONS.reverse(),
+            QUERIES.sample(fraction=1, shuffle=True),
+            NO_MATRIX,
+            PAPER,
+            "b1",
         )
     )
     assert first.group_by("instruction_id").len()["len"].to_list() == [16, 16]
     assert first["prompt_id"].n_unique() == 32
     samples = [set(first.filter(instruction_id=i)["query_id"]) for i in ("i", "j")]
     assert samples[0] != samples[1]
-    other = augment_queries(INSTRUCTIONS, QUERIES, PAPER, "b2")
+    other = augment_queries(INSTRUCTIONS, QUERIES, NO_MATRIX, PAPER, "b2")
     assert set(other.filter(instruction_id="i")["query_id"]) != samples[0]
 
 
 def test_few_queries_are_all_used_and_none_give_an_empty_frame():
-    few = augment_queries(INSTRUCTIONS, QUERIES.head(3), PAPER, "b")
+    few = augment_queries(INSTRUCTIONS, QUERIES.head(3), NO_MATRIX, PAPER, "b")
     assert few.height == 6
     assert few["context"].to_list() == [f"[{query_id}]" for query_id in few["query_id"]]
-    assert augment_queries(INSTRUCTIONS, QUERIES.clear(), PAPER, "b").is_empty()
+    assert augment_queries(INSTRUCTIONS, QUERIES.clear(), NO_MATRIX, PAPER, "b").is_empty()
 
 
 MANY = pl.DataFrame(
@@ -57,7 +63,7 @@ POOL = pl.DataFrame({"query_id": [f"q{n:03}" for n in range(300)], "query": "why
 
 def drawn_by_side(recipe, pool=POOL):
     """Return the queries of instructions that are trained on, and of those that are held out."""
-    drawn = augment_queries(MANY, pool, recipe, "b1").join(
+    drawn = augment_queries(MANY, pool, NO_MATRIX, recipe, "b1").join(
         MANY.with_columns(held_out=is_held_out(MANY, recipe)), on="instruction_id"
     )
     return [set(drawn.filter(held_out=side)["query_id"]) for side in (False, True)]
@@ -82,22 +88,42 @@ def test_no_query_is_drawn_by_both_sides(share, seed, names):
 
 
 def test_held_out_instructions_get_as_many_queries_as_others():
-    drawn = augment_queries(MANY, POOL, PAPER, "b1")
+    drawn = augment_queries(MANY, POOL, NO_MATRIX, PAPER, "b1")
     assert set(drawn.group_by("instruction_id").len()["len"]) == {16}
-    few = augment_queries(MANY, POOL.head(100), PAPER, "b1").group_by("instruction_id").len()
+    few = (
+        augment_queries(MANY, POOL.head(100), NO_MATRIX, PAPER, "b1")
+        .group_by("instruction_id")
+        .len()
+    )
     held_out = MANY.filter(is_held_out(MANY, PAPER))["instruction_id"]
     counts = {name: count for name, count in few.iter_rows() if name in set(held_out)}
     assert all(0 < count < 16 for count in counts.values())
     assert len(counts) == len(held_out) > 0
 
 
+def test_instructions_that_the_same_texts_obey_draw_from_one_side():
+    held_out = MANY.with_columns(held_out=is_held_out(MANY, PAPER))
+    train, out = (held_out.filter(held_out=side)["instruction_id"][0] for side in (False, True))
+
+    def drawn(vectors):
+        frame = augment_queries(MANY, POOL, matrix(vectors), PAPER, "b1")
+        return {name: set(frame.filter(instruction_id=name)["query_id"]) for name in (train, out)}
+
+    half = "1" * 10 + "0" * 10
+    apart, tied = drawn({train: half, out: half[::-1]}), drawn({train: half, out: half})
+    assert apart == drawn({})
+    assert all(is_eval_query(query, PAPER.seed) for query in apart[out])
+    assert not any(is_eval_query(query, PAPER.seed) for query in tied[out])
+    assert tied[train] == apart[train]
+
+
 @pytest.mark.parametrize("overrides", [{"split_queries": False}, {"eval_share": 0}])
 def test_without_division_all_draw_from_all(overrides):
     recipe = make_recipe("paper", {"queries_per_instruction": 300, **overrides})
-    drawn = augment_queries(MANY, POOL, recipe, "b1")
+    drawn = augment_queries(MANY, POOL, NO_MATRIX, recipe, "b1")
     assert drawn.height == MANY.height * POOL.height
     # What earlier code drew for this batch, so that a batch of that time asks nothing anew.
-    old = augment_queries(INSTRUCTIONS, QUERIES, make_recipe("paper", overrides), "b1")
+    old = augment_queries(INSTRUCTIONS, QUERIES, NO_MATRIX, make_recipe("paper", overrides), "b1")
     assert old.filter(instruction_id="i")["query_id"].to_list()[:4] == OLD
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoif_assets.method.cross_validation import Tried, cross_validate
+from autoif_assets.method.cross_validation import cross_validate, judge
 from autoif_assets.method.gates import accepted
-from autoif_assets.method.probes import BREAKING, EDGE, OBEYING
+from autoif_assets.method.probes import BREAKING, EDGE, OBEYING, OTHER
 from autoif_assets.method.recipe import RECIPES, make_recipe
 from autoif_assets.method.repairs import (
     NO_REPAIRS,
@@ -20,52 +20,23 @@ from autoif_assets.method.repairs import (
     to_repair,
 )
 from autoif_assets.method.verifiers import functions_of
-from autoif_assets_tests.method.frames import (
-    answers_of,
-    cases_of,
-    completions,
-    functions,
-    outcomes,
-    probes_of,
-    reasons,
-)
+from autoif_assets_tests.method.frames import YES_NO, cases_of, completions, reasons, said_of
 
 AUDITED = RECIPES["audited"]
 PAPER = RECIPES["paper"]
-SAID = {"+": "pass", "-": "fail", "x": "error", "l": "load_error", "n": "nondeterministic"}
-YES_NO = {"a": True, "b": True, "c": True, "d": False, "e": False, "f": False}
 RIGHT = "+++---"
-
-
-def said_of(verdicts, cases=YES_NO, probes=None, samples=None):
-    """What functions said, a sign a text: first of the cases, then of the probes."""
-    texts = [*cases, *(probes or {})]
-    said = outcomes(
-        {
-            name: dict(zip(texts, map(SAID.__getitem__, signs), strict=True))
-            for name, signs in verdicts.items()
-        }
-    )
-    return Tried(
-        functions({name: (samples or {}).get(name, 1) for name in verdicts}),
-        cases_of(cases),
-        pl.DataFrame(schema={"verifier_id": pl.String, "input_id": pl.String}),
-        probes_of(probes or {}),
-        answers_of({}),
-        said,
-    )
 
 
 def chosen_of(said, repairs=NO_REPAIRS, base="audited", **numbers):
     recipe = make_recipe(base, numbers)
-    return to_repair(said, *cross_validate(said, recipe), repairs, recipe)
+    return to_repair(said, judge(said, recipe), repairs, recipe)
 
 
 # --- who is sent back -----------------------------------------------------------------------
 
 
 def test_a_function_that_is_wrong_on_cases_is_sent_back_with_them():
-    said = said_of(dict.fromkeys("vwx", RIGHT) | {"z": "++-+--"})
+    said = said_of(dict.fromkeys("vwx", RIGHT) | {"z": "++-+--"}, YES_NO)
     found = chosen_of(said)
     assert found.columns == ["verifier_id", "instruction_id", "source", "problems"]
     assert found.select("verifier_id", "source").rows() == [("z", "def z")]
@@ -76,7 +47,7 @@ def test_a_function_that_is_wrong_on_cases_is_sent_back_with_them():
 
 
 def test_what_gave_no_verdict_is_said_with_its_error():
-    said = said_of(dict.fromkeys("vwx", RIGHT) | {"z": "x" * 6})
+    said = said_of(dict.fromkeys("vwx", RIGHT) | {"z": "x" * 6}, YES_NO)
     detail = pl.when(pl.col("outcome") == "error").then(pl.lit("TypeError: no\nsuch {{ x }}"))
     said = replace(said, outcomes=said.outcomes.with_columns(detail=detail))
     (problems,) = chosen_of(said)["problems"]
@@ -87,7 +58,7 @@ def test_what_gave_no_verdict_is_said_with_its_error():
 
 
 def test_the_shortest_texts_are_shown_and_long_ones_are_cut():
-    said = said_of(dict.fromkeys("vwx", RIGHT) | {"z": "---+++"})
+    said = said_of(dict.fromkeys("vwx", RIGHT) | {"z": "---+++"}, YES_NO)
     long = {"A": "a" * 401, "B": "b" * 400, "C": "c", "D": "d" * 900, "E": "e" * 901, "F": "f'\n"}
     said = replace(said, cases=said.cases.with_columns(pl.col("input").replace_strict(long)))
     (problems,) = chosen_of(said)["problems"]
@@ -108,7 +79,7 @@ def test_the_shortest_texts_are_shown_and_long_ones_are_cut():
 
 
 def test_the_query_that_a_text_answers_is_shown():
-    said = said_of(dict.fromkeys("vwx", RIGHT) | {"z": "++++--"})
+    said = said_of(dict.fromkeys("vwx", RIGHT) | {"z": "++++--"}, YES_NO)
     said = replace(said, cases=said.cases.with_columns(query=pl.lit("Why's that?")))
     (problems,) = chosen_of(said)["problems"]
     assert problems == "evaluate('D', \"Why's that?\") returned True, it should return False."
@@ -116,17 +87,19 @@ def test_the_query_that_a_text_answers_is_shown():
 
 def test_of_those_that_failed_the_best_are_sent_back():
     verdicts = dict.fromkeys([f"r{n}" for n in range(6)], RIGHT)
-    said = said_of(verdicts | {"z1": "-++---", "z2": "--+---", "z3": "-++-+-", "z4": "-+++++"})
+    said = said_of(
+        verdicts | {"z1": "-++---", "z2": "--+---", "z3": "-++-+-", "z4": "-+++++"}, YES_NO
+    )
     assert chosen_of(said, agreement_by_label=">= 0.9")["verifier_id"].to_list() == ["z1", "z2"]
     one = chosen_of(said, agreement_by_label=">= 0.9", repairs_per_instruction=1)
     assert one["verifier_id"].to_list() == ["z1"]
     # Of equals the first by id.
-    said = said_of(verdicts | dict.fromkeys(["z2", "z1", "z3"], "--+---"))
+    said = said_of(verdicts | dict.fromkeys(["z2", "z1", "z3"], "--+---"), YES_NO)
     assert chosen_of(said)["verifier_id"].to_list() == ["z1", "z2"]
 
 
 def test_each_instruction_has_its_own_number_of_repairs():
-    one = said_of(dict.fromkeys("mnopqrst", RIGHT) | dict.fromkeys("xyz", "--+---"))
+    one = said_of(dict.fromkeys("mnopqrst", RIGHT) | dict.fromkeys("xyz", "--+---"), YES_NO)
     also = {
         "functions": one.functions.with_columns(
             verifier_id=pl.col("verifier_id") + "2", instruction_id=pl.lit("j")
@@ -146,7 +119,7 @@ def test_each_instruction_has_its_own_number_of_repairs():
 
 
 def test_none_is_sent_back_twice():
-    said = said_of(dict.fromkeys("mnopqrst", RIGHT) | dict.fromkeys("xyz", "--+---"))
+    said = said_of(dict.fromkeys("mnopqrst", RIGHT) | dict.fromkeys("xyz", "--+---"), YES_NO)
     before = pl.DataFrame(
         [{"parent_id": "x", "status": "rejected", "reason": "no_function"}],
         schema=NO_REPAIRS.schema,
@@ -162,15 +135,19 @@ def test_none_is_sent_back_twice():
     ],
 )
 def test_reasons_that_a_model_can_do_something_about(verdicts, reason):
-    said = said_of(verdicts)
+    said = said_of(verdicts, YES_NO)
     assert reasons(cross_validate(said, AUDITED)[0], "verifier_id")["z"] == reason
     assert reason in REPAIRABLE
     assert chosen_of(said)["verifier_id"].to_list() == ["z"]
 
 
-def test_others_are_not_sent_back():
-    said = said_of(dict.fromkeys("rst", RIGHT) | {"z": "n" * 6})
-    assert reasons(cross_validate(said, AUDITED)[0], "verifier_id")["z"] == "nondeterministic"
+@pytest.mark.parametrize(
+    ("signs", "reason"), [("n" * 14, "nondeterministic"), ("+" * 14, "constant")]
+)
+def test_others_are_not_sent_back(signs, reason):
+    probes = {f"o{n}": OTHER for n in range(8)}
+    said = said_of(dict.fromkeys("rst", RIGHT + "-" * 8) | {"z": signs}, YES_NO, probes=probes)
+    assert reasons(cross_validate(said, AUDITED)[0], "verifier_id")["z"] == reason
     assert chosen_of(said).is_empty()
 
 
@@ -179,7 +156,9 @@ WRITTEN = {f"w{n}": OBEYING for n in range(5)} | {f"y{n}": BREAKING for n in ran
 
 def test_who_is_outvoted_is_shown_what_most_say():
     signs = RIGHT + "+++++" + "-----"
-    said = said_of(dict.fromkeys("rst", signs) | {"z": RIGHT + "+++++" + "+++--"}, probes=WRITTEN)
+    said = said_of(
+        dict.fromkeys("rst", signs) | {"z": RIGHT + "+++++" + "+++--"}, YES_NO, probes=WRITTEN
+    )
     assert reasons(cross_validate(said, AUDITED)[0], "verifier_id")["z"] == "outvoted"
     found = chosen_of(said)
     assert found.select("verifier_id", "problems").rows() == [
@@ -191,7 +170,9 @@ def test_who_is_outvoted_is_shown_what_most_say():
 
 
 def test_who_is_fragile_is_shown_where_it_breaks():
-    said = said_of(dict.fromkeys("rst", RIGHT + "-") | {"z": RIGHT + "x"}, probes={"empty": EDGE})
+    said = said_of(
+        dict.fromkeys("rst", RIGHT + "-") | {"z": RIGHT + "x"}, YES_NO, probes={"empty": EDGE}
+    )
     assert reasons(cross_validate(said, AUDITED)[0], "verifier_id")["z"] == "fragile"
     assert chosen_of(said)["problems"].to_list() == [
         "evaluate('EMPTY') gave no verdict (error), it should return False."
@@ -199,16 +180,18 @@ def test_who_is_fragile_is_shown_where_it_breaks():
 
 
 def test_where_nobody_knows_what_is_right_nothing_is_sent_back():
-    said = said_of({"v": RIGHT + "-", "z": RIGHT + "x"}, probes={"empty": EDGE})
+    said = said_of({"v": RIGHT + "-", "z": RIGHT + "x"}, YES_NO, probes={"empty": EDGE})
     assert reasons(cross_validate(said, AUDITED)[0], "verifier_id")["z"] == "fragile"
     assert chosen_of(said).is_empty()
 
 
 @pytest.mark.parametrize("verdicts", [{}, {"v": RIGHT}, dict.fromkeys("vw", "l" * 6)])
 def test_where_none_failed_on_a_known_text_none_is_sent_back(verdicts):
-    found = chosen_of(said_of(verdicts))
+    found = chosen_of(said_of(verdicts, YES_NO))
     assert found.is_empty()
-    assert found.schema == chosen_of(said_of({"v": RIGHT, "w": RIGHT, "z": "+++-++"})).schema
+    assert (
+        found.schema == chosen_of(said_of({"v": RIGHT, "w": RIGHT, "z": "+++-++"}, YES_NO)).schema
+    )
 
 
 # --- what is asked and read -----------------------------------------------------------------
@@ -305,11 +288,11 @@ _SIGNS = st.text("+-xln", min_size=10, max_size=10)
 @given(st.dictionaries(st.sampled_from("stuvwxyz"), _SIGNS, max_size=6), st.booleans())
 def test_any_functions_give_at_most_so_many_repairs(verdicts, audited):
     probes = {"empty": EDGE, "blank": EDGE, "w": OBEYING, "y": BREAKING}
-    said = said_of(verdicts, probes=probes)
+    said = said_of(verdicts, YES_NO, probes=probes)
     recipe = AUDITED if audited else PAPER
-    verifiers, cases = cross_validate(said, recipe)
-    found = to_repair(said, verifiers, cases, NO_REPAIRS, recipe)
+    judged = judge(said, recipe)
+    found = to_repair(said, judged, NO_REPAIRS, recipe)
     assert found.height <= recipe.repairs_per_instruction
     assert found["verifier_id"].is_unique().all()
-    assert not set(found["verifier_id"]) & set(accepted(verifiers)["verifier_id"])
+    assert not set(found["verifier_id"]) & set(accepted(judged.verifiers)["verifier_id"])
     assert found["problems"].null_count() == 0

@@ -8,7 +8,7 @@ from autoif_assets.method.auditor import parse_answers
 from autoif_assets.method.audits import audit_verifiers
 from autoif_assets.method.back_translation import verify_instructions
 from autoif_assets.method.completions import unusable
-from autoif_assets.method.cross_validation import cross_validate
+from autoif_assets.method.cross_validation import judge
 from autoif_assets.method.probes import parse_probes
 from autoif_assets.method.repairs import parse_repairs
 from autoif_assets.reports.reasons import explain
@@ -41,7 +41,7 @@ def reasons_of(function) -> list[str]:
 @pytest.mark.parametrize(
     ("stage", "function"),
     [
-        ("verifiers", cross_validate),
+        ("verifiers", judge),
         ("verifier_audits", audit_verifiers),
         ("verified_instructions", verify_instructions),
         ("verifier_repairs", parse_repairs),

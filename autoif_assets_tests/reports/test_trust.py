@@ -147,8 +147,9 @@ def test_cases_that_it_fails_and_contested_texts_stand_beside_it(warehouse):
         input=[f"text {n}" for n in range(5)],
         passing=[0.9, 0.8, 0.5, 0.6, 0.7],
         failing=[0.1, 0.2, 0.5, 0.4, 0.3],
-        obeys=[True, True, False, None, True],
-        status="accepted",
+        obeys=[True, True, None, None, True],
+        status=["accepted"] * 2 + ["rejected"] * 2 + ["accepted"],
+        reason=[None, None, "undecided", "unparsed", None],
     )
     write(warehouse, "auditor_answers", texts)
     (one,) = doubts(gather_trust(warehouse.query))
@@ -158,7 +159,7 @@ def test_cases_that_it_fails_and_contested_texts_stand_beside_it(warehouse):
         ("Test case, meant to follow it: it says yes", "short"),
     ]
     assert [(label, text.head) for label, text in one["contested"]] == [
-        ("Contested text: 50 % of the votes say yes, 50 % no; the auditor no", "text 2"),
+        ("Contested text: 50 % of the votes say yes, 50 % no; the auditor neither", "text 2"),
         (
             "Contested text: 60 % of the votes say yes, 40 % no; the auditor nothing that could "
             "be read",

@@ -2,11 +2,14 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from autoif_assets.endpoint import EndpointSettings
 from autoif_assets.endpoint.checks import check_endpoint
-from autoif_assets.method.prompts import NLI
+from autoif_assets.method.auditor import ALTERNATIVES, parse_answers
+from autoif_assets.method.completions import COMPLETION_SCHEMA
+from autoif_assets.method.prompts import AUDIT, NLI
 from autoif_assets_tests.servers.conftest import ask
 
 pytestmark = pytest.mark.servers
@@ -38,6 +41,32 @@ def test_a_schema_is_honoured(llama_cpp, complete):
     replies, account = complete(*llama_cpp, asked, max_concurrency=1)
     labels = {json.loads(text)["label"] for text in texts(replies[0])}
     assert labels <= {"entailment", "neutral", "contradiction"}
+    assert account.notes == ()
+
+
+def test_log_probabilities_are_told_with_a_schema(llama_cpp, complete):
+    prompt = AUDIT.render(instruction="Use no commas.", response="One, two, three.")
+    asked = [ask(prompt, role="audit", schema=AUDIT.schema, max_tokens=32, logprobs=ALTERNATIVES)]
+    replies, account = complete(*llama_cpp, asked, max_concurrency=1)
+    completions = pl.DataFrame(
+        [
+            ("i", str(sample), "c", sample, choice.text, None, choice.finish_reason, None, told)
+            for sample, choice in enumerate(replies[0].choices)
+            if (told := choice.logprobs)
+        ],
+        schema={
+            "instruction_id": pl.String,
+            "input_id": pl.String,
+            **COMPLETION_SCHEMA,
+            "logprobs": pl.String,
+        },
+        orient="row",
+    )
+    texts_of = completions.select("instruction_id", "input_id", input="input_id")
+    answers = parse_answers(completions, texts_of)
+    assert answers.height == 4
+    assert answers["obeys_probability"].null_count() == 0
+    assert answers["obeys_probability"].is_between(0, 1, closed="none").all()
     assert account.notes == ()
 
 

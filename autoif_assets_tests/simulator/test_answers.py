@@ -17,7 +17,7 @@ from autoif_assets.simulator.families import family_of
 from autoif_assets.simulator.instructions import read_instruction, write_instruction
 from autoif_assets.simulator.requests import RecognisedPrompt, recognise
 from autoif_assets.simulator.truth import OFF_TOPICS, REFUSALS, assess, truth
-from autoif_assets.simulator.verifying import misread
+from autoif_assets.simulator.verifying import certainty, misread
 from autoif_assets_tests.simulator.models import NO_ERRORS, PERFECT
 
 INSTRUCTION = 'Use the word "because" at least three times.'
@@ -253,6 +253,21 @@ def test_half_of_an_auditor_s_errors_stay_however_often_it_is_asked():
     assert 0.15 < sum(wrong) / 9 / 200 < 0.25
     assert 0.05 < wrong.count(9) / 200 < 0.16, "some texts are misjudged every time"
     assert sum(0 < count < 9 for count in wrong) > 60, "others now and then"
+
+
+def test_an_auditor_is_surer_where_it_is_right():
+    sure = {True: [], False: []}
+    for text in both_sides(400):
+        follows = bool(assess(INSTRUCTION, QUERY, text).follows)
+        variables = {"instruction": INSTRUCTION, "response": text}
+        for said in (True, False):
+            answer = '{"obeys": "yes"}' if said else '{"obeys": "no"}'
+            sure[said == follows].append(certainty(variables, answer, PERFECT))
+    assert min(*sure[True], *sure[False]) >= 0.5
+    assert max(*sure[True], *sure[False]) <= 1
+    assert 0.01 < sum(one < 0.6 for one in sure[True]) / 400 < 0.08
+    assert 0.12 < sum(one < 0.6 for one in sure[False]) / 400 < 0.28
+    assert 0.58 < sum(a > b for a in sure[True] for b in sure[False]) / 160_000 < 0.75
 
 
 def test_an_auditor_of_an_unknown_instruction_throws_a_coin_once_a_text():

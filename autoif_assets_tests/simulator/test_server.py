@@ -62,6 +62,29 @@ def test_temperature_zero_is_greedy_and_no_seed_is_random(client):
     assert len(set(unseeded)) == 3
 
 
+def test_log_probabilities_of_an_answer_are_told_where_they_are_asked_for(client):
+    prompt = PROMPTS["audit"].render(
+        instruction="Answer in exactly three sentences.", response="One. Two. Three."
+    )
+    plain, told = (
+        ask(client, prompt, n=2, temperature=0, **options)
+        for options in ({}, {"logprobs": True, "top_logprobs": 5})
+    )
+    assert texts(plain) == texts(told)
+    assert [choice.logprobs for choice in plain.choices] == [None, None]
+    for choice in told.choices:
+        content = choice.logprobs.content
+        assert "".join(token.token for token in content) == choice.message.content
+        for token in content:
+            assert (token.token, token.logprob) in [
+                (top.token, top.logprob) for top in token.top_logprobs
+            ]
+    with pytest.raises(openai.BadRequestError, match="logprobs must be true"):
+        ask(client, top_logprobs=5)
+    with pytest.raises(openai.BadRequestError, match="between 0 and 20, got 21"):
+        ask(client, logprobs=True, top_logprobs=21)
+
+
 def test_usage_counts_every_choice_and_the_cached_prefix(client):
     prompt = "A long beginning that two prompts share. " * 20
     first = ask(client, prompt + "One?", n=1).usage

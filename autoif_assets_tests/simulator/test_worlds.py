@@ -83,7 +83,9 @@ def test_boundary_cases_repairs_and_audits_are_asked_in_process():
     assert len(cases) == 36 and all(world.case_is_right(*case) for case in cases)
     asked = pl.DataFrame(cases, ("instruction_id", "response", "output"), orient="row")
     rows = asked.join(world.instructions, "instruction_id", maintain_order="left")
-    answers = [parse_json(raw)["obeys"] for raw in world.ask_rows("audit", rows)["raw"]]
+    audits = world.ask_rows("audit", rows)
+    assert audits["logprobs"].null_count() == 0
+    answers = [parse_json(raw)["obeys"] for raw in audits["raw"]]
     assert answers == ["yes" if output else "no" for output in asked["output"]]
     flawed = world.instructions.with_columns(
         source=pl.lit("def evaluate(response):\n    return True"), problems=pl.lit("It passes all.")

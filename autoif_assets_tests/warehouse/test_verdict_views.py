@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoif_assets.method.verdict_vectors import same_verdicts
 from autoif_assets.warehouse import Warehouse
 
 from .samples import put
@@ -65,6 +66,10 @@ def test_duplicates_are_obeyed_by_the_same_texts(tmp_path, one, other, told):
     columns = ("instruction_id", "instruction", "other_id", "other")
     pairs = found(warehouse, "duplicates", *columns)
     assert pairs == ([("i", "Do i.", "j", "Do j.")] if told else [])
+    # Who divides instructions goes by the same rule.
+    assert same_verdicts(warehouse.read("verdict_matrix")).rows() == [
+        ("b1", one, other) for one, _, other, _ in pairs
+    ]
     assert found(warehouse, "implications") == []
 
 

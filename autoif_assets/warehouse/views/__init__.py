@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from autoif_assets.method.verdict_vectors import MIN_OF_EACH, MIN_TEXTS
 from autoif_assets.warehouse.schema import SCHEMA, Table, comments
 from autoif_assets.warehouse.sql import literal
 from autoif_assets.warehouse.tables import TABLES
@@ -14,6 +15,8 @@ _FUNNEL_HEAD = """\
 -- stage's place in the flow. A stage without a gate accepts all its rows.
 -- Example: SELECT * FROM autoif.funnel WHERE batch = 'b1' AND status = 'rejected';
 """
+# Numbers of the method that views go by, under the names that their files have for them.
+_NUMBERS = {"{MIN_TEXTS}": MIN_TEXTS, "{MIN_OF_EACH}": MIN_OF_EACH}
 
 
 def views() -> dict[str, str]:
@@ -22,7 +25,7 @@ def views() -> dict[str, str]:
     One that reads another comes after it, as DuckDB wants it.
     """
     files = sorted(Path(__file__).parent.glob("*.sql"))
-    found = {"funnel": _funnel(), **{file.stem: file.read_text("utf-8") for file in files}}
+    found = {"funnel": _funnel(), **{file.stem: _read(file) for file in files}}
     reads = {
         name: [other for other in found if other != name and f"FROM {SCHEMA}.{other}(" in sql]
         for name, sql in found.items()
@@ -41,6 +44,13 @@ def describe(sql: str) -> tuple[str, str]:
     head = [line[3:] for line in sql.splitlines() if line.startswith("-- ")]
     description, _, example = " ".join(head).partition(" Example: ")
     return description, example
+
+
+def _read(file: Path) -> str:
+    sql = file.read_text("utf-8")
+    for name, number in _NUMBERS.items():
+        sql = sql.replace(name, str(number))
+    return sql
 
 
 def _funnel() -> str:

@@ -1,6 +1,6 @@
 -- How the demands of two instructions of a batch lie to each other, by the probe texts on which the
 -- verifiers of both have a verdict: how many obey both, the first alone, the second alone, neither.
--- Each two stand here once. Pairs with fewer than 20 such texts are left out. There are as many
+-- Each two stand here once. Pairs with fewer than {MIN_TEXTS} such texts are left out. There are as many
 -- pairs as instructions squared: of 2,000 instructions they take seconds.
 -- Example: SELECT * FROM autoif.verdict_pairs('b1') ORDER BY both_obey DESC LIMIT 10;
 CREATE MACRO autoif.verdict_pairs(wanted) AS TABLE
@@ -19,4 +19,4 @@ counted AS (
 )
 SELECT *, both_obey + one_obeys + other_obeys + none_obeys AS texts
 FROM counted
-WHERE both_obey + one_obeys + other_obeys + none_obeys >= 20;
+WHERE both_obey + one_obeys + other_obeys + none_obeys >= {MIN_TEXTS};

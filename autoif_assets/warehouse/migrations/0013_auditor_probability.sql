@@ -1,0 +1,1 @@
+ALTER TABLE autoif.auditor_answers ADD COLUMN "obeys_probability" DOUBLE;
