@@ -1,3 +1,3 @@
 """AutoIF as Dagster assets: verified instruction-following training data."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
