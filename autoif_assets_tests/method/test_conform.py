@@ -25,7 +25,7 @@ from autoif_assets.method.back_translation import (
     parse_nli,
     verify_instructions,
 )
-from autoif_assets.method.cross_validation import ANSWER_SCHEMA, cross_validate, eligible, judge
+from autoif_assets.method.cross_validation import cross_validate, eligible, judge
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.holdout import Sides
 from autoif_assets.method.instructions import augment_instructions
@@ -64,6 +64,7 @@ from autoif_assets.method.training import (
     kto_examples,
     sft_examples,
 )
+from autoif_assets.method.tried import ANSWER_SCHEMA
 from autoif_assets.method.verifiers import parse_candidates
 from autoif_assets.warehouse.tables import TABLES
 from autoif_assets.warehouse.writing import conform
