@@ -6,8 +6,7 @@ equal instructions.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,45 +53,35 @@ def _divided(part: Any, whole: Any) -> Values:
         return np.asarray(part / whole, dtype=np.float64)
 
 
-def shown(values: Values, write: Callable[[float], str]) -> str:
+class Form(NamedTuple):
+    """How a figure is written: its number's format, what is put behind it, and in which units."""
+
+    spec: str
+    unit: str = ""
+    scale: int = 1
+
+    def __call__(self, value: float) -> str:
+        """Write a number without its unit."""
+        return "∞" if math.isinf(value) else format(self.scale * value, self.spec)
+
+
+PERCENT = Form(".0f", " %", 100)
+POINTS = Form("+.0f", "", 100)
+NUMBER = Form(".0f")
+FRACTION = Form(".2f")
+DIFFERENCE = Form("+.2f")
+
+
+def shown(values: Values, form: Form) -> str:
     """Return a figure with its interval, or a dash where there is none.
 
     Args:
         values: As ``Draws`` estimates them.
-        write: How a number is written.
+        form: How they are written.
     """
     if math.isnan(values[0]):
         return "–"
     drawn = values[1:][~np.isnan(values[1:])]
     # Some draws of few units have nothing to divide by: infinity cannot be interpolated.
     low, high = np.quantile(drawn, (0.025, 0.975), method="inverted_cdf")
-    return f"{_finite(values[0], write)} ({_finite(low, write)} to {_finite(high, write)})"
-
-
-def _finite(value: float, write: Callable[[float], str]) -> str:
-    return "∞" if math.isinf(value) else write(value)
-
-
-def percent(value: float) -> str:
-    """Write a share."""
-    return f"{100 * value:.0f} %"
-
-
-def points(value: float) -> str:
-    """Write a difference of shares, in percentage points."""
-    return f"{100 * value:+.0f}"
-
-
-def number(value: float) -> str:
-    """Write a count."""
-    return f"{value:.0f}"
-
-
-def fraction(value: float) -> str:
-    """Write an AUC."""
-    return f"{value:.2f}"
-
-
-def signed(value: float) -> str:
-    """Write a difference of AUCs."""
-    return f"{value:+.2f}"
+    return f"{form(values[0])}{form.unit} ({form(low)} to {form(high)})"

@@ -18,12 +18,12 @@ from autoif_assets.method.recipe import PAPER, Recipe
 from autoif_assets.method.responses import parse_scores
 from autoif_assets_tests.benchmarks.prompts.asking import Asker
 from autoif_assets_tests.benchmarks.prompts.intervals import (
+    DIFFERENCE,
+    FRACTION,
+    NUMBER,
+    PERCENT,
     Draws,
-    fraction,
-    number,
-    percent,
     shown,
-    signed,
 )
 from autoif_assets_tests.benchmarks.prompts.variants import Variant, packaged
 from autoif_assets_tests.recorded.recording import REAL, read_recording, unpack
@@ -178,11 +178,11 @@ def judge_table(scores: pl.DataFrame, variants: Sequence[Variant]) -> list[tuple
         rows.append(
             (
                 f"{variant.name} (packaged)" if variant is usual else variant.name,
-                shown(auc, fraction),
-                "" if variant is usual else shown(auc - aucs[usual.name], signed),
-                *(shown(share, percent) for share in kept),
-                shown(draws.share(unread, asked), percent),
-                shown(draws.share(tokens, asked), number),
+                shown(auc, FRACTION),
+                "" if variant is usual else shown(auc - aucs[usual.name], DIFFERENCE),
+                *(shown(share, PERCENT) for share in kept),
+                shown(draws.share(unread, asked), PERCENT),
+                shown(draws.share(tokens, asked), NUMBER),
             )
         )
     return rows

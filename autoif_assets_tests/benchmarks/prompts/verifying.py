@@ -15,10 +15,10 @@ from autoif_assets.method.verifiers import beside_standard, parse_candidates, ve
 from autoif_assets.sandbox import canonical_source, static_check
 from autoif_assets_tests.benchmarks.prompts.asking import ANSWERS, Asker
 from autoif_assets_tests.benchmarks.prompts.intervals import (
+    NUMBER,
+    PERCENT,
+    POINTS,
     Draws,
-    number,
-    percent,
-    points,
     shown,
 )
 from autoif_assets_tests.benchmarks.prompts.variants import Variant, packaged
@@ -287,13 +287,13 @@ def verifier_table(judged: pl.DataFrame, variants: Sequence[Variant]) -> list[tu
         rows.append(
             (
                 f"{variant.name} (packaged)" if variant is usual else variant.name,
-                shown(shares["parses"], percent),
-                shown(shares["compiles"], percent),
-                shown(shares["right"], percent),
-                "" if variant is usual else shown(more, points),
-                shown(draws.share(of["cases_right"], of["cases"]), percent),
-                shown(shares["tokens"], number),
-                shown(draws.share(of["tokens"], of["right"]), number),
+                shown(shares["parses"], PERCENT),
+                shown(shares["compiles"], PERCENT),
+                shown(shares["right"], PERCENT),
+                "" if variant is usual else shown(more, POINTS),
+                shown(draws.share(of["cases_right"], of["cases"]), PERCENT),
+                shown(shares["tokens"], NUMBER),
+                shown(draws.share(of["tokens"], of["right"]), NUMBER),
             )
         )
     return rows
