@@ -23,7 +23,7 @@ from autoif_assets.endpoint import EndpointError, EndpointSettings
 from autoif_assets.method.recipe import RECIPES, Recipe, make_recipe
 from autoif_assets_tests.benchmarks.prompts import judging, verifying
 from autoif_assets_tests.benchmarks.prompts.asking import Asker
-from autoif_assets_tests.benchmarks.prompts.variants import JUDGES, VERIFIERS
+from autoif_assets_tests.benchmarks.prompts.variants import JUDGES, VERIFIERS, packaged
 
 SHARED_DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -34,7 +34,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         description=(__doc__ or "").splitlines()[0],
     )
     parser.add_argument("--base-url", default="http://127.0.0.1:8080/v1", help="of the server")
-    parser.add_argument("--model", required=True, help="name of the served model")
+    parser.add_argument("--model", default="", help="name of the served model")
     parser.add_argument(
         "--journal", type=Path, default=Path("data/prompts"), help="folder of the journal"
     )
@@ -46,12 +46,23 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--max-tokens", type=int, help="of a verifier; the recipe's if not given")
     parser.add_argument("--concurrency", type=int, default=8, help="most requests in flight")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn and sampled")
-    return parser.parse_args(given)
+    parser.add_argument(
+        "--recorded",
+        action="store_true",
+        help="ask nothing: what a real batch got by the packaged prompt",
+    )
+    chosen = parser.parse_args(given)
+    if not (chosen.model or chosen.recorded):
+        parser.error("--model is missing: the name of the model that is to be asked")
+    return chosen
 
 
 def main(given: Sequence[str] | None = None) -> None:
     """Print a table of the verifier's variants and one of the judge's."""
     chosen = _arguments(given)
+    if chosen.recorded:
+        _recorded(chosen)
+        return
     settings = EndpointSettings(
         base_url=chosen.base_url, model=chosen.model, max_concurrency=chosen.concurrency
     )
@@ -65,6 +76,21 @@ def main(given: Sequence[str] | None = None) -> None:
             _judges(asker, chosen, recipe)
     except EndpointError as error:
         raise SystemExit(f"{error} What was answered is kept in {chosen.journal}.") from None
+
+
+def _recorded(chosen: argparse.Namespace) -> None:
+    variant = packaged(VERIFIERS)
+    answers = verifying.recorded_answers(chosen.data, variant)
+    if answers is None:
+        raise SystemExit(f"The recorded batch is not in {chosen.data}.")
+    judged = verifying.judge_answers(answers)
+    _print(
+        f"Verifiers as recorded: {judged['instruction_id'].n_unique()} instructions, "
+        f"{judged.height} answers",
+        verifying.COLUMNS,
+        verifying.verifier_table(judged, [variant]),
+        answers.height - judged.height,
+    )
 
 
 def _verifiers(asker: Asker, chosen: argparse.Namespace, recipe: Recipe) -> None:

@@ -1,13 +1,16 @@
 """Verifiers by variant of their prompt: which can be read and run, and which are right."""
 
 import math
+import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from random import Random
 
 import polars as pl
 
 from autoif_assets.endpoint import Request
+from autoif_assets.endpoint.journal_files import read_journals
 from autoif_assets.method.completions import NO_SAMPLE
 from autoif_assets.method.ids import content_id, derived_seed, normalise
 from autoif_assets.method.recipe import Recipe
@@ -22,7 +25,13 @@ from autoif_assets_tests.benchmarks.prompts.intervals import (
     shown,
 )
 from autoif_assets_tests.benchmarks.prompts.variants import Variant, packaged
-from autoif_assets_tests.recorded.recording import clear_texts, outcomes_of, packaged_seeds
+from autoif_assets_tests.recorded.recording import (
+    REAL,
+    clear_texts,
+    outcomes_of,
+    packaged_seeds,
+    unpack,
+)
 from autoif_assets_tests.recorded.reference import REFERENCES
 
 COLUMNS = (
@@ -35,6 +44,7 @@ COLUMNS = (
     "tokens an answer",
     "tokens a right function",
 )
+_KEYS = dict.fromkeys(("variant", "instruction_id", "instruction"), pl.String)
 _VERDICTS = ("pass", "fail")
 _ANY_TEXT = "It rained all day. We stayed at home."
 
@@ -95,7 +105,7 @@ def ask_variants(
                         schema=variant.schema,
                     )
                 )
-    keys = pl.DataFrame(rows, schema=["variant", "instruction_id", "instruction"], orient="row")
+    keys = pl.DataFrame(rows, schema=_KEYS, orient="row")
     answers = pl.concat([keys, asker.ask(requests)], how="horizontal")
     corrects = [variant.name for variant in variants if variant.corrects]
     problems = problems_of(answers.filter(pl.col("variant").is_in(corrects)))
@@ -111,6 +121,47 @@ def ask_variants(
         tokens=pl.col("tokens") + pl.col("first")
     )
     return answers.update(second.select(*ANSWERS), on="sample", include_nulls=True)
+
+
+def recorded_answers(data: Path, variant: Variant) -> pl.DataFrame | None:
+    """Return the answers that a real batch got to the packaged prompt, or None without them.
+
+    Args:
+        data: The folder ``../shared/data``.
+        variant: The one whose prompt it is.
+
+    Returns:
+        As ``ask_variants``.
+    """
+    if not (data / REAL).is_file():
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        records = list(
+            read_journals(unpack(data / REAL, Path(folder)), "verifier_generation", "real")
+        )
+    rows = []
+    for record in records:
+        instruction = record["prompt"].rpartition("Instruction: ")[2]
+        if record["prompt"] != variant.render(instruction=instruction):
+            raise SystemExit(
+                "The recorded batch was asked by another prompt than the packaged one."
+            )
+        if len(record["choices"]) != 1:
+            raise SystemExit("The recorded batch does not say how many tokens each answer took.")
+        choice = record["choices"][0]
+        rows.append(
+            {
+                "variant": variant.name,
+                "instruction_id": content_id("instruction", normalise(instruction)),
+                "instruction": instruction,
+                "call_id": record["call_id"],
+                "sample": len(rows),
+                "raw": choice["text"],
+                "finish_reason": choice["finish_reason"],
+                "tokens": record["usage"]["completion_tokens"],
+            }
+        )
+    return pl.DataFrame(rows, schema={**_KEYS, **ANSWERS})
 
 
 def _sent_back(request: Request, answer: str, problem: str) -> Request:
