@@ -340,8 +340,8 @@ def doc_command():
 def names_in(text, columns):
     """The first cells of the table with these columns."""
     _, _, rest = text.partition(f"| {' | '.join(columns)} |\n")
-    rows = itertools.takewhile(lambda line: line.startswith("|"), rest.splitlines())
-    return [row.split(" | ")[0] for row in rows]
+    rows = itertools.takewhile(lambda line: line.startswith("|"), rest.splitlines()[1:])
+    return [row.removeprefix("| ").split(" | ")[0] for row in rows]
 
 
 def run(arguments, capsys):
@@ -351,7 +351,7 @@ def run(arguments, capsys):
 
 @linux
 @pytest.mark.slow
-def test_the_pages_command_makes_the_pages_tables(tmp_path, capsys, shared_data):
+def test_the_pages_command_prints_a_row_for_each_variant(tmp_path, capsys, shared_data):
     program, flag, module, *options = doc_command()
     assert [program, flag] == ["python", "-m"]
     assert module == main.__module__.removesuffix(".__main__")
@@ -370,8 +370,34 @@ def test_the_pages_command_makes_the_pages_tables(tmp_path, capsys, shared_data)
     # Corrections come on top.
     assert asked >= 3 * (len(VERIFIERS) - 1) + 2 * 2 * len(JUDGES)
 
-    for columns in (verifying.COLUMNS, judging.COLUMNS):
-        assert names_in(printed, columns) == names_in(PAGE.read_text("utf-8"), columns) != []
+    for columns, variants in ((verifying.COLUMNS, VERIFIERS), (judging.COLUMNS, JUDGES)):
+        assert names_in(printed, columns) == [
+            f"{variant.name} (packaged)" if variant.is_packaged else variant.name
+            for variant in variants
+        ]
+
+
+def test_the_page_knows_the_variants():
+    page = PAGE.read_text("utf-8")
+    verifiers, judges = page.split("\n## Judges\n")
+    for part, columns, variants in (
+        (verifiers, verifying.COLUMNS, VERIFIERS),
+        (judges, judging.COLUMNS, JUDGES),
+    ):
+        names = [variant.name for variant in variants]
+        assert names_in(part, ("variant", "what is different")) == names
+        measured = [name.removesuffix(" (packaged)") for name in names_in(part, columns)]
+        assert set(measured) <= set(names)
+
+
+@linux
+def test_what_a_real_batch_got_is_scored_without_a_model(shared_data, capsys):
+    printed = run(["--recorded"], capsys).splitlines()
+    assert printed[0] == "Verifiers as recorded: 20 instructions, 120 answers"
+    name, *shares = printed[4].split(" | ")
+    assert name == "| two examples (packaged)"
+    # As test_recording.py counts them: of 120 one is cut off and 10 are no Python.
+    assert [share.partition(" ")[0] for share in shares[:3]] == ["99", "91", "31"]
 
 
 @pytest.mark.slow
