@@ -23,7 +23,10 @@ def test_every_stage_gets_through_the_synthetic_batch(tmp_path):
         "instruction_preference_pairs": 4 * instructions,
         "query_preference_pairs": 4 * prompts,
         "preference_pairs": 4 * (prompts + instructions),
-        **dict.fromkeys(("sft_dataset", "preference_dataset", "kto_dataset", "report"), 0),
+        "rl_prompts": prompts,
+        **dict.fromkeys(
+            ("sft_dataset", "preference_dataset", "kto_dataset", "reward_dataset", "report"), 0
+        ),
     }
 
 

@@ -88,7 +88,7 @@ def in_both_splits(dataset: str, table: Table) -> Query:
     """One row: ``instructions``, ``prompts`` and ``queries`` in both splits, and an ``example``.
 
     Args:
-        dataset: ``sft``, ``preference`` or ``kto``.
+        dataset: ``sft``, ``preference``, ``kto`` or ``reward``.
         table: Where its rows come from.
     """
     # Not from autoif.dataset, which carries the texts along: too much for millions of rows.
@@ -136,8 +136,12 @@ def _exported(table: Table) -> str:
             f"USING (batch, prompt_id) "
         )
     )
+    # Where a row was when it was made is not where it was exported to.
+    rows = f"{SCHEMA}.{table.name}"
+    if any(column.name == "split" for column in table.columns):
+        rows = f"(SELECT * EXCLUDE (split) FROM {rows})"
     return (
-        f"FROM {SCHEMA}.{table.name} "
+        f"FROM {rows} "
         f"JOIN (FROM {SCHEMA}.dataset_splits WHERE dataset = ?) USING (instruction_id) "
         f"{asked}"
         f"ANTI JOIN (FROM {SCHEMA}.dataset_left_out WHERE dataset = ?) USING (prompt_id) "

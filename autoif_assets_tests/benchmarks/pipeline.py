@@ -47,9 +47,11 @@ STAGES = (
     "instruction_preference_pairs",
     "query_preference_pairs",
     "preference_pairs",
+    "rl_prompts",
     "sft_dataset",
     "preference_dataset",
     "kto_dataset",
+    "reward_dataset",
     "report",
 )
 BOUND_MB = 1536
