@@ -32,7 +32,7 @@ kto_examples | training | batch | duckdb polars | augmented_queries filtered_que
 labelled_agreement | verifiers | batch | duckdb polars python | verifier_audits verifiers
 online_preference_dataset | online | policy | json parquet | online_preference_pairs
 online_preference_pairs | online | batch policy | duckdb polars | augmented_queries filtered_queries policy_responses policy_verdicts sft_examples
-policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
+policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset reward_dataset sft_dataset
 policy_responses | online | batch policy | duckdb openai polars | augmented_queries preference_pairs sft_examples
 policy_scorecard | online | batch policy | duckdb polars | policy_responses policy_verdicts verified_instructions
 policy_verdicts | online | batch policy | duckdb polars python | augmented_queries policy_responses verifier_audits

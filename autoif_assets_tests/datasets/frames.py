@@ -129,7 +129,12 @@ def rl_prompts(texts=NASTY, instructions=4, batch="b1"):
     )
 
 
-def verifier_entries(instructions=4):
+SHOUTS = "def evaluate(response):\n    return response.isupper()"
+# On random texts as good as a coin.
+EVEN = "def evaluate(response):\n    return sum(map(ord, response)) % 2 == 0"
+
+
+def verifier_entries(instructions=4, source=SHOUTS):
     return [
         {
             "instruction_id": f"i{i}",
@@ -138,7 +143,7 @@ def verifier_entries(instructions=4):
             "verifiers": [
                 {
                     "verifier_id": f"v{i}",
-                    "source": "def evaluate(response):\n    return response.isupper()",
+                    "source": source,
                     "audit": {},
                 }
             ],
@@ -182,8 +187,8 @@ def write_kto_dataset(table, folder, eval_share, seed, split_with=None):
     return write_table(KTO, table, folder, eval_share, seed, split_with)
 
 
-def write_reward_dataset(table, folder, eval_share, seed, split_with=None):
-    extras = reward_extras(reward_lines(iter(verifier_entries())))
+def write_reward_dataset(table, folder, eval_share, seed, split_with=None, source=SHOUTS):
+    extras = reward_extras(reward_lines(iter(verifier_entries(source=source))))
     return write_table(REWARD, table, folder, eval_share, seed, split_with, extras)
 
 
