@@ -37,6 +37,7 @@ def rewards() -> None:
     "--judge-url", metavar="URL", help="OpenAI-compatible server of a judge that may veto rewards."
 )
 @click.option("--judge-model", metavar="NAME", help="Its model.")
+@click.option("--judge-key-variable", metavar="NAME", help="Variable that holds its key.")
 def rewards_serve(
     data: Path | None,
     host: str,
@@ -50,6 +51,7 @@ def rewards_serve(
     modules: tuple[str, ...],
     judge_url: str | None,
     judge_model: str | None,
+    judge_key_variable: str | None,
 ) -> None:
     """Serve the rewards of an export until interrupted.
 
@@ -69,7 +71,7 @@ def rewards_serve(
     check_address(host, token)
     judge = None
     if judge_url is not None and judge_model is not None:
-        judge = ModelJudge(judge_url, judge_model, os.environ.get("AUTOIF_JUDGE_API_KEY", ""))
+        judge = ModelJudge(judge_url, judge_model, os.environ.get(judge_key_variable or "", ""))
     scorer = Scorer(
         data if data is not None else data_dir() / "exports" / "reward",
         workers=workers,

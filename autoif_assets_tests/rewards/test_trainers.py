@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
+import shutil
+import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +154,44 @@ def test_verl_s_naive_reward_manager_scores_through_compute_score(folder):
     even, odd = (asyncio.run(score(text)) for text in ("bb", "ab"))
     assert (even["reward_score"], odd["reward_score"]) == (1.0, 0.0)
     assert even["reward_extra_info"] == {"score": 1.0, "no_verdict": 0.0}
+
+
+def test_vf_eval_runs_the_package_of_an_export(tmp_path):
+    # Its environment is another one: it wants an older openai than we do.
+    program = os.environ.get("AUTOIF_VF_EVAL") or shutil.which("vf-eval")
+    if program is None:
+        pytest.skip("there is no vf-eval on the PATH, and AUTOIF_VF_EVAL names none")
+    pytest.importorskip("polars")
+    from autoif_assets.simulator import Simulator
+    from autoif_assets_tests.datasets.frames import EVEN, rl_prompts, write_reward_dataset
+
+    write_reward_dataset(rl_prompts(), tmp_path / "reward", 0.3, 0, source=EVEN)
+    root = Path(__file__).resolve().parents[2]
+    with Simulator() as simulator:
+        subprocess.run(
+            [
+                *(program, "autoif-reward", "-m", "autoif-simulator", "-n", "3", "-r", "4"),
+                *("--client.base-url", simulator.base_url, "--client.api-key-var", "ANY_KEY"),
+                *("--env.agent.harness.id", "null", "--env.agent.runtime.type", "subprocess"),
+                *("--no-push", "--output-dir", str(tmp_path / "out")),
+            ],
+            env={
+                **os.environ,
+                "ANY_KEY": "x",
+                "PYTHONPATH": os.pathsep.join([str(tmp_path / "reward" / "verifiers"), str(root)]),
+            },
+            cwd=tmp_path,
+            check=True,
+            timeout=600,
+        )
+    (file,) = (tmp_path / "out").rglob("traces.jsonl")
+    episodes = [json.loads(one) for one in file.read_text().splitlines()]
+    assert len(episodes) == 12
+    assert all(episode["ok"] for episode in episodes)
+    rewards = [trace["rewards"]["follows"] for episode in episodes for trace in episode["traces"]]
+    scores = [one["score"] if isinstance(one, dict) else one for one in rewards]
+    assert set(scores) <= {0.0, 1.0}
+    assert len(scores) == 12
 
 
 def test_skyrl_makes_the_environment_by_its_name(folder, monkeypatch):
