@@ -45,7 +45,7 @@ response_likelihoods | responses | batch | duckdb openai polars | augmented_quer
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | augmented_queries responses verifier_audits
 responses | responses | batch | duckdb openai polars | augmented_queries
-reward_dataset | exports | - | json parquet | preference_pairs rl_prompts sft_examples verifier_audits verifier_cases
+reward_dataset | exports | - | json parquet | preference_pairs response_verdicts rl_prompts sft_examples verifier_audits verifier_cases
 rl_prompts | training | batch | duckdb polars | augmented_queries filtered_queries preference_pairs sft_examples verified_instructions
 seed_instructions | seeds | - | duckdb polars python | -
 seed_queries | seeds | - | duckdb polars | -

@@ -32,6 +32,7 @@ from autoif_assets.resources import SandboxResource
 from autoif_assets.sandbox import static_check
 from autoif_assets.stage import Parts, accepted, rows, stage
 from autoif_assets.warehouse import Partition, Rows, Warehouse, excluded_batches, known_batches
+from autoif_assets.warehouse.quality import agreement_on_responses
 
 _WHY_LEFT_OUT = (
     "Rows of train whose query is one of eval's, and rows of eval whose query is one of train's: "
@@ -101,7 +102,10 @@ def kto_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
 
 @_dataset(
     description="Prompts for RL with the verifiers that reward their answers, for six trainers.",
-    after=["sft_examples", "preference_pairs", "verifier_audits", "verifier_cases"],
+    after=[
+        *("sft_examples", "preference_pairs"),
+        *("verifier_audits", "verifier_cases", "response_verdicts"),
+    ],
     parts={
         "exported": accepted(
             "rl_prompts",
@@ -133,6 +137,7 @@ def _verifiers(
             table, partitions=slices, columns=list(columns), where_status=ACCEPTED
         )
 
+    warehouse.migrate()  # an empty folder has an export, too
     entries = reward_entries(
         read("verified_instructions", "instruction_id", "instruction", "category"),
         read(
@@ -141,6 +146,7 @@ def _verifiers(
             *("accuracy_true", "accuracy_false", "sibling_agreement", "mutants", "told_apart"),
             *("answers", "answers_agreed"),
         ),
+        warehouse.query(*agreement_on_responses(slices)),
         read("verifier_cases", "instruction_id", "input", "query", "expected"),
         limits,
         _modules_of,

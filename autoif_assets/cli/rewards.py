@@ -79,7 +79,7 @@ def rewards_serve(
         max_verifiers=max_verifiers,
         deadline_s=deadline,
         modules=modules,
-        judge=judge,
+        judge_veto=judge,
     )
     level = scorer.engine.confinement
 

@@ -13,7 +13,7 @@ from autoif_assets.method.verifiers import USER
 
 _AUDIT = (
     *("origin", "samples", "accuracy", "accuracy_true", "accuracy_false", "sibling_agreement"),
-    *("mutants", "told_apart", "answers", "answers_agreed"),
+    *("mutants", "told_apart", "answers", "answers_agreed", "response_agreement"),
 )
 
 
@@ -83,6 +83,7 @@ def _rules(recipe: Recipe) -> dict[str, pl.Expr]:
 def reward_entries(
     instructions: pl.DataFrame,
     audits: pl.DataFrame,
+    agreement: pl.DataFrame,
     cases: pl.DataFrame,
     limits: Mapping[str, Any],
     modules_of: Callable[[str], Sequence[str]] = lambda source: (),
@@ -94,6 +95,8 @@ def reward_entries(
             instructions of all batches; repeats are fine.
         audits: ``instruction_id``, ``verifier_id``, ``source`` of the verifiers in use, and what
             is known of them.
+        agreement: ``verifier_id``, ``response_agreement``: how often each says what most of its
+            instruction's verifiers say of a sampled response.
         cases: ``instruction_id``, ``input``, ``query``, ``expected`` of the surviving test cases.
         limits: What verifiers may use.
         modules_of: Returns what a source imports beside the standard library.
@@ -103,7 +106,8 @@ def reward_entries(
         ``verifier_id``, ``source``, ``audit``), ``cases`` and ``limits``. None for an instruction
         without a verifier.
     """
-    ranked = _ranked(audits).group_by("instruction_id", maintain_order=True)
+    known = audits.join(agreement, on="verifier_id", how="left", maintain_order="left")
+    ranked = _ranked(known).group_by("instruction_id", maintain_order=True)
     verifiers = {key[0]: frame.to_dicts() for key, frame in ranked}
     told = cases.unique(["instruction_id", "input", "query"], keep="first", maintain_order=True)
     grouped = told.sort("instruction_id", "input", "query", nulls_last=True)
@@ -146,12 +150,14 @@ def reward_lines(entries: Iterator[dict[str, Any]]) -> bytes:
 def _ranked(audits: pl.DataFrame) -> pl.DataFrame:
     """Sort verifiers by how far they can be trusted, those of people before all others.
 
-    What the auditor says of one comes before what its siblings say, and that before the cases,
-    which are of the same model as the verifier.
+    What the auditor says of one comes before what its siblings say, first of sampled responses,
+    which are what it will be asked about; and that before the cases, which are of the same model
+    as the verifier.
     """
     order = {
         "_user": pl.col("origin") == USER,
         "_auditor": pl.col("answers_agreed") / pl.col("answers").replace(0, None),
+        "_responses": pl.col("response_agreement"),
         "_siblings": pl.col("sibling_agreement"),
         "_labels": pl.min_horizontal("accuracy_true", "accuracy_false"),
         "_accuracy": pl.col("accuracy"),

@@ -164,7 +164,7 @@ class Engine:
         # that a verifier is lost on must leave time for the others.
         wall_s, call_cpu_s = deadline_s / 4, min(call_cpu_s, deadline_s / 20)
         self._sandbox = Sandbox(
-            workers=workers or len(os.sched_getaffinity(0)),
+            workers=workers or _cores(),
             limits=Limits(
                 call_cpu_s=call_cpu_s,
                 call_wall_s=wall_s,
@@ -320,6 +320,12 @@ class Engine:
 
     def _slow(self) -> frozenset[str]:
         return frozenset(id for id, pace in self.paces.items() if pace.is_slow)
+
+
+def _cores() -> int:
+    """Return the cores that this process may use, which a container may bound."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _settle(future: "Future[Answers]", answers: Answers) -> None:

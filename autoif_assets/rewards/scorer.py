@@ -72,7 +72,8 @@ class Scorer:
         modules: Installed modules that verifiers may import; see `Sandbox`. The export says which
             they need, but only you can allow it.
         cached: Answers of verifiers that are remembered.
-        judge: What may veto rewards that the verifiers give; asked about these alone.
+        judge_veto: What may turn rewards that the verifiers give into zeros; asked about these
+            alone. None: they stand.
         sha256: Checksum that the file must have; None: that of the card beside it.
         allow_unconfined: Run verifiers even where the machine cannot confine them.
 
@@ -92,7 +93,7 @@ class Scorer:
         deadline_s: float = 10.0,
         modules: Sequence[str] = (),
         cached: int = 200_000,
-        judge: Judge | None = None,
+        judge_veto: Judge | None = None,
         sha256: str | None = None,
         allow_unconfined: bool = False,
     ) -> None:
@@ -112,10 +113,10 @@ class Scorer:
             "deadline_s": deadline_s,
             "modules": list(modules),
             "cached": cached,
-            "judge": judge,
+            "judge_veto": judge_veto,
             "allow_unconfined": allow_unconfined,
         }
-        self._judge = judge
+        self._judge = judge_veto
         self._most = max_verifiers
         self._engine: Engine | None = None
         self._opened_in = 0

@@ -150,6 +150,22 @@ def _exported(table: Table) -> str:
     )
 
 
+def agreement_on_responses(slices: Sequence[Partition] | None) -> Query:
+    """``verifier_id``, ``response_agreement``: how often it says what most say of a response.
+
+    Of the sampled responses that most of their instruction's verdicts are for or against.
+    """
+    where, values = condition(slices)
+    return (
+        f"SELECT said.verifier_id AS verifier_id, "
+        f"avg(CAST((said.outcome = 'pass') = passes AS DOUBLE)) AS response_agreement "
+        f"FROM (SELECT passed > failed AS passes, unnest(outcomes) AS said "
+        f"FROM {SCHEMA}.response_verdicts WHERE {where} AND passed <> failed) "
+        f"WHERE said.outcome IN ('pass', 'fail') GROUP BY said.verifier_id ORDER BY verifier_id",
+        values,
+    )
+
+
 def sampled_texts(
     table: Table, passes: Mapping[str, str], rows: int, slices: Sequence[Partition] | None
 ) -> Query:

@@ -111,7 +111,8 @@ def entries(audits, instructions=("i",), cases=CASES, **more):
         {"instruction_id": "i", "source": f"# {a['verifier_id']}", **AUDIT, **a} for a in audits
     ]
     frame = pl.DataFrame(rows, schema_overrides=SCHEMA)
-    return list(reward_entries(named, frame, cases, {"memory_mb": 512}, **more))
+    agreed = pl.DataFrame({"verifier_id": ["r", "s"], "response_agreement": [0.9, 0.8]})
+    return list(reward_entries(named, frame, agreed, cases, {"memory_mb": 512}, **more))
 
 
 def test_the_best_audited_come_first():
@@ -125,10 +126,16 @@ def test_the_best_audited_come_first():
             {"verifier_id": "f", "answers": 4, "answers_agreed": 4},
             {"verifier_id": "g", "origin": "user"},
             {"verifier_id": "h"},
+            {"verifier_id": "r", "samples": 1},
+            {"verifier_id": "s", "sibling_agreement": 1.0},
         ]
     )
-    assert "".join(one["verifier_id"] for one in entry["verifiers"]) == "gfedbcah"
-    assert entry["verifiers"][0]["audit"] == {**AUDIT, "origin": "user"}
+    assert "".join(one["verifier_id"] for one in entry["verifiers"]) == "gfersdbcah"
+    assert entry["verifiers"][0]["audit"] == {
+        **AUDIT,
+        "origin": "user",
+        "response_agreement": None,
+    }
 
 
 def test_an_entry_of_several_batches_is_one():

@@ -157,6 +157,30 @@ def test_open_instruct_finds_a_verifier_among_its_subclasses(by_environment, mon
     assert "no majority" in result.reasoning
 
 
+def test_open_instruct_s_launcher_runs_the_module_that_it_is_told(monkeypatch):
+    ran = []
+    parts = {"VerifierFunction": type("F", (), {}), "VerificationResult": object}
+    module = load(
+        monkeypatch, "open_instruct", open_instruct={}, open_instruct__ground_truth_utils=parts
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(
+        module.runpy, "run_module", lambda name, **how: ran.append((name, how, list(sys.argv)))
+    )
+    monkeypatch.setattr(sys, "argv", ["launcher", "open_instruct.grpo_fast", "--beta", "0"])
+    module.main()
+    assert ran == [
+        (
+            "open_instruct.grpo_fast",
+            {"run_name": "__main__", "alter_sys": True},
+            ["open_instruct.grpo_fast", "--beta", "0"],
+        )
+    ]
+    monkeypatch.setattr(sys, "argv", ["launcher"])
+    with pytest.raises(SystemExit, match="Name the module"):
+        module.main()
+
+
 def test_ms_swift_knows_the_plugin_by_its_name(by_environment, monkeypatch):
     # As of swift/rewards/orm.py of ms-swift 4.6.0.
     class AsyncORM:

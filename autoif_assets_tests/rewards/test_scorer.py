@@ -298,7 +298,7 @@ def test_a_judge_is_asked_about_what_passes_alone(folder):
         return [True, False, None]
 
     items = [item("YES"), item("no"), item("NO"), item("?!A", CAPITALS)]
-    with Scorer(folder, workers=1, judge=judge) as scorer:
+    with Scorer(folder, workers=1, judge_veto=judge) as scorer:
         assert rewards(scorer, items) == [1.0, 0.0, 0.0, None]
         assert asked == ["YES", "NO", "?!A"]
 
