@@ -68,6 +68,7 @@ class Bank(Mapping[str, Instruction]):
         self.limits: dict[str, float] = {}
         self.modules: list[str] = []
         self._instructions: dict[str, Instruction] = {}
+        self._verifiers: set[str] = set()
         # Not splitlines: other ends of lines than \n may be in the texts.
         for number, line in enumerate(data.split(b"\n"), start=1):
             if line.strip():
@@ -124,8 +125,13 @@ class Bank(Mapping[str, Instruction]):
                 f"{self.path}, line {number} is no instruction with verifiers "
                 f"({type(error).__name__}: {error}). Export the data again."
             ) from None
-        if not verifiers or id in self._instructions:
-            wrong = "has no verifier" if not verifiers else "repeats an instruction"
+        # Answers are remembered by the verifier's id.
+        names = [one.id for one in verifiers]
+        repeated = len(set(names)) < len(names) or not self._verifiers.isdisjoint(names)
+        self._verifiers.update(names)
+        if not verifiers or id in self._instructions or repeated:
+            wrong = "repeats a verifier" if repeated else "repeats an instruction"
+            wrong = wrong if verifiers else "has no verifier"
             raise RewardDataError(
                 f"{self.path}, line {number} {wrong}: {id}. Export the data again."
             )

@@ -338,7 +338,7 @@ def test_a_file_other_than_the_card_names_is_refused(tmp_path):
                 ]
                 * 2
             ),
-            "line 2 repeats",
+            "line 2 repeats a verifier",
         ),
     ],
 )
