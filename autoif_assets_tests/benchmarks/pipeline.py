@@ -146,7 +146,7 @@ def build(data: Path, responses: int) -> None:
 
     def audits(number, key):
         counts = ("mutants", "told_apart", "fragile_probes", "answers", "answers_agreed")
-        found = {**dict.fromkeys(counts, 0), "nli_label": "entailment"}
+        found = {**dict.fromkeys(counts, 0), "nli_label": "entailment", "origin": "sampled"}
         return [row | found for row in functions(key)]
 
     def cases(number, key):
