@@ -251,7 +251,8 @@ def process(*command: str) -> Iterator[str]:
         line = child.stdout.readline()
         yield next(word for word in line.split() if word.startswith("http://"))
     finally:
-        child.terminate()
+        # It has nothing to put in order, and may have inherited that SIGTERM is ignored.
+        child.kill()
         child.wait()
 
 
