@@ -54,11 +54,23 @@ demo-llm: $(STAMP)-local
 demo-loop: $(STAMP)-train
 	$(BIN)/autoif demo-loop
 
-test-trainers: $(STAMP)-dev $(STAMP)-train
-	$(BIN)/python -m pytest -m trainers
+# Trainers that want other versions of what we want have environments of their own.
+.venv-%/.installed:
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(WANTS_$*)
+	touch $@
+
+WANTS_verl := 'verl>=0.9.1' 'transformers<5.11' torch aiohttp prometheus-client requests pytest hypothesis
+WANTS_verifiers := 'verifiers>=0.4'
+
+REWARDED := autoif_assets_tests/rewards/test_trainers.py
+
+test-trainers: $(STAMP)-dev $(STAMP)-train .venv-verl/.installed .venv-verifiers/.installed
+	AUTOIF_VF_EVAL=$(CURDIR)/.venv-verifiers/bin/vf-eval $(BIN)/python -m pytest -m trainers
+	.venv-verl/bin/python -m pytest -m trainers -k verl $(REWARDED)
 
 test-servers: $(STAMP)-dev $(STAMP)-local
 	$(BIN)/python -m pytest -m servers
 
 clean:
-	rm -rf .venv data
+	rm -rf .venv .venv-verl .venv-verifiers data

@@ -357,7 +357,7 @@ def splits(dataset: str, table: str) -> Check:
     """Return the check that nothing that is trained on is evaluated on.
 
     Args:
-        dataset: ``sft``, ``preference`` or ``kto``.
+        dataset: ``sft``, ``preference``, ``kto`` or ``reward``.
         table: Where its rows come from.
     """
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoif_assets_tests.benchmarks import pipeline, warehouse_writes
+from autoif_assets_tests.benchmarks import pipeline, rewards, warehouse_writes
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,10 @@ def test_every_stage_gets_through_the_synthetic_batch(tmp_path):
         "instruction_preference_pairs": 4 * instructions,
         "query_preference_pairs": 4 * prompts,
         "preference_pairs": 4 * (prompts + instructions),
-        **dict.fromkeys(("sft_dataset", "preference_dataset", "kto_dataset", "report"), 0),
+        "rl_prompts": prompts,
+        **dict.fromkeys(
+            ("sft_dataset", "preference_dataset", "kto_dataset", "reward_dataset", "report"), 0
+        ),
     }
 
 
@@ -32,3 +35,10 @@ def test_both_ways_to_write_are_measured():
     rates = warehouse_writes.measure(writers=2, writes=1, rounds=1)
     assert len(rates["bare"]) == len(rates["warehouse"]) == 1
     assert min(rates["bare"] + rates["warehouse"]) > 0
+
+
+def test_all_ways_to_reward_answers_are_measured():
+    rows = rewards.measure(seconds=0.2, rounds=1, loads=[(4, 2)])
+    assert [row["design"] for row in rows] == list(rewards.DESIGNS)
+    assert all(row["per_s"] > 0 and row["p99_s"] > 0 for row in rows)
+    assert rewards.table(rows).splitlines()[2].startswith("| 4 x 2 | ")

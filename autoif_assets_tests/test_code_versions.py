@@ -38,9 +38,11 @@ def test_a_number_concerns_its_stages_only():
     assert changed(PAPER.model_copy(update={"eval_share": 0.1})) == {
         "augmented_queries",
         "probe_texts",
+        "rl_prompts",
         "sft_dataset",
         "preference_dataset",
         "kto_dataset",
+        "reward_dataset",
         "policy_responses",
         "online_preference_dataset",
     }

@@ -12,7 +12,7 @@ from .compatibility.make import ARCHIVES, BATCHES, ROUNDS, environment
 from .dev.daemon import AUTOIF
 
 pytestmark = pytest.mark.slow
-_ROUNDS = "online_preference_pairs"
+_ROUNDS, _SPLITS = "online_preference_pairs", "dataset_splits"
 _TABLES = """SELECT table_name, list(column_name ORDER BY ordinal_position)
 FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
 WHERE table_schema = 'autoif' AND table_type = 'BASE TABLE' AND table_name <> 'migrations'
@@ -97,8 +97,12 @@ def test_an_old_folder_reruns_without_a_model_call(archive, tmp_path, refusing):
     after = rows(published, wanted)
     # A round follows the recipe of its batch now, which asked for pairs of SPIN, too.
     assert [row for row in before[_ROUNDS] if row not in after[_ROUNDS]] == []
-    changed = [table for table in wanted if after[table] != before[table]]
-    assert [table for table in changed if table != _ROUNDS] == []
+    # There were no exports for RL.
+    assert [row for row in before[_SPLITS] if row not in after[_SPLITS]] == []
+    added = [row for row in after[_SPLITS] if row not in before[_SPLITS]]
+    assert {dict(zip(wanted[_SPLITS], row, strict=True))["dataset"] for row in added} == {"reward"}
+    changed = {table for table in wanted if after[table] != before[table]}
+    assert changed <= {_ROUNDS, _SPLITS}
     listed = autoif("batch", "list").splitlines()
     assert sorted(listed) == sorted(f"{batch}: complete" for batch in BATCHES)
     # Its calls told the models, its last run and the run since what it was made by.

@@ -33,7 +33,7 @@ kto_examples | training | batch | duckdb polars | augmented_queries filtered_que
 labelled_agreement | verifiers | batch | duckdb polars python | verifier_audits verifiers
 online_preference_dataset | online | policy | json parquet | online_preference_pairs
 online_preference_pairs | online | batch policy | duckdb polars | augmented_queries filtered_queries policy_responses policy_verdicts sft_examples
-policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset sft_dataset
+policy_checkpoint | online | policy | python | online_preference_dataset preference_dataset reward_dataset sft_dataset
 policy_responses | online | batch policy | duckdb openai polars | augmented_queries preference_pairs sft_examples
 policy_scorecard | online | batch policy | duckdb polars | policy_responses policy_verdicts verified_instructions
 policy_verdicts | online | batch policy | duckdb polars python | augmented_queries policy_responses verifier_audits
@@ -41,11 +41,13 @@ preference_dataset | exports | - | json parquet | preference_pairs sft_examples
 preference_pairs | training | batch | duckdb polars | instruction_preference_pairs query_preference_pairs
 probe_texts | verifiers | batch | duckdb openai polars | augmented_instructions seed_queries test_cases
 query_preference_pairs | training | batch | duckdb polars | augmented_queries filtered_queries further_responses further_scores further_verdicts response_likelihoods response_scores response_verdicts responses verified_instructions
-report | exports | - | html | auditor_answers augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples policy_responses preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_audits verifier_candidates verifier_cases verifier_repairs verifiers
+report | exports | - | html | auditor_answers augmented_instructions augmented_queries back_translations filtered_queries further_responses further_scores further_verdicts instruction_preference_pairs kto_dataset kto_examples policy_responses preference_dataset preference_pairs query_preference_pairs response_scores response_verdicts responses reward_dataset seed_instructions seed_queries sft_dataset sft_examples test_cases verified_instructions verifier_audits verifier_candidates verifier_cases verifier_repairs verifiers
 response_likelihoods | responses | batch | duckdb openai polars | augmented_queries further_responses further_scores further_verdicts response_scores response_verdicts responses
 response_scores | responses | batch | duckdb openai polars | augmented_queries response_verdicts responses
 response_verdicts | responses | batch | duckdb polars python | augmented_queries responses verifier_audits
 responses | responses | batch | duckdb openai polars | augmented_queries
+reward_dataset | exports | - | json parquet | preference_pairs response_verdicts rl_prompts sft_examples verifier_audits verifier_cases
+rl_prompts | training | batch | duckdb polars | augmented_queries filtered_queries preference_pairs sft_examples verified_instructions
 seed_instructions | seeds | - | duckdb polars python | -
 seed_queries | seeds | - | duckdb polars | -
 sft_dataset | exports | - | json parquet | preference_pairs sft_examples
@@ -88,6 +90,8 @@ response_likelihoods | accepted_parents! foreign_keys keys!
 response_scores | accepted_parents! foreign_keys keys! yield_bounds
 response_verdicts | accepted_parents! foreign_keys keys! no_verdict_share yield_bounds
 responses | foreign_keys keys! yield_bounds
+reward_dataset | splits!
+rl_prompts | foreign_keys keys!
 seed_instructions | keys!
 seed_queries | keys!
 sft_dataset | splits!
@@ -130,6 +134,8 @@ response_likelihoods | - | seed likelihood_of
 response_scores | score | prompts seed min_score score_failing score_temperature score_max_tokens
 response_verdicts | - | modules response_pass_rate
 responses | response | language prompts seed responses_per_prompt response_temperature response_max_tokens
+reward_dataset | - | seed eval_share
+rl_prompts | - | eval_share rl_difficulty rl_difficulty_max rl_difficulty_min seed
 seed_instructions | - | modules
 seed_queries | - | query_min_chars query_max_chars conversations
 sft_dataset | - | seed eval_share
@@ -143,7 +149,7 @@ verifier_cases | - | agreement_by_label audited_texts_per_instruction auditor_mi
 verifier_repairs | repair | agreement_by_label audited_texts_per_instruction auditor_min_agreement case_agreement count_samples min_cases min_cases_per_label min_verifiers modules prompts reject_constants reject_fragile repair_max_tokens repair_rounds repair_temperature repairs_per_instruction seed sibling_agreement surviving_cases verifier_agreement
 verifiers | - | agreement_by_label audited_texts_per_instruction auditor_min_agreement case_agreement count_samples min_cases min_cases_per_label min_verifiers modules reject_constants reject_fragile sibling_agreement surviving_cases verifier_agreement
 """  # noqa: E501
-EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "report"}
+EXPORTS = {"sft_dataset", "preference_dataset", "kto_dataset", "reward_dataset", "report"}
 ONLINE = {
     *("policy_responses", "policy_verdicts", "online_preference_pairs", "policy_scorecard"),
     *("online_preference_dataset", "policy_checkpoint"),

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from autoif_assets.cli import main
 from autoif_assets.cli.home import DEMO_MODEL
-from autoif_assets.datasets import KTO, PREFERENCE, SFT
+from autoif_assets.datasets import KTO, PREFERENCE, REWARD, SFT
 from autoif_assets.resources.settings import variables
 from autoif_assets.warehouse import TABLES
 
@@ -76,7 +76,9 @@ def test_the_demo_fills_every_table_and_every_export(demo_folder):
     empty = {name for name, rows in tables.items() if not rows}
     assert empty == {"labelled_agreement", "input_sets", "dataset_left_out"}
     assert {path.parts[2] for path in exports if len(path.parts) > 3} == {
-        format.name for kind in (SFT, PREFERENCE, KTO) for format in kind.formats
+        format.name.partition("/")[0]
+        for kind in (SFT, PREFERENCE, KTO, REWARD)
+        for format in kind.formats
     }
     assert [path for path, data in exports.items() if not data and path.suffix != ".lock"] == []
 
@@ -160,7 +162,9 @@ def test_every_command_of_the_readme_exists(command):
     elif program == "autoif":
         names = [word for word in arguments if word.replace("-", "").isalpha()]
         command_words = (
-            names[:2] if names[0] in ("batch", "local-model", "journal", "policy") else names[:1]
+            names[:2]
+            if names[0] in ("batch", "local-model", "journal", "policy", "rewards")
+            else names[:1]
         )
         result = CliRunner().invoke(main, [*command_words, "--help"])
         assert result.exit_code == 0, result.output
@@ -186,6 +190,7 @@ def test_every_setting_is_in_the_readme_and_nowhere_else():
         "AUTOIF_SIMULATOR_KEY",
         "AUTOIF_PROFILE",  # a name of before, which is refused
         "AUTOIF_LLAMAFACTORY",  # of the tests; told where they are
+        *(name for name in used if name.startswith("AUTOIF_REWARD_")),  # in docs/rewards.md
     }
 
 

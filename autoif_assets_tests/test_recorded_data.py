@@ -15,7 +15,7 @@ import pytest
 from autoif_assets.method.audits import audit_texts, audit_verifiers, mutants_of, verdict_matrix
 from autoif_assets.method.back_translation import parse_back_translations, verify_instructions
 from autoif_assets.method.completions import COMPLETION_SCHEMA
-from autoif_assets.method.cross_validation import Tried, cross_validate
+from autoif_assets.method.cross_validation import cross_validate
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.ids import canonical_json, content_id
 from autoif_assets.method.pairs import draw_pairs
@@ -23,6 +23,7 @@ from autoif_assets.method.probes import parse_probes, probe_texts
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.repairs import NO_REPAIRS
 from autoif_assets.method.responses import parse_responses, parse_scores, verify_responses
+from autoif_assets.method.tried import Tried
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
     parse_candidates,

@@ -21,9 +21,9 @@ from autoif_assets.method.back_translation import (
     parse_back_translations,
     verify_instructions,
 )
-from autoif_assets.method.cross_validation import ANSWER_SCHEMA
 from autoif_assets.method.gates import accepted as accepted_rows
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.tried import ANSWER_SCHEMA
 from autoif_assets.method.verifiers import in_parts, verifier_runs
 from autoif_assets.reports import BANDS, MAX_KINDS, coverage_chart, covered_kinds
 from autoif_assets.resources import NLI, SandboxResource, Supervision

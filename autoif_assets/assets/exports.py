@@ -1,5 +1,6 @@
 """Exports: the training data of all batches as files that trainers load."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,16 +15,24 @@ from autoif_assets.checks import splits
 from autoif_assets.datasets import (
     KTO,
     PREFERENCE,
+    REWARD,
     SFT,
     SPLITS,
     DatasetKind,
     DatasetSplit,
     Export,
+    Extra,
+    reward_extras,
     write_dataset,
 )
+from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.rl import reward_entries, reward_lines
+from autoif_assets.resources import SandboxResource
+from autoif_assets.sandbox import static_check
 from autoif_assets.stage import Parts, accepted, rows, stage
-from autoif_assets.warehouse import Rows, Warehouse, excluded_batches, known_batches
+from autoif_assets.warehouse import Partition, Rows, Warehouse, excluded_batches, known_batches
+from autoif_assets.warehouse.quality import agreement_on_responses
 
 _WHY_LEFT_OUT = (
     "Rows of train whose query is one of eval's, and rows of eval whose query is one of train's: "
@@ -91,6 +100,71 @@ def kto_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
     return _export(KTO, parts, warehouse, recipe)
 
 
+@_dataset(
+    description="Prompts for RL with the verifiers that reward their answers, for six trainers.",
+    after=[
+        *("sft_examples", "preference_pairs"),
+        *("verifier_audits", "verifier_cases", "response_verdicts"),
+    ],
+    parts={
+        "exported": accepted(
+            "rl_prompts",
+            *("prompt_id", "instruction_id", "query", "context", "prompt", "instruction_ids"),
+            *("pass_rate", "base_rates", "split"),
+        )
+    },
+    parts_on=REWARD.id,
+    checks=[splits(REWARD.name, "rl_prompts")],
+)
+def reward_dataset(
+    parts: Parts, warehouse: Warehouse, recipe: Recipe, sandbox: SandboxResource
+) -> dg.MaterializeResult[None]:
+    limits = {
+        "call_cpu_s": sandbox.call_cpu_s,
+        "memory_mb": sandbox.memory_mb,
+        "coerce_strings": sandbox.coerce_strings,
+    }
+    return _export(REWARD, parts, warehouse, recipe, partial(_verifiers, limits=limits))
+
+
+def _verifiers(
+    warehouse: Warehouse, slices: Sequence[Partition] | None, limits: dict[str, Any]
+) -> list[Extra]:
+    """Return what an export for RL has beside its prompts: verifiers of all instructions in use."""
+
+    def read(table: str, *columns: str) -> pl.DataFrame:
+        return warehouse.read(
+            table, partitions=slices, columns=list(columns), where_status=ACCEPTED
+        )
+
+    warehouse.migrate()  # an empty folder has an export, too
+    entries = reward_entries(
+        read("verified_instructions", "instruction_id", "instruction", "category"),
+        read(
+            "verifier_audits",
+            *("instruction_id", "verifier_id", "source", "origin", "samples", "accuracy"),
+            *("accuracy_true", "accuracy_false", "sibling_agreement", "mutants", "told_apart"),
+            *("answers", "answers_agreed"),
+        ),
+        warehouse.query(*agreement_on_responses(slices)),
+        read("verifier_cases", "instruction_id", "input", "query", "expected"),
+        limits,
+        _modules_of,
+    )
+    return reward_extras(reward_lines(entries))
+
+
+def _modules_of(source: str) -> list[str]:
+    """Return the modules beside the standard ones that a verifier imports."""
+    needed: list[str] = []
+    while (problem := static_check(source, needed)) is not None:
+        reason, _, name = problem.partition(":")
+        if reason != "forbidden_import" or name in needed:
+            break
+        needed.append(name)
+    return needed
+
+
 def included(parts: Parts, warehouse: Warehouse) -> Parts:
     """Return the parts without the batches that a person has excluded from the exports."""
     excluded = set(excluded_batches(warehouse))
@@ -111,14 +185,26 @@ def fitting(kind: DatasetKind, wanted: Rows, warehouse: Warehouse) -> DatasetKin
 
 
 def _export(
-    kind: DatasetKind, parts: Parts, warehouse: Warehouse, recipe: Recipe
+    kind: DatasetKind,
+    parts: Parts,
+    warehouse: Warehouse,
+    recipe: Recipe,
+    beside: Callable[[Warehouse, Sequence[Partition] | None], list[Extra]] = lambda *_: [],
 ) -> dg.MaterializeResult[None]:
     parts = included(parts, warehouse)
-    sides, instructions = read_sides(warehouse, recipe, parts.rows[0].partitions)
+    slices = parts.rows[0].partitions
+    sides, instructions = read_sides(warehouse, recipe, slices)
+    if kind.name == REWARD.name:
+        # Prompts of which no response was good are not among the examples.
+        asked = warehouse.read(
+            "rl_prompts", partitions=slices, columns=["instruction_id"], where_status=ACCEPTED
+        )
+        instructions = frozenset(asked["instruction_id"])
     split = DatasetSplit(instructions, sides, recipe.eval_share, recipe.seed)
     folder = warehouse.data_dir / "exports" / kind.name
     kind = fitting(kind, parts.rows[0], warehouse)
-    export = write_dataset(kind, (part for (part,) in parts), folder, split)
+    frames = (part for (part,) in parts)
+    export = write_dataset(kind, frames, folder, split, beside(warehouse, slices))
     # For autoif.dataset, which gives the rows of the files.
     of_kind = {"dataset": kind.name}
     left_out = sides.left_out.with_columns(dataset=pl.lit(kind.name))

@@ -214,12 +214,12 @@ class Training(dg.Config):
     next_policy: str = Field(description="Name of the policy that comes out, such as dpo-1.")
     data: str = Field(
         default="online",
-        description="What it is trained on: sft, preference (offline pairs), or online (the "
-        "policy's own pairs).",
+        description="What it is trained on: sft, preference (offline pairs), online (the policy's "
+        "own pairs), or reward (prompts whose answers verifiers reward).",
     )
 
 
-_STAGES = {"sft": "sft", "preference": "dpo", "online": "dpo"}
+_STAGES = {"sft": "sft", "preference": "dpo", "online": "dpo", "reward": "grpo"}
 
 
 @stage(
@@ -228,7 +228,7 @@ _STAGES = {"sft": "sft", "preference": "dpo", "online": "dpo"}
     description="Optional: the next policy, trained from the policy of the partition by the "
     "trainer's command on an exported dataset.",
     partitions=POLICIES,
-    after=["sft_dataset", "preference_dataset", "online_preference_dataset"],
+    after=["sft_dataset", "preference_dataset", "reward_dataset", "online_preference_dataset"],
 )
 def policy_checkpoint(
     context: dg.AssetExecutionContext, config: Training, trainer: Trainer, warehouse: Warehouse

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from autoif_assets.automation.sensors import FOLLOW_EXPORTS
+from autoif_assets.automation.sensors import DATASETS, FOLLOW_EXPORTS
 from autoif_assets.charts import Bar, funnel_chart, in_markdown
 from autoif_assets.reports import (
     Stage,
@@ -29,7 +29,7 @@ _STAGES = [
     # the policies, whose calls are part of the cost.
     after=[
         *(stage.name for stage in _STAGES),
-        *("sft_dataset", "preference_dataset", "kto_dataset", "policy_responses"),
+        *(*DATASETS, "policy_responses"),
         *("verifier_repairs", "auditor_answers"),
     ],
     kinds={"html"},
@@ -54,6 +54,7 @@ def report(warehouse: Warehouse) -> dg.MaterializeResult[None]:
             "sft_examples": rows.get("sft", 0),
             "preference_pairs": rows.get("preference", 0),
             "kto_examples": rows.get("kto", 0),
+            "rl_prompts": rows.get("reward", 0),
         }
     )
 

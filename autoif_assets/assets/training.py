@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.assets.reports import funnel
+from autoif_assets.assets.sides import read_sides
 from autoif_assets.checks import dominance, even_lengths, pass_again
 from autoif_assets.method import training
 from autoif_assets.method.pairs import (
@@ -19,9 +20,10 @@ from autoif_assets.method.pairs import (
 )
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import verdicts_with_scores
-from autoif_assets.resources import add_metadata
+from autoif_assets.method.rl import rl_prompts as make_rl_prompts
+from autoif_assets.resources import BatchResource, add_metadata
 from autoif_assets.stage import Frames, Parts, accepted, rows, stage
-from autoif_assets.warehouse import Rows
+from autoif_assets.warehouse import Rows, Warehouse
 
 _SCORE = ("response_id", "score", "status")
 # What is chosen passes, what is rejected passes nothing.
@@ -173,3 +175,24 @@ _PAIR = ("pair_id", "instruction_id", "prompt", *PAIR_COLUMNS)
 def preference_pairs(parts: Parts, recipe: Recipe) -> Frames:
     for instructions, queries in parts:
         yield gather_pairs([("instruction", instructions), ("query", queries)], recipe)
+
+
+@stage(
+    "rl_prompts",
+    group="training",
+    parts={
+        "prompts": rows(
+            "augmented_queries",
+            *("prompt_id", "instruction_id", "query_id", "query", "context", "prompt"),
+        ),
+        "counted": rows("filtered_queries", "prompt_id", "judged", "passing"),
+        "instructions": accepted("verified_instructions", "instruction_id", "base_rate"),
+    },
+    # What they hold decides what is held out.
+    after=["sft_examples", "preference_pairs"],
+)
+def rl_prompts(parts: Parts, warehouse: Warehouse, recipe: Recipe, batch: BatchResource) -> Frames:
+    # As the exports divide, whatever the batch is pinned to.
+    sides, _ = read_sides(warehouse, batch.recipe.load())
+    for prompts, counted, instructions in parts:
+        yield make_rl_prompts(prompts, counted, instructions, sides, recipe)

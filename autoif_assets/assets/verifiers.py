@@ -8,13 +8,7 @@ import dagster as dg
 import polars as pl
 
 from autoif_assets.method.auditor import ALTERNATIVES, audit_prompts, contested, parse_answers
-from autoif_assets.method.cross_validation import (
-    ANSWER_SCHEMA,
-    Tried,
-    cross_validate,
-    eligible,
-    judge,
-)
+from autoif_assets.method.cross_validation import cross_validate, eligible, judge
 from autoif_assets.method.probes import (
     BREAKING,
     OBEYING,
@@ -27,6 +21,7 @@ from autoif_assets.method.probes import (
 from autoif_assets.method.queries import probe_queries
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.repairs import NO_REPAIRS, parse_repairs, repair_prompts, to_repair
+from autoif_assets.method.tried import ANSWER_SCHEMA, Tried
 from autoif_assets.method.trusted import beside_handed_in, handed_in, read_handed_in, unchecked
 from autoif_assets.method.verifiers import (
     boundary_prompts,

@@ -11,10 +11,12 @@ FOLLOW_BATCHES = (
     & ~dg.AutomationCondition.in_progress()
 )
 
+DATASETS = ("sft_dataset", "preference_dataset", "kto_dataset", "reward_dataset")
+
 # The report reads every stage, and would otherwise be made again with each.
 FOLLOW_EXPORTS = (
     dg.AutomationCondition.any_deps_updated()
-    .allow(dg.AssetSelection.assets("sft_dataset", "preference_dataset", "kto_dataset"))
+    .allow(dg.AssetSelection.assets(*DATASETS))
     .since_last_handled()
     & ~dg.AutomationCondition.in_progress()
 )

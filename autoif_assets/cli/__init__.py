@@ -15,6 +15,7 @@ from autoif_assets.cli.doctor import doctor
 from autoif_assets.cli.interrupts import command_of, short_interrupts
 from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import policy
+from autoif_assets.cli.rewards import rewards
 from autoif_assets.cli.runs import run
 from autoif_assets.cli.servers import dev, local_model, serve, simulate
 from autoif_assets.cli.settings import init, prompts, settings
@@ -67,11 +68,14 @@ def _mistakes() -> tuple[type[Exception], ...]:
     from autoif_assets.localmodel import LocalModelError
     from autoif_assets.method.recipe import RecipeError
     from autoif_assets.resources.settings import SettingsError
+    from autoif_assets.rewards import RewardDataError, ServeError
+    from autoif_assets.sandbox import SandboxUnavailable
     from autoif_assets.serving import ServingError
     from autoif_assets.warehouse import WarehouseError
 
     return (
         *(EndpointError, InputError, LocalModelError, RecipeError),
+        *(RewardDataError, SandboxUnavailable, ServeError),
         *(SettingsError, ServingError, WarehouseError),
     )
 
@@ -96,6 +100,7 @@ for command in (
     batch,
     grow,
     policy,
+    rewards,
     dev,
     init,
     prompts,

@@ -53,8 +53,13 @@ SMALL = {
     "back_translations_per_instruction": 2,
     "queries_per_instruction": 2,
     "responses_per_prompt": 4,
+    # No request asks for more completions than the server computes at a time.
+    "obeying_probes_per_instruction": 4,
+    "breaking_probes_per_instruction": 2,
     "self_instruct_max_tokens": 200,
     "verifier_max_tokens": 384,
+    "boundary_cases_max_tokens": 384,
+    "repair_max_tokens": 384,
     "response_max_tokens": 128,
 }
 

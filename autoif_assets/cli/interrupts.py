@@ -15,7 +15,7 @@ _PATIENCE_S = 1.2  # for what is under way to end by itself
 _WAKE = signal.SIGURG  # nothing else uses it
 EXIT_CODE = 128 + signal.SIGINT
 # These end what they have started in their own way, which may take longer.
-_SERVERS = frozenset(("dev", "serve", "simulate", "local-model"))
+_SERVERS = frozenset(("dev", "serve", "simulate", "local-model", "rewards"))
 # These go on where they were.
 _CONTINUED = frozenset(("run", "policy", "demo", "demo-llm", "demo-loop"))
 

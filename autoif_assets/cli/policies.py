@@ -151,8 +151,8 @@ def _check_known(instance: "DagsterInstance", name: str) -> None:
 @click.option(
     "--data",
     default="online",
-    type=click.Choice(["sft", "preference", "online"]),
-    help="Dataset: SFT examples, offline pairs, or NAME's own pairs.",
+    type=click.Choice(["sft", "preference", "online", "reward"]),
+    help="Dataset: SFT examples, offline pairs, NAME's own pairs, or prompts for RL.",
 )
 def policy_train(name: str, next_policy: str, data: str) -> None:
     """Train the next policy from NAME with the command in AUTOIF_TRAINER."""
@@ -175,7 +175,7 @@ def train_next(
     Args:
         name: The policy.
         next_policy: Name of the one that comes out.
-        data: sft, preference or online.
+        data: sft, preference, online or reward.
         config: See `resource_config`.
     """
     prepare_home()

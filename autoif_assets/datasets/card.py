@@ -6,7 +6,7 @@ Neither holds a time or a path of this machine, so the same rows give the same b
 import json
 from collections.abc import Mapping, Sequence
 
-from autoif_assets.datasets.files import ExportedFile
+from autoif_assets.datasets.files import ExportedFile, Extra
 from autoif_assets.datasets.formats import SPLITS, DatasetKind, Format, Split
 
 _COLUMNS = {
@@ -39,6 +39,9 @@ _COLUMNS = {
     "prompt": "the user's message, as a list of one message",
     "chosen": "the preferred answer, as a list of one message",
     "rejected": "the dispreferred answer, as a list of one message",
+    "instruction_ids": "content ids of the instructions whose verifiers reward answers",
+    "query": "the user query alone, for verifiers that look at it",
+    "base_rates": "for each of the ids: share of other texts that follow the instruction",
 }
 
 # And where something was said before some of the prompts.
@@ -83,6 +86,7 @@ def dataset_card(
     left_out: Mapping[Split, int],
     eval_share: float,
     seed: int,
+    extras: Sequence[Extra] = (),
 ) -> str:
     """The folder's ``README.md``, with the front matter the Hugging Face hub reads.
 
@@ -94,20 +98,20 @@ def dataset_card(
         left_out: Rows of each side's instructions that neither split has.
         eval_share: As asked for.
         seed: Seed of the split.
+        extras: Its other files.
     """
     parts = [
-        _front_matter(kind, files),
+        _front_matter(kind, files, extras),
         f"# {kind.title}\n\n{kind.made} Made with the AutoIF method (arXiv 2406.13542).",
         "Rows are sorted by id, and rows of one id are one row.",
         f"## Splits\n\n{_split_table(kind, files, instructions, left_out)}",
         f"Split by instruction: none is in both, nor what demands the same in other words, and no "
         f"user query is (target share of eval: {eval_share}, seed: {seed})."
         f"{_why_left_out(left_out)}",
-        f"## Files\n\n{_file_table(kind, files)}",
+        f"## Files\n\n{_file_table(kind, files, extras)}",
         f"## Columns of the Parquet files\n\n{_column_table(kind, columns)}",
     ]
-    if usage := _usage(kind, files):
-        parts.append(usage)
+    parts += filter(None, (_usage(kind, files), kind.usage))
     return "\n\n".join(parts) + "\n"
 
 
@@ -121,7 +125,7 @@ def _splits_with_rows(format: Format, files: Sequence[ExportedFile]) -> list[Spl
     return [file.split for file in files if file.format == format.name and file.rows]
 
 
-def _front_matter(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
+def _front_matter(kind: DatasetKind, files: Sequence[ExportedFile], extras: Sequence[Extra]) -> str:
     rows = _rows(kind, files)
     lines = [
         "---",
@@ -132,6 +136,7 @@ def _front_matter(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
         "- autoif",
         "- instruction-following",
         f"- {kind.name}",
+        *(f"{extra.named}: {extra.sha256}" for extra in extras if extra.named),
         "size_categories:",
         f"- {next((name for end, name in _SIZES if sum(rows.values()) < end), 'n>10M')}",
     ]
@@ -176,7 +181,7 @@ def _why_left_out(left_out: Mapping[Split, int]) -> str:
     )
 
 
-def _file_table(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
+def _file_table(kind: DatasetKind, files: Sequence[ExportedFile], extras: Sequence[Extra]) -> str:
     formats = {format.name: format for format in kind.formats}
     return _table(
         ("file", "content", "rows", "bytes", "SHA-256"),
@@ -189,12 +194,22 @@ def _file_table(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
                 f"`{file.sha256}`",
             )
             for file in files
+        ]
+        + [
+            (
+                f"`{extra.path}`",
+                extra.description,
+                "",
+                str(len(extra.data)),
+                f"`{extra.sha256}`",
+            )
+            for extra in extras
         ],
     )
 
 
 def _column_table(kind: DatasetKind, columns: Sequence[str]) -> str:
-    told = _COLUMNS | (_IN_CONTEXTS if kind.has_contexts else {})
+    told = {**_COLUMNS, **(_IN_CONTEXTS if kind.has_contexts else {}), **kind.told}
     return _table(
         ("column", "content"),
         [(f"`{name}`", told.get(name, "as in the table")) for name in columns],
@@ -202,7 +217,9 @@ def _column_table(kind: DatasetKind, columns: Sequence[str]) -> str:
 
 
 def _usage(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
-    format = next(format for format in kind.formats if format.suffix == "json")
+    format = next((format for format in kind.formats if format.suffix == "json"), None)
+    if format is None:
+        return ""
     names = {
         split: _llama_factory_name(kind, format, split)
         for split in _splits_with_rows(format, files)

@@ -1,7 +1,7 @@
 """Turn the tables of training rows into folders a trainer reads."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import polars as pl
 
 from autoif_assets.datasets.atomic import replaced_folder
 from autoif_assets.datasets.card import dataset_card, dataset_info
-from autoif_assets.datasets.files import ExportedFile, SplitWriter
+from autoif_assets.datasets.files import ExportedFile, Extra, SplitWriter
 from autoif_assets.datasets.formats import SPLITS, DatasetKind, Split
 from autoif_assets.datasets.split import DatasetSplit
 from autoif_assets.method.gates import ACCEPTED
@@ -34,7 +34,11 @@ class Export:
 
 
 def write_dataset(
-    kind: DatasetKind, parts: Iterable[pl.DataFrame], folder: Path, split: DatasetSplit
+    kind: DatasetKind,
+    parts: Iterable[pl.DataFrame],
+    folder: Path,
+    split: DatasetSplit,
+    extras: Sequence[Extra] = (),
 ) -> Export:
     """Write training rows in the formats of their kind.
 
@@ -44,21 +48,23 @@ def write_dataset(
     first batch), so the same rows in any order give the same bytes.
 
     Args:
-        kind: ``SFT``, ``PREFERENCE`` or ``KTO``, ``with_contexts()`` where some rows have one.
-        parts: Rows of the table ``sft_examples``, ``preference_pairs`` or ``kto_examples`` in one
-            frame or several: the id, ``instruction_id``, ``prompt_id``, ``context`` and the kind's
-            texts; other columns go to Parquet only. Rows whose ``status`` is not accepted are left
-            out. All rows of an id are in one part, and the ids of a part come after those of the
-            part before. At least one part; it may be empty.
+        kind: ``SFT``, ``PREFERENCE``, ``KTO`` or ``REWARD``, ``with_contexts()`` where some rows
+            have one.
+        parts: Rows of the table ``sft_examples``, ``preference_pairs``, ``kto_examples`` or
+            ``rl_prompts`` in one frame or several: the id, ``instruction_id``, ``prompt_id``,
+            ``context`` and the kind's texts; other columns go to Parquet only. Rows whose
+            ``status`` is not accepted are left out. All rows of an id are in one part, and the ids
+            of a part come after those of the part before. At least one part; it may be empty.
         folder: Replaced as a whole; must hold nothing but an earlier export of this kind.
-        split: Where the rows go.
+        split: Where the rows go; a column ``split`` of theirs says so afterwards.
+        extras: Files beside those of the formats; the kind names their paths.
 
     Raises:
         ValueError: A column or a value is missing, there is a context in a kind without, the
             parts do not ascend, or ``folder`` holds foreign files.
         OSError: The folder cannot be written; the earlier export is unchanged.
     """
-    ours = {_CARD, _INFO, *(f.path(side) for f in kind.formats for side in SPLITS)}
+    ours = {_CARD, _INFO, *kind.extras, *(f.path(side) for f in kind.formats for side in SPLITS)}
     try:
         with replaced_folder(folder, ours.__contains__) as new, ExitStack() as open_files:
             writers = {
@@ -68,6 +74,8 @@ def write_dataset(
             for rows in _training_rows(kind, parts):
                 for side, writer in writers.items():
                     kept, others = split.rows(rows, side)
+                    if "split" in kept.columns:
+                        kept = kept.with_columns(split=pl.lit(side))
                     writer.write(kept)
                     left_out[side] += others.height
             # The files of one format side by side, as the card lists them.
@@ -78,7 +86,9 @@ def write_dataset(
             instructions = {side: len(writer.instructions) for side, writer in writers.items()}
             columns = kind.formats[0].shape(rows.head(0)).columns
             share, seed = split.eval_share, split.seed
-            card = dataset_card(kind, files, columns, instructions, left_out, share, seed)
+            for extra in extras:
+                extra.write(new)
+            card = dataset_card(kind, files, columns, instructions, left_out, share, seed, extras)
             _write_text(new / _CARD, card)
     except OSError as error:
         raise OSError(

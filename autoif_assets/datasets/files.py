@@ -42,6 +42,37 @@ class ExportedFile:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Extra:
+    """A file beside those of the formats.
+
+    Attributes:
+        path: Relative to the dataset's folder.
+        data: Its content.
+        description: One sentence for the card.
+        named: Under which name the card's front matter has its SHA-256; empty where it has not.
+    """
+
+    path: str
+    data: bytes
+    description: str
+    named: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the content, in hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Write it, on disk before the folder is exchanged."""
+        path = folder / self.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(self.data)
+            file.flush()
+            os.fsync(file.fileno())
+
+
 class SplitWriter:
     """The files of one split, one a format, below ``folder``.
 

@@ -1,7 +1,7 @@
 """The shapes of the files, as expressions over the tables: what each trainer wants of a row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -75,12 +75,16 @@ class DatasetKind:
     """A kind of training dataset.
 
     Attributes:
-        name: ``sft``, ``preference`` or ``kto``; part of the names in ``dataset_info.json``.
+        name: ``sft``, ``preference``, ``kto`` or ``reward``; part of the names in
+            ``dataset_info.json``.
         title: Heading of the card.
         id: Column that identifies a row; files are sorted by it.
         texts: Columns of the table that the formats are made of.
         formats: The first is the one the Hugging Face hub loads.
         made: How its rows came about, for the card.
+        told: What its columns are, where that is not what they are elsewhere.
+        extras: Paths of its other files.
+        usage: A section of the card on how to use it.
         has_contexts: Whether something was said before some of the prompts.
     """
 
@@ -90,6 +94,9 @@ class DatasetKind:
     texts: tuple[str, ...]
     formats: tuple[Format, ...]
     made: str
+    told: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    extras: tuple[str, ...] = ()
+    usage: str = ""
     has_contexts: bool = False
 
     def with_contexts(self) -> "DatasetKind":
@@ -305,5 +312,123 @@ KTO = DatasetKind(
                 },
             },
         ),
+    ),
+)
+
+NEMO_GYM = "nemo_gym"
+ENVIRONMENT = "verifiers/autoif_reward"
+
+_BY = pl.struct("instruction_ids", "query")
+# What decides about an answer, for trainers that hand on one text. The pass rate stands for a
+# reward that the verifiers do not decide, where a trainer must have a number.
+_TRUTH = pl.struct("instruction_ids", "query", "pass_rate").struct.json_encode()
+
+REWARD = DatasetKind(
+    name="reward",
+    title="AutoIF prompts for RL with verifiable rewards",
+    id="prompt_id",
+    texts=("prompt", "query", "instruction_ids", "pass_rate"),
+    made=(
+        "Each row is a prompt (a user query joined with instructions) that some of the sampled "
+        "responses follow and some do not, and the ids of its instructions, whose verifier "
+        "functions in `verifiers.jsonl` reward answers. The rows come from the accepted rows of "
+        "the table `autoif.rl_prompts`."
+    ),
+    formats=(
+        Format(
+            "trl",
+            "parquet",
+            {
+                "prompt": _PROMPT,
+                "instruction_ids": pl.col("instruction_ids"),
+                "query": pl.col("query"),
+                "prompt_id": pl.col("prompt_id"),
+                "pass_rate": pl.col("pass_rate"),
+                "base_rates": pl.col("base_rates"),
+            },
+            "conversational `prompt`, and the columns that the reward function takes (TRL, "
+            "ms-swift)",
+        ),
+        Format(
+            "verl",
+            "parquet",
+            {
+                "data_source": pl.lit("autoif"),
+                "prompt": _PROMPT,
+                "ability": pl.lit("instruction_following"),
+                "reward_model": pl.struct(style=pl.lit("rule"), ground_truth=_TRUTH),
+                "extra_info": pl.struct(
+                    split=pl.col("split"),
+                    # A number that stays the prompt's own, whatever is exported beside it.
+                    index=pl.col("prompt_id").str.slice(0, 15).str.to_integer(base=16),
+                    prompt_id=pl.col("prompt_id"),
+                ),
+            },
+            "`data_source`, `prompt`, `ability`, `reward_model`, `extra_info` (verl, SkyRL)",
+        ),
+        Format(
+            "openrlhf",
+            "jsonl",
+            {"input": _PROMPT, "label": _TRUTH},
+            "`input` messages and `label` (OpenRLHF: `--data.input_key input "
+            "--data.label_key label --data.apply_chat_template`)",
+        ),
+        Format(
+            "open_instruct",
+            "jsonl",
+            {
+                "messages": _PROMPT,
+                "ground_truth": pl.concat_list(_TRUTH),
+                "dataset": pl.concat_list(pl.lit("autoif")),
+            },
+            "`messages`, `ground_truth`, `dataset` (open-instruct)",
+        ),
+        Format(
+            NEMO_GYM,
+            "jsonl",
+            {
+                "responses_create_params": pl.struct(input=_PROMPT),
+                "verifier_metadata": _BY,
+                "agent_ref": pl.struct(
+                    type=pl.lit("responses_api_agents"), name=pl.lit("autoif_simple_agent")
+                ),
+            },
+            "`responses_create_params` and `verifier_metadata` (NeMo Gym)",
+        ),
+        Format(
+            ENVIRONMENT,
+            "jsonl",
+            {
+                "id": pl.col("prompt_id"),
+                "prompt": _PROMPT,
+                "instruction_ids": pl.col("instruction_ids"),
+                "query": pl.col("query"),
+            },
+            "the tasks of the package `autoif-reward` (the library `verifiers` >= 0.4)",
+        ),
+    ),
+    told=MappingProxyType(
+        {
+            "pass_rate": "share of the prompt's sampled responses that passed when it was made",
+        }
+    ),
+    extras=(
+        "verifiers.jsonl",
+        f"{NEMO_GYM}/fixtures.jsonl",
+        "verifiers/pyproject.toml",
+        f"{ENVIRONMENT}/__init__.py",
+        f"{ENVIRONMENT}/verifiers.jsonl",
+    ),
+    usage=(
+        "## Scoring\n\n"
+        "```python\n"
+        "from autoif_assets.rewards import Scorer\n\n"
+        'with Scorer("PATH_OF_THIS_FOLDER") as scorer:\n'
+        '    items = [{"instruction_ids": ["ID"], "response": "An answer.", "query": "A query."}]\n'
+        "    print(scorer.score(items))\n"
+        "```\n\n"
+        "or `autoif rewards serve --data PATH_OF_THIS_FOLDER`. Both refuse a `verifiers.jsonl` "
+        "other than the one that `verifiers_sha256` at the top names. Verifiers are written by a "
+        "model: run them in the sandbox of `autoif_assets`, not by `exec`."
     ),
 )

@@ -13,13 +13,13 @@ import re
 import polars as pl
 
 from autoif_assets.method.completions import unusable, usable
-from autoif_assets.method.cross_validation import Tried
 from autoif_assets.method.gates import decide
 from autoif_assets.method.json_text import objects
 from autoif_assets.method.parsing import parse_bool
 from autoif_assets.method.probes import EDGE
 from autoif_assets.method.prompts import AUDIT
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.tried import Tried
 
 # Of texts on which the same functions say the same so many: others tell more.
 _ALIKE = 4

@@ -260,6 +260,13 @@ class Recipe(BaseModel):
     )
     difficulty_min: float = Field(0.2, ge=0, le=1, description="Least pass@k of `band`.")
     difficulty_max: float = Field(0.8, ge=0, le=1, description="Most pass@k of `band`.")
+    rl_difficulty: Literal["all", "drop_0_and_1", "band"] = Field(
+        "drop_0_and_1",
+        description="Which prompts are for RL, by the share of their responses that pass: a group "
+        "that all or none passes gives no gradient.",
+    )
+    rl_difficulty_min: float = Field(0.1, ge=0, le=1, description="Least share of `band` for RL.")
+    rl_difficulty_max: float = Field(0.9, ge=0, le=1, description="Most share of `band` for RL.")
     likelihood_of: Literal["none", "kept", "judged"] = Field(
         "none",
         description="Responses whose log-probabilities the supervision model tells, two requests "
@@ -348,7 +355,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _selections_fit(self) -> "Recipe":
-        for what in ("difficulty_{}", "ifd_{}_quantile"):
+        for what in ("difficulty_{}", "rl_difficulty_{}", "ifd_{}_quantile"):
             least, most = (what.format(side) for side in ("min", "max"))
             if getattr(self, least) > getattr(self, most):
                 raise ValueError(f"{least} is above {most}")

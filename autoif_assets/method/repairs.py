@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import polars as pl
 
-from autoif_assets.method.cross_validation import Judged, Tried
+from autoif_assets.method.cross_validation import Judged
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.probes import EDGE, OTHER
 from autoif_assets.method.prompts import REPAIR
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.method.tried import Tried
 from autoif_assets.method.verifiers import (
     CANDIDATE_SCHEMA,
     USER,

@@ -1,1 +1,1 @@
-"""Ready recipes for trainers, with the paper's hyper-parameters (arXiv 2406.13542, appendix)."""
+"""Ready recipes for trainers: the paper's numbers (arXiv 2406.13542), and OLMo 3's for GRPO."""

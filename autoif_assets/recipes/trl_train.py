@@ -1,9 +1,11 @@
 """Trains a policy with TRL: `python -m autoif_assets.recipes.trl_train [NAME=VALUE ...]`.
 
 The command of the trainer of ``policy_checkpoint``, alone or under `accelerate launch`. Numbers
-are those of `trl_sft.yaml` and `trl_dpo.yaml`; ``NAME=VALUE`` replaces some. What is trained on
-what comes from the environment: ``AUTOIF_TRAIN_STAGE`` (sft or dpo), ``_DATASET``, ``_PREVIOUS``
-and ``_OUTPUT``. It speaks Dagster Pipes: losses appear in the run as they come.
+are those of `trl_sft.yaml`, `trl_dpo.yaml` and `trl_grpo.yaml`; ``NAME=VALUE`` replaces some.
+What is trained on what comes from the environment: ``AUTOIF_TRAIN_STAGE`` (sft, dpo or grpo),
+``_DATASET``, ``_PREVIOUS`` and ``_OUTPUT``. GRPO is rewarded by the verifiers of the dataset, or by
+the server whose URL is in ``AUTOIF_REWARD_DATA``. It speaks Dagster Pipes: losses appear in the
+run as they come.
 """
 
 import os
@@ -17,7 +19,7 @@ import yaml
 
 
 def numbers_of(stage: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the recipe's numbers of ``sft`` or ``dpo`` with some replaced."""
+    """Return the recipe's numbers of ``sft``, ``dpo`` or ``grpo`` with some replaced."""
     numbers: dict[str, Any] = yaml.safe_load(
         (Path(__file__).parent / f"trl_{stage}.yaml").read_text("utf-8")
     )
@@ -54,33 +56,48 @@ def train(overrides: Sequence[str], say: Any) -> None:
     """Train and save to the output folder; ``say`` is told each step's numbers."""
     from datasets import load_dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+    from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
     stage, dataset, previous, output = map(place, ("STAGE", "DATASET", "PREVIOUS", "OUTPUT"))
     devices = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = arguments(numbers_of(stage, overrides), devices)
     # The exports that TRL reads as they are.
-    file = "messages" if stage == "sft" else "trl"
-    rows = load_dataset("json", data_files=f"{dataset}/{file}/train.jsonl", split="train")
+    file, kind = {
+        "sft": ("messages/train.jsonl", "json"),
+        "dpo": ("trl/train.jsonl", "json"),
+        "grpo": ("trl/train.parquet", "parquet"),
+    }[stage]
+    rows = load_dataset(kind, data_files=f"{dataset}/{file}", split="train")
+    rewarded: dict[str, Any] = {}
     if stage == "sft":
         # The loss is on the response alone.
         rows = rows.map(
             lambda row: {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]},
             remove_columns=["messages"],
         )
+    elif stage == "grpo":
+        from autoif_assets.rewards.adapters.trl import reward_function
+
+        by = os.environ.get("AUTOIF_REWARD_DATA", dataset)
+        rewarded = {"reward_funcs": reward_function(by)}
 
     class Report(TrainerCallback):  # type: ignore[misc]
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if state.is_world_process_zero:
                 say(f"step {state.global_step}/{state.max_steps}: {logs}")
 
-    config, trainer = (SFTConfig, SFTTrainer) if stage == "sft" else (DPOConfig, DPOTrainer)
+    config, trainer = {
+        "sft": (SFTConfig, SFTTrainer),
+        "dpo": (DPOConfig, DPOTrainer),
+        "grpo": (GRPOConfig, GRPOTrainer),
+    }[stage]
     made = trainer(
         model=AutoModelForCausalLM.from_pretrained(previous),
         args=config(output_dir=output, report_to="none", **chosen),
         train_dataset=rows,
         processing_class=AutoTokenizer.from_pretrained(previous),
         callbacks=[Report()],
+        **rewarded,
     )
     made.train()
     made.save_model(output)

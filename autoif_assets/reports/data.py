@@ -42,6 +42,9 @@ FROM (
     FROM autoif.preference_pairs WHERE status = 'accepted'
     UNION ALL
     SELECT 'kto', example_id, prompt_id, instruction_id, batch FROM autoif.kto_examples
+    UNION ALL
+    SELECT 'reward', prompt_id, prompt_id, instruction_id, batch
+    FROM autoif.rl_prompts WHERE status = 'accepted'
 )
 ANTI JOIN (FROM autoif.batches WHERE excluded) USING (batch)
 LEFT JOIN autoif.dataset_splits USING (dataset, instruction_id)

@@ -225,7 +225,12 @@ def _example(stage: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _datasets(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    named = {"sft": "SFT examples", "preference": "Preference pairs", "kto": "KTO examples"}
+    named = {
+        "sft": "SFT examples",
+        "preference": "Preference pairs",
+        "kto": "KTO examples",
+        "reward": "Prompts for RL",
+    }
     totals = rows_by_dataset(rows)
     return [
         {

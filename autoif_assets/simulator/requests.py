@@ -44,6 +44,8 @@ class ChatRequest:
         before: Texts of the user and the assistant in the messages before the last one.
         top_logprobs: How many tokens are told at each place of the answer, with their
             log-probabilities, beside the one that stands there; None where none is.
+        stream: Whether the answer is to come as events.
+        stream_usage: Whether these tell the tokens, too.
     """
 
     model: str
@@ -59,6 +61,8 @@ class ChatRequest:
     scored: str | None = None
     before: tuple[str, ...] = ()
     top_logprobs: int | None = None
+    stream: bool = False
+    stream_usage: bool = False
 
     @property
     def read(self) -> str:
@@ -116,8 +120,9 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
     if not isinstance(messages, list) or not messages:
         raise _bad("messages must be a list of at least one message", "messages")
     contents = [_content(message) for message in messages]
-    if body.get("stream"):
-        raise _bad("this server does not stream", "stream")
+    options = body.get("stream_options") or {}
+    if not isinstance(options, dict) or (options and not body.get("stream")):
+        raise _bad("stream_options is an object and needs stream to be true", "stream_options")
     n = _number(body, "n", 1, (int,))
     if not 1 <= n <= settings.max_n:
         raise _bad(f"n must be between 1 and {settings.max_n}, got {n}", "n")
@@ -131,6 +136,8 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
     schema, choices = _constraints(body, settings)
     prompt_tokens = sum(token_count(content) + 4 for content in contents)
     asked = body.get("prompt_logprobs") is not None and settings.prompt_logprobs
+    if asked and body.get("stream"):
+        raise _bad("prompt_logprobs are not available when stream is true", "stream")
     # As in vLLM, an answer that is to be continued is part of the prompt: its tokens are scored.
     scored = contents.pop() if asked and body.get("continue_final_message") else None
     if scored is not None and not contents:
@@ -154,6 +161,8 @@ def parse_request(body: Any, settings: SimulatorSettings) -> ChatRequest:
         scored,
         tuple(before),
         _top_logprobs(body),
+        bool(body.get("stream")),
+        bool(options.get("include_usage")),
     )
 
 

@@ -4,7 +4,7 @@ import hmac
 import json
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from hashlib import blake2b
 from random import Random
 from typing import Any
@@ -20,6 +20,7 @@ from autoif_assets.simulator.truth import truth
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _MAX_BODY = 64 * 1024**2
+_CHUNK = 64  # characters of an event of a stream
 
 
 def _json(body: Mapping[str, Any], status: int = 200, **headers: str) -> web.Response:
@@ -43,6 +44,36 @@ def _garbled(body: bytes) -> web.Response:
     third = len(body) // 3
     # Without the zero, which no JSON holds, what is left might be JSON.
     return web.Response(body=body[:third] + b"\0" + body[-third:], content_type="application/json")
+
+
+def events(body: Mapping[str, Any], with_usage: bool) -> Iterator[bytes]:
+    """Yield an answer as the events of a stream, which ends with ``[DONE]``.
+
+    Args:
+        body: The answer as a whole.
+        with_usage: Whether the last but one tells the tokens.
+    """
+    head = {name: body[name] for name in ("id", "created", "model")}
+
+    def event(choices: list[dict[str, Any]], **more: Any) -> bytes:
+        chunk = {**head, "object": "chat.completion.chunk", "choices": choices, **more}
+        return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+    for choice in body["choices"]:
+        message, index = choice["message"], choice["index"]
+        yield event([_delta(index, {"role": "assistant", "content": ""})])
+        for name in ("reasoning", "reasoning_content", "content"):
+            text = message.get(name) or ""
+            for start in range(0, len(text), _CHUNK):
+                yield event([_delta(index, {name: text[start : start + _CHUNK]})])
+        yield event([_delta(index, {}, choice["finish_reason"])])
+    if with_usage:
+        yield event([], usage=body["usage"])
+    yield b"data: [DONE]\n\n"
+
+
+def _delta(index: int, delta: Mapping[str, Any], end: str | None = None) -> dict[str, Any]:
+    return {"index": index, "delta": dict(delta), "logprobs": None, "finish_reason": end}
 
 
 class Faults:
@@ -198,12 +229,16 @@ class Server:
         # What is cut or garbled is not counted: no client has seen these completions.
         if "drop" in faults:
             return _cut(request)
+        if parsed.stream:
+            sent, kind = b"".join(events(body, parsed.stream_usage)), "text/event-stream"
+        else:
+            sent, kind = json.dumps(body).encode(), "application/json"
         if "half" in faults:
-            return await self._half(request, json.dumps(body).encode())
+            return await self._half(request, sent, kind)
         if "garbled" in faults:
-            return _garbled(json.dumps(body).encode())
+            return _garbled(sent)
         self._engine.count(parsed, body)
-        return _json(body)
+        return web.Response(body=sent, content_type=kind)
 
     def _fail(self, fault: str) -> web.Response:
         messages = {
@@ -217,9 +252,9 @@ class Server:
             return _json(error.body, 429, **{"Retry-After": f"{self._settings.retry_after:g}"})
         return _json(error.body, error.status)
 
-    async def _half(self, request: web.Request, body: bytes) -> web.StreamResponse:
+    async def _half(self, request: web.Request, body: bytes, kind: str) -> web.StreamResponse:
         response = web.StreamResponse(
-            headers={"Content-Type": "application/json", "Content-Length": str(len(body))}
+            headers={"Content-Type": kind, "Content-Length": str(len(body))}
         )
         await response.prepare(request)
         await response.write(body[: len(body) // 2])

@@ -88,7 +88,7 @@ def in_both_splits(dataset: str, table: Table) -> Query:
     """One row: ``instructions``, ``prompts`` and ``queries`` in both splits, and an ``example``.
 
     Args:
-        dataset: ``sft``, ``preference`` or ``kto``.
+        dataset: ``sft``, ``preference``, ``kto`` or ``reward``.
         table: Where its rows come from.
     """
     # Not from autoif.dataset, which carries the texts along: too much for millions of rows.
@@ -141,13 +141,33 @@ def _exported(table: Table) -> str:
             f"USING (batch, prompt_id) "
         )
     )
+    # Where a row was when it was made is not where it was exported to.
+    rows = f"{SCHEMA}.{table.name}"
+    if any(column.name == "split" for column in table.columns):
+        rows = f"(SELECT * EXCLUDE (split) FROM {rows})"
     return (
-        f"FROM {SCHEMA}.{table.name} "
+        f"FROM {rows} "
         f"JOIN (FROM {SCHEMA}.dataset_splits WHERE dataset = ?) USING (instruction_id) "
         f"{asked}"
         f"ANTI JOIN (FROM {SCHEMA}.dataset_left_out WHERE dataset = ?) USING (prompt_id) "
         f"ANTI JOIN (FROM {SCHEMA}.batches WHERE excluded) USING (batch) "
         f"WHERE true{and_accepted(table)}"
+    )
+
+
+def agreement_on_responses(slices: Sequence[Partition] | None) -> Query:
+    """``verifier_id``, ``response_agreement``: how often it says what most say of a response.
+
+    Of the sampled responses that most of their instruction's verdicts are for or against.
+    """
+    where, values = condition(slices)
+    return (
+        f"SELECT said.verifier_id AS verifier_id, "
+        f"avg(CAST((said.outcome = 'pass') = passes AS DOUBLE)) AS response_agreement "
+        f"FROM (SELECT passed > failed AS passes, unnest(outcomes) AS said "
+        f"FROM {SCHEMA}.response_verdicts WHERE {where} AND passed <> failed) "
+        f"WHERE said.outcome IN ('pass', 'fail') GROUP BY said.verifier_id ORDER BY verifier_id",
+        values,
     )
 
 

@@ -1053,6 +1053,52 @@ PREFERENCE_PAIRS = Table(
     charts=(("chosen", "length"), ("rejected", "length")),
 )
 
+RL_PROMPTS = Table(
+    "rl_prompts",
+    "A prompt for RL with verifiable rewards, and how often sampled responses to it pass.",
+    "",
+    (
+        BATCH,
+        PROMPT_ID,
+        INSTRUCTION_ID,
+        QUERY_ID,
+        QUERY,
+        CONTEXT,
+        PROMPT,
+        Column("instruction_ids", "VARCHAR[]", "Ids of the instructions whose verifiers decide."),
+        Column("judged", "BIGINT", "Responses with enough verdicts, near misses aside."),
+        Column("passing", "BIGINT", "Of these, how many pass."),
+        Column("pass_rate", "DOUBLE", "passing / judged; null: none was judged.", nullable=True),
+        Column(
+            "base_rates",
+            "DOUBLE[]",
+            "For each of the ids: share of others' probe texts that obey; null: not known.",
+        ),
+        Column(
+            "split",
+            "VARCHAR",
+            "Where it was when it was made; the export's files say where it is.",
+            values=("train", "eval", "neither"),
+        ),
+        *STATUS,
+    ),
+    key=("batch", "prompt_id"),
+    foreign_keys=(_in_batch("augmented_queries", "prompt_id"),),
+    origins=(
+        ("instruction_id", "augmented_queries.instruction_id"),
+        ("query_id", "augmented_queries.query_id"),
+        ("query", "augmented_queries.query"),
+        ("context", "augmented_queries.context"),
+        ("prompt", "augmented_queries.prompt"),
+        ("instruction_ids", "augmented_queries.instruction_id"),
+        ("judged", "filtered_queries.judged"),
+        ("passing", "filtered_queries.passing"),
+        ("pass_rate", "filtered_queries.passing"),
+        ("base_rates", "verified_instructions.base_rate"),
+    ),
+    charts=(("pass_rate", "share"),),
+)
+
 # The online loop: the same steps for the responses of trained models.
 
 POLICIES = Table(
@@ -1233,7 +1279,7 @@ DATASET_SPLITS = Table(
     "An instruction's side in the last export of a dataset; none of its rows is on the other.",
     "",
     (
-        Column("dataset", "VARCHAR", "sft, preference or kto."),
+        Column("dataset", "VARCHAR", "sft, preference, kto or reward."),
         INSTRUCTION_ID,
         Column("split", "VARCHAR", "train or eval.", values=("train", "eval")),
     ),
@@ -1246,7 +1292,7 @@ DATASET_LEFT_OUT = Table(
     "A prompt that is in neither split of the last export of a dataset.",
     "",
     (
-        Column("dataset", "VARCHAR", "sft, preference or kto."),
+        Column("dataset", "VARCHAR", "sft, preference, kto or reward."),
         PROMPT_ID,
         Column(
             "query_of",
@@ -1289,6 +1335,7 @@ _ALL = (
     INSTRUCTION_PREFERENCE_PAIRS,
     QUERY_PREFERENCE_PAIRS,
     PREFERENCE_PAIRS,
+    RL_PROMPTS,
     POLICIES,
     POLICY_RESPONSES,
     POLICY_VERDICTS,

@@ -66,7 +66,7 @@ def check_nothing_came_of_it(data):
     assert t["verifier_candidates"].height >= 9
     assert set(t["verified_instructions"]["reason"]) == {"no_verifier"}
     later = list(TABLES)[list(TABLES).index("augmented_queries") : list(TABLES).index("batches")]
-    assert len(later) == 19
+    assert len(later) == 20
     assert [name for name in later if not t[name].is_empty()] == []
     for kind in ("sft", "preference", "kto"):
         assert exported(data, kind).is_empty()

@@ -8,6 +8,7 @@ import pytest
 
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import make_recipe
+from autoif_assets.rewards import Scorer
 from autoif_assets.sandbox import Outcome, Sandbox, Unit
 from autoif_assets.simulator.truth import truth
 from autoif_assets.warehouse import TABLES, Warehouse, changed_seeds, content_hash
@@ -284,6 +285,34 @@ def test_the_exports_hold_the_accepted_rows_split_by_instruction(made, t):
     (event,) = made.result.asset_materializations_for_node("sft_dataset")
     listed = event.metadata["files"].value
     assert f"| {sft.filter(split='train').height} |" in listed
+
+
+def test_the_export_for_rl_holds_prompts_that_teach_and_verifiers_that_agree(made, t):
+    wanted = accepted(t["rl_prompts"])
+    assert wanted["pass_rate"].is_between(0, 1, closed="none").all()
+    assert t["rl_prompts"].height == t["augmented_queries"].height
+    folder = made.data / "exports" / "reward"
+    rows = pl.concat(pl.read_parquet(folder / "trl" / f"{s}.parquet") for s in ("train", "eval"))
+    assert sorted(rows["prompt_id"]) == sorted(wanted["prompt_id"]) != []
+
+    judged = (
+        t["response_verdicts"]
+        .filter((pl.col("status") == "accepted") | (pl.col("reason") == "low_pass_rate"))
+        .join(t["responses"].select("response_id", "response").unique(), on="response_id")
+        .join(t["augmented_queries"].select("prompt_id", "query"), on="prompt_id")
+    )
+    items = [
+        {"instruction_ids": [instruction], "response": response, "query": query}
+        for instruction, response, query in judged.select(
+            "instruction_id", "response", "query"
+        ).iter_rows()
+    ]
+    with Scorer(folder, max_verifiers=99) as scorer:
+        assert set(wanted["instruction_id"]) <= set(scorer.bank)
+        rewards = scorer.score(items)
+    for row, made_ in zip(judged.iter_rows(named=True), rewards, strict=True):
+        tied = row["pass_rate"] == 0.5
+        assert made_["reward"] == (None if tied else float(row["status"] == "accepted"))
 
 
 def test_what_is_published_is_what_the_pipeline_wrote(made, t):

@@ -151,6 +151,23 @@ def test_a_trainer_makes_the_next_policy(looped, tmp_path, made, how):
     assert len(lines) == pairs["pair_id"].n_unique()
 
 
+def test_a_trainer_is_given_the_prompts_for_rl_and_their_verifiers(copied, made):
+    register_policy(Warehouse(copied.data), Policy("base", "base", checkpoint="/models/base"))
+    result = run_job(
+        copied.data,
+        made.simulator.base_url,
+        "training",
+        "base",
+        trainer=command("plain", "{dataset}", "{previous}", "{output}"),
+        training={"next_policy": "grpo-0", "data": "reward"},
+    )
+    assert result.success
+    policy = {one.policy: one for one in known_policies(Warehouse(copied.data))}["grpo-0"]
+    seen = json.loads((Path(policy.checkpoint) / "seen.json").read_text())
+    assert (seen["stage"], seen["previous"]) == ("grpo", "/models/base")
+    assert {"trl", "verifiers.jsonl"} <= set(seen["files"])
+
+
 @pytest.mark.parametrize(
     ("trainer", "data", "words"),
     [

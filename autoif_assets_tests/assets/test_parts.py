@@ -26,7 +26,7 @@ def test_small_parts_make_the_same_batch(copied, monkeypatch):
     assert copied.requested() == asked
     assert differing(before, tables(copied.data, cost=True)) == []
     assert exports(copied.data) == files
-    assert len(counts) == 13
+    assert len(counts) == 15
     assert min(counts) > 1
     (event,) = result.asset_materializations_for_node("responses")
     prompts = before["augmented_queries"].height

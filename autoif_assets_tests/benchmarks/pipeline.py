@@ -47,9 +47,11 @@ STAGES = (
     "instruction_preference_pairs",
     "query_preference_pairs",
     "preference_pairs",
+    "rl_prompts",
     "sft_dataset",
     "preference_dataset",
     "kto_dataset",
+    "reward_dataset",
     "report",
 )
 BOUND_MB = 1536
@@ -144,7 +146,7 @@ def build(data: Path, responses: int) -> None:
 
     def audits(number, key):
         counts = ("mutants", "told_apart", "fragile_probes", "answers", "answers_agreed")
-        found = {**dict.fromkeys(counts, 0), "nli_label": "entailment"}
+        found = {**dict.fromkeys(counts, 0), "nli_label": "entailment", "origin": "sampled"}
         return [row | found for row in functions(key)]
 
     def cases(number, key):

@@ -30,18 +30,13 @@ from autoif_assets.method.back_translation import (
     parse_back_translations,
     parse_nli,
 )
-from autoif_assets.method.cross_validation import (
-    ANSWER_SCHEMA,
-    Tried,
-    cross_validate,
-    eligible,
-    judge,
-)
+from autoif_assets.method.cross_validation import cross_validate, eligible, judge
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.probes import BREAKING, OBEYING, parse_probes, probe_texts
 from autoif_assets.method.recipe import RECIPES, Recipe
 from autoif_assets.method.repairs import NO_REPAIRS, parse_repairs, repair_prompts, to_repair
 from autoif_assets.method.responses import parse_responses
+from autoif_assets.method.tried import ANSWER_SCHEMA, Tried
 from autoif_assets.method.verifiers import (
     parse_boundary_cases,
     parse_candidates,

@@ -2,9 +2,18 @@
 
 import polars as pl
 
-from autoif_assets.datasets import KTO, PREFERENCE, SFT, DatasetSplit, write_dataset
+from autoif_assets.datasets import (
+    KTO,
+    PREFERENCE,
+    REWARD,
+    SFT,
+    DatasetSplit,
+    reward_extras,
+    write_dataset,
+)
 from autoif_assets.method.conversations import write_messages
 from autoif_assets.method.holdout import Sides, held_out_instructions
+from autoif_assets.method.rl import reward_lines
 
 NASTY = [
     "plain",
@@ -98,6 +107,56 @@ def kto_examples(texts=NASTY, instructions=4, batch="b1"):
     )
 
 
+def rl_prompts(texts=NASTY, instructions=4, batch="b1"):
+    n = len(texts)
+    return pl.DataFrame(
+        {
+            "batch": [batch] * n,
+            "prompt_id": [f"{i * 7919 % 65536:016x}" for i in range(n)],
+            "instruction_id": [f"i{i % instructions}" for i in range(n)],
+            "query": list(texts),
+            "context": [None] * n,
+            "prompt": [f"{text}?" for text in texts],
+            "instruction_ids": [[f"i{i % instructions}"] for i in range(n)],
+            "pass_rate": [(1 + i % 7) / 8 for i in range(n)],
+            "base_rates": [[0.5 if i % 2 else None] for i in range(n)],
+            # Where they were when they were made; the export decides.
+            "split": ["neither"] * n,
+            "status": ["accepted"] * n,
+            "reason": [None] * n,
+        },
+        schema_overrides={"context": pl.String, "reason": pl.String},
+    )
+
+
+SHOUTS = "def evaluate(response):\n    return response.isupper()"
+# On random texts as good as a coin.
+EVEN = "def evaluate(response):\n    return sum(map(ord, response)) % 2 == 0"
+
+
+def verifier_entries(instructions=4, source=SHOUTS):
+    return [
+        {
+            "instruction_id": f"i{i}",
+            "instruction": "Shout.",
+            "category": None,
+            "verifiers": [
+                {
+                    "verifier_id": f"v{i}",
+                    "source": source,
+                    "audit": {},
+                }
+            ],
+            "cases": [
+                {"input": f"LOUD {i}", "expected": True},
+                {"input": "quiet", "query": "q", "expected": False},
+            ],
+            "limits": {"memory_mb": 512, "modules": []},
+        }
+        for i in range(instructions)
+    ]
+
+
 BEFORE = [
     {"role": "system", "content": "Be \u2028 brief."},
     {"role": "user", "content": 'W"hy?\n'},
@@ -128,13 +187,18 @@ def write_kto_dataset(table, folder, eval_share, seed, split_with=None):
     return write_table(KTO, table, folder, eval_share, seed, split_with)
 
 
-def write_table(kind, table, folder, eval_share, seed, split_with=None):
+def write_reward_dataset(table, folder, eval_share, seed, split_with=None, source=SHOUTS):
+    extras = reward_extras(reward_lines(iter(verifier_entries(source=source))))
+    return write_table(REWARD, table, folder, eval_share, seed, split_with, extras)
+
+
+def write_table(kind, table, folder, eval_share, seed, split_with=None, extras=()):
     """Export a whole table, split together with another one; return the files."""
     others = () if split_with is None else split_with["instruction_id"]
     split = split_instructions(table["instruction_id"], eval_share, seed, others)
     if "context" in table.columns and table["context"].null_count() < table.height:
         kind = kind.with_contexts()
-    return write_dataset(kind, [table], folder, split).files
+    return write_dataset(kind, [table], folder, split, extras).files
 
 
 def split_instructions(names, eval_share, seed, others=()):

@@ -6,8 +6,8 @@ from dataclasses import replace
 import polars as pl
 
 from autoif_assets.method.completions import COMPLETION_SCHEMA
-from autoif_assets.method.cross_validation import ANSWER_SCHEMA, Tried
 from autoif_assets.method.probes import PROBE_SCHEMA
+from autoif_assets.method.tried import ANSWER_SCHEMA, Tried
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.auditor import audit_prompts, contested, parse_answers
-from autoif_assets.method.cross_validation import Tried, eligible
+from autoif_assets.method.cross_validation import eligible
 from autoif_assets.method.probes import EDGE, OBEYING, OTHER
 from autoif_assets.method.recipe import RECIPES, make_recipe
+from autoif_assets.method.tried import Tried
 from autoif_assets_tests.method.frames import completions, reasons, said_of
 
 AUDITED = RECIPES["audited"]

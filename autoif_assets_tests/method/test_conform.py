@@ -25,7 +25,7 @@ from autoif_assets.method.back_translation import (
     parse_nli,
     verify_instructions,
 )
-from autoif_assets.method.cross_validation import ANSWER_SCHEMA, cross_validate, eligible, judge
+from autoif_assets.method.cross_validation import cross_validate, eligible, judge
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.holdout import Sides
 from autoif_assets.method.instructions import augment_instructions
@@ -59,11 +59,13 @@ from autoif_assets.method.responses import (
     parse_scores,
     verify_responses,
 )
+from autoif_assets.method.rl import rl_prompts
 from autoif_assets.method.seeds import select_instructions, select_queries
 from autoif_assets.method.training import (
     kto_examples,
     sft_examples,
 )
+from autoif_assets.method.tried import ANSWER_SCHEMA
 from autoif_assets.method.verifiers import parse_candidates
 from autoif_assets.warehouse.tables import TABLES
 from autoif_assets.warehouse.writing import conform
@@ -254,6 +256,7 @@ def made():
     levels = [(name, rows[f"{name}_preference_pairs"]) for name in ("instruction", "query")]
     rows["preference_pairs"] = gather_pairs(levels, RECIPE)
     sides = Sides(frozenset(verified["instruction_id"][:1]))
+    rows["rl_prompts"] = rl_prompts(prompts, rows["filtered_queries"], verified, sides, RECIPE)
     rows["policy_responses"] = policy_responses(answers(asked, ["good", "bad"]), sides)
     own = accepted(rows["policy_responses"])
     rows["policy_verdicts"] = policy_verdicts(own, said(own, **verdict), RECIPE)

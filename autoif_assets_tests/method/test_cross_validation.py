@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoif_assets.method.cross_validation import (
-    ANSWER_SCHEMA,
-    Tried,
     constants,
     cross_validate,
     eligible,
@@ -19,6 +17,7 @@ from autoif_assets.method.gates import accepted
 from autoif_assets.method.probes import BREAKING, EDGE, OBEYING, OTHER, PROBE_SCHEMA
 from autoif_assets.method.recipe import RECIPES, make_recipe
 from autoif_assets.method.repairs import NO_REPAIRS, to_repair
+from autoif_assets.method.tried import ANSWER_SCHEMA, Tried
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 from autoif_assets_tests.method.frames import (
     YES_NO,

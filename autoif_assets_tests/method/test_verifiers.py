@@ -3,8 +3,9 @@ import json
 import polars as pl
 import pytest
 
-from autoif_assets.method.cross_validation import Tried, cross_validate
+from autoif_assets.method.cross_validation import cross_validate
 from autoif_assets.method.recipe import Threshold, make_recipe
+from autoif_assets.method.tried import Tried
 from autoif_assets.method.verifiers import (
     OUTCOME_SCHEMA,
     authors,

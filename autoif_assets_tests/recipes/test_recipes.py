@@ -39,6 +39,14 @@ def test_the_recipes_hold_the_papers_numbers(trainer):
     assert batches == [128, 64]
 
 
+def test_the_recipe_for_grpo_is_that_of_olmo_3():
+    grpo = numbers_of("grpo")
+    assert (grpo["num_generations"], grpo["batch"] // grpo["num_generations"]) == (8, 32)
+    assert (grpo["learning_rate"], grpo["beta"], grpo["temperature"]) == (1e-6, 0.0, 1.0)
+    assert grpo["lr_scheduler_type"] == "constant"
+    assert arguments(grpo, 4)["gradient_accumulation_steps"] == 8
+
+
 def test_the_batch_is_divided_over_devices():
     assert arguments(numbers_of("sft"), 8)["gradient_accumulation_steps"] == 16
     assert arguments(numbers_of("dpo", ["batch=4"]), 2)["gradient_accumulation_steps"] == 2

@@ -7,11 +7,14 @@ import sys
 import pytest
 
 from autoif_assets_tests.datasets.frames import (
+    EVEN,
     kto_examples,
     preference_pairs,
+    rl_prompts,
     sft_examples,
     write_kto_dataset,
     write_preference_dataset,
+    write_reward_dataset,
     write_sft_dataset,
 )
 
@@ -23,7 +26,16 @@ QUICK = (
 )
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+# What trains on a batch of prompts samples completions itself.
+SAMPLING = (
+    "batch=8",
+    "num_generations=8",
+    "per_device_train_batch_size=8",
+    "max_completion_length=8",
+)
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo", "grpo"])
 def test_two_steps_on_a_tiny_model(tmp_path, stage):
     from transformers import AutoModelForCausalLM
 
@@ -34,12 +46,17 @@ def test_two_steps_on_a_tiny_model(tmp_path, stage):
     make_tiny_model(tmp_path / "tiny")
     if stage == "sft":
         write_sft_dataset(sft_examples(), tmp_path / "data", 0.3, 0)
+    elif stage == "grpo":
+        write_reward_dataset(rl_prompts(), tmp_path / "data", 0.3, 0, source=EVEN)
     else:
         write_preference_dataset(preference_pairs(), tmp_path / "data", 0.3, 0)
+    quick = QUICK
+    if stage == "grpo":
+        quick = (*(one for one in QUICK if not one.startswith("max_length")), *SAMPLING)
     places = {"DATASET": "data", "PREVIOUS": "tiny", "OUTPUT": "out"}
     environment = {f"AUTOIF_TRAIN_{name}": str(tmp_path / at) for name, at in places.items()}
     subprocess.run(
-        [sys.executable, "-m", "autoif_assets.recipes.trl_train", *QUICK],
+        [sys.executable, "-m", "autoif_assets.recipes.trl_train", *quick],
         env={**os.environ, **environment, "AUTOIF_TRAIN_STAGE": stage},
         check=True,
         timeout=300,

@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from autoif_assets.method.back_translation import verify_instructions
-from autoif_assets.method.cross_validation import Tried, cross_validate
+from autoif_assets.method.cross_validation import cross_validate
 from autoif_assets.method.gates import accepted
 from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.tried import Tried
 from autoif_assets_tests.recorded.recording import (
     REAL,
     judged_verifiers,

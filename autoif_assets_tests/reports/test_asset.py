@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from autoif_assets.assets.reports import report
+from autoif_assets.automation.sensors import DATASETS
 from autoif_assets.reports import write_page
 from autoif_assets.resources import WarehouseResource
 from autoif_assets.warehouse import TABLES
@@ -58,7 +59,7 @@ def test_the_same_tables_make_the_same_bytes(tmp_path):
 def test_the_report_follows_every_stage_and_all_exports():
     stages = {table.name for table in TABLES.values() if table.is_stage}
     (spec,) = report.specs
-    wanted = stages | {"sft_dataset", "preference_dataset", "kto_dataset", "policy_responses"}
+    wanted = stages | {*DATASETS, "policy_responses"}
     wanted |= {"verifier_repairs", "auditor_answers"}
     assert {dep.asset_key.to_user_string() for dep in spec.deps} == wanted
     assert (spec.group_name, spec.partitions_def, spec.kinds) == ("exports", None, {"html"})

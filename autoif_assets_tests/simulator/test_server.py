@@ -5,7 +5,7 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from collections import Counter
+from collections import Counter, defaultdict
 
 import httpx
 import openai
@@ -54,6 +54,36 @@ def test_what_was_said_before_changes_the_answer_and_a_system_message_does_not(c
     assert len({*said(), *said("Hello.", "Hi."), *said("Hello.", "Good day.")}) == 3
     system = [{"role": "system", "content": "x"}, {"role": "user", "content": PROMPT}]
     assert texts(client.chat.completions.create(model=MODEL, messages=system, seed=1)) == said()
+
+
+@pytest.mark.parametrize("reasoning", ["none", "field"])
+def test_a_stream_is_the_answer_in_pieces(serve, reasoning):
+    with client_for(serve(reasoning=reasoning)) as client:
+        whole = ask(client, n=2, seed=3)
+        parts = ask(client, n=2, seed=3, stream=True, stream_options={"include_usage": True})
+        said, thought, ends, usage = defaultdict(str), defaultdict(str), {}, None
+        for chunk in parts:
+            usage = chunk.usage or usage
+            for choice in chunk.choices:
+                said[choice.index] += choice.delta.content or ""
+                thought[choice.index] += getattr(choice.delta, "reasoning", None) or ""
+                ends[choice.index] = choice.finish_reason or ends.get(choice.index)
+        assert [said[place] for place in range(2)] == texts(whole)
+        assert ends == {choice.index: choice.finish_reason for choice in whole.choices}
+        # Of the same prompt asked again more is cached.
+        assert usage.completion_tokens == whole.usage.completion_tokens
+        assert usage.prompt_tokens == whole.usage.prompt_tokens
+        assert bool(thought[0]) == (reasoning == "field")
+        if thought[0]:
+            assert thought[0] == whole.choices[0].message.reasoning
+
+
+def test_a_stream_can_break_off(serve):
+    with (
+        client_for(serve(fault_half=1.0), max_retries=0) as client,
+        pytest.raises((openai.APIConnectionError, httpx.HTTPError)),
+    ):
+        list(ask(client, stream=True))
 
 
 def test_temperature_zero_is_greedy_and_no_seed_is_random(client):
@@ -160,7 +190,7 @@ def test_an_unknown_model_is_a_404_that_names_the_served_one(client):
         ({"max_tokens": 40_000}, "maximum context length is 32768"),
         ({"max_completion_tokens": 40_000}, "maximum context length is 32768"),
         ({"prompt": "word " * 40_000}, "reduce the length of the input"),
-        ({"stream": True}, "does not stream"),
+        ({"extra_body": {"stream_options": {"include_usage": True}}}, "needs stream to be true"),
         ({"extra_body": {"messages": []}}, "messages must be a list"),
         ({"extra_body": {"messages": [{"role": "user"}]}}, "content"),
         ({"extra_body": {"seed": "x"}}, "seed must be a number"),

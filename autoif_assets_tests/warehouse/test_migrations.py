@@ -45,6 +45,7 @@ VALUES = {
     "DOUBLE": "0.5",
     "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ '2024-01-01 12:00:00+00'",
     "VARCHAR[]": "['a', 'b']",
+    "DOUBLE[]": "[0.25, NULL]",
     'STRUCT("role" VARCHAR, model VARCHAR, base_url VARCHAR, settings VARCHAR)[]': (
         "[{'role': 'judge', 'model': 'm', 'base_url': 'u', 'settings': '{}'}]"
     ),

@@ -6,7 +6,11 @@ import polars as pl
 import pytest
 
 from autoif_assets.warehouse import TABLES, Partition, Table, Warehouse
-from autoif_assets.warehouse.quality import count_orphans, count_unaccepted
+from autoif_assets.warehouse.quality import (
+    agreement_on_responses,
+    count_orphans,
+    count_unaccepted,
+)
 
 from .samples import sample
 
@@ -72,3 +76,27 @@ def test_queries_that_a_batch_is_pinned_to_are_parents_as_well(warehouse):
     )
     warehouse.write("input_sets", kept, {"hash": "h"})
     assert (lost(count_orphans), lost(count_unaccepted)) == (1, 1)
+
+
+def test_verifiers_are_compared_with_the_majority_of_each_response(tmp_path):
+    table = TABLES["response_verdicts"]
+    said = [
+        {"a": "pass", "b": "pass", "c": "fail"},
+        {"a": "fail", "b": "fail", "c": "fail", "d": "crash"},
+        {"a": "pass", "b": "fail"},  # no majority
+    ]
+    frame = sample(table, 3, batch="b1").with_columns(
+        passed=pl.Series([[*one.values()].count("pass") for one in said]),
+        failed=pl.Series([[*one.values()].count("fail") for one in said]),
+        outcomes=pl.Series(
+            [
+                [{"verifier_id": id, "outcome": outcome} for id, outcome in one.items()]
+                for one in said
+            ]
+        ),
+    )
+    warehouse = Warehouse(tmp_path)
+    warehouse.write(table.name, frame, {"batch": "b1"})
+    found = warehouse.query(*agreement_on_responses(None))
+    assert found.rows() == [("a", 1.0), ("b", 1.0), ("c", 0.5)]
+    assert warehouse.query(*agreement_on_responses([{"batch": "b2"}])).rows() == []

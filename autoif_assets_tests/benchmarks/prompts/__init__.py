@@ -1,0 +1,1 @@
+"""Variants of the verifier's and the judge's prompt, compared on one model."""
