@@ -15,6 +15,8 @@ from autoif_assets.method.recipe import NUMBERS
 from autoif_assets.rewards import MODES, ON_NO_VERDICT
 from autoif_assets.rewards.adapters import common
 
+from .environment import clean_environment
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "rewards.md").read_text("utf-8")
 SHELL = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -32,7 +34,7 @@ def folder(made, tmp_path_factory):
 @pytest.fixture
 def environment():
     """The commands of this environment, and no setting of another test."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AUTOIF", "DAGSTER"))}
+    kept = clean_environment()
     paths = [str(Path(sys.executable).parent), kept.get("PATH", "")]
     return {**kept, "PATH": os.pathsep.join(paths), "PYTHONPATH": str(ROOT)}
 

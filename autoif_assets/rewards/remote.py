@@ -89,7 +89,10 @@ class RemoteScorer:
 def _rewards(answer: requests.Response) -> list[Reward]:
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
+        body = None
+    # Whatever stands there may answer, not the server of rewards alone.
+    if not isinstance(body, dict):
         body = {}
     if answer.status_code == 200 and isinstance(body.get("rewards"), list):
         return cast(list[Reward], body["rewards"])

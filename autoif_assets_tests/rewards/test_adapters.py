@@ -6,10 +6,11 @@ import sys
 import types
 
 import pytest
+import requests
 
 from autoif_assets.rewards import NoVerdict, RewardDataError, Scorer
 from autoif_assets.rewards.adapters import common, trl, verl
-from autoif_assets.rewards.remote import RemoteScorer
+from autoif_assets.rewards.remote import RemoteScorer, _rewards
 from autoif_assets_tests.rewards.data import (
     CAPITALS,
     CRASHES,
@@ -254,6 +255,15 @@ def test_a_server_answers_as_the_scorer_beside_it(folder):
             remote.score([item("x", "nowhere")])
         with pytest.raises(RewardDataError, match="token is missing or wrong"):
             RemoteScorer(url).score(items)
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"null", b'"words"', b"<html>", b"[" * 200_000])
+def test_what_is_no_server_of_rewards_raises_our_own_error(body):
+    """Before: a list was an AttributeError."""
+    answer = requests.Response()
+    answer.status_code, answer._content = 200, body
+    with pytest.raises(RewardDataError, match="status 200"):
+        _rewards(answer)
 
 
 def test_a_server_that_is_gone_for_a_while_costs_no_reward(folder, monkeypatch):
