@@ -27,6 +27,7 @@ from autoif_assets.warehouse.policies import (
     known_policies,
     register_policy,
 )
+from autoif_assets.warehouse.publishing import open_published
 from autoif_assets.warehouse.reading import Rows
 from autoif_assets.warehouse.schema import (
     SCHEMA,
@@ -65,6 +66,7 @@ __all__ = [
     "keep_inputs",
     "known_batches",
     "known_policies",
+    "open_published",
     "paid_calls",
     "pinned_inputs",
     "polars_schema",

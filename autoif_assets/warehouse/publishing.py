@@ -26,6 +26,7 @@ _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.EN
 _CHUNK = 1 << 26
 _LONGEST_PAUSE_S = 300.0
 _COPIES = 5  # tried of a file that changes meanwhile
+_OPENINGS = 10  # tried of a copy that is replaced meanwhile
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -108,6 +109,40 @@ def is_current(source: Path, target: Path) -> bool:
         return False
 
 
+def open_published(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a published copy to read it, whole and of one publication.
+
+    DuckDB opens a file three times by its name: for its kind, for its headers and for its blocks.
+    Where a publication falls in between, it looks in one copy for what the headers of another
+    name. So a file that is another one afterwards is opened again.
+
+    Raises:
+        duckdb.Error: It is not there or cannot be opened.
+        WarehouseError: It was replaced each time.
+    """
+    for _ in range(_OPENINGS):
+        before = _identity(path)
+        try:
+            con = duckdb.connect(str(path), read_only=True)
+        except duckdb.Error:
+            if _identity(path) == before:
+                raise
+            continue
+        if _identity(path) == before:
+            return con
+        con.close()
+    raise WarehouseError(f"{path} was replaced each time it was opened. Try again.")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    # The number of a file that is gone is given to a new one: its times are not.
+    return found.st_ino, found.st_ctime_ns
+
+
 def pause_s(published: Path, every_s_per_gb: float) -> float:
     """Return how long to wait so that copies follow each other no faster than asked for.
 
@@ -179,14 +214,11 @@ def export_parquet(
     Raises:
         WarehouseError: no table has a row of one of ``batches``; nothing was written.
     """
-    con = duckdb.connect(database, read_only=True)
-    try:
+    with open_published(database) as con:
         if batches is not None:
             _check_batches(con, batches)
         folder.mkdir(parents=True, exist_ok=True)
         return {table.name: _export_table(con, table, folder, batches) for table in TABLES.values()}
-    finally:
-        con.close()
 
 
 def _check_batches(con: duckdb.DuckDBPyConnection, batches: Collection[str]) -> None:

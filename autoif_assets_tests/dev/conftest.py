@@ -16,6 +16,7 @@ import duckdb
 import pytest
 
 from autoif_assets.simulator import Simulator, SimulatorSettings
+from autoif_assets.warehouse import open_published
 from autoif_assets_tests.environment import paper_environment
 from autoif_assets_tests.simulator.models import MILD
 
@@ -160,7 +161,7 @@ class Reader(threading.Thread):
             if not self.path.exists():
                 continue
             try:
-                with duckdb.connect(self.path, read_only=True) as con:
+                with open_published(self.path) as con:
                     found = {table: rows_by_batch(con, table) for table in TABLES}
             except duckdb.Error as error:
                 self.failures.append(str(error))

@@ -6,7 +6,13 @@ import os
 import duckdb
 import pytest
 
-from autoif_assets.warehouse import TABLES, Warehouse, WarehouseError, publishing
+from autoif_assets.warehouse import (
+    TABLES,
+    Warehouse,
+    WarehouseError,
+    open_published,
+    publishing,
+)
 
 from .samples import sample
 
@@ -53,6 +59,52 @@ def test_an_open_reader_keeps_its_copy_and_does_not_block(warehouse):
         assert warehouse.publish() is True
         assert con.execute(COUNT).fetchall()[0][0] == 3
     assert count(warehouse.published_path) == 5
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["opens", "raises"])
+def test_a_copy_that_is_replaced_while_it_is_opened_is_opened_again(warehouse, monkeypatch, fails):
+    warehouse.publish()
+    connect, opened = duckdb.connect, []
+
+    def replaced_meanwhile(path, **settings):
+        opened.append(path)
+        if len(opened) > 1:
+            return connect(path, **settings)
+        con = connect(path, **settings)
+        write(warehouse, 5)
+        warehouse.publish()
+        if fails:
+            con.close()
+            raise duckdb.SerializationException("field id mismatch")
+        return con
+
+    # The pipeline's own DuckDB is there already.
+    monkeypatch.setattr(duckdb, "connect", replaced_meanwhile)
+    with open_published(warehouse.published_path) as con:
+        assert con.execute(COUNT).fetchall()[0][0] == 5
+    assert opened == [str(warehouse.published_path)] * 2
+
+
+def test_a_copy_that_is_always_replaced_is_given_up_in_a_sentence(warehouse, monkeypatch):
+    warehouse.publish()
+    connect, rows = duckdb.connect, iter(range(4, 100))
+
+    def replaced_meanwhile(path, **settings):
+        con = connect(path, **settings)
+        write(warehouse, next(rows))
+        warehouse.publish()
+        return con
+
+    monkeypatch.setattr(duckdb, "connect", replaced_meanwhile)
+    with pytest.raises(WarehouseError, match="was replaced each time it was opened"):
+        open_published(warehouse.published_path)
+
+
+def test_a_copy_that_is_damaged_or_absent_is_opened_once(warehouse, tmp_path):
+    (tmp_path / "damaged.duckdb").write_bytes(b"no database")
+    for name in ("damaged.duckdb", "absent.duckdb"):
+        with pytest.raises(duckdb.Error):
+            open_published(tmp_path / name)
 
 
 def test_writes_into_the_copy_are_gone_with_the_next(warehouse):

@@ -3,9 +3,7 @@
 import sys
 import time
 
-import duckdb
-
-from autoif_assets.warehouse import TABLES, Warehouse
+from autoif_assets.warehouse import TABLES, Warehouse, open_published
 from autoif_assets.warehouse import migrations as module
 from autoif_assets.warehouse.migrations import Migration, all_migrations
 
@@ -63,7 +61,7 @@ def watch(warehouse: Warehouse, name: str, count: int) -> None:
     while time.monotonic() < end:
         if not warehouse.published_path.exists():
             continue
-        with duckdb.connect(warehouse.published_path, read_only=True) as con:
+        with open_published(warehouse.published_path) as con:
             found = con.execute(
                 f"SELECT batch, count(*), count(DISTINCT split_part(prompt_id, '-', 1)) "
                 f"FROM autoif.{TABLE.name} GROUP BY batch"
