@@ -23,7 +23,7 @@ from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.resources import SandboxResource
 from autoif_assets.resources.settings import settings, variables
 from autoif_assets.sandbox import needs_query, static_check
-from autoif_assets.warehouse import Warehouse, WarehouseError
+from autoif_assets.warehouse import Warehouse, WarehouseError, open_published
 
 if TYPE_CHECKING:
     import datasets
@@ -294,7 +294,7 @@ def _published(data: Path | str | None) -> duckdb.DuckDBPyConnection:
         raise WarehouseError(
             f"There are no tables in {path.parent} yet: run a batch, or name the folder (data=…)."
         )
-    return duckdb.connect(str(path), read_only=True)
+    return open_published(path)
 
 
 def _in_use(instruction: str, data: Path | str | None) -> tuple[pl.DataFrame, list[str]]:
