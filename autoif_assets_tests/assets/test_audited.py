@@ -8,7 +8,7 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES
 from autoif_assets_tests.assets.pipeline import KEY, accepted, run_batch, tables
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # As many texts that obey as there are responses to a prompt: they are the same calls.
 NUMBERS = {"obeying_probes_per_instruction": 4, "near_misses_per_prompt": 0}
