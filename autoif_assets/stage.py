@@ -41,7 +41,13 @@ from typing import Any, get_type_hints
 import dagster as dg
 import polars as pl
 
-from autoif_assets.automation.partitions import BATCHES, POLICIES, ROUNDS
+from autoif_assets.automation.partitions import (
+    PARTITIONS,
+    partition_mapping,
+    partitions_read,
+    run_keys,
+    slices_of,
+)
 from autoif_assets.automation.schedules import MADE_NIGHTLY
 from autoif_assets.checks import Check, CheckContext, Finding, checks_of
 from autoif_assets.code_versions import dependencies
@@ -61,7 +67,6 @@ from autoif_assets.resources import (
     Supervision,
     WarehouseResource,
     failure,
-    keys_of,
     settings,
     table_schema,
 )
@@ -78,11 +83,6 @@ _MISTAKES = (
 # Pool of every asset that asks a model; its limit is in dagster.yaml. They have no retry policy:
 # the client retries what may pass, and Dagster would try again what a person has cancelled.
 _ENDPOINT_POOL = "endpoint"
-_PARTITIONS: Mapping[tuple[str, ...], dg.PartitionsDefinition[str] | None] = {
-    (): None,
-    ("batch",): BATCHES,
-    ("batch", "policy"): ROUNDS,
-}
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def stage(
             checks_by_asset or {function.__name__: own},
             shows,
         )
-        partitioned = _PARTITIONS[declared[0].partitions] if declared else partitions
+        partitioned = PARTITIONS[declared[0].partitions] if declared else partitions
         # The numbers of a batch are pinned: no environment makes it stale.
         recipe = None if one.batched else settings().make_recipe()
         facts: dict[str, Any] = {
@@ -250,7 +250,7 @@ class _Stage:
                     "columns": None if rows.columns is None else list(rows.columns),
                     "status": rows.status,
                 },
-                partition_mapping=_mapping(rows.table, partitions),
+                partition_mapping=partition_mapping(rows.table, partitions),
             )
             for name, rows in self._reads.items()
         }
@@ -264,7 +264,7 @@ class _Stage:
         """
         names = {*after, *(rows.table for rows in self._parts.values())}
         return [
-            dg.AssetDep(name, partition_mapping=_mapping(name, partitions))
+            dg.AssetDep(name, partition_mapping=partition_mapping(name, partitions))
             for name in sorted(names - {rows.table for rows in self._reads.values()})
         ]
 
@@ -361,7 +361,7 @@ class _Stage:
 
     def _run(self, context: dg.AssetExecutionContext, given: Mapping[str, Any]) -> Iterator[Any]:
         """Make the rows, have them stored, and check what was stored."""
-        keys = _keys(context)
+        keys = run_keys(context)
         made: Any = self._function(**self._arguments(context, given, keys))
         if inspect.isgenerator(made):
             yield self._stored(context, given["warehouse"], made, keys)
@@ -386,7 +386,7 @@ class _Stage:
             elif name == "parts":
                 warehouse: Warehouse = given["warehouse"].open(context.log.info)
                 wanted = [
-                    replace(rows, partitions=_partitions_read(rows.table, keys, context.instance))
+                    replace(rows, partitions=partitions_read(rows.table, keys, context.instance))
                     for rows in self._parts.values()
                 ]
                 arguments[name] = Parts(warehouse, wanted, self._parts_on, self._part_rows)
@@ -424,7 +424,7 @@ class _Stage:
         warehouse: Warehouse = given["warehouse"].open(context.log.info)
         with warehouse.reading() as query:
             found = [
-                _result(asset, check, check.find(CheckContext(query, _slices(asset, keys))))
+                _result(asset, check, check.find(CheckContext(query, slices_of(asset, keys))))
                 for asset, check in self._checks
                 if not check.executes
             ]
@@ -433,37 +433,10 @@ class _Stage:
             if check.executes:
                 recipe = self._recipe(context, given)
                 with given["sandbox"].session(None, recipe.modules) as session:
-                    seen = CheckContext(warehouse.query, _slices(asset, keys), recipe, session.run)
+                    seen = CheckContext(
+                        warehouse.query, slices_of(asset, keys), recipe, session.run
+                    )
                     yield _result(asset, check, check.find(seen))
-
-
-def _keys(context: dg.AssetExecutionContext) -> Partition:
-    """Return the batch and the policy of a run, as far as its asset has them."""
-    partitioned = context.assets_def.partitions_def
-    # An export has none, also in a run that makes it together with a batch.
-    if partitioned is None:
-        return {}
-    if partitioned is POLICIES:
-        return {"policy": context.partition_key}
-    return keys_of(context.partition_key)
-
-
-def _partitions_read(
-    table: str, keys: Partition, instance: dg.DagsterInstance
-) -> list[Partition] | None:
-    """Return the slices of an upstream table that a run reads, as Dagster maps its partitions.
-
-    Those that Dagster knows, where the run has no key of them: a batch that was deleted there
-    is in no export.
-    """
-    of = TABLES[table].partitions
-    partitions = _PARTITIONS[of]
-    if partitions is None:
-        return None
-    if set(of) <= set(keys):
-        return [{name: keys[name] for name in of}]
-    known = map(keys_of, partitions.get_partition_keys(dynamic_partitions_store=instance))
-    return [one for one in known if all(one[name] == keys[name] for name in of if name in keys)]
 
 
 def _link(path: str, line: int, label: str | None = None) -> dg.LocalFileCodeReference:
@@ -475,12 +448,6 @@ def _stamped(frame: pl.DataFrame, table: Table, keys: Partition) -> pl.DataFrame
     return frame.with_columns(pl.lit(keys[name]).alias(name) for name in table.partitions)
 
 
-def _slices(asset: str, keys: Partition) -> list[Partition] | None:
-    """Return the slice of a table that a run wrote; all of what no run writes in slices."""
-    of = TABLES[asset].partitions if asset in TABLES else ()
-    return [{name: keys[name] for name in of}] if of else None
-
-
 def _result(asset: str, check: Check, found: Finding) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(asset),
@@ -490,24 +457,3 @@ def _result(asset: str, check: Check, found: Finding) -> dg.AssetCheckResult:
         description=" ".join(found.wrong) or None,
         metadata=dict(found.numbers),
     )
-
-
-def _mapping(
-    upstream: str, partitions: dg.PartitionsDefinition[str] | None
-) -> dg.PartitionMapping | None:
-    """Return how a run of one partition finds those of an upstream asset that it reads.
-
-    A round reads the rows of its batch, which all policies share; and what is made of a policy
-    comes after the rounds of that policy. All else is Dagster's own rule.
-    """
-    of = TABLES[upstream].partitions if upstream in TABLES else ()
-    if of == ("batch",) and partitions is ROUNDS:
-        dimension = "batch"
-    elif of == ("batch", "policy") and partitions is POLICIES:
-        dimension = "policy"
-    else:
-        return None
-    # A warning that they are in beta would greet everybody who loads the definitions.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.MultiToSingleDimensionPartitionMapping(dimension)

@@ -22,6 +22,7 @@ settings.load_profile("quick")
 
 # Fixtures that take long to make, longest first. Whoever uses one is slow by that.
 _SHARED = ("dev", "made", "demo_folder")
+_LONG = {"dev", "demo_folder"}
 
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -82,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {}
     for item in items:
         shared = [n for n in _SHARED if n in getattr(item, "fixturenames", ())]
-        if "dev" in shared:
+        if _LONG & set(shared):
             item.add_marker(pytest.mark.long)
         if shared or item.get_closest_marker("long"):
             item.add_marker(pytest.mark.slow)

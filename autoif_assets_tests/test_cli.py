@@ -18,6 +18,8 @@ from .dev.daemon import AUTOIF, instance_of
 from .endpoint.server import Server
 from .environment import clean_environment
 
+pytestmark = pytest.mark.slow
+
 POLICY = ["policy", "add", "--model", "m"]
 
 
@@ -217,7 +219,6 @@ def simulator():
         yield running
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "status", "said"),
     [

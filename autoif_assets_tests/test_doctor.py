@@ -8,6 +8,8 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 
 from .environment import clear
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-very-secret-0123456789"
 
 

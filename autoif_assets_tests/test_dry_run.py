@@ -14,6 +14,8 @@ from autoif_assets_tests.simulator.models import MILD
 from .assets.pipeline import SMALL
 from .environment import clear
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = [f"--set={name}={value}" for name, value in SMALL.items()]
 
 

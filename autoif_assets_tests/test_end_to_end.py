@@ -14,6 +14,8 @@ from autoif_assets_tests.simulator.models import MILD
 from .assets.pipeline import SMALL, accepted, run_batch, tables
 from .environment import paper_environment
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "instructions_per_batch": 2,
     "seeds_per_batch": 8,
@@ -100,7 +102,6 @@ def test_bad_seeds_fail_their_step_with_one_message(tmp_path):
     assert f'{path}: the file has: text; expected "instruction"' in message
 
 
-@pytest.mark.slow
 def test_the_command_line_says_which_files_are_bad(simulator, tmp_path):
     queries, seeds = tmp_path / "q.json", tmp_path / "s.jsonl"
     queries.write_text('[{"instruction": ')

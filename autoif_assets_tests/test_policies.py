@@ -8,6 +8,8 @@ from autoif_assets.cli import main
 from autoif_assets.definitions import defs
 from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
 
+pytestmark = pytest.mark.slow
+
 ADD = ("policy", "add", "sft-0", "--base-url", "http://h:1/v1", "--model", "m")
 
 

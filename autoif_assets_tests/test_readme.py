@@ -83,17 +83,6 @@ def test_the_demo_fills_every_table_and_every_export(demo_folder):
     assert [path for path, data in exports.items() if not data and path.suffix != ".lock"] == []
 
 
-@pytest.mark.long
-def test_the_demo_again_changes_nothing_and_asks_for_nothing(demo_folder):
-    before = contents(demo_folder)
-    printed = demo(demo_folder)
-    assert "Requests to the simulator: 0" in printed
-    after = contents(demo_folder)
-    # By name: pytest would take minutes to show how a hundred thousand rows differ.
-    for was, now in zip(before, after, strict=True):
-        assert [key for key in was.keys() | now.keys() if was.get(key) != now.get(key)] == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("query", SQL, ids=range(len(SQL)))
 def test_every_query_of_the_readme_answers(demo_folder, query):

@@ -435,8 +435,12 @@ def siblings(tried: Tried, functions: pl.DataFrame, said: pl.DataFrame) -> pl.Da
 
 
 def _fragile(tried: Tried) -> pl.DataFrame:
-    """Return ``verifier_id``, ``fragile``: whether an edge text gets no verdict from it."""
-    edges = tried.probes.filter(pl.col("kind") == EDGE).select("input_id").unique()
+    """Return ``verifier_id``, ``fragile``: whether an edge text gets no verdict from it.
+
+    Blank ones do not count: no verifier is asked about a blank response, which is rejected before.
+    """
+    holds_some = pl.col("input").str.strip_chars() != ""
+    edges = tried.probes.filter((pl.col("kind") == EDGE) & holds_some).select("input_id").unique()
     return (
         tried.outcomes.join(edges, on="input_id", how="semi")
         .group_by("verifier_id")

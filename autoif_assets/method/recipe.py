@@ -165,8 +165,8 @@ class Recipe(BaseModel):
     )
     reject_fragile: bool = Field(
         False,
-        description="Whether functions go that give no verdict on an empty text, blanks, Markdown "
-        "and the like.",
+        description="Whether functions go that give no verdict on Markdown, other line ends, other "
+        "scripts and the like.",
     )
     mutants_per_verifier: int = Field(
         0, ge=0, description="Slightly changed copies of a verifier; it goes if one does better."

@@ -54,7 +54,7 @@ _REASONS = {
     "few_cases_survive": "Too few of the instruction's test cases survived.",
     "unbalanced_cases": "Too few test cases survived that are to pass, or that are to fail.",
     "outvoted": "It contradicts what most functions say of texts that none of them came with.",
-    "fragile": "It gives no verdict on an empty text, blanks, Markdown or the like.",
+    "fragile": "It gives no verdict on Markdown, other line ends, other scripts or the like.",
     "mutant_survives": "A slightly changed copy of it is more often with the majority than it is.",
     "vacuous": "Nearly any text obeys it, so that it tells no response from another.",
     "impossible": "Hardly any text obeys it, not even of those that were to.",

@@ -1,7 +1,6 @@
 """The sandbox: verifiers run here and nowhere else."""
 
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,13 +20,14 @@ from autoif_assets.sandbox import (
     SandboxUnavailable,
     Unit,
     static_check,
+    usable_cores,
 )
 
 
 class SandboxResource(dg.ConfigurableResource[Any]):
     """Runs verifiers, confined."""
 
-    workers: int = Field(default=0, ge=0, description="Worker processes; 0: one a core.")
+    workers: int = Field(default=0, ge=0, description="Worker processes; 0: one a usable core.")
     call_cpu_s: float = Field(
         default=1.0, gt=0, description="CPU seconds one verifier call may use."
     )
@@ -69,7 +69,7 @@ class SandboxResource(dg.ConfigurableResource[Any]):
             modules: The recipe's, which verifiers may import too.
         """
         with Sandbox(
-            workers=self.workers or os.cpu_count() or 1,
+            workers=self.workers or usable_cores(),
             limits=Limits(
                 call_cpu_s=self.call_cpu_s,
                 call_wall_s=self.call_wall_s,

@@ -4,7 +4,6 @@ A verifier costs a process, however many texts it is given. So the texts of one 
 together, whoever asked: requests of a server, samples of a trainer, threads.
 """
 
-import os
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -15,7 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from autoif_assets.rewards.bank import Verifier
-from autoif_assets.sandbox import Limits, Outcome, Sandbox, Unit
+from autoif_assets.sandbox import Limits, Outcome, Sandbox, Unit, usable_cores
 
 Key = tuple[str, bytes]
 """A verifier and the digest of what it is asked about."""
@@ -164,7 +163,7 @@ class Engine:
         # that a verifier is lost on must leave time for the others.
         wall_s, call_cpu_s = deadline_s / 4, min(call_cpu_s, deadline_s / 20)
         self._sandbox = Sandbox(
-            workers=workers or _cores(),
+            workers=workers or usable_cores(),
             limits=Limits(
                 call_cpu_s=call_cpu_s,
                 call_wall_s=wall_s,
@@ -320,12 +319,6 @@ class Engine:
 
     def _slow(self) -> frozenset[str]:
         return frozenset(id for id, pace in self.paces.items() if pace.is_slow)
-
-
-def _cores() -> int:
-    """Return the cores that this process may use, which a container may bound."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _settle(future: "Future[Answers]", answers: Answers) -> None:

@@ -10,7 +10,7 @@ forks and watches), `inside/runner.py` (what a child does) and `inside/probes.py
 
 from autoif_assets.sandbox.inside.modules import STANDARD as STANDARD_MODULES
 from autoif_assets.sandbox.mutants import Mutant, mutants, quoted_texts
-from autoif_assets.sandbox.pool import Sandbox, confinement
+from autoif_assets.sandbox.pool import Sandbox, confinement, usable_cores
 from autoif_assets.sandbox.report import ConfinementReport
 from autoif_assets.sandbox.static import canonical_source, needs_query, static_check
 from autoif_assets.sandbox.types import Limits, Outcome, Result, SandboxUnavailable, Unit
@@ -31,4 +31,5 @@ __all__ = [
     "needs_query",
     "quoted_texts",
     "static_check",
+    "usable_cores",
 ]

@@ -14,6 +14,12 @@ from autoif_assets.sandbox.types import Limits, Result, SandboxUnavailable, Unit
 from autoif_assets.sandbox.worker import Worker
 
 
+def usable_cores() -> int:
+    """Return the cores that this process may use, which a container may bound."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 class Sandbox:
     """Runs verifiers in confined processes and streams what became of them.
 
@@ -124,7 +130,7 @@ class Sandbox:
     def _launch(self, rare: bool = False) -> Worker:
         if sys.platform != "linux":
             raise SandboxUnavailable(refusal(None))
-        ahead = self._count < len(os.sched_getaffinity(0))
+        ahead = self._count < usable_cores()
         return Worker({**self._config, "ahead": ahead, "rare": rare})
 
     def _start_rare(self) -> Worker:

@@ -150,7 +150,7 @@ def batch_job(
                 auditor=roles["auditor"],
                 nli=nli,
             ),
-            "sandbox": SandboxResource(),
+            "sandbox": SandboxResource(workers=1),
             "budget": budget,
             "supervision": supervision,
             **roles,

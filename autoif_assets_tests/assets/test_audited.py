@@ -6,9 +6,16 @@ import pytest
 from autoif_assets.checks import checks_of
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES
-from autoif_assets_tests.assets.pipeline import KEY, accepted, run_batch, tables
+from autoif_assets_tests.assets.pipeline import (
+    KEY,
+    accepted,
+    differing,
+    exports,
+    run_batch,
+    tables,
+)
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # As many texts that obey as there are responses to a prompt: they are the same calls.
 NUMBERS = {"obeying_probes_per_instruction": 4, "near_misses_per_prompt": 0}
@@ -24,10 +31,13 @@ def audited(tmp_path_factory):
         result = run_batch(data, simulator.base_url, **BATCH)
         assert result.success
         asked = simulator.stats()["received"]
+        first, files = tables(data, cost=True), exports(data)
         again = run_batch(data, simulator.base_url, **BATCH)
         assert again.success
         assert simulator.stats()["received"] == asked
-    return result, tables(data)
+    assert differing(tables(data, cost=True), first) == []
+    assert exports(data) == files
+    return result, first
 
 
 def test_every_step_has_made_something(audited):

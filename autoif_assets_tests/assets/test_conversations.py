@@ -14,7 +14,7 @@ from autoif_assets_tests.simulator.models import MILD
 from .pipeline import accepted, exported, exports, run_batch, tables
 from .rounds import round_of, run_job
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 KEEP = {
     "instructions_per_batch": 0,
@@ -173,7 +173,6 @@ def _rows(data):
     return json.loads(text) if text.startswith("[") else map(json.loads, text.splitlines())
 
 
-@pytest.mark.long
 def test_a_batch_keeps_its_conversations_when_others_are_read_otherwise(made, told):
     data, simulator, inputs = made
     before, asked = exports(data), simulator.stats()["received"]

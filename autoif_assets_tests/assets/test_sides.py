@@ -11,6 +11,8 @@ from autoif_assets.method.recipe import make_recipe
 from autoif_assets.warehouse import TABLES, Batch, Warehouse, save_batch
 from autoif_assets_tests.warehouse.samples import sample
 
+pytestmark = pytest.mark.slow
+
 SHARE = 0.4
 # The first instruction of each batch demands the same in other words; all others differ.
 SAME = ("Use no commas.", "Avoid using commas")

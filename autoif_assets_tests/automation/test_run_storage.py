@@ -10,6 +10,8 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from autoif_assets.inputs import InputError
 from autoif_assets.resources import failure
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 storage:
   custom:
@@ -41,7 +43,6 @@ def seen(instance, run_id):
     return events, instance.get_run_by_id(run_id).status
 
 
-@pytest.mark.slow
 def test_runs_of_either_storage_are_read_by_the_other(home):
     with dg.DagsterInstance.get() as instance:
         assert type(instance.event_log_storage) is not SqliteEventLogStorage
@@ -58,7 +59,6 @@ def test_runs_of_either_storage_are_read_by_the_other(home):
         assert instance.get_latest_materialization_event(an_asset.key).run_id == theirs
 
 
-@pytest.mark.slow
 def test_threads_that_look_at_many_runs_keep_few_files_open(home):
     with dg.DagsterInstance.get() as instance:
         runs = [dg.materialize([an_asset], instance=instance).run_id for _ in range(17)]

@@ -371,6 +371,15 @@ def test_a_function_is_fragile_by_edge_texts_alone(sign):
     assert kept == {"v": None, "w": "fragile"}
 
 
+def test_no_verdict_on_a_blank_text_makes_no_function_fragile():
+    probes = {"empty": EDGE, "other": OTHER}
+    said = said_of({"v": "+++---x-", "w": "+++---+-"}, YES_NO, probes=probes)
+    assert verdicts_of(said, reject_fragile=True)[0] == {"v": "fragile", "w": None}
+    text = pl.when(pl.col("kind") == EDGE).then(pl.lit(" \n")).otherwise("input")
+    blank = replace(said, probes=said.probes.with_columns(input=text))
+    assert verdicts_of(blank, reject_fragile=True)[0] == {"v": None, "w": None}
+
+
 def test_a_function_that_was_not_run_on_probes_is_judged_by_its_cases():
     probes = {"empty": EDGE, **OWN_TEXTS, **OTHERS}
     full = said_of(dict.fromkeys("vwx", "+++---" + "-" * 19), YES_NO, probes=probes)

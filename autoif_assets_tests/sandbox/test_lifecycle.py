@@ -92,15 +92,17 @@ def test_a_killed_worker_is_replaced_and_its_unit_retried():
         victims = []
 
         def units():
-            for number in range(60):
-                if number in (10, 30):
+            for number in range(30):
+                if number == 10:
                     victim = sandbox._workers[0].process.pid
                     victims.append(victim)
                     os.kill(victim, signal.SIGKILL)
                 yield Unit(str(number), GOOD, ["a", "b"])
 
-        results = list(sandbox.evaluate(units()))
-        assert [result.outcomes for result in results] == [("pass", "fail")] * 60
+        # Once each: on a slow machine the same unit would be under way at both, and given up.
+        for _ in range(2):
+            results = list(sandbox.evaluate(units()))
+            assert [result.outcomes for result in results] == [("pass", "fail")] * 30
         assert len(set(victims)) == 2
         assert all(worker.process.pid not in victims for worker in sandbox._workers)
 

@@ -21,6 +21,8 @@ from autoif_assets.simulator.verifiers import bodies_of, read_verifier
 from autoif_assets_tests.simulator.models import NO_ERRORS
 from autoif_assets_tests.simulator.test_answers import INSTRUCTION, ask
 
+pytestmark = pytest.mark.slow
+
 families = st.sampled_from(sorted(FAMILIES))
 
 

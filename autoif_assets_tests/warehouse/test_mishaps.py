@@ -16,6 +16,8 @@ from autoif_assets.warehouse.migrations import Migration, all_migrations
 
 from .samples import sample
 
+pytestmark = pytest.mark.slow
+
 QUERIES = TABLES["augmented_queries"]
 COUNT = f"SELECT count(*) FROM autoif.{QUERIES.name}"
 

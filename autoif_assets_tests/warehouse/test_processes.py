@@ -138,6 +138,7 @@ with dg.instance_for_test(temp_dir=sys.argv[2]) as instance:
 """
 
 
+@pytest.mark.long
 def test_two_dagster_instances_share_a_data_folder(tmp_path):
     data = tmp_path / "data"
     processes = []

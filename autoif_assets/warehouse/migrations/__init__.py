@@ -77,17 +77,21 @@ def migrate(
     applied = _applied(con)
     known = all_migrations()
     _check(applied, known, path)
-    for migration in known:
-        if migration.number not in applied:
-            if applied:
-                log(f"Upgrading {path} to tables version {migration.number} ({migration.name}).")
-            before(con)
-            _apply(con, migration)
+    missing = [migration for migration in known if migration.number not in applied]
     # Last, since they name columns that migrations make.
     views = Migration(_VIEWS, "views", definitions())
     if applied.get(_VIEWS) != views.digest:
+        missing.append(views)
+    if not applied:
+        # Nothing is there that could be half upgraded; each commit writes the file.
         before(con)
-        _apply(con, views)
+        _apply(con, missing)
+        return
+    for migration in missing:
+        if migration is not views:
+            log(f"Upgrading {path} to tables version {migration.number} ({migration.name}).")
+        before(con)
+        _apply(con, [migration])
 
 
 def _applied(con: duckdb.DuckDBPyConnection) -> dict[int, str]:
@@ -115,19 +119,20 @@ def _check(applied: dict[int, str], known: Sequence[Migration], path: Path) -> N
             )
 
 
-def _apply(con: duckdb.DuckDBPyConnection, migration: Migration) -> None:
-    # Change and record are one transaction: a killed upgrade has not begun.
+def _apply(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration]) -> None:
+    # Changes and record are one transaction: a killed upgrade has not begun.
     with transaction(con):
         execute(con, _RECORD)
-        if migration.number == _VIEWS:
-            _drop_views(con)
-        execute(con, migration.sql)
-        execute(con, f"DELETE FROM {SCHEMA}.migrations WHERE number = ?", [migration.number])
-        execute(
-            con,
-            f"INSERT INTO {SCHEMA}.migrations VALUES (?, ?, ?, now(), ?)",
-            [migration.number, migration.name, migration.digest, duckdb.__version__],
-        )
+        for migration in migrations:
+            if migration.number == _VIEWS:
+                _drop_views(con)
+            execute(con, migration.sql)
+            execute(con, f"DELETE FROM {SCHEMA}.migrations WHERE number = ?", [migration.number])
+            execute(
+                con,
+                f"INSERT INTO {SCHEMA}.migrations VALUES (?, ?, ?, now(), ?)",
+                [migration.number, migration.name, migration.digest, duckdb.__version__],
+            )
 
 
 def _drop_views(con: duckdb.DuckDBPyConnection) -> None:
