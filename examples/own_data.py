@@ -11,7 +11,7 @@ import autoif_assets as autoif
 SEEDS = """\
 Answer in at most 40 words.
 Write every sentence as a question.
-Use no commas.
+Use no exclamation marks.
 End with a line that begins with "Note:".
 Mention at least two colours.
 Write in lower case only.
