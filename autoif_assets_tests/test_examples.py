@@ -1,6 +1,9 @@
 """The examples are run as they are."""
 
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -8,8 +11,11 @@ import duckdb
 import polars as pl
 import pytest
 
+from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse
 
+from .environment import clean_environment
+from .simulator.models import MILD
 from .warehouse.samples import sample
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -40,3 +46,58 @@ def test_own_assets_read_autoifs_tables_and_write_one_of_their_own(warehouse, mo
     assert found == [("length", 1, 4.0, 0.25), ("none", 1, 4.0, 0.75)]
     # AutoIF goes on writing to the file as before.
     warehouse.write("sft_examples", sample(TABLES["sft_examples"], 1, batch="b1"), {"batch": "b1"})
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory):
+    """Runs an example in a folder of its own, with a simulator that knows the prompts of all."""
+    folder = tmp_path_factory.mktemp("examples")
+    settings = SimulatorSettings(**MILD, prompts=str(EXAMPLES / "prompts"))
+    with Simulator(settings) as simulator:
+        variables = {"AUTOIF_BASE_URL": simulator.base_url, "AUTOIF_MODEL": "autoif-simulator"}
+        path = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
+        environment = clean_environment(
+            **variables, PYTHONPATH=path, POLARS_FMT_STR_LEN="200", POLARS_FMT_MAX_ROWS="-1"
+        )
+
+        def run(name: str, *arguments: str) -> str:
+            done = subprocess.run(
+                [sys.executable, str(EXAMPLES / name), *arguments],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        run.folder = folder
+        yield run
+
+
+@pytest.mark.long
+def test_own_data_then_sql_plots_and_checks_of_its_responses(scripts):
+    said = scripts("own_data.py")
+    assert " examples, such as\n[{'role': 'user', 'content':" in said
+    assert " pairs, such as\n{'prompt': [{" in said
+    asked = scripts("sql_and_plots.py", "own-data")
+    assert "verified_instructions" in asked
+    assert (scripts.folder / "funnel.svg").read_text("utf-8").startswith("<svg")
+    assert " pass, " in scripts("check_responses.py")
+
+
+@pytest.mark.long
+def test_own_verifiers_agree_with_the_labels(scripts):
+    assert "Use no commas." in scripts("own_verifiers.py").rpartition("shape:")[2]
+    with duckdb.connect(scripts.folder / "data" / "warehouse.duckdb", read_only=True) as con:
+        (handed_in,) = con.execute(
+            "SELECT count(*) FROM autoif.verifiers WHERE batch = 'own-verifiers'"
+            " AND origin = 'user' AND status = 'accepted'"
+        ).fetchone()
+    assert handed_in == 1
+
+
+@pytest.mark.long
+def test_own_prompts_and_language_are_sent(scripts):
+    prompt = scripts("own_prompts.py").rpartition("You write for people who are in a hurry")[2]
+    assert "German" in prompt

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from autoif_assets import __version__
 from autoif_assets.cli import remake, standing
 from autoif_assets.cli.batches import batch, grow
 from autoif_assets.cli.data import export, history, journal, publish, restore
@@ -80,6 +81,7 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 
 @click.group(cls=_Commands, context_settings={"show_default": True})
+@click.version_option(__version__, prog_name="autoif")
 def main() -> None:
     """Verified instruction-following data, made by an LLM and checked by execution."""
 

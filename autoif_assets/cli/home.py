@@ -1,13 +1,15 @@
 """The folder of everything the project writes, and the Dagster home in it."""
 
 import os
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import click
 
 DEMO_MODEL = "autoif-simulator"
-_SETTINGS = Path(__file__).parents[2] / "dagster.yaml"
+_SETTINGS = Path(__file__).parents[1] / "dagster.yaml"
 # What stands in these settings for something that a person would miss in another home.
 _OF_OUR_HOME = {
     "PooledSqliteStorage": "rows of failed runs begin with Dagster's words, not with the reason",
@@ -58,7 +60,7 @@ def prepare_home(*, database: bool = True) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         link = home / "dagster.yaml"
         # A link, so that the home follows the settings of the version that is installed now.
-        if _SETTINGS.exists() and not (link.exists() and link.samefile(_SETTINGS)):
+        if not (link.exists() and link.samefile(_SETTINGS)):
             link.unlink(missing_ok=True)
             link.symlink_to(_SETTINGS)
     except OSError as error:
@@ -124,6 +126,23 @@ def folder_problem(folder: Path) -> str | None:
 
 def _unwritable(folder: Path, why: str | None) -> str:
     return f"Cannot write to {folder} ({why}). Set AUTOIF_DATA to a folder that you may write to."
+
+
+def ui_command() -> str:
+    """Return what a person types in this folder to look at the data in Dagster's UI."""
+    # `make` knows the environment of a checkout; who installed a wheel has no Makefile.
+    checkout = Path(__file__).parents[2]
+    if checkout == Path.cwd() and (checkout / "Makefile").is_file():
+        words = ["make", "dev"]
+    else:
+        ours, found = Path(sys.executable).parent / "autoif", shutil.which("autoif")
+        known = found is not None and ours.exists() and ours.samefile(found)
+        # By its path where a shell would find none, or that of another environment.
+        words = [shlex.quote(str(ours)) if ours.exists() and not known else "autoif", "dev"]
+    # What the command would take without being told.
+    if data_dir() != Path("data").absolute() or Path("autoif.yaml").exists():
+        words.insert(0, f"AUTOIF_DATA={shlex.quote(str(data_dir()))}")
+    return " ".join(words)
 
 
 def check_not_mixed(model: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif_assets.cli.batches import check_keys
-from autoif_assets.cli.home import check_not_mixed, data_dir, prepare_home
+from autoif_assets.cli.home import check_not_mixed, data_dir, prepare_home, ui_command
 from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import confirm, discard_question, plan_of
 from autoif_assets.cli.ready import check_ready
@@ -314,5 +314,5 @@ def print_funnel(batch: str) -> None:
     say(
         f"\nTables:   {warehouse.published_path} (schema autoif)\n"
         f"Datasets: {data_dir() / 'exports'}\n"
-        "Dagster:  make dev"
+        f"Dagster:  {ui_command()}"
     )
