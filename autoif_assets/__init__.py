@@ -1,7 +1,7 @@
 """AutoIF as Dagster assets: verified instruction-following training data.
 
-`import autoif_assets as autoif` offers `autoif.run`, `autoif.dataset`, `autoif.sql` and
-`autoif.verify`, which are loaded when they are first used.
+`import autoif_assets as autoif` offers `autoif.run`, `autoif.dataset`, `autoif.sql`,
+`autoif.verify` and the package `autoif.rewards`, which are loaded when they are first used.
 """
 
 __version__ = "0.2.0"
@@ -9,9 +9,10 @@ __version__ = "0.2.0"
 # Of `typing`, which is not loaded for the version alone; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from autoif_assets import rewards
     from autoif_assets.api import RunFailed, dataset, run, sql, verify
 
-__all__ = ["RunFailed", "__version__", "dataset", "run", "sql", "verify"]
+__all__ = ["RunFailed", "__version__", "dataset", "rewards", "run", "sql", "verify"]
 
 
 def __getattr__(name: str) -> object:
@@ -20,6 +21,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "rewards":
+        return import_module("autoif_assets.rewards")
     found: object = getattr(import_module("autoif_assets.api"), name)
     globals()[name] = found
     return found

@@ -7,31 +7,36 @@ the others only lead there. So a rule that is added to a function makes exactly 
 that reach the function, and what lies downstream of them.
 
 Dagster marks an asset stale when its code version is no longer the one it was made with.
+
+Reading takes a second, and every process that loads the definitions wants it. So what was read is
+kept in the user's cache folder, with a fingerprint of all the source it was read off.
 """
 
 import ast
+import atexit
 import hashlib
 import importlib
 import inspect
 import json
+import os
 import pkgutil
 import symtable
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from autoif_assets.caches import cache_folder
 from autoif_assets.method import prompts, recipe
 from autoif_assets.method.prompts import PROMPTS, Prompt
 from autoif_assets.method.recipe import Recipe
 
 _METHOD = "autoif_assets.method"
-_FOLLOWED = (
-    _METHOD,
-    "autoif_assets.assets",
-    "autoif_assets.resources",
-    "autoif_assets.inputs",
-)
+_ASSETS = "autoif_assets.assets"
+_FOLLOWED = (_METHOD, _ASSETS, "autoif_assets.resources", "autoif_assets.inputs")
 # What a batch is pinned to, which is no rule and leads to every model that is asked.
 _PINNED = "autoif_assets.resources.batch"
 # How a bound is read; all else in this module is numbers, and these count one by one, as the
@@ -86,9 +91,71 @@ def dependencies(function: Callable[..., Any]) -> Dependencies:
     Raises:
         LookupError: The module's source does not define the function.
     """
-    found = Dependencies()
     start = (function.__module__, function.__name__)
-    if not _module(function.__module__).statements.get(function.__name__):
+    # The fingerprint is of the package's own source.
+    if not start[0].startswith(_ASSETS):
+        return _read(start)
+    kept, place = _kept(), ".".join(start)
+    if place not in kept:
+        kept[place] = _read(start)
+    return kept[place]
+
+
+@cache
+def _kept() -> dict[str, Dependencies]:
+    """Return what is kept of this source, by function; what is added is kept when Python ends."""
+    path, fingerprint = cache_folder() / "code_versions.json", _fingerprint()
+    found: dict[str, Dependencies] = {}
+    # Whatever is wrong with the file, all of it can be read anew.
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        said = json.loads(path.read_text("utf-8"))
+        if said["fingerprint"] == fingerprint:
+            for place, one in said["functions"].items():
+                rules = {(module, name): text for module, name, text in one["rules"]}
+                found[place] = Dependencies(rules, set(one["prompts"]), set(one["numbers"]))
+    before = len(found)
+
+    def keep() -> None:
+        if len(found) == before:
+            return
+        functions = {
+            place: {
+                "rules": [[*unit, text] for unit, text in one.rules.items()],
+                "prompts": sorted(one.prompts),
+                "numbers": sorted(one.numbers),
+            }
+            for place, one in found.items()
+        }
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            said = {"fingerprint": fingerprint, "functions": functions}
+            partial.write_text(json.dumps(said), "utf-8")
+            partial.replace(path)
+
+    atexit.register(keep)
+    return found
+
+
+def _fingerprint() -> str:
+    """Hash all the source that may be followed, what follows it, and Python's version."""
+    here = Path(__file__)
+    folders = [here.parent.joinpath(*name.split(".")[1:]) for name in _FOLLOWED]
+    digest = hashlib.blake2b(repr(sys.version_info[:2]).encode(), digest_size=16)
+    for path in [here, *sorted(path for folder in folders for path in folder.rglob("*.py"))]:
+        digest.update(path.relative_to(here.parent).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _read(start: Unit) -> Dependencies:
+    """Follow the names of a function through the source.
+
+    Raises:
+        LookupError: The module's source does not define the function.
+    """
+    found = Dependencies()
+    if not _module(start[0]).statements.get(start[1]):
         raise LookupError(f"{start[0]} does not define {start[1]} at its top level.")
     seen, left = {start}, [start]
     while left:

@@ -32,8 +32,10 @@ TINY = {
 def test_what_is_offered_is_there_before_it_is_loaded():
     code = (
         "import sys, autoif_assets as autoif; before = set(sys.modules);"
-        "assert {'dataset', 'run', 'sql', 'verify'} <= set(dir(autoif));"
+        "assert {'dataset', 'rewards', 'run', 'sql', 'verify'} <= set(dir(autoif));"
         "assert set(sys.modules) == before;"
+        "assert autoif.rewards.Scorer.__module__ == 'autoif_assets.rewards.scorer';"
+        "assert 'autoif_assets.api' not in sys.modules;"
         "autoif.sql; print('autoif_assets.api' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

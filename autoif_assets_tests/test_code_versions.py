@@ -1,11 +1,14 @@
+import atexit
 import dataclasses
 import importlib
+import inspect
 import itertools
 import sys
 
 import pytest
 
 from autoif_assets import code_versions
+from autoif_assets.assets import responses
 from autoif_assets.code_versions import Dependencies, dependencies
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import AUTHORS_CODE, PAPER, Recipe
@@ -208,3 +211,60 @@ def test_a_function_within_another_is_refused(package):
 
     with pytest.raises(LookupError, match="does not define inner"):
         dependencies(inner)
+
+
+def response_scores():
+    """Return the function of a stage."""
+    return inspect.unwrap(responses.response_scores.op.compute_fn.decorated_fn)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The file of what was read, in a folder of its own, and a process that begins anew."""
+    at_end = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(atexit, "register", at_end.append)
+
+    def process():
+        for keep in at_end:
+            keep()
+        at_end.clear()
+        code_versions._kept.cache_clear()
+
+    process()
+    yield tmp_path / "autoif" / "code_versions.json", process
+    process()
+
+
+def test_what_was_kept_is_what_is_read(cache, monkeypatch):
+    path, process = cache
+    first = dependencies(response_scores())
+    assert not path.exists()
+    process()
+    assert path.is_file()
+    monkeypatch.setattr(code_versions, "_read", None)  # nothing is read any more
+    assert dependencies(response_scores()) == first
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"fingerprint": 1}', None])
+def test_a_damaged_file_and_other_source_are_read_anew(cache, monkeypatch, damage):
+    path, process = cache
+    first = dependencies(response_scores())
+    process()
+    if damage is None:
+        monkeypatch.setattr(code_versions, "_fingerprint", lambda: "another")
+    else:
+        path.write_text(damage)
+    read = code_versions._read
+    asked = []
+    monkeypatch.setattr(code_versions, "_read", lambda start: asked.append(start) or read(start))
+    assert dependencies(response_scores()) == first
+    assert len(asked) == 1
+
+
+def test_a_folder_that_cannot_be_written_costs_time_alone(cache, monkeypatch):
+    path, process = cache
+    path.parent.parent.joinpath("autoif").write_text("a file is in the way")
+    assert dependencies(response_scores()).rules
+    process()
+    assert dependencies(response_scores()).rules

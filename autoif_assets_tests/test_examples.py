@@ -14,7 +14,7 @@ import pytest
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse
 
-from .environment import clean_environment
+from .environment import paper_environment
 from .simulator.models import MILD
 from .warehouse.samples import sample
 
@@ -56,7 +56,7 @@ def scripts(tmp_path_factory):
     with Simulator(settings) as simulator:
         variables = {"AUTOIF_BASE_URL": simulator.base_url, "AUTOIF_MODEL": "autoif-simulator"}
         path = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
-        environment = clean_environment(
+        environment = paper_environment(
             **variables, PYTHONPATH=path, POLARS_FMT_STR_LEN="200", POLARS_FMT_MAX_ROWS="-1"
         )
 
@@ -84,6 +84,9 @@ def test_own_data_then_sql_plots_and_checks_of_its_responses(scripts):
     assert "verified_instructions" in asked
     assert (scripts.folder / "funnel.svg").read_text("utf-8").startswith("<svg")
     assert " pass, " in scripts("check_responses.py")
+    empty, *others = scripts("grpo_reward.py").splitlines()[-3:]
+    assert empty == "0.0  ''"
+    assert {line.partition(" ")[0] for line in others} <= {"0.0", "1.0", "None"}
 
 
 @pytest.mark.long

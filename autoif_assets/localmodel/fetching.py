@@ -22,6 +22,7 @@ from typing import BinaryIO
 
 import requests
 
+from autoif_assets.caches import cache_folder
 from autoif_assets.localmodel.catalogue import MODELS, LocalModelError, Model
 
 HUB = "https://huggingface.co"
@@ -38,8 +39,7 @@ _log = logging.getLogger(__name__)
 
 def default_cache() -> Path:
     """Return the folder for model files: ``autoif/models`` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "autoif" / "models"
+    return cache_folder() / "models"
 
 
 def show_progress(had: int, size: int) -> None:

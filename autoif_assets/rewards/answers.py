@@ -7,27 +7,33 @@ the ends alone: the same letters in the midst of an answer are the answer's own.
 from autoif_assets.method.readable import trimmed
 from autoif_assets.method.thoughts import split_reasoning
 
+OPENINGS = (
+    *("<|im_start|>assistant", "<|start_header_id|>assistant<|end_header_id|>"),
+    *("<|header_start|>assistant<|header_end|>", "<start_of_turn>model", "<|turn>model"),
+    *("[/INST]", "<|assistant|>", "<｜Assistant｜>", "<|CHATBOT_TOKEN|>"),
+    "<|start_of_role|>assistant<|end_of_role|>",
+)
+"""What chat templates put before an answer."""
+
 SPECIALS = (
+    *OPENINGS,
     # ChatML, Qwen
-    *("<|im_start|>assistant", "<|im_start|>", "<|im_end|>", "<|endoftext|>"),
+    *("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
     # Llama 3 and 4
-    *("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>"),
-    "<|start_header_id|>assistant<|end_header_id|>",
-    *("<|header_start|>assistant<|header_end|>", "<|eot|>", "<|eom|>"),
+    *("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>"),
     # Llama 2, Mistral
-    *("[/INST]", "<s>", "</s>", "<unk>", "<pad>"),
+    *("<s>", "</s>", "<unk>", "<pad>"),
     # Gemma
-    *("<start_of_turn>model", "<end_of_turn>", "<bos>", "<eos>", "<|turn>model", "<turn|>"),
+    *("<end_of_turn>", "<bos>", "<eos>", "<turn|>"),
     # Phi, Zephyr, GLM, harmony, OLMo
-    *("<|assistant|>", "<|end|>", "<|return|>", "<|user|>", "<|observation|>", "<|endofprompt|>"),
-    "<|padding|>",
+    *("<|end|>", "<|return|>", "<|user|>", "<|observation|>", "<|endofprompt|>", "<|padding|>"),
     # DeepSeek
-    *("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜Assistant｜>", "<｜▁pad▁｜>"),
+    *("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"),
     # Command R
     *("<BOS_TOKEN>", "<EOS_TOKEN>", "<PAD_TOKEN>", "<|START_OF_TURN_TOKEN|>"),
-    *("<|END_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>"),
+    "<|END_OF_TURN_TOKEN|>",
     # Granite
-    *("<|start_of_role|>assistant<|end_of_role|>", "<|end_of_role|>"),
+    "<|end_of_role|>",
 )
 """What chat templates put around an answer; longer ones before what they begin with."""
 

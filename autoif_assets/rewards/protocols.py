@@ -4,19 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autoif_assets.rewards.answers import OPENINGS
 from autoif_assets.rewards.decisions import Reward
 from autoif_assets.rewards.errors import RewardDataError
 
 NEUTRAL = 0.5
 """Stands for a reward that is not decided, where a number is a must and none better is known."""
-
-# What comes before an answer in a chat template, for a query whose prompt was cut.
-_TURNS = (
-    *("<|im_start|>assistant", "<|start_header_id|>assistant<|end_header_id|>"),
-    *("<|header_start|>assistant<|header_end|>", "<start_of_turn>model", "<|turn>model"),
-    *("[/INST]", "<|assistant|>", "<｜Assistant｜>", "<|CHATBOT_TOKEN|>"),
-    "<|start_of_role|>assistant<|end_of_role|>",
-)
 
 
 def truth_of(label: object) -> dict[str, Any]:
@@ -96,7 +89,9 @@ def response_of(query: str, prompt: str) -> str:
     """
     if query.startswith(prompt):
         return query[len(prompt) :]
-    begins = max((query.rfind(mark) + len(mark) for mark in _TURNS if mark in query), default=None)
+    begins = max(
+        (query.rfind(mark) + len(mark) for mark in OPENINGS if mark in query), default=None
+    )
     if begins is None:
         raise RewardDataError(
             f"The query {query[:60]!r} neither begins with its prompt nor has a mark of a chat "
