@@ -369,6 +369,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("resource", "field", "variable", "text", "value"), SETTINGS)
 def test_a_setting_comes_from_its_variable(monkeypatch, resource, field, variable, text, value):
     with dg.build_resources(configured_resources()) as built:

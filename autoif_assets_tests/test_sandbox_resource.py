@@ -9,6 +9,8 @@ from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.responses import verify_responses
 from autoif_assets.resources import SandboxResource
 
+pytestmark = pytest.mark.slow
+
 SAYS_TRUE = "def evaluate(response):\n    return 'True'"
 HAS_A = "def evaluate(response):\n    return 'a' in response"
 STATEFUL = "seen = []\ndef evaluate(response):\n    seen.append(1)\n    return len(seen) % 2 == 1"

@@ -20,6 +20,8 @@ from autoif_assets.resources.batch import asked_by, recipe_of
 from autoif_assets.warehouse import TABLES, Batch, Role, Warehouse, find_batch, save_batch
 from autoif_assets_tests.warehouse.samples import sample
 
+pytestmark = pytest.mark.slow
+
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 

@@ -9,6 +9,8 @@ from autoif_assets.warehouse import Warehouse
 
 from .samples import put
 
+pytestmark = pytest.mark.slow
+
 
 def fill(warehouse: Warehouse, vectors: dict[str, str]) -> None:
     """Write a matrix: 1 and 0 are verdicts, and ? is none."""
