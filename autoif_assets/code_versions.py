@@ -104,10 +104,14 @@ def dependencies(function: Callable[..., Any]) -> Dependencies:
 @cache
 def _kept() -> dict[str, Dependencies]:
     """Return what is kept of this source, by function; what is added is kept when Python ends."""
-    path, fingerprint = cache_folder() / "code_versions.json", _fingerprint()
     found: dict[str, Dependencies] = {}
+    try:
+        path = cache_folder() / "code_versions.json"
+    except RuntimeError:  # a user without a home
+        return found
+    fingerprint = _fingerprint()
     # Whatever is wrong with the file, all of it can be read anew.
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         said = json.loads(path.read_text("utf-8"))
         if said["fingerprint"] == fingerprint:
             for place, one in said["functions"].items():

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import itertools
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -265,6 +266,19 @@ def test_a_damaged_file_and_other_source_are_read_anew(cache, monkeypatch, damag
 def test_a_folder_that_cannot_be_written_costs_time_alone(cache, monkeypatch):
     path, process = cache
     path.parent.parent.joinpath("autoif").write_text("a file is in the way")
+    assert dependencies(response_scores()).rules
+    process()
+    assert dependencies(response_scores()).rules
+
+
+def test_a_user_without_a_home_reads_each_time(cache, monkeypatch):
+    _, process = cache
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
     assert dependencies(response_scores()).rules
     process()
     assert dependencies(response_scores()).rules

@@ -63,7 +63,7 @@ def migrate(
     log: Callable[[str], None],
     before: Callable[[duckdb.DuckDBPyConnection], None] = lambda con: None,
 ) -> None:
-    """Bring the open database to this version; each step is one transaction.
+    """Bring the open database to this version: a new one at once, another step by step.
 
     Args:
         con: Connection that may write, under the write lock.
