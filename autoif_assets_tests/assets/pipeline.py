@@ -28,6 +28,8 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse, polars_schema
 from autoif_assets_tests.simulator.models import MILD
 
+from .remembering import remembering
+
 SMALL: dict[str, Any] = {
     "instructions_per_batch": 8,
     "seeds_per_batch": 16,
@@ -219,7 +221,7 @@ class Batch:
 def making(data: Path) -> Iterator[Batch]:
     """Make the batch ``b1`` of a flawed model; its simulator runs as long as the context lasts."""
     with Simulator(FLAWED) as simulator:
-        with pytest.MonkeyPatch.context() as environment:
+        with pytest.MonkeyPatch.context() as environment, remembering():
             environment.setenv("AUTOIF_API_KEY", KEY)
             result = run_batch(data, simulator.base_url)
         assert result.success

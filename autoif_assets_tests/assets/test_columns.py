@@ -4,7 +4,6 @@ Each asset is run on the tables of a finished batch once for each column it read
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from autoif_assets.assets import ASSETS
 from autoif_assets.automation.partitions import BATCHES
-from autoif_assets.resources import SandboxResource, WarehouseIOManager
+from autoif_assets.resources import WarehouseIOManager
 from autoif_assets.warehouse import TABLES, Rows, Warehouse, polars_schema
 
 from .pipeline import QUIET, batch_job, exports
@@ -45,35 +44,7 @@ READERS = {
 
 
 @pytest.fixture
-def one_sandbox(monkeypatch) -> Iterator[None]:
-    """One sandbox for all runs of an asset, which executes what they ask alike only once."""
-    session, known = SandboxResource.session, {}
-    with ExitStack() as stack:
-
-        @cache
-        def opened():
-            shared = stack.enter_context(session(SandboxResource(), None))
-            execute = shared.run
-
-            def run(runs: pl.DataFrame) -> pl.DataFrame:
-                asked = runs.write_json()
-                if asked not in known:
-                    known[asked] = execute(runs)
-                return known[asked]
-
-            shared.run = run
-            return shared
-
-        @contextmanager
-        def sharing(*_):
-            yield opened()
-
-        monkeypatch.setattr(SandboxResource, "session", sharing)
-        yield
-
-
-@pytest.fixture
-def without(copied, monkeypatch, one_sandbox) -> Iterator[Callable[..., object]]:
+def without(copied, monkeypatch) -> Iterator[Callable[..., object]]:
     """Runs an asset on a copy of the batch without a column of an input; returns what it made."""
     data = copied.data
 
