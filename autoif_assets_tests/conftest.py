@@ -68,6 +68,15 @@ def made(tmp_path_factory) -> Iterator["Batch"]:
         yield batch
 
 
+@pytest.fixture(scope="module")
+def remembering_sandbox() -> Iterator[None]:
+    """Execute verifiers once whose batches are made in this process, over all files."""
+    from autoif_assets_tests.remembering import remembering
+
+    with remembering():
+        yield
+
+
 @pytest.fixture
 def copied(made, tmp_path, monkeypatch) -> "Batch":
     """The batch ``b1`` in a folder that a test may change, and the key of its server."""

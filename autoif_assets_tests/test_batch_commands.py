@@ -17,7 +17,7 @@ from autoif_assets_tests.simulator.models import MILD
 from .dev.daemon import instance_of
 from .environment import clear
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("remembering_sandbox")]
 TINY = {
     "instructions_per_batch": 0,
     "verifiers_per_instruction": 4,

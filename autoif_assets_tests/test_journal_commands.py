@@ -12,6 +12,8 @@ from autoif_assets.warehouse import Warehouse
 
 from .assets.pipeline import differing, run_batch, tables
 
+pytestmark = pytest.mark.usefixtures("remembering_sandbox")
+
 ASSETS = {
     *("augmented_instructions", "verifier_generation", "back_translations"),
     *("responses", "response_scores", "further_responses", "further_scores"),

@@ -26,9 +26,8 @@ from autoif_assets.resources import (
 )
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, Warehouse, polars_schema
+from autoif_assets_tests.remembering import remembering
 from autoif_assets_tests.simulator.models import MILD
-
-from .remembering import remembering
 
 SMALL: dict[str, Any] = {
     "instructions_per_batch": 8,
