@@ -32,6 +32,9 @@ SEEDS = [
 ]
 
 
+MINE = "Reply in a friendly way.{{ language }}\nRule: {{ instruction }}\nAsked: {{ query }}"
+
+
 def autoif(*words):
     return CliRunner().invoke(main, words)
 
@@ -89,13 +92,24 @@ def same(one, other):
     return [name for name in one if not one[name].equals(other[name])] == []
 
 
+@pytest.fixture
+def prompts(tmp_path, monkeypatch):
+    """A folder of prompts in which the response's is a person's own."""
+    folder = tmp_path / "prompts"
+    ok("prompts", str(folder))
+    (folder / "response.jinja").write_text(MINE)
+    monkeypatch.setenv("AUTOIF_PROMPTS", str(folder))
+    return folder
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("prompts")
 def test_other_settings_and_one_seed_more_make_no_batch_another(data, folder):
     # Made again where everything about it is said otherwise, it is what it was.
     before, asked = rows(data), folder[1].stats()["received"]
     output = ok("run", "--batch", "b1")
     assert "b1 keeps what it is pinned to; this shell's settings do not count: " in output
-    assert ": responses_per_prompt 2 instead of 3.\n" in output
+    assert ": responses_per_prompt 2 instead of 3; another response prompt.\n" in output
     assert same(before, rows(data))
     assert folder[1].stats()["received"] == asked
     # The seeds of today are those with one more, and elsewhere.
@@ -130,19 +144,8 @@ def test_what_differs_is_refused_and_replaced_only_by_who_says_so(data, monkeypa
 
 @pytest.mark.long
 def test_prompts_of_a_person_s_own_are_part_of_what_a_batch_is_pinned_to(
-    data, tmp_path, monkeypatch
+    folder, prompts, tmp_path, monkeypatch
 ):
-    prompts = tmp_path / "prompts"
-    ok("prompts", str(prompts))
-    mine = "Reply in a friendly way.{{ language }}\nRule: {{ instruction }}\nAsked: {{ query }}"
-    (prompts / "response.jinja").write_text(mine)
-    monkeypatch.setenv("AUTOIF_PROMPTS", str(prompts))
-    # The batch that is there keeps its own.
-    before = rows(data)
-    assert "do not count: responses_per_prompt 2 instead of 3; another response prompt" in ok(
-        "run", "--batch", "b1"
-    )
-    assert same(before, rows(data))
     monkeypatch.setenv("AUTOIF_DATA", str(tmp_path / "new"))
     with Simulator(SimulatorSettings(**MILD, prompts=str(prompts))) as simulator:
         monkeypatch.setenv("AUTOIF_BASE_URL", simulator.base_url)
@@ -154,10 +157,10 @@ def test_prompts_of_a_person_s_own_are_part_of_what_a_batch_is_pinned_to(
         assert all(wanted in request for request in asked)
         assert "accepted" in made["response_scores"]["status"]
         pinned = find_batch(Warehouse(tmp_path / "new"), "b2")
-        assert pinned.numbers["prompts"]["response"] == mine
+        assert pinned.numbers["prompts"]["response"] == MINE
         assert pinned.numbers["language"] == "German"
         # Whatever the folder says later on.
-        (prompts / "response.jinja").write_text(mine.replace("friendly", "stern"))
+        (prompts / "response.jinja").write_text(MINE.replace("friendly", "stern"))
         sent = simulator.stats()["received"]
         assert "another response prompt" in ok("run", "--batch", "b2")
         assert simulator.stats()["received"] == sent
