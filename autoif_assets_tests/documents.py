@@ -1,4 +1,4 @@
-"""What the README, CONTRIBUTING and the pages of `docs` hold: code blocks, commands, links."""
+"""What documents for people hold: code blocks, commands, links."""
 
 import re
 import shlex
@@ -12,6 +12,7 @@ DOCUMENTS = {
     for path in (
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / ".github" / "pull_request_template.md",
         *sorted((ROOT / "docs").rglob("*.md")),
     )
 }

@@ -77,6 +77,20 @@ def test_commits_are_checked_by_the_linters_that_ci_runs():
     assert of_hooks == of_make
 
 
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=[form.stem for form in FORMS])
+def test_forms_of_issues_ask_for_what_commands_tell(form):
+    asked = yaml.safe_load(form.read_text("utf-8"))
+    assert {"name", "description", "body"} <= set(asked)
+    ids = [part["id"] for part in asked["body"]]
+    assert len(ids) == len(set(ids))
+    for words in re.findall(r"`autoif ([a-z -]+)[A-Z]*`", form.read_text("utf-8")):
+        result = CliRunner().invoke(main, [*words.split(), "--help"])
+        assert result.exit_code == 0, words
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
     """A folder with what a wheel of this checkout installs."""
