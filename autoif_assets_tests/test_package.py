@@ -1,5 +1,6 @@
 """What the package tells the tools of those who install it."""
 
+import email
 import os
 import re
 import subprocess
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_the_version_stands_in_the_package_alone():
     assert re.fullmatch(r"\d+\.\d+\.\d+", autoif_assets.__version__)
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    assert settings["project"]["dynamic"] == ["version"]
+    assert "version" in settings["project"]["dynamic"]
     assert settings["tool"]["hatch"]["version"] == {"path": "autoif_assets/__init__.py"}
 
 
@@ -76,6 +77,20 @@ def test_commits_are_checked_by_the_linters_that_ci_runs():
     assert of_hooks == of_make
 
 
+FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=[form.stem for form in FORMS])
+def test_forms_of_issues_ask_for_what_commands_tell(form):
+    asked = yaml.safe_load(form.read_text("utf-8"))
+    assert {"name", "description", "body"} <= set(asked)
+    ids = [part["id"] for part in asked["body"]]
+    assert len(ids) == len(set(ids))
+    for words in re.findall(r"`autoif ([a-z -]+)[A-Z]*`", form.read_text("utf-8")):
+        result = CliRunner().invoke(main, [*words.split(), "--help"])
+        assert result.exit_code == 0, words
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
     """A folder with what a wheel of this checkout installs."""
@@ -110,6 +125,17 @@ def installed(tmp_path_factory) -> Path:
 def test_what_a_wheel_installs_can_be_used(installed, tmp_path, words, wanted):
     said = _use(installed, tmp_path, str(installed / "bin" / "autoif"), *words)
     assert wanted in said
+
+
+@pytest.mark.slow
+def test_a_wheel_is_described_by_the_readme_without_links_that_lead_nowhere(installed):
+    (metadata,) = installed.glob("autoif_assets-*.dist-info/METADATA")
+    told = email.message_from_string(metadata.read_text("utf-8"))
+    assert told["Description-Content-Type"] == "text/markdown"
+    description = told.get_payload()
+    assert "# autoif_assets" in description and "`docs/quickstart.md`" in description
+    targets = re.findall(r"\]\(([^)]+)\)", description)
+    assert targets and all(target.startswith("https://") for target in targets)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""docs/rewards.md is kept true: its commands and its code run, what it names is there."""
+"""docs/rewards.md is kept true beyond `test_readme`: its steps run, what it names is there."""
 
 import os
 import re
@@ -20,7 +20,6 @@ from .environment import clean_environment
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "rewards.md").read_text("utf-8")
 SHELL = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +57,7 @@ def test_the_page_takes_its_reader_from_the_demo_to_two_steps():
     assert "trl_train max_steps=2" in SHELL[1]
     assert SHELL[2].startswith("autoif rewards serve")
     assert "trl_train max_steps=2" in SHELL[3]
-    assert len(SHELL) == 4 and len(PYTHON) == 1
-
-
-@pytest.mark.slow
-def test_its_code_scores_an_answer(folder, environment):
-    printed = run([sys.executable, "-c", PYTHON[0]], folder, environment)
-    assert "'reward': " in printed
+    assert len(SHELL) == 4
 
 
 @pytest.mark.trainers
@@ -100,7 +93,5 @@ def test_what_it_names_is_there():
         r"(--(?:strict|module|host|token-variable|max-items|judge-\w+))", PAGE
     ):
         assert option in help_
-    for target in re.findall(r"\]\(([^)]+)\)", PAGE):
-        assert (ROOT / "docs" / target).exists(), target
     for module in re.findall(r"`(?:pkg://)?(autoif_assets\.rewards\.adapters\.\w+)`", PAGE):
         assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module

@@ -20,11 +20,11 @@ into a file .env beside this one. Paths are seen from the folder of this file.""
 # Written without a # in front: what everybody has to say.
 _SAID = (("endpoints", "supervision", "base_url"), ("endpoints", "supervision", "model"))
 # Neither in the file nor with a value that may be shown.
-_SECRET = {
+SECRET = {
     "AUTOIF_API_KEY": "Key of the endpoint; AUTOIF_<ROLE>_API_KEY for a role.",
     "AUTOIF_EXTRA_HEADERS": "JSON object of further headers; AUTOIF_<ROLE>_EXTRA_HEADERS.",
 }
-_OF_THE_MACHINE = {
+OF_THE_MACHINE = {
     "AUTOIF_CONFIG": "File of the settings; autoif.yaml beside the data folder if there is one.",
     "AUTOIF_VLLM": "The `vllm` command of `autoif serve`; beside Python or on the PATH.",
     "AUTOIF_LOCAL_MODEL": "Model of `autoif demo-llm`: a known name or a GGUF file.",
@@ -178,9 +178,9 @@ def _all() -> list[tuple[str, str, str, str]]:
         if value is None and path[0] == "endpoints" and path[1] != "supervision":
             shown = "as supervision"
         rows.append((".".join(path), shown, place or "default", description))
-    for variable, description in {**_SECRET, **_OF_THE_MACHINE}.items():
+    for variable, description in {**SECRET, **OF_THE_MACHINE}.items():
         value = os.environ.get(variable)
-        shown = "not set" if not value else "set" if variable in _SECRET else value
+        shown = "not set" if not value else "set" if variable in SECRET else value
         where = str(FROM_FILE.get(variable, "environment")) if value else "default"
         rows.append((variable, shown, where, description))
     return rows

@@ -1,6 +1,7 @@
 """What a person sees: Dagster's UI in a real Chromium, against a real webserver and daemon.
 
-Screenshots are left in the git-ignored folder `screenshots`.
+Screenshots are left in the git-ignored folder `screenshots`; `make screenshots` takes those of the
+docs from there.
 """
 
 import re
@@ -77,6 +78,7 @@ def test_the_sft_examples_show_the_funnel_and_where_columns_come_from(page):
     page.goto("/assets/sft_examples")
     see_chart(page, "chart/funnel", "yield funnel")
     shoot(page, "asset-funnel")
+    page.get_by_role("dialog").first.screenshot(path=SCREENSHOTS / "funnel.png")
     page.goto("/assets/sft_examples?view=lineage&column=response")
     page.get_by_text("responses", exact=True).first.wait_for()
     shoot(page, "column-lineage")
@@ -99,6 +101,8 @@ def test_the_ui_links_a_report_that_fits_the_screen_and_asks_for_nothing(page, d
     assert [url for url in asked if not url.endswith("/favicon.ico")] == [report.url]
     assert report.evaluate("document.documentElement.scrollWidth") <= width
     report.screenshot(path=SCREENSHOTS / f"report-{name}.png", full_page=True)
+    report.get_by_role("heading", name="Where the data went").evaluate("it => it.scrollIntoView()")
+    report.screenshot(path=SCREENSHOTS / f"report-{name}-funnel.png")
     report.close()
 
 

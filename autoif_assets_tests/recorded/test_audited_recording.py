@@ -17,6 +17,7 @@ from autoif_assets.method.labelled import IN_USE
 from autoif_assets.resources import Inputs
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets_tests.assets.pipeline import accepted, run_batch, tables
+from autoif_assets_tests.documents import blocks
 from autoif_assets_tests.recorded.make import (
     ARCHIVE,
     BATCH,
@@ -178,3 +179,13 @@ def agreement(rows, label):
         sure[origin] += true is not None
         agreed[origin] += true is not None and true == said
     return {origin: (sure[origin], agreed[origin]) for origin in sure}
+
+
+def test_the_row_and_the_pair_of_the_readme_are_of_this_batch(batches):
+    row, pair = (json.loads(b.text) for b in blocks("json") if b.document == "README.md")
+    asked, answered = (message["content"] for message in row["messages"])
+    examples = batches["audited"]["sft_examples"]
+    assert (asked, answered) in set(examples.select("prompt", "response").iter_rows())
+    texts = tuple(pair[side][0]["content"] for side in ("prompt", "chosen", "rejected"))
+    pairs = batches["audited"]["preference_pairs"]
+    assert texts in set(pairs.select("prompt", "chosen", "rejected").iter_rows())
