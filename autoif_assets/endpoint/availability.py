@@ -147,6 +147,10 @@ class Availability:
         """Say what is being waited for; empty while the server works."""
         if not self.is_down:
             return ""
+        if not self._alone:
+            return (
+                f"{self._url} is away, and what it was to be asked is for the others ({self.last})"
+            )
         return (
             f"waiting for {self._url}, which has completed nothing for "
             f"{self._silent_s():.0f} s ({self.last})"

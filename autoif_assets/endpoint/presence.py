@@ -1,7 +1,7 @@
 """Seeing which servers of a run are there: before it, by their figures, and after an outage."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from autoif_assets.endpoint.budget import Budget, Spent, most_tokens
 from autoif_assets.endpoint.calls import Job, chat_body
@@ -9,11 +9,12 @@ from autoif_assets.endpoint.concurrency import Load, watch
 from autoif_assets.endpoint.errors import Failure, NotServed, ServerUnreachable
 from autoif_assets.endpoint.lanes import Lane, more_for
 from autoif_assets.endpoint.progress import Account
-from autoif_assets.endpoint.replicas import stranger
+from autoif_assets.endpoint.replicas import Replica, find_replicas, stranger
 from autoif_assets.endpoint.settings import EndpointSettings
 
 # A server that refuses every request is not there again in a moment.
 _REFUSED_S = 10.0
+_LOOK_UP_EVERY_S = 30.0
 
 
 class Presence:
@@ -26,7 +27,7 @@ class Presence:
     def __init__(
         self,
         settings: EndpointSettings,
-        lanes: Sequence[Lane],
+        lanes: list[Lane],
         budget: Budget,
         reserve: Callable[[Spent], bool],
         account: Account,
@@ -36,7 +37,7 @@ class Presence:
 
         Args:
             settings: Whom and how to ask.
-            lanes: The servers, of which there may come to be more.
+            lanes: The servers; those that their name comes to have later are put there.
             budget: What the run may spend.
             reserve: Reserves of it, or stops the run.
             account: Where failures are counted.
@@ -65,6 +66,19 @@ class Presence:
         if found := self._stranger():
             raise NotServed(found[1])
 
+    async def follow(self, open_lane: Callable[[Replica], Awaitable[Lane]]) -> None:
+        """Look for ever for further addresses of the servers' names, as one started anew has."""
+        while any(lane.replica.address for lane in self._lanes):
+            await asyncio.sleep(_LOOK_UP_EVERY_S)
+            known = {str(lane) for lane in self._lanes}
+            for replica in await find_replicas(self._settings):
+                if replica.address and str(replica) not in known:
+                    lane = await open_lane(replica)
+                    if not await self._is_replica(lane):
+                        self._account.retried("another model")
+                    self._lanes.append(lane)
+                    self._wake()
+
     async def _look_at(self, lane: Lane) -> None:
         try:
             lane.served = await lane.wire.models()
@@ -74,8 +88,9 @@ class Presence:
             if failure.status is None:
                 lane.availability.note_failure(failure)
 
-    def _stranger(self) -> tuple[str, str] | None:
-        return stranger(self._settings.model, {str(lane): lane.served for lane in self._lanes})
+    def _stranger(self, *new: Lane) -> tuple[str, str] | None:
+        lanes = dict.fromkeys([*self._lanes, *new])
+        return stranger(self._settings.model, {str(lane): lane.served for lane in lanes})
 
     def watch(self, lane: Lane) -> None:
         """Read a server's figures from now on."""
@@ -149,7 +164,7 @@ class Presence:
             lane.served = await lane.wire.models()
         except Failure:
             return True  # not every server lists its models
-        if found := self._stranger():
+        if found := self._stranger(lane):
             lane.served = []
             lane.refusal = Failure("another model", found[1], 404)
         return lane.refusal is None

@@ -93,22 +93,25 @@ class Run:
         async with AsyncExitStack() as wires:
             replicas = await find_replicas(self._settings)
             alone = len(replicas) == 1
-            for replica in replicas:
+
+            async def open_lane(replica: Replica) -> Lane:
                 wire = await wires.enter_async_context(connect(replica))
                 features = self._features if alone else self._features.of_replica(str(replica))
-                self._lanes.append(
-                    Lane(replica, wire, features, self._first_contact_s, alone=alone)
-                )
+                return Lane(replica, wire, features, self._first_contact_s, alone=alone)
+
+            self._lanes += [await open_lane(replica) for replica in replicas]
             if self._stopped:
                 return
+            others: set[asyncio.Task[None]] = set()
             if not alone:
                 await self._presence.look()
+                others = {asyncio.create_task(self._presence.follow(open_lane))}
             spread(self._calls, self._lanes)
             try:
                 await self._drain()
             finally:
                 watching = {lane.watching for lane in self._lanes if lane.watching is not None}
-                leftover = watching | self._tasks
+                leftover = watching | self._tasks | others
                 self._presence.lost.clear()
                 for task in leftover:
                     task.cancel()

@@ -15,6 +15,7 @@ from autoif_assets.endpoint import (
     ServerUnreachable,
     lanes,
     llm_calls,
+    presence,
 )
 from autoif_assets.endpoint.calls import Call, jobs
 from autoif_assets.endpoint.checks import check_endpoint, first_problem
@@ -130,6 +131,7 @@ def test_what_is_in_flight_to_a_server_that_no_connection_reaches_is_given_up(mo
     assert one.missed(unmade) == [("job", "task")]
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_loses_its_requests_to_the_others_and_is_tried_again(journal):
     """The others wait for it to be back, which only a try can tell."""
     mortal = Server(latency_s=0.02)
@@ -230,7 +232,22 @@ def test_a_key_of_the_sdks_variables_goes_to_its_server_alone(servers, journal, 
     assert {headers.get("Authorization") for headers in other.headers} == {None}
 
 
-def test_a_name_with_several_addresses_is_several_servers(monkeypatch, journal, tmp_path):
+@pytest.fixture
+def addresses(monkeypatch):
+    """The addresses of models.test."""
+    known, look_up = ["127.0.0.1", "127.0.0.2"], socket.getaddrinfo
+
+    def resolve(host, *arguments, **options):
+        hosts = known if host == "models.test" else [host]
+        return [place for one in hosts for place in look_up(one, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return known
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("addresses")
+def test_a_name_with_several_addresses_is_several_servers(monkeypatch, servers, journal, tmp_path):
     """Each under the name's certificate and Host header."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     options = ["-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate]
@@ -240,24 +257,35 @@ def test_a_name_with_several_addresses_is_several_servers(monkeypatch, journal, 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    look_up = socket.getaddrinfo
-
-    def resolve(host, *arguments, **options):
-        hosts = ["127.0.0.1", "127.0.0.2"] if host == "models.test" else [host]
-        return [place for one in hosts for place in look_up(one, *arguments, **options)]
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with ExitStack() as stack:
-        one = stack.enter_context(Server(secure=context))
-        two = stack.enter_context(Server(secure=context, host="127.0.0.2", port=one.port))
-        url = f"https://models.test:{one.port}/v1"
-        requests = [ask(f"prompt {i}") for i in range(40)]
-        replies = client_of(url).complete(requests, journal)
-        assert all(reply.error is None for reply in replies)
-        assert one.bodies and two.bodies
-        hosts = {headers["Host"] for server in (one, two) for headers in server.headers}
-        assert hosts == {f"models.test:{one.port}"}
+    (one,) = servers(1, secure=context)
+    (two,) = servers(1, secure=context, host="127.0.0.2", port=one.port)
+    url = f"https://models.test:{one.port}/v1"
+    replies = client_of(url).complete([ask(f"prompt {i}") for i in range(40)], journal)
+    assert all(reply.error is None for reply in replies)
+    assert one.bodies and two.bodies
+    hosts = {headers["Host"] for server in (one, two) for headers in server.headers}
+    assert hosts == {f"models.test:{one.port}"}
     assert set(llm_calls(tmp_path, "responses", "b1")["base_url"]) == {url}
+
+
+def test_an_address_that_comes_later_is_asked_too(monkeypatch, addresses, servers, journal):
+    """The others have no answers until it has one."""
+    monkeypatch.setattr(presence, "_LOOK_UP_EVERY_S", 0.05)
+    late = []
+
+    def behave(body, count):
+        return 503 if count > 10 and not late[0].bodies else None
+
+    (one,) = servers(1, behave=behave, latency_s=0.01)
+    servers(1, behave=behave, latency_s=0.01, host="127.0.0.2", port=one.port)
+    late += servers(1, host="127.0.0.3", port=one.port)
+    asker = client_of(f"http://models.test:{one.port}/v1", max_concurrency=2, progress_every_s=0.02)
+    asker.complete(
+        [ask(f"prompt {i}") for i in range(100)],
+        journal,
+        lambda progress: addresses.append("127.0.0.3") if progress.done > 10 else None,
+    )
+    assert late[0].bodies
 
 
 @pytest.mark.parametrize(
