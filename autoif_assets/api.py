@@ -339,6 +339,8 @@ def _endpoint_variables(endpoints: Mapping[str, Mapping[str, Any]]) -> dict[str,
                 raise ValueError(
                     f"An endpoint has no setting {name!r} here; it has {', '.join(sorted(names))}."
                 )
+            if isinstance(value, list | tuple):
+                value = ",".join(map(str, value))
             found[names[name]] = value if isinstance(value, str) else json.dumps(value)
     return found
 

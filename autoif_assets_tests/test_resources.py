@@ -201,7 +201,7 @@ def test_fields_and_headers_that_are_no_json_objects_are_named(monkeypatch, name
 
 def test_a_field_of_an_endpoint_tells_its_default():
     told = {name: field.description for name, field in Endpoint.model_fields.items()}
-    assert told["max_concurrency"] == "Most requests in flight; 512 by default."
+    assert told["max_outage_s"].endswith("may stay away; 600 by default.")
     assert told["temperature"] == "Sampling temperature; the recipe's for each role."
     assert set(told) == set(EndpointSettings.model_fields)
     with pytest.raises(ValueError, match="less than or equal to 2"):

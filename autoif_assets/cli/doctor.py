@@ -75,10 +75,12 @@ def _check_endpoints() -> bool:
         elif key in shown:
             _say(role, f"as {shown[key]}")
         else:
-            report = check_endpoint(own)
-            _say(role, *_lines(report, own, role))
+            reports = check_endpoint(own)
+            for number, report in enumerate(reports, 1):
+                several = [f"replica {number} of {len(reports)}"] if len(reports) > 1 else []
+                _say(role, *several, *_lines(report, own, role))
             shown[key] = role
-            sound &= report.problem is None
+            sound &= all(report.problem is None for report in reports)
     return sound
 
 

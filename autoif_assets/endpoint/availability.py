@@ -30,10 +30,22 @@ class Availability:
         last: The last failure.
     """
 
-    def __init__(self, url: str, first_contact_s: float, max_outage_s: float) -> None:
+    def __init__(
+        self, url: str, first_contact_s: float, max_outage_s: float, *, alone: bool = True
+    ) -> None:
+        """Know nothing of a server yet.
+
+        Args:
+            url: Where it is, for people.
+            first_contact_s: Seconds a server that never answered may be away.
+            max_outage_s: Seconds one that has answered may.
+            alone: Whether no other server does its work meanwhile. Where another does, one that
+                takes no connection counts as away at once.
+        """
         self.reached = False
         self.last: Failure | None = None
         self._url = url
+        self._alone = alone
         self._first_contact_s = first_contact_s
         self._max_outage_s = max_outage_s
         self._failures_in_a_row = 0
@@ -47,6 +59,8 @@ class Availability:
         # Within what the run may wait, so that nothing waits for longer.
         may_wait_s = self._max_outage_s if self.reached else self._first_contact_s
         failures, silent_s = self._failures_in_a_row, self._silent_s()
+        if failures and not self._alone and self.last is not None and self.last.unmade:
+            return True
         return (failures >= _FAILURES_IN_A_ROW and silent_s >= min(_SILENT_S, may_wait_s / 4)) or (
             failures >= _FEW_IN_A_ROW and silent_s >= min(_LONG_SILENT_S, may_wait_s / 4)
         )
@@ -76,22 +90,28 @@ class Availability:
         """Note that the server, asked whether it is back, did not answer.
 
         Raises:
-            ServerUnreachable: It has been away for longer than it may.
+            ServerUnreachable: It has been away for longer than it may, and is alone.
         """
         self.note_failure(failure)
-        waited = self._silent_s()
+        if self._alone and (words := self.overdue()):
+            raise ServerUnreachable(words)
+
+    def overdue(self) -> str | None:
+        """Say what to do about a server that has been away for longer than it may; else None."""
+        waited, words = self._silent_s(), "" if self.last is None else self.last.words
         if self.reached and waited > self._max_outage_s:
-            raise ServerUnreachable(
-                f"{self._url} has given no completion for {waited:.0f} s (last: {failure.words}). "
+            return (
+                f"{self._url} has given no completion for {waited:.0f} s (last: {words}). "
                 "Look at the server's log and start it again, then run this again: what is "
                 "journaled is not asked again. AUTOIF_MAX_OUTAGE sets a longer wait."
             )
         if not self.reached and waited > self._first_contact_s:
-            raise ServerUnreachable(
-                f"No completion from {self._url} for {waited:.0f} s ({failure.words}). Check that "
+            return (
+                f"No completion from {self._url} for {waited:.0f} s ({words}). Check that "
                 "the server runs and that AUTOIF_BASE_URL is right: "
                 f"`curl {self._url}/models` should list its models."
             )
+        return None
 
     def blames_row(self, failure: Failure) -> bool:
         """Note a row's failure; False if it says nothing about the row, as "come later" does."""
@@ -127,6 +147,10 @@ class Availability:
         """Say what is being waited for; empty while the server works."""
         if not self.is_down:
             return ""
+        if not self._alone:
+            return (
+                f"{self._url} is away, and what it was to be asked is for the others ({self.last})"
+            )
         return (
             f"waiting for {self._url}, which has completed nothing for "
             f"{self._silent_s():.0f} s ({self.last})"

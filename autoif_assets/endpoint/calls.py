@@ -258,6 +258,11 @@ class Job:
         self.forms = [other for other in others if other not in self.refused]
         return bool(self.forms)
 
+    def start_over(self) -> None:
+        """Forget what a server refused: another is to be asked, which may take it."""
+        self.crashes, self.crashed, self.forms = 0, None, []
+        self.refused.clear()
+
     def learn(self, form: Form, features: Features) -> None:
         """Note what the server does not take, now that it took a form."""
         if self.refused:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from autoif_assets.endpoint.calls import Call, Choice, Job, Request, body
 from autoif_assets.endpoint.concurrency import Load
 from autoif_assets.endpoint.errors import EndpointError, Failure
 from autoif_assets.endpoint.features import Features, Form
+from autoif_assets.endpoint.replicas import Replica, find_replicas, stranger
 from autoif_assets.endpoint.responses import Answer
 from autoif_assets.endpoint.settings import Credentials, EndpointSettings
 from autoif_assets.method.prompts import NLI
@@ -64,7 +66,7 @@ class EndpointReport:
     """What an endpoint turned out to be.
 
     Attributes:
-        base_url: Its URL, without anything secret.
+        base_url: Its URL, without anything secret; of one of several addresses with that.
         model: The model asked for.
         problem: Why nothing can be generated with it and what to do; None where all is well. What
             follows is then as far as the check came.
@@ -99,8 +101,8 @@ class EndpointReport:
 
 def check_endpoint(
     settings: EndpointSettings, credentials: Credentials | None = None, n: int = 8
-) -> EndpointReport:
-    """Ask an endpoint a few small things; about 1,000 tokens in four requests.
+) -> list[EndpointReport]:
+    """Ask an endpoint a few small things; about 1,000 tokens in four requests a server.
 
     Args:
         settings: Whom and how to ask.
@@ -109,18 +111,17 @@ def check_endpoint(
         n: Completions to ask for in one request.
 
     Returns:
-        The report; an endpoint that cannot be used is told in it, not raised.
+        A report for each replica; one that cannot be used is told in it, not raised.
     """
     url = ""
     try:
         url = settings.public_url
         settings.check_extra_body()
-        sent = settings.credentials if credentials is None else credentials
         # A caller may have an event loop of its own.
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, _check(settings, sent, n)).result()
+            return pool.submit(asyncio.run, _check_all(settings, credentials, n)).result()
     except EndpointError as error:
-        return EndpointReport(url, settings.model, str(error))
+        return [EndpointReport(url, settings.model, str(error))]
 
 
 def first_problem(
@@ -143,31 +144,27 @@ def first_problem(
     """
     try:
         settings.check_extra_body()
-        credentials = settings.credentials
         with ThreadPoolExecutor(1) as pool:
-            asked = _begin(settings, credentials, features, patience_s, briefly)
+            asked = _begin(settings, features, patience_s, briefly)
             return pool.submit(asyncio.run, asked).result()
     except EndpointError as error:
         return str(error)
 
 
 async def _begin(
-    settings: EndpointSettings,
-    credentials: Credentials,
-    features: Features,
-    patience_s: float,
-    briefly: bool,
+    settings: EndpointSettings, features: Features, patience_s: float, briefly: bool
 ) -> str | None:
     from autoif_assets.endpoint.wire import Wire
 
     until = time.monotonic() + patience_s
-    async with Wire(_brief(settings), credentials) as wire:
+    replicas = await find_replicas(settings)
+    async with AsyncExitStack() as opened:
+        wires = []
+        for one in replicas:
+            wire = Wire(_brief(one.settings), one.settings.credentials, address=one.address)
+            wires.append(await opened.enter_async_context(wire))
         while True:
-            found: dict[str, Any] = {"base_url": settings.public_url, "model": settings.model}
-            problem = await _look(wire, found)
-            listed = problem is None and settings.model in found["served"]
-            if problem is None and not (briefly and listed):
-                problem = await _say_hello(wire, settings, features, found)
+            problem = await _first_problem_of(replicas, wires, features, briefly)
             if problem is None or not problem.may_pass:
                 return None if problem is None else problem.words
             if time.monotonic() >= until:
@@ -175,13 +172,54 @@ async def _begin(
             await asyncio.sleep(_PAUSE_S)
 
 
-async def _check(settings: EndpointSettings, credentials: Credentials, n: int) -> EndpointReport:
+async def _first_problem_of(
+    replicas: Sequence[Replica], wires: Sequence["Wire"], features: Features, briefly: bool
+) -> "_Problem | None":
+    """Look at all replicas; some may be away, and none may be another server than the others."""
+    found: list[dict[str, Any]] = [
+        {"base_url": str(one), "model": one.settings.model} for one in replicas
+    ]
+    problems = await asyncio.gather(*map(_look, wires, found))
+    several = len(replicas) > 1
+    for one, problem in zip(replicas, problems, strict=True):
+        if problem is not None and not problem.may_pass:
+            return replace(problem, words=f"{one}: {problem.words}") if several else problem
+    model = replicas[0].settings.model
+    if other := stranger(model, {one["base_url"]: one.get("served", ()) for one in found}):
+        return _Problem(other[1])
+    there = next((i for i, problem in enumerate(problems) if problem is None), None)
+    if there is None:
+        return problems[0]
+    if briefly and model in found[there]["served"]:
+        return None
+    own = features.of_replica(str(replicas[there])) if several else features
+    return await _say_hello(wires[there], replicas[there].settings, own, found[there])
+
+
+async def _check_all(
+    settings: EndpointSettings, credentials: Credentials | None, n: int
+) -> list[EndpointReport]:
+    replicas = await find_replicas(settings)
+    reports = await asyncio.gather(*(_check(one, credentials, n) for one in replicas))
+    other, words = stranger(settings.model, {one.base_url: one.served for one in reports}) or (
+        "",
+        "",
+    )
+    return [
+        replace(one, problem=one.problem or words) if one.base_url == other else one
+        for one in reports
+    ]
+
+
+async def _check(replica: Replica, credentials: Credentials | None, n: int) -> EndpointReport:
     # The SDK takes a second to import: this module is loaded by commands that ask nothing.
     from autoif_assets.endpoint.wire import Wire
 
-    found: dict[str, Any] = {"base_url": settings.public_url, "model": settings.model}
+    settings = replica.settings
+    sent = settings.credentials if credentials is None else credentials
+    found: dict[str, Any] = {"base_url": str(replica), "model": settings.model}
     features = Features()
-    async with Wire(_brief(settings), credentials) as wire:
+    async with Wire(_brief(settings), sent, address=replica.address) as wire:
         problem = await _look(wire, found) or await _say_hello(wire, settings, features, found)
         if problem is None:
             found["many"] = await _ask_many(wire, settings, features, n)

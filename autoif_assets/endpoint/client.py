@@ -17,6 +17,7 @@ from autoif_assets.endpoint.errors import EndpointError, Failure
 from autoif_assets.endpoint.features import Features
 from autoif_assets.endpoint.journal import Journal, JournaledCall
 from autoif_assets.endpoint.progress import Progress
+from autoif_assets.endpoint.replicas import Replica
 from autoif_assets.endpoint.run import Run
 from autoif_assets.endpoint.settings import Credentials, EndpointSettings
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """Asks one model of one OpenAI-compatible server.
+    """Asks one model of an OpenAI-compatible server, or of several that all serve it.
 
     What the server turns out not to support is remembered in its features.
     """
@@ -60,8 +61,13 @@ class Client:
         self.model = settings.model
         settings.check_extra_body()
         self._settings = settings
-        self._credentials = settings.credentials if credentials is None else credentials
-        self._further = further_parameters(settings, self._credentials.headers)
+        # A key of the SDK's own variables is for the server alone that it is meant for.
+        self._credentials = {
+            one.base_url: one.credentials if credentials is None else credentials
+            for one in settings.replicas
+        }
+        headers = next(iter(self._credentials.values())).headers
+        self._further = further_parameters(settings, headers)
         self._budget = budget or Budget()
         self._first_contact_s = first_contact_s
         self._progress_every_s = progress_every_s
@@ -149,7 +155,7 @@ class Client:
         """
 
         async def ask() -> list[str]:
-            async with self._wire(1) as wire:
+            async with self._wire(self._settings.replicas[0], 1) as wire:
                 return await wire.models()
 
         with ThreadPoolExecutor(1) as pool:
@@ -167,7 +173,7 @@ class Client:
         # exception that a signal handler raises in the main thread would otherwise surface in
         # whatever callback of the loop happens to run.
         with ThreadPoolExecutor(1, "autoif-endpoint") as pool:
-            asking = pool.submit(asyncio.run, run.ask(self._wire(self._settings.max_concurrency)))
+            asking = pool.submit(asyncio.run, run.ask(self._connect))
             try:
                 while not wait([asking], self._progress_every_s).done:
                     if on_progress is not None:
@@ -177,8 +183,11 @@ class Client:
                 raise
         asking.result()
 
-    def _wire(self, connections: int) -> "Wire":
+    def _connect(self, replica: Replica) -> "Wire":
+        return self._wire(replica.settings, self._settings.max_concurrency, replica.address)
+
+    def _wire(self, settings: EndpointSettings, connections: int, address: str = "") -> "Wire":
         # The SDK takes a second to import, which a run that finds all in its journal is spared.
         from autoif_assets.endpoint.wire import Wire
 
-        return Wire(self._settings, self._credentials, connections)
+        return Wire(settings, self._credentials[settings.base_url], connections, address)

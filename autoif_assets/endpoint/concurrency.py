@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from autoif_assets.endpoint.errors import Failure
 
 _EVERY_S = 1.0
-_START = 64
+START = 64
 _START_SEEN = 256  # where the server shows its queue, so that too many are noticed at once
 _FLOOR = 4
 _STEP = 8  # requests added per round, or per look at the queue, once the first growth has ended
@@ -66,11 +66,19 @@ class ConcurrencyLimit:
     errors.
     """
 
-    def __init__(self, ceiling: int, timeout_s: float) -> None:
+    def __init__(self, ceiling: int, timeout_s: float, *, first_seen: int = _START_SEEN) -> None:
+        """Begin with a few.
+
+        Args:
+            ceiling: Most requests in flight.
+            timeout_s: Seconds one of them may take.
+            first_seen: Requests to begin with where the server shows its queue.
+        """
         self._ceiling = float(max(1, ceiling))
         self._floor = min(_FLOOR, self._ceiling)
         self._patience_s = timeout_s / 4
-        self._limit = min(_START, self._ceiling)
+        self._limit = min(START, self._ceiling)
+        self._first_seen = first_seen
         self._doubling = True
         self._next_cut = 0.0
         self._latency_s = 0.0
@@ -107,7 +115,7 @@ class ConcurrencyLimit:
             # What was cut shows in the queue only when some answers have come.
             self._cut(_TRIM, now, min(self._latency_s / 4, 10.0))
         elif first and self._doubling:
-            self._limit = max(self._limit, min(_START_SEEN, self._ceiling))
+            self._limit = max(self._limit, min(self._first_seen, self._ceiling))
         elif more:
             self._grow(self._limit if self._doubling else _STEP)
 
@@ -121,14 +129,23 @@ class ConcurrencyLimit:
             self._next_cut = now + rest_s
 
 
-async def watch(metrics: Callable[[], Awaitable[str]], seen: Callable[[Load], None]) -> None:
-    """Hand every reading to ``seen``, for ever; a server that never has any is left alone."""
+async def watch(
+    metrics: Callable[[], Awaitable[str]],
+    seen: Callable[[Load], None],
+    missed: Callable[[Failure], None],
+) -> None:
+    """Hand every reading to ``seen``, for ever; a server that never has any is left alone.
+
+    What kept a server that had some from telling them is handed to ``missed``.
+    """
     any_yet = False
     while True:
         try:
             load = Load.parse(await metrics())
-        except Failure:
+        except Failure as failure:
             load = None
+            if any_yet:
+                missed(failure)
         if load is not None:
             any_yet = True
             seen(load)

@@ -77,6 +77,11 @@ class Failure(Exception):
         return self.status is not None and self.status >= 500 and self.status not in (503, 504)
 
     @property
+    def unmade(self) -> bool:
+        """Whether no connection could be made: it tells of the server, not of the request."""
+        return self.cause == "connection"
+
+    @property
     def denied(self) -> bool:
         """Whether the server refused the key."""
         return self.status in (401, 402, 403)

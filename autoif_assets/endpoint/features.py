@@ -69,25 +69,48 @@ class Form:
         return replace(self, n=n, without=self.without | (given - {"n"}))
 
 
+class _Model:
+    """What is known of the model, whichever server is asked."""
+
+    def __init__(self) -> None:
+        self.thinks = False
+        self.notes: list[str] = []
+
+
 class Features:
     """What a server has taken and refused, for as long as a run asks it.
 
     Attributes:
-        notes: What the client does differently because of a refusal, for people.
         met: Whether a request to the server has ended in any way.
-        thinks: Whether the model was seen to think before it answers.
     """
 
-    def __init__(self) -> None:
-        self.notes: list[str] = []
+    def __init__(self, model: _Model | None = None) -> None:
         self.met = False
-        self.thinks = False
+        self._model = model or _Model()
+        self._replicas: dict[str, Features] = {}
         self._n_taken = 1
         self._n_limited = False
         self._taken: set[Feature] = set()
         self._refused: set[Feature] = set()
         self._suspected: Counter[Feature] = Counter()
         self._most_room: int | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What the client does differently because of a refusal, for people."""
+        return self._model.notes
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model was seen to think before it answers."""
+        return self._model.thinks
+
+    def of_replica(self, name: str) -> "Features":
+        """Return what one of several servers takes and refuses, which is learnt for each.
+
+        The model is the same on all, and so are the notes.
+        """
+        return self._replicas.setdefault(name, Features(self._model))
 
     @property
     def cap_name(self) -> str:
@@ -194,7 +217,7 @@ class Features:
         first, words = next(iter(refused.items()))
         if instead.room < first.room and (self._most_room or instead.room) >= instead.room:
             self._most_room = instead.room
-            self.notes.append(
+            self._note(
                 f"The server has no place for {first.room} tokens of thoughts beside the answer "
                 f"({words}): it is asked for {instead.room}."
             )
@@ -213,18 +236,23 @@ class Features:
                 if name == "n":
                     self._limit_n(f"refuses n={first.n} ({why})")
                 else:
-                    self.notes.append(_note(name, request, why))
+                    self._note(_note(name, request, why))
 
     def saw(self, *, thoughts: bool, settings: EndpointSettings) -> None:
         """Note whether a completion shows that the model thinks before it answers."""
         if not thoughts or self.thinks:
             return
-        self.thinks = True
+        self._model.thinks = True
         if settings.thinking_tokens is None:
-            self.notes.append(
+            self._note(
                 f"The model thinks before it answers: {AUTOMATIC_ROOM} tokens for that are asked "
                 "for beside the answer's; AUTOIF_THINKING_TOKENS sets another number."
             )
+
+    def _note(self, words: str) -> None:
+        # Of several servers with one refusal it is told once.
+        if words not in self.notes:
+            self.notes.append(words)
 
     def _no_temperature(self) -> bool:
         """Whether some temperature was refused and none was ever taken."""
@@ -242,7 +270,7 @@ class Features:
     def _limit_n(self, why: str) -> None:
         if not self._n_limited:
             self._n_limited = True
-            self.notes.append(
+            self._note(
                 f"The server {why}; from now on it is asked for at most {self._n_taken} at once."
             )
 

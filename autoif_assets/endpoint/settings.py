@@ -5,10 +5,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from autoif_assets.endpoint.budget import Prices
 from autoif_assets.endpoint.errors import EndpointError
@@ -26,6 +26,8 @@ _SDK_KEYS = (
     ("OPENAI_API_KEY", "OPENAI_BASE_URL", "https://api.openai.com/v1"),
     ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", ""),
 )
+# Between two URLs; a query may hold commas of its own.
+_BETWEEN = re.compile(r"[\s,]*,[\s,]*(?=https?://)", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 SHORTEST_SECRET = 4  # hiding shorter texts would make messages unreadable and protect nothing
 
@@ -60,14 +62,20 @@ class Credentials:
         return {self.api_key, *(text for text in values if len(text) >= SHORTEST_SECRET)}
 
 
+def _joined(value: Any) -> Any:
+    """Join a list of URLs, as a file may hold it, to the one text that a variable holds."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
 class EndpointSettings(BaseModel):
     """Whom and how to ask, with every default filled in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: str = Field(
+    base_url: Annotated[str, BeforeValidator(_joined)] = Field(
         "http://127.0.0.1:8000/v1",
-        description="URL up to and including /v1, or Azure's; a query is sent along.",
+        description="URL up to and including /v1, or Azure's; a query is sent along. Several, "
+        "separated by commas, are replicas of one model.",
     )
     model: str = Field("", description="Name of the served model.")
     api_key_variable: str = Field(
@@ -96,7 +104,9 @@ class EndpointSettings(BaseModel):
         description="Tokens for thoughts beside those of the answer; left out: none, and 8192 "
         "once the model is seen to think.",
     )
-    max_concurrency: int = Field(512, ge=1, description="Most requests in flight.")
+    max_concurrency: int = Field(
+        512, ge=1, description="Most requests in flight, at each replica where there are several."
+    )
     timeout_s: float = Field(600.0, gt=0, description="Seconds one request may take.")
     max_outage_s: int = Field(
         600, ge=0, description="Seconds a server that has answered may stay away."
@@ -144,7 +154,7 @@ class EndpointSettings(BaseModel):
         """
         if os.environ.get(self.api_key_variable):
             return self.api_key_variable
-        sdk = sdk_key_variable(self.base_url)
+        sdk = sdk_key_variable(self.urls[0])
         return sdk if os.environ.get(sdk) else self.api_key_variable
 
     @property
@@ -164,28 +174,30 @@ class EndpointSettings(BaseModel):
         return Prices(self.price_prompt, self.price_cached, self.price_completion)
 
     @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs of all replicas, each once; one at least."""
+        return tuple({url.rstrip("/"): url for url in _split(self.base_url)}.values())
+
+    @property
+    def replicas(self) -> tuple["EndpointSettings", ...]:
+        """The same settings for each replica, with its URL alone."""
+        urls = self.urls
+        if urls == (self.base_url,):
+            return (self,)
+        return tuple(self.model_copy(update={"base_url": url}) for url in urls)
+
+    @property
     def public_url(self) -> str:
-        """The URL without what may be secret; the one of messages, tables and logs.
+        """The URL, or URLs, without what may be secret; for messages, tables and logs.
 
         Raises:
-            EndpointError: `base_url` is not an http(s) URL, or holds a user or password.
+            EndpointError: `base_url` holds what is not an http(s) URL, or a user or password.
         """
-        clean = public(self.base_url)
-        if re.match(r"https?://[^/]", clean) is None:
-            raise EndpointError(
-                f"{clean!r} is not the URL of an endpoint; write it like http://localhost:8000/v1 "
-                "(AUTOIF_BASE_URL)."
-            )
-        if "@" in urlsplit(self.base_url).netloc:
-            raise EndpointError(
-                f"The URL of {clean} holds a user or password. Leave it out and put the key into "
-                "AUTOIF_API_KEY: URLs end up in tables and logs."
-            )
-        return clean
+        return ",".join(map(_checked, self.urls))
 
     @property
     def query(self) -> dict[str, str]:
-        """What `base_url` says after its question mark."""
+        """What the URL of a replica says after its question mark."""
         return dict(parse_qsl(urlsplit(self.base_url).query, keep_blank_values=True))
 
     def check_extra_body(self) -> None:
@@ -250,7 +262,15 @@ def sdk_key_variable(base_url: str) -> str:
 
 
 def public(url: str) -> str:
-    """Return a URL without user, password, query and fragment; empty where it is none."""
+    """Return a URL, or several, without user, password, query and fragment; empty for none."""
+    return ",".join(filter(None, map(_public, _split(url))))
+
+
+def _split(urls: str) -> list[str]:
+    return [url.strip(" ,\n") for url in _BETWEEN.split(urls)]
+
+
+def _public(url: str) -> str:
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -258,6 +278,21 @@ def public(url: str) -> str:
         return ""
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+
+
+def _checked(url: str) -> str:
+    clean = _public(url)
+    if re.match(r"https?://[^/]", clean) is None or "," in clean:
+        raise EndpointError(
+            f"{clean!r} is not the URL of an endpoint; write it like http://localhost:8000/v1 "
+            "(AUTOIF_BASE_URL), and several with a comma between them."
+        )
+    if "@" in urlsplit(url).netloc:
+        raise EndpointError(
+            f"The URL of {clean} holds a user or password. Leave it out and put the key into "
+            "AUTOIF_API_KEY: URLs end up in tables and logs."
+        )
+    return clean
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None] | None:

@@ -6,7 +6,7 @@ a model is asked.
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urljoin, urlsplit
@@ -83,10 +83,23 @@ class Wire:
     """Connections to one server, within one event loop."""
 
     def __init__(
-        self, settings: EndpointSettings, credentials: Credentials, connections: int = 1
+        self,
+        settings: EndpointSettings,
+        credentials: Credentials,
+        connections: int = 1,
+        address: str = "",
     ) -> None:
+        """Say whom to ask; nothing is sent yet.
+
+        Args:
+            settings: Whom and how to ask, of one URL.
+            credentials: The key and further headers.
+            connections: Most requests at a time.
+            address: Where the server is, where its name alone does not tell.
+        """
         self._settings = settings
         self._url = settings.public_url
+        self._address = address
         self._credentials = credentials
         self._connections = connections
         self._azure = is_azure(settings)
@@ -95,7 +108,9 @@ class Wire:
 
     async def __aenter__(self) -> Self:
         try:
-            self._sdk = _connect(self._settings, self._credentials, self._connections)
+            self._sdk = _connect(
+                self._settings, self._credentials, self._connections, self._address
+            )
         except (openai.OpenAIError, httpx2.InvalidURL, OSError, ValueError) as error:
             words = self._clean(str(error))
         else:
@@ -185,8 +200,9 @@ class Wire:
         if self._url.endswith("/v1"):
             return None
         url = f"{self._url}/v1"
+        asked = at_address(f"{url}/models", self._address)
         try:
-            models = read_json(await self._send(f"{url}/models", _CONNECT_TIMEOUT_S))
+            models = read_json(await self._send(asked, _CONNECT_TIMEOUT_S))
             return url if isinstance(models["data"], list) else None
         except Failure as failure:
             return url if failure.denied else None
@@ -199,8 +215,8 @@ class Wire:
         Raises:
             Failure: There are none.
         """
-        url = self._url.removesuffix("/v1") + "/metrics"
-        return (await self._send(url, _CONNECT_TIMEOUT_S)).decode("utf-8", "replace")
+        url = at_address(self._url, self._address).removesuffix("/v1") + "/metrics"
+        return (await self._send(url, 2 * _CONNECT_TIMEOUT_S)).decode("utf-8", "replace")
 
     async def explain(self, failure: Failure) -> EndpointError:
         """Return the error of a run that a failure stops, with what is served there."""
@@ -319,22 +335,50 @@ def is_azure(settings: EndpointSettings) -> bool:
     return _API_VERSION in settings.query or (parts.hostname or "").endswith(_AZURE)
 
 
+def at_address(url: str, address: str) -> str:
+    """Return a URL with an address in the place of its host's name; as it is for no address."""
+    if not address:
+        return url
+    parts = urlsplit(url)
+    host = f"[{address}]" if ":" in address else address
+    port = "" if parts.port is None else f":{parts.port}"
+    return parts._replace(netloc=f"{host}{port}").geturl()
+
+
+def _under_name(name: str) -> Callable[[httpx2.Request], Awaitable[None]]:
+    """Return what has an address answer, and prove itself, as the server of that name."""
+
+    async def say(request: httpx2.Request) -> None:
+        request.extensions["sni_hostname"] = name
+
+    return say
+
+
 def _connect(
-    settings: EndpointSettings, credentials: Credentials, connections: int
+    settings: EndpointSettings, credentials: Credentials, connections: int, address: str
 ) -> _OpenAI | _Azure:
     """Make the SDK's client.
 
     What is empty here and not absent would else be read from the SDK's own environment variables,
     which hold a person's keys for other servers.
     """
+    named: dict[str, Any] = {}
+    hooks: dict[str, list[Callable[..., Any]]] = {"response": [bound]}
+    parts = urlsplit(settings.public_url)
+    if address:
+        # Its name was looked up because no proxy is asked for it, whatever is said of addresses.
+        named = {"trust_env": False, "verify": httpx2.create_ssl_context()}
+        if parts.scheme == "https":
+            hooks["request"] = [_under_name(parts.hostname or "")]
     http_client = openai.DefaultAioHttpClient(
         # With room for the metrics and the list of models.
         limits=httpx2.Limits(max_connections=connections + 2, keepalive_expiry=_KEEPALIVE_S),
         timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),
         follow_redirects=False,
-        event_hooks={"response": [bound]},
+        event_hooks=hooks,
+        **named,
     )
-    url, query = settings.public_url, settings.query
+    url, query = at_address(settings.public_url, address), settings.query
     client: _OpenAI | _Azure
     if is_azure(settings):
         client = _Azure(
@@ -356,6 +400,8 @@ def _connect(
             http_client=http_client,
         )
     client.chosen = {**_headers(settings, client.default_headers), **credentials.headers}
+    if address:
+        client.chosen["Host"] = parts.netloc
     return client
 
 

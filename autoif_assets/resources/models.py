@@ -134,7 +134,7 @@ class RoleEndpoint(Endpoint):
         own = self.own()
         theirs = self.supervision.settings()
         settings = theirs.model_copy(update=own)
-        if _host(settings) == _host(theirs):
+        if _hosts(settings) <= _hosts(theirs):
             return settings
         return settings.model_copy(update={**_NO_CREDENTIALS, **_credentials_of(own)})
 
@@ -175,7 +175,7 @@ class RoleEndpoint(Endpoint):
                 "max_tokens": own.get("max_tokens"),
             }
         )
-        if _host(settings) != _host(ours):
+        if not _hosts(settings) <= _hosts(ours):
             settings = settings.model_copy(update=_NO_CREDENTIALS)
         if policy.api_key_variable:
             settings = settings.model_copy(update={"api_key_variable": policy.api_key_variable})
@@ -189,8 +189,8 @@ class RoleEndpoint(Endpoint):
         )
 
 
-def _host(settings: EndpointSettings) -> str | None:
-    return urlsplit(settings.base_url).hostname
+def _hosts(settings: EndpointSettings) -> set[str | None]:
+    return {urlsplit(url).hostname for url in settings.urls}
 
 
 def _credentials_of(own: dict[str, Any]) -> dict[str, str]:

@@ -108,7 +108,7 @@ def no_model(settings: EndpointSettings) -> str:
     """Say that no model is named, and what to do."""
     return (
         "No model is named. Set AUTOIF_MODEL to the name your server lists under "
-        f"{public(settings.base_url)}/models, then run this again."
+        f"{public(settings.urls[0])}/models, then run this again."
     )
 
 

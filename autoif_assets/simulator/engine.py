@@ -247,7 +247,7 @@ class Slots:
             # The slot may have been handed over in the very moment of the cancellation.
             if future.done() and not future.cancelled():
                 self.release(future.result())
-            else:
+            elif future in self._queue:  # else it was passed over, being cancelled
                 self._queue.remove(future)
             raise
 

@@ -45,10 +45,20 @@ class Server:
     ``(status, body)`` or ``(status, body, headers)`` tuple, "drop", "half", "short" or "hang".
     """
 
-    def __init__(self, behave=None, latency_s=0.0, port=0, metrics=None, secure=None):
+    def __init__(
+        self,
+        behave=None,
+        latency_s=0.0,
+        port=0,
+        metrics=None,
+        secure=None,
+        host="127.0.0.1",
+        models=("tiny", "other"),
+    ):
         self.behave = behave or (lambda body, count: None)
         self.latency_s = latency_s
-        self.port = port
+        self.host, self.port = host, port
+        self.models = models
         self.metrics = metrics
         self.secure = secure  # a context of TLS
         self.bodies = []
@@ -62,7 +72,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http{'s' if self.secure else ''}://127.0.0.1:{self.port}/v1"
+        return f"http{'s' if self.secure else ''}://{self.host}:{self.port}/v1"
 
     def __enter__(self):
         ready = threading.Event()
@@ -76,7 +86,7 @@ class Server:
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             self._loop.run_until_complete(self._runner.setup())
             site = web.TCPSite(
-                self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.secure
+                self._runner, self.host, self.port, reuse_address=True, ssl_context=self.secure
             )
             self._loop.run_until_complete(site.start())
             self.port = self._runner.addresses[0][1]
@@ -101,7 +111,7 @@ class Server:
     async def _models(self, request):
         self.listed.append(request.headers.copy())
         self.urls.append(str(request.rel_url))
-        return web.json_response({"data": [{"id": "tiny"}, {"id": "other"}]})
+        return web.json_response({"data": [{"id": name} for name in self.models]})
 
     async def _metrics(self, request):
         if self.metrics is None:

@@ -14,7 +14,8 @@ KEY = "sk-very-secret-0123456789"
 
 def check(url, model, key="", **options):
     settings = EndpointSettings(base_url=url, model=model)
-    return check_endpoint(settings, Credentials(key), **options)
+    (report,) = check_endpoint(settings, Credentials(key), **options)
+    return report
 
 
 def of_simulator(**settings):

@@ -19,8 +19,26 @@ def test_a_url_is_shown_without_its_query(url, shown):
 
 
 @pytest.mark.parametrize(
+    ("urls", "each"),
+    [
+        ("http://a/v1", ["http://a/v1"]),
+        ("http://a/v1, http://b/v1?x=1,2,HTTPS://c/v1,", ["http://a/v1", "http://b/v1?x=1,2"]),
+        (["http://a/v1", "http://b/v1"], ["http://a/v1", "http://b/v1"]),
+        ("http://a/v1,http://a/v1/", ["http://a/v1/"]),
+    ],
+)
+def test_several_urls_are_replicas(urls, each):
+    settings = EndpointSettings(base_url=urls)
+    assert [one.base_url for one in settings.replicas][: len(each)] == each
+    assert settings.public_url == ",".join(one.public_url for one in settings.replicas)
+    assert "?" not in settings.public_url
+
+
+@pytest.mark.parametrize(
     ("url", "words"),
     [
+        ("http://a/v1,b:8000/v1", "with a comma between"),
+        ("http://a/v1,http://me:hunter2@b/v1", "AUTOIF_API_KEY"),
         ("localhost:8000/v1", "not the URL of an endpoint"),
         ("ftp://host/v1", "not the URL of an endpoint"),
         ("http://", "not the URL of an endpoint"),

@@ -145,6 +145,10 @@ def test_a_model_may_move_and_need_not_be_named(pinned, resource):
     plan = resource(base_url="http://other:2/v1").plan("b1")
     assert plan.refusal is None
     assert "judge is at http://other:2/v1, and was at http://h:1/v1" in plan.moved
+    # A replica that is added is such a move.
+    plan = resource(base_url="http://h:1/v1, http://other:2/v1?key=sk").plan("b1")
+    assert plan.refusal is None
+    assert "judge is at http://h:1/v1,http://other:2/v1, and was at http://h:1/v1" in plan.moved
     # Nobody is asked where nobody is named.
     assert resource(model="").plan("b1").refusal is None
 

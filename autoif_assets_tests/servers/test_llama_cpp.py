@@ -79,18 +79,20 @@ def test_a_prompt_that_is_too_long_is_a_rejected_row_with_the_servers_words(llam
 
 def test_the_check_tells_what_it_lacks(llama_cpp):
     base_url, model = llama_cpp
-    report = check_endpoint(EndpointSettings(base_url=base_url, model=model), n=4)
+    (report,) = check_endpoint(EndpointSettings(base_url=base_url, model=model), n=4)
     assert report.problem is None
     assert report.served == (model,)
     assert report.answer
     assert report.many.works is True
     assert report.schema.works is True
     assert report.signals == ()
-    assert check_endpoint(EndpointSettings(base_url=base_url, model=model), n=5).many.works is False
+    assert (
+        check_endpoint(EndpointSettings(base_url=base_url, model=model), n=5)[0].many.works is False
+    )
 
 
 def test_a_wrong_name_which_it_would_answer_under_is_found(llama_cpp):
     base_url, model = llama_cpp
-    assert check_endpoint(EndpointSettings(base_url=base_url, model="absent")).problem == (
+    assert check_endpoint(EndpointSettings(base_url=base_url, model="absent"))[0].problem == (
         f"'absent' is not served; it serves {model}."
     )

@@ -167,7 +167,7 @@ def test_the_metrics_are_read(vllm, complete):
 
 
 def test_the_check_finds_everything(vllm):
-    report = check_endpoint(EndpointSettings(base_url=vllm.base_url, model=vllm.name), n=4)
+    (report,) = check_endpoint(EndpointSettings(base_url=vllm.base_url, model=vllm.name), n=4)
     assert report.problem is None
     assert report.served == (vllm.name,)
     assert report.context_length == CONTEXT
@@ -177,7 +177,7 @@ def test_the_check_finds_everything(vllm):
     assert len(report.signals) == 5
     # More at once than may run and wait can never be served.
     settings = EndpointSettings(base_url=vllm.base_url, model=vllm.name)
-    assert check_endpoint(settings, n=2 * RUNNING + 1).many.works is False
+    assert check_endpoint(settings, n=2 * RUNNING + 1)[0].many.works is False
 
 
 def test_the_doctor_prints_it(vllm, tmp_path, monkeypatch):
