@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from autoif_assets.assets.described import described
 from autoif_assets.assets.sides import read_sides
 from autoif_assets.automation.sensors import FOLLOW_BATCHES
 from autoif_assets.checks import splits
@@ -49,8 +50,8 @@ _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FO
     parts={
         "exported": accepted(
             "sft_examples",
-            *("example_id", "prompt_id", "instruction_id", "context", "prompt", "response"),
-            *("pass_rate", "score"),
+            *("batch", "example_id", "prompt_id", "response_id", "instruction_id", "query_id"),
+            *("context", "prompt", "response", "pass_rate", "score"),
         )
     },
     parts_on=SFT.id,
@@ -66,8 +67,8 @@ def sft_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
     parts={
         "exported": accepted(
             "preference_pairs",
-            *("pair_id", "prompt_id", "instruction_id", "level", "context", "prompt"),
-            *("chosen", "rejected"),
+            *("batch", "pair_id", "prompt_id", "instruction_id", "level", "context", "prompt"),
+            *("chosen", "rejected", "chosen_id", "rejected_id"),
             *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
             *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
             *("constrains_length", "origin"),
@@ -88,9 +89,8 @@ def preference_dataset(
     parts={
         "exported": rows(
             "kto_examples",
-            *("example_id", "prompt_id", "instruction_id", "context", "prompt", "completion"),
-            "label",
-            *("pass_rate", "score", "origin"),
+            *("batch", "example_id", "prompt_id", "response_id", "instruction_id", "query_id"),
+            *("context", "prompt", "completion", "label", "pass_rate", "score", "origin"),
         )
     },
     parts_on=KTO.id,
@@ -109,8 +109,8 @@ def kto_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
     parts={
         "exported": accepted(
             "rl_prompts",
-            *("prompt_id", "instruction_id", "query", "context", "prompt", "instruction_ids"),
-            *("pass_rate", "base_rates", "split"),
+            *("batch", "prompt_id", "instruction_id", "query_id", "query", "context", "prompt"),
+            *("instruction_ids", "pass_rate", "base_rates", "split"),
         )
     },
     parts_on=REWARD.id,
@@ -203,7 +203,7 @@ def _export(
     split = DatasetSplit(instructions, sides, recipe.eval_share, recipe.seed)
     folder = warehouse.data_dir / "exports" / kind.name
     kind = fitting(kind, parts.rows[0], warehouse)
-    frames = (part for (part,) in parts)
+    frames = described((part for (part,) in parts), warehouse)
     export = write_dataset(kind, frames, folder, split, beside(warehouse, slices))
     # For autoif.dataset, which gives the rows of the files.
     of_kind = {"dataset": kind.name}

@@ -2,7 +2,8 @@
 
 from autoif_assets.datasets.export import Export, write_dataset
 from autoif_assets.datasets.files import ExportedFile, Extra
-from autoif_assets.datasets.formats import KTO, PREFERENCE, REWARD, SFT, SPLITS, DatasetKind
+from autoif_assets.datasets.formats import SPLITS, DatasetKind
+from autoif_assets.datasets.kinds import KTO, PREFERENCE, REWARD, SFT
 from autoif_assets.datasets.reward import reward_extras
 from autoif_assets.datasets.split import DatasetSplit
 

@@ -40,7 +40,11 @@ _COLUMNS = {
     "chosen": "the preferred answer, as a list of one message",
     "rejected": "the dispreferred answer, as a list of one message",
     "instruction_ids": "content ids of the instructions whose verifiers reward answers",
-    "query": "the user query alone, for verifiers that look at it",
+    "instructions": "the texts of the instructions",
+    "query": "the user query alone; null where the prompt is an instruction alone",
+    "category": "category of the constraint; null where none is known",
+    "recipe": "hash of the recipe and prompts that the batch was made by",
+    "models": "names of the models of the batch, by role",
     "base_rates": "for each of the ids: share of other texts that follow the instruction",
 }
 
