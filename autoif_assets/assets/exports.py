@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from autoif_assets.assets.cards import about_batches
 from autoif_assets.assets.described import described
 from autoif_assets.assets.sides import read_sides
 from autoif_assets.automation.sensors import FOLLOW_BATCHES
@@ -204,7 +205,8 @@ def _export(
     folder = warehouse.data_dir / "exports" / kind.name
     kind = fitting(kind, parts.rows[0], warehouse)
     frames = described((part for (part,) in parts), warehouse)
-    export = write_dataset(kind, frames, folder, split, beside(warehouse, slices))
+    about = about_batches(warehouse)
+    export = write_dataset(kind, frames, folder, split, beside(warehouse, slices), about)
     # For autoif.dataset, which gives the rows of the files.
     of_kind = {"dataset": kind.name}
     left_out = sides.left_out.with_columns(dataset=pl.lit(kind.name))

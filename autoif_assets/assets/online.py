@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from autoif_assets.assets.cards import about_batches
 from autoif_assets.assets.described import described
 from autoif_assets.assets.exports import fitting
 from autoif_assets.assets.responses import ASKED, PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
@@ -198,7 +199,8 @@ def online_preference_dataset(
     )
     model = find_policy(warehouse, context.partition_key).model
     frames = described(pairs, warehouse, policy=model)
-    export = write_dataset(fitting(PREFERENCE, wanted, warehouse), frames, folder, split)
+    kind = fitting(PREFERENCE, wanted, warehouse)
+    export = write_dataset(kind, frames, folder, split, about=about_batches(warehouse))
     return dg.MaterializeResult(
         metadata={
             "folder": dg.MetadataValue.path(str(folder)),

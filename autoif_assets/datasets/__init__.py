@@ -1,5 +1,6 @@
 """Training files: SFT and KTO examples and preference pairs in the formats trainers read."""
 
+from autoif_assets.datasets.about import About, AboutBatch
 from autoif_assets.datasets.export import Export, write_dataset
 from autoif_assets.datasets.files import ExportedFile, Extra
 from autoif_assets.datasets.formats import SPLITS, DatasetKind
@@ -13,6 +14,8 @@ __all__ = [
     "REWARD",
     "SFT",
     "SPLITS",
+    "About",
+    "AboutBatch",
     "DatasetKind",
     "DatasetSplit",
     "Export",

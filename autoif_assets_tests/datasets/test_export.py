@@ -424,7 +424,6 @@ def test_empty_table_gives_valid_empty_files(tmp_path, write, table, arrays, lin
     assert read_parquet(tmp_path / "out").schema == read_parquet(tmp_path / "full").schema
     # What has no rows is not offered: the libraries refuse to load it.
     assert json.loads((tmp_path / "out/dataset_info.json").read_text()) == {}
-    assert "configs:" not in (tmp_path / "out/README.md").read_text()
 
 
 def test_rejected_pairs_are_left_out(tmp_path):
