@@ -16,8 +16,8 @@ from autoif_assets.datasets.formats import SPLITS, DatasetKind, Split
 from autoif_assets.datasets.split import DatasetSplit
 from autoif_assets.method.gates import ACCEPTED
 
-_CARD = "README.md"
-_INFO = "dataset_info.json"
+CARD = "README.md"
+INFO = "dataset_info.json"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def write_dataset(
             parts do not ascend, or ``folder`` holds foreign files.
         OSError: The folder cannot be written; the earlier export is unchanged.
     """
-    ours = {_CARD, _INFO, *kind.extras, *(f.path(side) for f in kind.formats for side in SPLITS)}
+    ours = {CARD, INFO, *kind.extras, *(f.path(side) for f in kind.formats for side in SPLITS)}
     try:
         with replaced_folder(folder, ours.__contains__) as new, ExitStack() as open_files:
             writers = {
@@ -85,7 +85,7 @@ def write_dataset(
             # The files of one format side by side, as the card lists them.
             by_side = [writer.finish() for writer in writers.values()]
             files = [file for of_format in zip(*by_side, strict=True) for file in of_format]
-            _write_text(new / _INFO, dataset_info(kind, files))
+            _write_text(new / INFO, dataset_info(kind, files))
             # What was written, not what the split names: not every instruction has a row.
             instructions = {side: len(writer.instructions) for side, writer in writers.items()}
             schema = kind.formats[0].shape(rows.head(0)).schema
@@ -96,7 +96,7 @@ def write_dataset(
             card = dataset_card(
                 kind, files, schema, instructions, left_out, share, seed, counts, known, extras
             )
-            _write_text(new / _CARD, card)
+            _write_text(new / CARD, card)
     except OSError as error:
         raise OSError(
             f"The {kind.name} export to {folder} failed ({error}); what was there before is "
