@@ -13,8 +13,8 @@ import polars as pl
 from autoif_assets.datasets import About, AboutBatch
 from autoif_assets.method.labelled import IN_USE
 from autoif_assets.method.recipe import NUMBERS, RECIPES, Recipe
+from autoif_assets.resources import settings
 from autoif_assets.resources.batch import recipe_of
-from autoif_assets.resources.settings import settings
 from autoif_assets.simulator.settings import SimulatorSettings
 from autoif_assets.warehouse import Batch, Warehouse, known_batches
 
@@ -37,16 +37,16 @@ def about_batches(warehouse: Warehouse) -> About:
 
 
 def _about(batch: Batch, labelled: tuple[int, int, int, int]) -> AboutBatch:
-    recipe = recipe_of(batch) if batch.pinned else None
+    pinned = recipe_of(batch) if batch.pinned else None
     synthetic = SimulatorSettings().models
     return AboutBatch(
         batch.batch,
         made=None if batch.created_at is None else f"{batch.created_at:%Y-%m-%d}",
         recipe=batch.recipe,
         recipe_hash=batch.recipe_hash,
-        differing=[] if recipe is None else list(_differing(batch.recipe or "paper", recipe)),
+        differing=[] if pinned is None else list(_differing(batch.recipe or "paper", pinned)),
         models={role.role: role.model for role in batch.roles},
-        language=None if recipe is None else recipe.language,
+        language=None if pinned is None else pinned.language,
         # Batches of before recipes were pinned do not say.
         simulated=bool(batch.simulated) or any(role.model in synthetic for role in batch.roles),
         labelled=labelled,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -36,7 +37,13 @@ def hub(tmp_path, monkeypatch):
 
 
 def export(tmp_path, texts="abcd", name="sft"):
-    rows = sft_examples(list(texts))
+    rows = sft_examples(list(texts)).with_columns(
+        instructions=pl.lit(["Shout."]),
+        query=pl.lit("Why?"),
+        recipe=pl.lit(RECIPE),
+        score=pl.lit(9.0),
+        pass_rate=pl.lit(1.0),
+    )
     split = split_instructions(rows["instruction_id"], 0.3, 0)
     told = About([AboutBatch("b1", recipe_hash=RECIPE)])
     write_dataset(SFT, [rows], tmp_path / "data/exports" / name, split, about=told)
