@@ -241,7 +241,11 @@ def _described(folder: Path, export: Export) -> dict[str, Any]:
         f"| {file.sha256} |"
         for file in export.files
     ]
+    # The first format holds all rows.
+    by_side = {file.split: file.rows for file in export.files[: len(SPLITS)]}
     return {
+        "dagster/row_count": sum(by_side.values()),
+        **{f"rows/{side}": rows for side, rows in by_side.items()},
         "folder": dg.MetadataValue.path(str(folder)),
         "files": dg.MetadataValue.md("\n".join(lines)),
         **{f"left_out/{side}": rows for side, rows in export.left_out.items()},
