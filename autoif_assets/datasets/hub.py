@@ -5,6 +5,7 @@ environment, and the hub's address (HF_ENDPOINT). Nothing of either is written a
 """
 
 import hashlib
+import logging
 import os
 import re
 import tempfile
@@ -154,21 +155,29 @@ def _hub() -> Iterator[tuple["HfApi", str | None]]:
             'This needs the library huggingface_hub: pip install "autoif-assets[hub]"'
         ) from None
     disable_progress_bars()
+    # That nothing has changed is seen by the commit, which is the same.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     token = get_token()
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
     try:
         yield api, token
     except HubError:
         raise
-    except errors.RevisionNotFoundError as error:
-        raise HubError(f"The hub has no such revision ({_told(error, token)}).") from None
-    except errors.RepositoryNotFoundError as error:
+    except errors.RevisionNotFoundError:
         raise HubError(
-            "The hub has no such dataset, or this token may not see it: check its name, and log "
-            f"in for a private one ({_told(error, token)})."
+            f"The hub at {api.endpoint} has no such revision; leave it out for the newest."
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise HubError(
+            f"The hub at {api.endpoint} has no such dataset, or does not show it without a token "
+            "that may see it: check the name, and log in for a private one."
         ) from None
     except errors.HfHubHTTPError as error:
-        raise HubError(f"The hub refused this: {_told(error, token)}") from None
+        said = ValueError(error.server_message or str(error))
+        raise HubError(
+            f"The hub at {api.endpoint} refused this with {error.response.status_code}: "
+            f"{_told(said, token)}"
+        ) from None
     # The network, the disk and the library's own checks raise errors of many kinds.
     except Exception as error:
         raise HubError(
