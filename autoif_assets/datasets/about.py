@@ -100,7 +100,8 @@ class Counts:
     def add(self, rows: pl.DataFrame, split: Split) -> None:
         """Count rows of a split."""
         several = "instruction_ids" if "instruction_ids" in rows.columns else "instructions"
-        kinds = rows.select(
+        # Not a selection: of constants alone it has one row, whatever the rows.
+        kinds = rows.with_columns(
             category=pl.col("category") if "category" in rows.columns else pl.lit(None, pl.String),
             k=pl.col(several).list.len() if several in rows.columns else pl.lit(1),
         )
