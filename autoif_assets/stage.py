@@ -285,7 +285,12 @@ class _Stage:
         return {
             "description": f"{table.description}{where}",
             "kinds": {"duckdb", "polars"} | made_by,
-            "tags": {"autoif/paper_section": section} if section else {},
+            # To filter by in the catalogue, such as tag:"autoif/asks_model"="yes".
+            "tags": {
+                **({"autoif/paper_section": section} if section else {}),
+                **({"autoif/asks_model": "yes"} if self.asks else {}),
+                **({"autoif/gate": "yes"} if table.is_gate else {}),
+            },
             "metadata": {**self.shown_source(), "dagster/column_schema": table_schema(table)},
         }
 

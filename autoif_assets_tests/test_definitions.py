@@ -120,13 +120,13 @@ kto_dataset | - | seed eval_share
 kto_examples | - | -
 labelled_agreement | - | modules
 online_preference_dataset | - | seed eval_share
-online_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical contrast_min_gap spin_pairs
+online_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt near_identical min_rejected_score reject_degenerate contrast_min_gap spin_pairs
 policy_checkpoint | - | -
 policy_responses | response | language prompts seed policy_responses_per_prompt policy_temperature response_max_tokens eval_share
 policy_scorecard | - | seed policy_responses_per_prompt bootstrap_samples
 policy_verdicts | - | modules response_pass_rate
 preference_dataset | - | seed eval_share
-preference_pairs | - | near_identical
+preference_pairs | - | near_identical min_rejected_score reject_degenerate
 probe_texts | near_miss response | breaking_probes_per_instruction eval_share language near_miss_max_tokens near_miss_temperature obeying_probes_per_instruction probe_texts_per_batch prompts response_max_tokens response_temperature seed split_queries
 query_preference_pairs | - | seed chosen_pass_rate chosen_per_prompt rejected_per_prompt pairs_per_prompt pair_order
 report | - | -

@@ -9,6 +9,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from autoif_assets.assets.cards import about_batches
+from autoif_assets.assets.described import described
 from autoif_assets.assets.sides import read_sides
 from autoif_assets.automation.sensors import FOLLOW_BATCHES
 from autoif_assets.checks import splits
@@ -49,8 +51,8 @@ _dataset = partial(stage, group="exports", kinds={"json", "parquet"}, follows=FO
     parts={
         "exported": accepted(
             "sft_examples",
-            *("example_id", "prompt_id", "instruction_id", "context", "prompt", "response"),
-            *("pass_rate", "score"),
+            *("batch", "example_id", "prompt_id", "response_id", "instruction_id", "query_id"),
+            *("context", "prompt", "response", "pass_rate", "score"),
         )
     },
     parts_on=SFT.id,
@@ -66,8 +68,8 @@ def sft_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
     parts={
         "exported": accepted(
             "preference_pairs",
-            *("pair_id", "prompt_id", "instruction_id", "level", "context", "prompt"),
-            *("chosen", "rejected"),
+            *("batch", "pair_id", "prompt_id", "instruction_id", "level", "context", "prompt"),
+            *("chosen", "rejected", "chosen_id", "rejected_id"),
             *("chosen_pass_rate", "rejected_pass_rate", "chosen_score", "rejected_score"),
             *("chosen_length", "rejected_length", "failed_verifiers", "margin"),
             *("constrains_length", "origin"),
@@ -88,9 +90,8 @@ def preference_dataset(
     parts={
         "exported": rows(
             "kto_examples",
-            *("example_id", "prompt_id", "instruction_id", "context", "prompt", "completion"),
-            "label",
-            *("pass_rate", "score", "origin"),
+            *("batch", "example_id", "prompt_id", "response_id", "instruction_id", "query_id"),
+            *("context", "prompt", "completion", "label", "pass_rate", "score", "origin"),
         )
     },
     parts_on=KTO.id,
@@ -109,8 +110,8 @@ def kto_dataset(parts: Parts, warehouse: Warehouse, recipe: Recipe) -> dg.Materi
     parts={
         "exported": accepted(
             "rl_prompts",
-            *("prompt_id", "instruction_id", "query", "context", "prompt", "instruction_ids"),
-            *("pass_rate", "base_rates", "split"),
+            *("batch", "prompt_id", "instruction_id", "query_id", "query", "context", "prompt"),
+            *("instruction_ids", "pass_rate", "base_rates", "split"),
         )
     },
     parts_on=REWARD.id,
@@ -203,8 +204,9 @@ def _export(
     split = DatasetSplit(instructions, sides, recipe.eval_share, recipe.seed)
     folder = warehouse.data_dir / "exports" / kind.name
     kind = fitting(kind, parts.rows[0], warehouse)
-    frames = (part for (part,) in parts)
-    export = write_dataset(kind, frames, folder, split, beside(warehouse, slices))
+    frames = described((part for (part,) in parts), warehouse)
+    about = about_batches(warehouse)
+    export = write_dataset(kind, frames, folder, split, beside(warehouse, slices), about)
     # For autoif.dataset, which gives the rows of the files.
     of_kind = {"dataset": kind.name}
     left_out = sides.left_out.with_columns(dataset=pl.lit(kind.name))
@@ -239,7 +241,11 @@ def _described(folder: Path, export: Export) -> dict[str, Any]:
         f"| {file.sha256} |"
         for file in export.files
     ]
+    # The first format holds all rows.
+    by_side = {file.split: file.rows for file in export.files[: len(SPLITS)]}
     return {
+        "dagster/row_count": sum(by_side.values()),
+        **{f"rows/{side}": rows for side, rows in by_side.items()},
         "folder": dg.MetadataValue.path(str(folder)),
         "files": dg.MetadataValue.md("\n".join(lines)),
         **{f"left_out/{side}": rows for side, rows in export.left_out.items()},

@@ -7,6 +7,8 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from autoif_assets.assets.cards import about_batches
+from autoif_assets.assets.described import described
 from autoif_assets.assets.exports import fitting
 from autoif_assets.assets.responses import ASKED, PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
 from autoif_assets.assets.sides import read_sides
@@ -195,7 +197,10 @@ def online_preference_dataset(
         part.drop("policy").with_columns(level=pl.lit("query"))
         for (part,) in warehouse.read_parts(wanted, on=PREFERENCE.id)
     )
-    export = write_dataset(fitting(PREFERENCE, wanted, warehouse), pairs, folder, split)
+    model = find_policy(warehouse, context.partition_key).model
+    frames = described(pairs, warehouse, policy=model)
+    kind = fitting(PREFERENCE, wanted, warehouse)
+    export = write_dataset(kind, frames, folder, split, about=about_batches(warehouse))
     return dg.MaterializeResult(
         metadata={
             "folder": dg.MetadataValue.path(str(folder)),

@@ -12,6 +12,7 @@ from autoif_assets.cli.batches import batch, grow
 from autoif_assets.cli.data import export, history, journal, publish, restore
 from autoif_assets.cli.demos import demo, demo_llm, demo_loop
 from autoif_assets.cli.doctor import doctor
+from autoif_assets.cli.hub import pull, push
 from autoif_assets.cli.interrupts import command_of, short_interrupts
 from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import policy
@@ -63,6 +64,7 @@ class _Commands(click.Group):
 
 def _mistakes() -> tuple[type[Exception], ...]:
     """Return the errors whose messages are for the person who reads them."""
+    from autoif_assets.datasets import HubError
     from autoif_assets.endpoint import EndpointError
     from autoif_assets.inputs import InputError
     from autoif_assets.localmodel import LocalModelError
@@ -74,7 +76,7 @@ def _mistakes() -> tuple[type[Exception], ...]:
     from autoif_assets.warehouse import WarehouseError
 
     return (
-        *(EndpointError, InputError, LocalModelError, RecipeError),
+        *(EndpointError, HubError, InputError, LocalModelError, RecipeError),
         *(RewardDataError, SandboxUnavailable, ServeError),
         *(SettingsError, ServingError, WarehouseError),
     )
@@ -111,6 +113,8 @@ for command in (
     journal,
     history,
     export,
+    push,
+    pull,
 ):
     main.add_command(command)
 

@@ -1,8 +1,11 @@
 """Training files: SFT and KTO examples and preference pairs in the formats trainers read."""
 
+from autoif_assets.datasets.about import About, AboutBatch
 from autoif_assets.datasets.export import Export, write_dataset
 from autoif_assets.datasets.files import ExportedFile, Extra
-from autoif_assets.datasets.formats import KTO, PREFERENCE, REWARD, SFT, SPLITS, DatasetKind
+from autoif_assets.datasets.formats import SPLITS, DatasetKind
+from autoif_assets.datasets.hub import HubError, Pushed, pull_dataset, push_dataset
+from autoif_assets.datasets.kinds import KTO, PREFERENCE, REWARD, SFT
 from autoif_assets.datasets.reward import reward_extras
 from autoif_assets.datasets.split import DatasetSplit
 
@@ -12,11 +15,17 @@ __all__ = [
     "REWARD",
     "SFT",
     "SPLITS",
+    "About",
+    "AboutBatch",
     "DatasetKind",
     "DatasetSplit",
     "Export",
     "ExportedFile",
     "Extra",
+    "HubError",
+    "Pushed",
+    "pull_dataset",
+    "push_dataset",
     "reward_extras",
     "write_dataset",
 ]

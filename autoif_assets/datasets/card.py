@@ -1,13 +1,17 @@
 """What describes an export: the dataset card and LLaMA-Factory's list of its files.
 
-Neither holds a time or a path of this machine, so the same rows give the same bytes.
+Neither holds a path of this machine or the time of the export, so the same rows of the same batches
+give the same bytes.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from autoif_assets.datasets.about import About, Counts, of_title, sections, table, warning
 from autoif_assets.datasets.files import ExportedFile, Extra
-from autoif_assets.datasets.formats import SPLITS, DatasetKind, Format, Split
+from autoif_assets.datasets.formats import NO_NUMBER, SPLITS, DatasetKind, Format, Split
+from autoif_assets.datasets.front_matter import front_matter, splits_with_rows
 
 _COLUMNS = {
     "batch": "batch that made the row (the first, if several made the same one)",
@@ -40,7 +44,11 @@ _COLUMNS = {
     "chosen": "the preferred answer, as a list of one message",
     "rejected": "the dispreferred answer, as a list of one message",
     "instruction_ids": "content ids of the instructions whose verifiers reward answers",
-    "query": "the user query alone, for verifiers that look at it",
+    "instructions": "the texts of the instructions",
+    "query": "the user query alone; null where the prompt is an instruction alone",
+    "category": "category of the constraint; null where none is known",
+    "recipe": "hash of the recipe and prompts that the batch was made by",
+    "models": "names of the models of the batch, by role",
     "base_rates": "for each of the ids: share of other texts that follow the instruction",
 }
 
@@ -49,15 +57,6 @@ _IN_CONTEXTS = {
     "messages": "the conversation up to the user's prompt, and the assistant's response",
     "prompt": "the conversation up to the user's message, as a list of messages",
 }
-
-# Upper bounds of the Hugging Face hub's size categories, in rows.
-_SIZES = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
-    (10_000_000, "1M<n<10M"),
-)
 
 
 def dataset_info(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
@@ -72,7 +71,7 @@ def dataset_info(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
             **format.llama_factory,
         }
         for format in kind.formats
-        for split in _splits_with_rows(format, files)
+        for split in splits_with_rows(format.name, files)
         if format.llama_factory is not None
     }
     return json.dumps(entries, indent=2) + "\n"
@@ -81,11 +80,13 @@ def dataset_info(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
 def dataset_card(
     kind: DatasetKind,
     files: Sequence[ExportedFile],
-    columns: Sequence[str],
+    schema: Mapping[str, Any],
     instructions: Mapping[Split, int],
     left_out: Mapping[Split, int],
     eval_share: float,
     seed: int,
+    counts: Counts,
+    about: About,
     extras: Sequence[Extra] = (),
 ) -> str:
     """The folder's ``README.md``, with the front matter the Hugging Face hub reads.
@@ -93,23 +94,30 @@ def dataset_card(
     Args:
         kind: What the dataset is.
         files: All its data files.
-        columns: Columns of its Parquet files.
+        schema: Columns of its Parquet files, and their types.
         instructions: Distinct instructions of each split.
         left_out: Rows of each side's instructions that neither split has.
         eval_share: As asked for.
         seed: Seed of the split.
+        counts: What was written.
+        about: Who made it; only batches that are in it are told.
         extras: Its other files.
     """
+    about = about.of(counts.batches)
+    offered = splits_with_rows(kind.formats[0].name, files)
     parts = [
-        _front_matter(kind, files, extras),
-        f"# {kind.title}\n\n{kind.made} Made with the AutoIF method (arXiv 2406.13542).",
+        front_matter(kind, _rows(kind, files), offered, schema, about, extras),
+        f"# {kind.title}{of_title(about)}",
+        *filter(None, [warning(about)]),
+        f"{kind.made} Made with the AutoIF method (arXiv 2406.13542).",
         "Rows are sorted by id, and rows of one id are one row.",
         f"## Splits\n\n{_split_table(kind, files, instructions, left_out)}",
         f"Split by instruction: none is in both, nor what demands the same in other words, and no "
         f"user query is (target share of eval: {eval_share}, seed: {seed})."
         f"{_why_left_out(left_out)}",
         f"## Files\n\n{_file_table(kind, files, extras)}",
-        f"## Columns of the Parquet files\n\n{_column_table(kind, columns)}",
+        f"## Columns of the Parquet files\n\n{_column_table(kind, list(schema))}",
+        *sections(about, counts, left_out),
     ]
     parts += filter(None, (_usage(kind, files), kind.usage))
     return "\n\n".join(parts) + "\n"
@@ -121,42 +129,9 @@ def _llama_factory_name(kind: DatasetKind, format: Format, split: Split) -> str:
     return f"autoif_{kind.name}{style}_{split}"
 
 
-def _splits_with_rows(format: Format, files: Sequence[ExportedFile]) -> list[Split]:
-    return [file.split for file in files if file.format == format.name and file.rows]
-
-
-def _front_matter(kind: DatasetKind, files: Sequence[ExportedFile], extras: Sequence[Extra]) -> str:
-    rows = _rows(kind, files)
-    lines = [
-        "---",
-        f"pretty_name: {kind.title}",
-        "task_categories:",
-        "- text-generation",
-        "tags:",
-        "- autoif",
-        "- instruction-following",
-        f"- {kind.name}",
-        *(f"{extra.named}: {extra.sha256}" for extra in extras if extra.named),
-        "size_categories:",
-        f"- {next((name for end, name in _SIZES if sum(rows.values()) < end), 'n>10M')}",
-    ]
-    # One configuration only: `datasets` reads all of a folder's with the reader of the first.
-    format = kind.formats[0]
-    if splits := _splits_with_rows(format, files):
-        lines += ["configs:", "- config_name: default", "  data_files:"]
-        for split in splits:
-            lines += [f"  - split: {split}", f"    path: {format.path(split)}"]
-    return "\n".join([*lines, "---"])
-
-
 def _rows(kind: DatasetKind, files: Sequence[ExportedFile]) -> dict[Split, int]:
     """Count the rows of each split by the format that the hub loads, which holds them all."""
     return {file.split: file.rows for file in files if file.format == kind.formats[0].name}
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _split_table(
@@ -166,7 +141,7 @@ def _split_table(
     left_out: Mapping[Split, int],
 ) -> str:
     counts = (_rows(kind, files), instructions, left_out)
-    return _table(
+    return table(
         ("split", "rows", "instructions", "rows left out"),
         [(split, *(str(count[split]) for count in counts)) for split in SPLITS],
     )
@@ -183,7 +158,7 @@ def _why_left_out(left_out: Mapping[Split, int]) -> str:
 
 def _file_table(kind: DatasetKind, files: Sequence[ExportedFile], extras: Sequence[Extra]) -> str:
     formats = {format.name: format for format in kind.formats}
-    return _table(
+    return table(
         ("file", "content", "rows", "bytes", "SHA-256"),
         [
             (
@@ -210,9 +185,14 @@ def _file_table(kind: DatasetKind, files: Sequence[ExportedFile], extras: Sequen
 
 def _column_table(kind: DatasetKind, columns: Sequence[str]) -> str:
     told = {**_COLUMNS, **(_IN_CONTEXTS if kind.has_contexts else {}), **kind.told}
-    return _table(
+    columns_told = table(
         ("column", "content"),
         [(f"`{name}`", told.get(name, "as in the table")) for name in columns],
+    )
+    return (
+        f"{columns_told}\n\nJSON lines have in `metadata` what they have no column for. There a "
+        f"missing text is empty and a missing number {NO_NUMBER}, for readers of JSON take the "
+        "types from the first values."
     )
 
 
@@ -222,7 +202,7 @@ def _usage(kind: DatasetKind, files: Sequence[ExportedFile]) -> str:
         return ""
     names = {
         split: _llama_factory_name(kind, format, split)
-        for split in _splits_with_rows(format, files)
+        for split in splits_with_rows(format.name, files)
     }
     if "train" not in names:
         return ""

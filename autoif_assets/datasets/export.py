@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from autoif_assets.datasets.about import About, Counts
 from autoif_assets.datasets.atomic import replaced_folder
 from autoif_assets.datasets.card import dataset_card, dataset_info
 from autoif_assets.datasets.files import ExportedFile, Extra, SplitWriter
@@ -15,8 +16,8 @@ from autoif_assets.datasets.formats import SPLITS, DatasetKind, Split
 from autoif_assets.datasets.split import DatasetSplit
 from autoif_assets.method.gates import ACCEPTED
 
-_CARD = "README.md"
-_INFO = "dataset_info.json"
+CARD = "README.md"
+INFO = "dataset_info.json"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def write_dataset(
     folder: Path,
     split: DatasetSplit,
     extras: Sequence[Extra] = (),
+    about: About | None = None,
 ) -> Export:
     """Write training rows in the formats of their kind.
 
@@ -58,38 +60,43 @@ def write_dataset(
         folder: Replaced as a whole; must hold nothing but an earlier export of this kind.
         split: Where the rows go; a column ``split`` of theirs says so afterwards.
         extras: Files beside those of the formats; the kind names their paths.
+        about: Who made the rows, for the card.
 
     Raises:
         ValueError: A column or a value is missing, there is a context in a kind without, the
             parts do not ascend, or ``folder`` holds foreign files.
         OSError: The folder cannot be written; the earlier export is unchanged.
     """
-    ours = {_CARD, _INFO, *kind.extras, *(f.path(side) for f in kind.formats for side in SPLITS)}
+    ours = {CARD, INFO, *kind.extras, *(f.path(side) for f in kind.formats for side in SPLITS)}
     try:
         with replaced_folder(folder, ours.__contains__) as new, ExitStack() as open_files:
             writers = {
                 side: open_files.enter_context(SplitWriter(kind, side, new)) for side in SPLITS
             }
-            left_out = dict.fromkeys(SPLITS, 0)
+            left_out, counts = dict.fromkeys(SPLITS, 0), Counts()
             for rows in _training_rows(kind, parts):
                 for side, writer in writers.items():
                     kept, others = split.rows(rows, side)
                     if "split" in kept.columns:
                         kept = kept.with_columns(split=pl.lit(side))
                     writer.write(kept)
+                    counts.add(kept, side)
                     left_out[side] += others.height
             # The files of one format side by side, as the card lists them.
             by_side = [writer.finish() for writer in writers.values()]
             files = [file for of_format in zip(*by_side, strict=True) for file in of_format]
-            _write_text(new / _INFO, dataset_info(kind, files))
+            _write_text(new / INFO, dataset_info(kind, files))
             # What was written, not what the split names: not every instruction has a row.
             instructions = {side: len(writer.instructions) for side, writer in writers.items()}
-            columns = kind.formats[0].shape(rows.head(0)).columns
+            schema = kind.formats[0].shape(rows.head(0)).schema
             share, seed = split.eval_share, split.seed
             for extra in extras:
                 extra.write(new)
-            card = dataset_card(kind, files, columns, instructions, left_out, share, seed, extras)
-            _write_text(new / _CARD, card)
+            known = about or About()
+            card = dataset_card(
+                kind, files, schema, instructions, left_out, share, seed, counts, known, extras
+            )
+            _write_text(new / CARD, card)
     except OSError as error:
         raise OSError(
             f"The {kind.name} export to {folder} failed ({error}); what was there before is "

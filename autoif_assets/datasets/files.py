@@ -183,7 +183,9 @@ class _FileWriter:
         table = chunk.to_arrow()
         if self._parquet is None:
             self._parquet = pq.ParquetWriter(self._file, _plain(table.schema), compression="zstd")
-        self._parquet.write_table(table.cast(self._parquet.schema))
+        # Not even an empty row group: `datasets` cannot read one.
+        if chunk.height:
+            self._parquet.write_table(table.cast(self._parquet.schema))
 
 
 def _json_lines(chunk: pl.DataFrame) -> str:

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from autoif_assets.datasets.files import Extra
-from autoif_assets.datasets.formats import REWARD
+from autoif_assets.datasets.kinds import REWARD
 
 _MOST_FIXTURES = 200  # they are run one by one
 

@@ -10,7 +10,7 @@ from autoif_assets.method.lengths import balanced, constrains_length, follows_le
 from autoif_assets.method.likelihoods import likelihood_rank
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.method.resampling import FURTHER, NEAR
-from autoif_assets.method.text import similarity
+from autoif_assets.method.text import degenerate, similarity
 from autoif_assets.method.training import with_prompts, with_texts
 
 PAIR_COLUMNS = (
@@ -324,7 +324,7 @@ def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], recipe: Recipe) -> 
 
     Args:
         levels: ``("instruction", frame)`` and ``("query", frame)``.
-        recipe: ``near_identical``.
+        recipe: What ``tell_apart`` needs.
 
     Returns:
         ``preference_pairs`` without ``batch``; reasons as of ``tell_apart``.
@@ -344,33 +344,49 @@ def gather_pairs(levels: Sequence[tuple[str, pl.DataFrame]], recipe: Recipe) -> 
 
 
 def tell_apart(pairs: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
-    """Reject pairs whose texts are too much alike to teach anything.
+    """Reject pairs that teach nothing: texts too much alike, or a rejected one that is no answer.
 
     Args:
-        pairs: ``chosen``, ``rejected`` and other columns.
-        recipe: ``near_identical``.
+        pairs: ``chosen``, ``rejected``, ``rejected_score`` and other columns.
+        recipe: ``near_identical``, ``reject_degenerate``, ``min_rejected_score``.
 
     Returns:
         ``pairs`` with ``status`` and ``reason``: ``identical`` (both texts are the same but for
         white space), ``near_identical`` (they share most of their runs of three words: DPO on
         such pairs makes the chosen text less likely, arXiv 2402.13228), ``empty`` (a side has no
-        text).
+        text), ``degenerate`` (rejected is noise, and chosen is not: what asks for symbols gets
+        some), ``low_rejected_score`` (rejected has a score, which is below the bound).
     """
 
     def folded(name: str) -> pl.Expr:
         return pl.col(name).str.replace_all(r"\s+", " ").str.strip_chars()
 
     # Runs of words take many times the memory of the texts, so a few rows at a time.
-    alike = similarity(pl.col("chosen"), pl.col("rejected")).alias("_alike")
-    alikes = [part.select(alike) for part in pairs.iter_slices(_AT_A_TIME)] or [pairs.select(alike)]
+    found = [_texts_told(part, recipe) for part in pairs.iter_slices(_AT_A_TIME)]
     return decide(
-        pairs.hstack(pl.concat(alikes)),
+        pairs.hstack(pl.concat(found or [_texts_told(pairs, recipe)])),
         {
             "empty": (folded("chosen") == "") | (folded("rejected") == ""),
             "identical": folded("chosen") == folded("rejected"),
             "near_identical": recipe.bound("near_identical").accepts(pl.col("_alike")),
+            "degenerate": pl.col("_noise"),
+            "low_rejected_score": ~recipe.bound("min_rejected_score").accepts(
+                pl.col("rejected_score")
+            ),
         },
-    ).drop("_alike")
+    ).drop("_alike", "_noise")
+
+
+def _texts_told(pairs: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Return how much alike the two texts of each pair are, and whether rejected alone is noise."""
+    alike = pairs.select(_alike=similarity(pl.col("chosen"), pl.col("rejected")))
+    if not recipe.reject_degenerate:
+        return alike.with_columns(_noise=pl.lit(False))
+    noise = pairs.select(_noise=degenerate(pl.col("rejected"))).with_row_index("row")
+    # Few are noise: of these only is chosen looked at.
+    beside = pairs.hstack(noise).filter("_noise")
+    both = beside.filter(degenerate(pl.col("chosen")))["row"]
+    return alike.with_columns(noise["_noise"] & ~noise["row"].is_in(both.implode()))
 
 
 BIAS_SCHEMA = {

@@ -73,6 +73,8 @@ _REASONS = {
     "not_missed": "It was to break the instruction, and a verifier passes it.",
     "identical": "Chosen and rejected are the same.",
     "near_identical": "Chosen and rejected hardly differ.",
+    "degenerate": "The rejected text is noise or repeats itself, and the chosen one does not.",
+    "low_rejected_score": "The judge scored the rejected text below the bound.",
     "no_response": "No response came.",
     "no_passing_response": "No response passed verification.",
     "no_good_response": "No response that passed was scored well enough.",

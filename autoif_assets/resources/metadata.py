@@ -1,5 +1,6 @@
 """What Dagster shows of an asset's run: the rows it wrote, and what its resources report."""
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -13,6 +14,8 @@ from autoif_assets.warehouse.tables import TABLES
 
 _ROWS = 3  # shown of each status
 _CHARS = 160  # shown of each text
+_CODE_CHARS = 4000  # shown of each function
+_CODE = "Python source"  # so begins the description of a column that holds one
 _SHORTEST = 4  # a text of up to 2 ** 4 characters is in the first bin
 
 
@@ -68,6 +71,9 @@ class Tally:
             for wanted in ("accepted", "rejected"):
                 rows = sum(rows for (status, _), rows in counts if status == wanted)
                 metadata[f"rows/{wanted}"] = dg.MetadataValue.int(rows)
+                if wanted == "accepted" and self._rows:
+                    # A number, so that Dagster draws it over the batches.
+                    metadata["yield"] = dg.MetadataValue.float(round(rows / self._rows, 4))
             metadata["outcomes"] = dg.MetadataValue.md(
                 markdown_table(
                     ["status", "reason", "rows"],
@@ -75,11 +81,15 @@ class Tally:
                 )
             )
         # What all rows of a run share, or the heading says, would only take up room.
+        code = [one.name for one in self._table.columns if one.description.startswith(_CODE)]
         for title, shown in self._shown.items():
             if shown:
-                names = [name for name in shown[0] if name not in ("batch", "status", "call_id")]
+                hidden = ("batch", "status", "call_id", *code)
+                names = [name for name in shown[0] if name not in hidden]
+                rows_told = markdown_table(names, [[row[name] for name in names] for row in shown])
+                blocks = [code_block(row[name]) for row in shown for name in code if row.get(name)]
                 metadata[f"preview/{title}"] = dg.MetadataValue.md(
-                    markdown_table(names, [[row[name] for name in names] for row in shown])
+                    "\n\n".join([rows_told, *blocks])
                 )
         for distribution in self._distributions:
             if chart := distribution.chart():
@@ -184,6 +194,14 @@ def markdown_table(header: list[str], rows: list[list[object]]) -> str:
     """Return a table; a model's text shows as text, whatever it holds."""
     lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def code_block(source: object) -> str:
+    """Return Python source as a block of code that nothing in the source ends."""
+    text = displayed(str(source)[:_CODE_CHARS])
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}python\n{text}\n{fence}"
 
 
 def _cell(value: object) -> str:

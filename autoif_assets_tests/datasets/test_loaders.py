@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from autoif_assets_tests.datasets.frames import (
@@ -11,6 +12,7 @@ from autoif_assets_tests.datasets.frames import (
     kto_examples,
     preference_pairs,
     sft_examples,
+    split_instructions,
     write_kto_dataset,
     write_preference_dataset,
     write_sft_dataset,
@@ -223,3 +225,28 @@ def test_datasets_loads_an_export_without_eval(tmp_path, load_dataset):
     write_sft_dataset(sft_examples(), tmp_path / "sft", 0, 0)
     loaded = load_dataset(tmp_path / "sft")
     assert {split: rows.num_rows for split, rows in loaded.items()} == {"train": len(NASTY)}
+
+
+@pytest.mark.slow
+def test_datasets_loads_an_export_without_rows(tmp_path, load_dataset):
+    write_sft_dataset(sft_examples(list("abcd")), tmp_path / "full", 0.3, 0)
+    full = load_dataset(tmp_path / "full")["train"].features
+    write_sft_dataset(sft_examples().clear(), tmp_path / "none", 0.3, 0)
+    # Without streaming, `datasets` makes no split of no rows, whatever the files.
+    loaded = load_dataset(tmp_path / "none", streaming=True)
+    assert {split: list(rows) for split, rows in loaded.items()} == {"train": [], "eval": []}
+    assert all(rows.features == full for rows in loaded.values())
+    files = both_splits(tmp_path / "none", "messages", "jsonl")
+    empty = load_dataset("json", data_files=files, features=full, streaming=True)
+    assert [list(rows) for rows in empty.values()] == [[], []]
+
+
+@pytest.mark.slow
+def test_datasets_loads_metadata_of_which_one_split_lacks_a_number(tmp_path, load_dataset):
+    sides = split_instructions([f"i{i}" for i in range(4)], 0.3, 0)
+    scored = pl.col("instruction_id").is_in(sorted(sides.of("eval")))
+    pairs = preference_pairs().with_columns(rejected_score=pl.when(scored).then(5.0))
+    write_preference_dataset(pairs, tmp_path / "out", 0.3, 0)
+    loaded = load_dataset("json", data_files=both_splits(tmp_path / "out", "trl", "jsonl"))
+    scores = {s: {m["rejected_score"] for m in rows["metadata"]} for s, rows in loaded.items()}
+    assert scores == {"train": {-1.0}, "eval": {5.0}}

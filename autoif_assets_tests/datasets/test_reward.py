@@ -62,7 +62,7 @@ def test_verl_rows_are_what_its_reward_manager_hands_on(folder):
     for side, rows in read(folder, "verl").items():
         for row in rows:
             assert list(row) == [
-                *("data_source", "prompt", "ability", "reward_model", "extra_info")
+                *("data_source", "prompt", "ability", "reward_model", "extra_info", "metadata")
             ]
             truth = json.loads(row["reward_model"]["ground_truth"])
             assert set(truth) == {"instruction_ids", "query", "pass_rate"}

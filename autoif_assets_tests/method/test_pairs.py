@@ -13,8 +13,9 @@ from autoif_assets.method.pairs import (
     mean_bias,
     query_pairs,
     tally_bias,
+    tell_apart,
 )
-from autoif_assets.method.recipe import make_recipe
+from autoif_assets.method.recipe import AUDITED, AUTHORS_CODE, RecipeError, make_recipe
 from autoif_assets_tests.method.frames import (
     ASSESSED,
     CONTEXT,
@@ -327,6 +328,68 @@ LONG = " ".join(f"word{n}" for n in range(80))
 HAN = "".join(chr(0x4E00 + n) for n in range(80))
 
 
+NOISE = r"^~<\|/^//%+<^#\/\^#\~=++/%<|~|"
+
+
+def text_pair(chosen, rejected, score=None):
+    return {
+        "pair_id": "1",
+        "prompt_id": "p",
+        "instruction_id": "i",
+        "context": CONTEXT,
+        "prompt": "Why?",
+        "chosen": chosen,
+        "rejected": rejected,
+        "chosen_id": "c",
+        "rejected_id": "r",
+        "chosen_pass_rate": 1.0,
+        "rejected_pass_rate": 0.0,
+        "chosen_score": 9.0,
+        "rejected_score": score,
+        "chosen_length": len(chosen),
+        "rejected_length": len(rejected),
+        "failed_verifiers": ["v"],
+        "margin": 1.0,
+        "constrains_length": False,
+        "origin": "sampled",
+    }
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "reason"),
+    [
+        ("An answer.", NOISE, "degenerate"),
+        ("An answer.", "and so on and on " * 20, "degenerate"),
+        ("An answer.", "ha" * 200, "degenerate"),
+        # What asks for symbols, or to repeat oneself, gets that.
+        ("<<<>>>", NOISE, None),
+        ("so on " * 40, "and so on and on " * 20, None),
+        (NOISE, "An answer.", None),
+        ("An answer.", "\U0001f600\U0001f600", None),
+        ("An answer.", "| a | b |\n|-----|-----|\n| 1 | 2 |", None),
+        ("An answer.", "x^2 + y^2 = z^2", None),
+        ("An answer.", LONG, None),
+        ("An answer.", HAN, None),
+        ("An answer.", " ", "empty"),
+    ],
+)
+def test_noise_is_rejected_where_the_recipe_says_so(chosen, rejected, reason):
+    pairs = pl.DataFrame([text_pair(chosen, rejected)])
+    assert tell_apart(pairs, AUDITED)["reason"].to_list() == [reason]
+    kept = None if reason == "degenerate" else reason
+    for recipe in (PAPER, AUTHORS_CODE):
+        assert tell_apart(pairs, recipe)["reason"].to_list() == [kept]
+
+
+def test_a_rejected_response_may_need_a_score():
+    pairs = pl.DataFrame([text_pair("Yes.", "No.", score) for score in (None, 2.0, 3.0)])
+    bounded = make_recipe("paper", {"score_failing": True, "min_rejected_score": ">= 3"})
+    assert tell_apart(pairs, bounded)["reason"].to_list() == [None, "low_rejected_score", None]
+    assert tell_apart(pairs, PAPER)["reason"].to_list() == [None] * 3
+    with pytest.raises(RecipeError, match="needs score_failing"):
+        make_recipe("paper", {"min_rejected_score": "> 2"})
+
+
 @pytest.mark.parametrize(
     ("chosen", "rejected", "reason"),
     [
@@ -344,27 +407,7 @@ HAN = "".join(chr(0x4E00 + n) for n in range(80))
     ],
 )
 def test_useless_pairs_are_kept_with_a_reason(chosen, rejected, reason):
-    pair = {
-        "pair_id": "1",
-        "prompt_id": "p",
-        "instruction_id": "i",
-        "context": CONTEXT,
-        "prompt": "Why?",
-        "chosen": chosen,
-        "rejected": rejected,
-        "chosen_id": "c",
-        "rejected_id": "r",
-        "chosen_pass_rate": 1.0,
-        "rejected_pass_rate": 0.0,
-        "chosen_score": 9.0,
-        "rejected_score": None,
-        "chosen_length": len(chosen),
-        "rejected_length": len(rejected),
-        "failed_verifiers": ["v"],
-        "margin": 1.0,
-        "constrains_length": False,
-        "origin": "sampled",
-    }
+    pair = text_pair(chosen, rejected)
     query_level = pl.DataFrame([pair])
     instruction_level = query_level.drop("prompt_id", "context").with_columns(pair_id=pl.lit("2"))
     pairs = gather_pairs([("instruction", instruction_level), ("query", query_level)], PAPER)

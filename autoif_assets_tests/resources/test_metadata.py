@@ -33,6 +33,7 @@ def test_rows_are_counted_by_status_and_reason_over_all_frames():
     metadata = told(rows("accepted", "rejected"), rows("rejected"))
     assert metadata["dagster/row_count"] == 3
     assert (metadata["rows/accepted"], metadata["rows/rejected"]) == (1, 2)
+    assert metadata["yield"] == 0.3333
     assert "| rejected | truncated | 2 |" in metadata["outcomes"]
 
 
@@ -41,6 +42,16 @@ def test_the_preview_shows_some_of_each_status():
     assert len(metadata["preview/accepted"].splitlines()) == 2 + 3
     assert len(metadata["preview/rejected"].splitlines()) == 2 + 1
     assert "preview/rejected" not in told(rows("accepted"))
+
+
+def test_python_is_shown_as_code_which_nothing_in_it_ends():
+    source = 'def evaluate(response):\n    return "```" in response  # \x1b[31m'
+    table = TABLES["verifier_audits"]
+    frame = sample(table, 1).with_columns(source=pl.lit(source), status=pl.lit("accepted"))
+    shown = told(frame, table=table)["preview/accepted"]
+    block = source.replace("\x1b", "")
+    assert shown.endswith(f"\n\n````python\n{block}\n````")
+    assert "source" not in shown.splitlines()[0]
 
 
 @given(st.text(st.one_of(st.characters(), st.sampled_from("\x1b\x9b\u202e\u2066|<")), max_size=400))
