@@ -15,6 +15,7 @@ from autoif_assets.cli.doctor import doctor
 from autoif_assets.cli.interrupts import command_of, short_interrupts
 from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import policy
+from autoif_assets.cli.preview import preview
 from autoif_assets.cli.rewards import rewards
 from autoif_assets.cli.runs import run
 from autoif_assets.cli.servers import dev, local_model, serve, simulate
@@ -91,6 +92,7 @@ for command in (remake.batch_remake, *standing.COMMANDS):
 
 for command in (
     run,
+    preview,
     demo,
     demo_llm,
     demo_loop,
