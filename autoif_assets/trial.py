@@ -29,7 +29,8 @@ from autoif_assets.method.instructions import augment_instructions
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources import NLI, Plan, SandboxResource, Session, recipe_of
 from autoif_assets.resources.sandbox import SandboxSession
-from autoif_assets.resources.session import asset_of, journaled
+from autoif_assets.resources.session import journaled
+from autoif_assets.resources.telling import asset_of
 from autoif_assets.stage import STAGES, as_stored
 from autoif_assets.warehouse import TABLES, Warehouse
 

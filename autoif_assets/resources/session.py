@@ -36,6 +36,7 @@ from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.failures import failure
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.preflight import check_endpoints, features_of
+from autoif_assets.resources.telling import Told, asset_of, tell
 from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.warehouse import Rows, Warehouse
 
@@ -92,12 +93,6 @@ def open_session(
             allow_retries=isinstance(error, ServerUnreachable),
         ) from error
     add_metadata(context, asked.metadata())
-
-
-def asset_of(context: dg.AssetExecutionContext) -> str:
-    """Return the name under which what the running asset asks is journaled."""
-    name: str = context.op_execution_context.op.name
-    return name
 
 
 @contextmanager
@@ -260,9 +255,11 @@ class Session:
 
     def _ask(self, role: str, ids: pl.DataFrame, requests: Sequence[Request]) -> pl.DataFrame:
         account: list[Progress] = []
+        asset = asset_of(self._context)
 
         def report(progress: Progress) -> None:
             self._context.log.info(f"{role}: {progress}")
+            tell(Told(asset, role, progress.done, progress.total, progress))
             account[:] = [progress]
 
         try:
