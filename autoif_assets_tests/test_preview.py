@@ -73,7 +73,8 @@ def test_instructions_go_through_every_stage_within_the_cap(folder, simulator):
     assert [path.name for path in (folder / "data").iterdir()] == ["journals"]
     again = preview("-n", str(len(summary["whole"])))
     assert "0 of at most 20 requests were sent." in again.stdout
-    assert "autoif run --batch batch-1 --set verifiers_per_instruction=4" in again.stdout
+    assert " run --batch batch-1 --set verifiers_per_instruction=4" in again.stdout
+    assert f"AUTOIF_DATA={folder / 'data'}" in again.stdout
 
 
 @pytest.mark.slow

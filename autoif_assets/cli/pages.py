@@ -1,10 +1,11 @@
 """Pages for a terminal: tables, code and texts, of which none can direct the terminal."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.syntax import Syntax
@@ -14,6 +15,8 @@ from rich.text import Text
 from autoif_assets.display import displayed
 
 _WIDTH = 100  # where there is no terminal to ask
+TEXT_CHARS = 1_200
+"""Most characters that are shown of a response."""
 
 
 def console(*, err: bool = False) -> Console:
@@ -64,6 +67,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], chars: int = 12
     return made
 
 
+def facts_table(facts: Iterable[tuple[str, str]]) -> Table:
+    """Return names and what they stand for, below each other."""
+    made = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        made.add_row(plain(name, style="bold"), plain(value))
+    return made
+
+
 def panel(title: str, *parts: RenderableType, style: str = "") -> Panel:
     """Return parts in a frame."""
     return Panel(
@@ -73,3 +84,21 @@ def panel(title: str, *parts: RenderableType, style: str = "") -> Panel:
         border_style=style or "none",
         box=box.ROUNDED,
     )
+
+
+def pair_page(title: str, row: Mapping[str, Any]) -> RenderableType:
+    """Return a preference pair with its sides beside each other.
+
+    Args:
+        title: What is said above it.
+        row: ``prompt``, ``chosen``, ``rejected`` and their pass rates.
+    """
+    sides = [
+        panel(
+            f"{side}, passes {row[f'{side}_pass_rate']:.0%}",
+            plain(row[side], TEXT_CHARS),
+            style=colour,
+        )
+        for side, colour in (("chosen", "green"), ("rejected", "red"))
+    ]
+    return panel(title, plain(row["prompt"], TEXT_CHARS), Columns(sides, equal=True, expand=True))

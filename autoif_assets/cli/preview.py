@@ -1,7 +1,6 @@
 """`autoif preview`: a few instructions through every stage, before a batch is paid for."""
 
 import json
-import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif_assets.cli.batches import new_keys
-from autoif_assets.cli.home import check_not_mixed, data_dir, data_problem
+from autoif_assets.cli.home import check_not_mixed, data_dir, data_problem, typed
 from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import without_serving
 from autoif_assets.cli.ready import inputs_problem
@@ -71,10 +70,10 @@ def preview(
     if problem := data_problem():
         raise click.ClickException(problem)
     trial = _tried(batch, config, instructions, max_requests)
-    command = ["autoif", "run", "--batch", trial.batch]
+    command = ["run", "--batch", trial.batch]
     command += [] if recipe is None else ["--recipe", recipe]
     command += [word for text in overrides for word in ("--set", text)]
-    show(trial, shlex.join(command))
+    show(trial, typed(*command))
     if out is not None:
         write(trial, out)
 

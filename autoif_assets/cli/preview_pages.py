@@ -4,17 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
-from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.rule import Rule
 
-from autoif_assets.cli.pages import panel, plain, python, table
+from autoif_assets.cli.pages import TEXT_CHARS, pair_page, panel, plain, python, table
 from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.reports.reasons import explain
 from autoif_assets.trial import Trial
 from autoif_assets.warehouse import TABLES
 
-_CHARS = 1_200  # of a response
 _CASES = 12
 
 Row = Mapping[str, Any]
@@ -140,7 +138,7 @@ def _responses(of: Mapping[str, pl.DataFrame]) -> Iterator[RenderableType]:
         return
     prompt = _first(of["augmented_queries"])
     if prompt is not None:
-        yield panel("Query", plain(prompt["query"], _CHARS))
+        yield panel("Query", plain(prompt["query"], TEXT_CHARS))
     assessed = _assessed(of, responses)
     for title, rows in (
         ("Kept response", assessed.filter("kept")),
@@ -159,7 +157,7 @@ def _responses(of: Mapping[str, pl.DataFrame]) -> Iterator[RenderableType]:
         told = "; ".join(filter(None, [first["why"], *facts]))
         colour = "green" if first["kept"] else "red"
         text = first["response"] or ""
-        yield panel(title, plain(text, _CHARS), plain(told, style=colour), style=colour)
+        yield panel(title, plain(text, TEXT_CHARS), plain(told, style=colour), style=colour)
 
 
 def _assessed(of: Mapping[str, pl.DataFrame], responses: pl.DataFrame) -> pl.DataFrame:
@@ -207,22 +205,6 @@ def _pair(of: Mapping[str, pl.DataFrame]) -> Iterator[RenderableType]:
             return
     if "query_preference_pairs" in of:
         yield plain("No pair: that takes a kept response and one that passes no verifier.")
-
-
-def pair_page(title: str, row: Row) -> RenderableType:
-    """Return a preference pair with its sides beside each other.
-
-    Args:
-        title: What is said above it.
-        row: ``prompt``, ``chosen``, ``rejected`` and their pass rates.
-    """
-    sides = [
-        panel(
-            f"{side}, passes {row[f'{side}_pass_rate']:.0%}", plain(row[side], _CHARS), style=colour
-        )
-        for side, colour in (("chosen", "green"), ("rejected", "red"))
-    ]
-    return panel(title, plain(row["prompt"], _CHARS), Columns(sides, equal=True, expand=True))
 
 
 def _rejections(stage: str, of: Mapping[str, pl.DataFrame]) -> list[RenderableType]:
