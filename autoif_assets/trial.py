@@ -82,6 +82,7 @@ class Trial:
         most: Most that were to be.
         narrowed: Whether less was asked of each instruction than its batch would ask.
         needed: Requests that all wanted instructions would take at most, asked in the same way.
+        in_full: Requests that they would take if nothing were left out.
         stopped: What the cap on requests stopped, in its own words; None where it stopped nothing.
         strange: Whether the seeds are other batches' already, so that this one would not have them.
     """
@@ -94,6 +95,7 @@ class Trial:
     most: int
     narrowed: bool
     needed: int
+    in_full: int
     stopped: str | None
     strange: bool
 
@@ -125,7 +127,8 @@ def run_trial(
     chosen, queries, strange = _inputs(plan, resources, run, instructions)
     asks_nli = resources.nli.asks
     in_full = run.recipe.model_copy(update=_OF_A_BATCH)
-    narrowed = most_requests < chosen.height * requests_each(in_full, asks_nli=asks_nli)
+    needed_in_full = chosen.height * requests_each(in_full, asks_nli=asks_nli)
+    narrowed = most_requests < needed_in_full
     if narrowed:
         run.recipe = _narrowed(in_full)
         run.scores = _LEAST_SCORES
@@ -158,6 +161,7 @@ def run_trial(
         most_requests,
         narrowed,
         each * chosen.height,
+        needed_in_full,
         stopped,
         strange,
     )

@@ -1,7 +1,6 @@
 """`autoif preview`: a few instructions through every stage, before a batch is paid for."""
 
 import json
-import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -69,6 +68,8 @@ def preview(
     config = resource_config(recipe, dict(map(parse_override, overrides)))
     if problem := data_problem():
         raise click.ClickException(problem)
+    if out is not None:
+        _make(out)
     trial = _tried(batch, config, instructions, max_requests)
     command = ["run", "--batch", trial.batch]
     command += [] if recipe is None else ["--recipe", recipe]
@@ -170,7 +171,7 @@ def sentences(trial: "Trial") -> list[str]:
         said.append(
             "Of each instruction less was asked than its batch asks: one back-translation, one "
             "question to the auditor, one repair and the scores of two responses, as far as its "
-            "recipe has them."
+            f"recipe has them; from --max-requests {trial.in_full} on all is asked."
         )
     if trial.strange:
         said.append(
@@ -180,14 +181,24 @@ def sentences(trial: "Trial") -> list[str]:
     return said
 
 
+def _make(folder: Path) -> None:
+    """Make the folder of the rows, before anything is paid for.
+
+    Raises:
+        click.ClickException: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"{folder} cannot be made ({error.strerror}).") from error
+
+
 def write(trial: "Trial", folder: Path) -> None:
     """Write the tables of a trial and what else is known of it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, rows in trial.tables.items():
             rows.write_parquet(folder / f"{name}.parquet")
         summary = {name: value for name, value in vars(trial).items() if name != "tables"}
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2), encoding="utf-8")
     except OSError as error:
-        say(f"Error: {folder} cannot be written ({error.strerror}).", err=True)
-        sys.exit(2)
+        raise click.ClickException(f"{folder} cannot be written ({error.strerror}).") from error
