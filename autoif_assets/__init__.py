@@ -1,7 +1,8 @@
 """AutoIF as Dagster assets: verified instruction-following training data.
 
-`import autoif_assets as autoif` offers `autoif.run`, `autoif.dataset`, `autoif.sql`,
-`autoif.verify` and the package `autoif.rewards`, which are loaded when they are first used.
+`import autoif_assets as autoif` offers `autoif.preview`, `autoif.run`,
+`autoif.dataset`, `autoif.sql`, `autoif.verify` and the package `autoif.rewards`, which are loaded
+when they are first used.
 """
 
 __version__ = "0.2.0"
@@ -10,9 +11,9 @@ __version__ = "0.2.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from autoif_assets import rewards
-    from autoif_assets.api import RunFailed, dataset, run, sql, verify
+    from autoif_assets.api import RunFailed, dataset, preview, run, sql, verify
 
-__all__ = ["RunFailed", "__version__", "dataset", "rewards", "run", "sql", "verify"]
+__all__ = ["RunFailed", "__version__", "dataset", "preview", "rewards", "run", "sql", "verify"]
 
 
 def __getattr__(name: str) -> object:

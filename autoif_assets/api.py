@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import duckdb
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import datasets
     import pandas
 
-__all__ = ["RunFailed", "dataset", "run", "sql", "verify"]
+__all__ = ["RunFailed", "dataset", "preview", "run", "sql", "verify"]
 
 # What an endpoint takes beside its settings: secrets, which are in the environment alone.
 _SECRETS = {"api_key": "api_key_variable", "extra_headers": "extra_headers_variable"}
@@ -37,7 +38,7 @@ _LAST_LINES = 3  # of a run, which say why it failed
 
 
 class RunFailed(RuntimeError):
-    """A batch was not made; the message is the end of what the run said."""
+    """A batch or a preview was not made; the message is the end of what the run said."""
 
 
 @overload
@@ -253,17 +254,84 @@ def run(
         ValueError: A role or one of its settings is not known.
         RunFailed: The batch was not made. The same call goes on: what was paid is not asked again.
     """
-    command = [sys.executable, "-m", "autoif_assets.cli", "run", "--batch", batch]
-    if recipe is not None:
-        command += ["--recipe", recipe]
-    for name, value in (numbers or {}).items():
-        command += ["--set", f"{name}={json.dumps(value)}"]
+    command = ["run", "--batch", batch, *_numbers(recipe, numbers)]
     caps = {"requests": max_requests, "tokens": max_tokens, "cost": max_cost}
     for name, cap in caps.items():
         command += [] if cap is None else [f"--max-{name}", str(cap)]
     command += ["--replace", "--yes"] if replace else []
+    _follow(command, _environment(seeds, queries, prompts, data, endpoints))
+    return sql(
+        "SELECT * EXCLUDE (batch) FROM autoif.funnel WHERE batch = ?"
+        " ORDER BY position, status, rows DESC, reason",
+        [batch],
+        data=data,
+    )
+
+
+def preview(
+    instructions: int = 5,
+    *,
+    max_requests: int = 20,
+    batch: str | None = None,
+    recipe: str | None = None,
+    numbers: Mapping[str, Any] | None = None,
+    endpoints: Mapping[str, Mapping[str, Any]] | None = None,
+    seeds: Path | str | None = None,
+    queries: Path | str | None = None,
+    prompts: Path | str | None = None,
+    data: Path | str | None = None,
+) -> dict[str, pl.DataFrame]:
+    """Send a few instructions through every stage, as ``autoif preview`` does, and print them.
+
+    No batch is made and no table written. The answers are kept: ``autoif.run`` of the batch with
+    the same recipe, models and seeds does not ask for them again.
+
+    Args:
+        instructions: How many go, the first of the seeds.
+        max_requests: Most HTTP requests; where all instructions need more, fewer of them go.
+        batch: Key of the batch whose run is to go on with the answers; ``batch-1``, or the next
+            that is new, if None.
+        recipe: As of `run`, and so are the other arguments.
+        numbers: As there.
+        endpoints: As there.
+        seeds: As there.
+        queries: As there.
+        prompts: As there.
+        data: As there.
+
+    Returns:
+        The rows by table, such as ``verifiers`` and ``responses``, without the column ``batch``.
+
+    Raises:
+        ValueError: A role or one of its settings is not known.
+        RunFailed: It could not be asked; the message is the end of what was said.
+    """
+    command = ["preview", "-n", str(instructions), "--max-requests", str(max_requests)]
+    command += [] if batch is None else ["--batch", batch]
+    environment = _environment(seeds, queries, prompts, data, endpoints)
+    with TemporaryDirectory() as folder:
+        _follow([*command, *_numbers(recipe, numbers), "--out", folder], environment)
+        return {path.stem: pl.read_parquet(path) for path in sorted(Path(folder).glob("*.parquet"))}
+
+
+def _numbers(recipe: str | None, numbers: Mapping[str, Any] | None) -> list[str]:
+    """Return the options of a command that say by which recipe."""
+    options = [] if recipe is None else ["--recipe", recipe]
+    for name, value in (numbers or {}).items():
+        options += ["--set", f"{name}={json.dumps(value)}"]
+    return options
+
+
+def _environment(
+    seeds: Path | str | None,
+    queries: Path | str | None,
+    prompts: Path | str | None,
+    data: Path | str | None,
+    endpoints: Mapping[str, Mapping[str, Any]] | None,
+) -> dict[str, str]:
+    """Return the environment of a command that is to take these in the place of the settings."""
     files = {"SEEDS": seeds, "QUERIES": queries, "PROMPTS": prompts, "DATA": data}
-    environment = {
+    return {
         **os.environ,
         **{
             f"AUTOIF_{name}": str(Path(path).expanduser())
@@ -274,13 +342,6 @@ def run(
         # What it says is shown as it comes.
         "PYTHONUNBUFFERED": "1",
     }
-    _follow(command, environment)
-    return sql(
-        "SELECT * EXCLUDE (batch) FROM autoif.funnel WHERE batch = ?"
-        " ORDER BY position, status, rows DESC, reason",
-        [batch],
-        data=data,
-    )
 
 
 def _folder(data: Path | str | None) -> Path:
@@ -346,14 +407,14 @@ def _endpoint_variables(endpoints: Mapping[str, Mapping[str, Any]]) -> dict[str,
 
 
 def _follow(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run a command and print what it says, as it comes.
+    """Run a command of `autoif` and print what it says, as it comes.
 
     Raises:
         RunFailed: It ended otherwise than well.
     """
     last: deque[str] = deque(maxlen=_LAST_LINES)
     with subprocess.Popen(
-        command,
+        [sys.executable, "-m", "autoif_assets.cli", *command],
         env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

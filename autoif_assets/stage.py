@@ -70,7 +70,17 @@ from autoif_assets.resources import (
     settings,
     table_schema,
 )
-from autoif_assets.warehouse import TABLES, Partition, Rows, Table, Warehouse, WarehouseError
+from autoif_assets.warehouse import (
+    TABLES,
+    Partition,
+    Rows,
+    Table,
+    Warehouse,
+    WarehouseError,
+    empty_frame,
+    polars_schema,
+)
+from autoif_assets.warehouse.schema import as_declared
 
 Frames = Generator[pl.DataFrame]
 """The rows a stage makes part by part, without the columns of its partition."""
@@ -156,7 +166,7 @@ def stage(
         declared = [TABLES[name] for name in tables]
         own = [check if isinstance(check, Check) else check(declared[0]) for check in checks]
         checks_by_asset = {table.name: [*checks_of(table), *own] for table in declared}
-        one = _Stage(
+        one = Stage(
             function,
             declared,
             dict(reads or {}),
@@ -197,12 +207,13 @@ def stage(
         # One run a batch: in Dagster's runs of several, an asset is one step for all of them.
         # Where one batch fails, none of these is made, and none can be repaired alone.
         policy = dg.BackfillPolicy.multi_run(1) if partitioned else None
+        STAGES[made.op.name] = one
         return made.with_attributes(backfill_policy=policy)
 
     return decorate
 
 
-class _Stage:
+class Stage:
     """What is stated of a stage, and what follows from it; see `stage`."""
 
     def __init__(
@@ -334,6 +345,35 @@ class _Stage:
         compute.__wrapped__ = self._function  # type: ignore[attr-defined]
         return compute
 
+    def on_frames(
+        self, tables: Mapping[str, pl.DataFrame], given: Mapping[str, Any]
+    ) -> dict[str, pl.DataFrame]:
+        """Make the rows from frames in memory, as a run makes them from tables.
+
+        Args:
+            tables: Rows by table, without the columns of the partition, in the order of the key.
+                One that is not there has no rows.
+            given: What the function takes beside rows, by name.
+
+        Returns:
+            The rows by table, without the columns of the partition, in the order of the key.
+        """
+        reads: dict[str, Any] = {name: _held(rows, tables) for name, rows in self._reads.items()}
+        # All there is in one part.
+        reads["parts"] = [tuple(_held(rows, tables) for rows in self._parts.values())]
+        made: Any = self._function(
+            **{name: reads[name] if name in reads else given[name] for name in self._takes}
+        )
+        if inspect.isgenerator(made):
+            table = self._tables[0]
+            parts: Any = made
+            made = pl.concat([_empty(table), *(as_stored(table, part) for part in parts)])
+        frames: tuple[pl.DataFrame, ...] = (made,) if isinstance(made, pl.DataFrame) else made
+        return {
+            table.name: as_stored(table, frame)
+            for table, frame in zip(self._tables, frames, strict=True)
+        }
+
     def _needs(self) -> dict[str, Any]:
         """Return the inputs, configuration and resources that Dagster is to give, by name.
 
@@ -442,6 +482,32 @@ class _Stage:
                         warehouse.query, slices_of(asset, keys), recipe, session.run
                     )
                     yield _result(asset, check, check.find(seen))
+
+
+STAGES: dict[str, Stage] = {}
+"""Every stage that was defined, by the name under which its calls are journaled."""
+
+
+def _held(rows: Rows, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return of frames in memory what the warehouse would return of tables."""
+    table = TABLES[rows.table]
+    frame = tables.get(table.name)
+    if frame is None:
+        frame = _empty(table)
+    if rows.status is not None:
+        frame = frame.filter(status=rows.status)
+    return frame if rows.columns is None else frame.select(rows.columns)
+
+
+def _empty(table: Table) -> pl.DataFrame:
+    return empty_frame(table).drop(table.partitions)
+
+
+def as_stored(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return rows as they would be read back from the table, without its partition."""
+    kept = [name for name in table.key if name not in table.partitions]
+    schema = {n: t for n, t in polars_schema(table).items() if n not in table.partitions}
+    return frame.select(as_declared(pl.Schema(schema))).sort(kept, nulls_last=True)
 
 
 def _link(path: str, line: int, label: str | None = None) -> dg.LocalFileCodeReference:

@@ -1,6 +1,7 @@
 """`import autoif_assets as autoif`."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -32,7 +33,7 @@ TINY = {
 def test_what_is_offered_is_there_before_it_is_loaded():
     code = (
         "import sys, autoif_assets as autoif; before = set(sys.modules);"
-        "assert {'dataset', 'rewards', 'run', 'sql', 'verify'} <= set(dir(autoif));"
+        "assert {'dataset', 'preview', 'rewards', 'run', 'sql', 'verify'} <= set(dir(autoif));"
         "assert set(sys.modules) == before;"
         "assert autoif.rewards.Scorer.__module__ == 'autoif_assets.rewards.scorer';"
         "assert 'autoif_assets.api' not in sys.modules;"
@@ -170,6 +171,16 @@ def test_unknown_roles_and_settings_of_endpoints_are_told_before_anything_runs(t
     assert not any(tmp_path.iterdir())
 
 
+def _journaled(data):
+    """Return what a preview asked, and what a run did: asset and call."""
+    lines = {True: set(), False: set()}
+    for path in (data / "journals").rglob("*.jsonl"):
+        for line in path.read_text("utf-8").splitlines():
+            call = (path.parts[-3], json.loads(line)["call_id"])
+            lines[path.name.startswith("preview-")].add(call)
+    return lines[True], lines[False]
+
+
 @pytest.mark.slow
 def test_a_batch_is_run_from_a_notebook(tmp_path, monkeypatch, capsys):
     """With endpoints, a key and numbers of its own; nothing of them stays in this process."""
@@ -186,14 +197,28 @@ def test_a_batch_is_run_from_a_notebook(tmp_path, monkeypatch, capsys):
         }
         before = dict(os.environ)
 
-        async def notebook() -> pl.DataFrame:
-            return autoif.run(
-                "b 1", recipe="paper", numbers=TINY, endpoints=endpoints, data=tmp_path
-            )
+        given = {"recipe": "paper", "numbers": TINY, "endpoints": endpoints, "data": tmp_path}
 
-        funnel = asyncio.run(notebook())
+        async def notebook() -> tuple[dict[str, pl.DataFrame], int, pl.DataFrame]:
+            seen = autoif.preview(2, batch="b 1", **given)
+            asked = simulator.stats()["received"]
+            # No table, no Dagster: what was answered, and no more.
+            assert [path.name for path in tmp_path.iterdir()] == ["journals"]
+            return seen, asked, autoif.run("b 1", **given)
+
+        seen, asked, funnel = asyncio.run(notebook())
         assert os.environ == before
         assert "verified_instructions" in capsys.readouterr().out
+        assert seen["augmented_instructions"].height == 2
+        assert seen["responses"].height == 2 * TINY["responses_per_prompt"]
+        previewed, ran = _journaled(tmp_path)
+        # What the preview paid for is asked by nobody again, and what the batch is made of.
+        assert 0 < len(previewed) == asked <= 20
+        assert not previewed & ran
+        assert len(ran) == simulator.stats()["received"] - asked
+        for table in ("verifier_candidates", "back_translations", "responses", "response_scores"):
+            there = autoif.sql(f"SELECT call_id FROM autoif.{table}", data=tmp_path)["call_id"]
+            assert set(seen[table]["call_id"]) <= set(there)
         assert funnel.filter(stage="sft_examples")["rows"].sum() > 0
         assert autoif.dataset("sft", data=tmp_path).height > 0
         numbers = autoif.sql("SELECT recipe, numbers FROM autoif.batches", data=tmp_path).row(0)

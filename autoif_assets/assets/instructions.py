@@ -44,20 +44,20 @@ def augmented_instructions(
     seeds = batch.seeds(context, "seed_instructions", seeds)
     # The first that asks: a batch whose judge cannot be used must not pay for the rest.
     others = {"responder": responder, "judge": judge, "auditor": auditor, "nli": nli}
-    now = categories_wanted(seeds, _elsewhere(warehouse, key), recipe, key)
+    now = categories_wanted(seeds, made_elsewhere(warehouse, key), recipe, key)
     wanted = batch.categories(context, now)
     with supervision.session(context, others) as model:
         prompts = self_instruct_prompts(seeds, recipe, key, wanted)
         completions = model.generate("self_instruct", prompts, recipe)
         # What another batch has is a duplicate here; looked up late, for others run at that time.
-        elsewhere = _elsewhere(warehouse, key)
+        elsewhere = made_elsewhere(warehouse, key)
         instructions = model.read(augment_instructions, completions, seeds, elsewhere, recipe, key)
         asked = category_prompts(instructions, seeds, recipe)
         answers = model.generate("category", asked, recipe, schema=category_answer(seeds))
         return with_categories(instructions, model.read(parse_categories, answers, seeds))
 
 
-def _elsewhere(warehouse: Warehouse, batch: str) -> pl.DataFrame:
+def made_elsewhere(warehouse: Warehouse, batch: str) -> pl.DataFrame:
     """Return the accepted instructions of all other batches with their categories."""
     return warehouse.query(
         "SELECT instruction, category FROM autoif.augmented_instructions"

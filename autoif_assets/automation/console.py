@@ -1,7 +1,7 @@
 """What runs say on a terminal."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,15 +10,59 @@ from dagster_shared.error import SerializableErrorInfo
 
 from autoif_assets.automation.runs import first_words
 from autoif_assets.display import displayed
+from autoif_assets.resources.telling import Remark, Step, tell
 
 
 def _console(context: dg.InitLoggerContext) -> logging.Logger:
     made: logging.Logger = dg.colored_console_logger.logger_fn(context)
-    stacks = bool(context.logger_config["stacks"])
+    stacks, brief = (bool(context.logger_config[name]) for name in ("stacks", "brief"))
     for handler in made.handlers:
         handler.addFilter(_says_something)
-        handler.setFormatter(_Displayed(handler.formatter or logging.Formatter(), stacks))
+        formatter = handler.formatter or logging.Formatter()
+        if brief:
+            formatter = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
+        handler.setFormatter(_Displayed(formatter, stacks, brief))
+        handler.setLevel(made.level)
+    # Steps begin and end below the level that is shown.
+    made.addHandler(_Telling(stacks))
+    made.setLevel(logging.DEBUG)
     return made
+
+
+class _Telling(logging.Handler):
+    """Tells who listens in this process which step begins and ends, and what warnings say."""
+
+    def __init__(self, stacks: bool) -> None:
+        super().__init__()
+        self.addFilter(_says_something)
+        self.setFormatter(_Displayed(logging.Formatter(), stacks, brief=True))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            tell(Remark(self.format(record)))
+        event = _metadata(record).get("dagster_event")
+        if event is not None and event.step_key is not None:
+            for news in step_news(event, record.created):
+                tell(news)
+
+
+def step_news(event: dg.DagsterEvent, at: float) -> Iterator[Step]:
+    """Yield what an event of a step, of some time, tells who listens, if anything."""
+    if event.event_type in _STEPS:
+        yield Step(str(event.step_key), _STEPS[event.event_type], at=at)
+    elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+        made = event.step_materialization_data.materialization.metadata
+        rows = getattr(made.get("dagster/row_count"), "value", None)
+        # Exports and the report make files.
+        if isinstance(rows, int):
+            yield Step(str(event.step_key), "made", rows, at)
+
+
+_STEPS = {
+    dg.DagsterEventType.STEP_START: "begun",
+    dg.DagsterEventType.STEP_SUCCESS: "done",
+    dg.DagsterEventType.STEP_FAILURE: "failed",
+}
 
 
 CONSOLE = dg.LoggerDefinition(
@@ -31,6 +75,11 @@ CONSOLE = dg.LoggerDefinition(
             default_value=False,
             description="Whether it is shown where in the code an asset stopped that said why. "
             "The run's own log has it in any case.",
+        ),
+        "brief": dg.Field(
+            bool,
+            default_value=False,
+            description="Whether lines begin with the time and the asset alone.",
         ),
     },
     "Dagster's, without what directs a terminal or only says what was not begun.",
@@ -53,17 +102,32 @@ def _metadata(record: logging.LogRecord) -> Mapping[str, Any]:
 class _Displayed(logging.Formatter):
     """Formats as another does, after what servers and models wrote is made harmless."""
 
-    def __init__(self, formatter: logging.Formatter, stacks: bool) -> None:
+    def __init__(self, formatter: logging.Formatter, stacks: bool, brief: bool) -> None:
         super().__init__()
         self._formatter = formatter
         self._stacks = stacks
+        self._brief = brief
 
     def format(self, record: logging.LogRecord) -> str:
         # A copy: other handlers store the record as it is.
         shown = logging.makeLogRecord(record.__dict__)
         text = record.getMessage() if self._stacks else _without_stack(record)
+        if self._brief:
+            text = _brief(record, text)
         shown.msg, shown.args = displayed(text), None
         return self._formatter.format(shown)
+
+
+def _brief(record: logging.LogRecord, text: str) -> str:
+    """Return what a record says without what all lines of a run begin with."""
+    metadata = _metadata(record)
+    words = str(metadata.get("orig_message") or "")
+    start = text.find(words) if words else -1
+    text = text[start:] if start >= 0 else text
+    step = metadata.get("step_key")
+    level = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+    # Of what failed the name is in the words.
+    return f"{level}{step}: {text}" if step and step not in text else f"{level}{text}"
 
 
 def _without_stack(record: logging.LogRecord) -> str:

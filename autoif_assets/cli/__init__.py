@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from autoif_assets import __version__
-from autoif_assets.cli import remake, standing
+from autoif_assets.cli import remake, standing, watch
 from autoif_assets.cli.batches import batch, grow
 from autoif_assets.cli.data import export, history, journal, publish, restore
 from autoif_assets.cli.demos import demo, demo_llm, demo_loop
@@ -16,10 +16,12 @@ from autoif_assets.cli.hub import pull, push
 from autoif_assets.cli.interrupts import command_of, short_interrupts
 from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import policy
+from autoif_assets.cli.preview import preview
 from autoif_assets.cli.rewards import rewards
 from autoif_assets.cli.runs import run
 from autoif_assets.cli.servers import dev, local_model, serve, simulate
 from autoif_assets.cli.settings import init, prompts, settings
+from autoif_assets.cli.shows import show
 from autoif_assets.display import displayed
 
 __all__ = ["main"]
@@ -88,11 +90,13 @@ def main() -> None:
     """Verified instruction-following data, made by an LLM and checked by execution."""
 
 
-for command in (remake.batch_remake, *standing.COMMANDS):
+for command in (remake.batch_remake, watch.batch_watch, *standing.COMMANDS):
     batch.add_command(command)
 
 for command in (
     run,
+    preview,
+    show,
     demo,
     demo_llm,
     demo_loop,

@@ -1,13 +1,15 @@
 """`autoif demo`, `demo-llm` and `demo-loop`: a batch without a server of one's own."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from autoif_assets.cli.home import DEMO_MODEL, data_dir
+from autoif_assets.cli.home import DEMO_MODEL, data_dir, program, typed, ui_command
+from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import add_policy, print_scorecard, run_round, train_next
 from autoif_assets.cli.runs import parse_override, resource_config, run_batch
 from autoif_assets.cli.servers import module_server, server
@@ -30,6 +32,37 @@ def demo(batch: str) -> None:
         run_round("demo-policy", batch, resource_config(overrides=_ALL_PAIRS))
         print_scorecard(batch)
         click.echo(f"Requests to the simulator: {completions_served(base_url) - before}")
+    print_examples(batch)
+
+
+def print_examples(batch: str) -> None:
+    """Print a row and a pair of a batch, and what a person may type next."""
+    from autoif_assets.cli.pages import TEXT_CHARS, console, pair_page, panel, plain
+    from autoif_assets.warehouse import Warehouse
+
+    warehouse, terminal = Warehouse(data_dir()), console()
+    rows = warehouse.query(
+        "SELECT example_id, prompt, response, score FROM autoif.sft_examples"
+        " WHERE batch = ? AND status = 'accepted' ORDER BY score DESC, example_id LIMIT 1",
+        [batch],
+    ).to_dicts()
+    pairs = warehouse.query(
+        "SELECT * FROM autoif.preference_pairs WHERE batch = ? AND status = 'accepted'"
+        " ORDER BY level DESC, margin DESC, pair_id LIMIT 1",
+        [batch],
+    ).to_dicts()
+    for row in rows:
+        title = f"SFT example {row['example_id']}, score {row['score']:g}"
+        prompt = plain(row["prompt"], TEXT_CHARS, style="bold")
+        terminal.print(panel(title, prompt, plain(row["response"], TEXT_CHARS)))
+    for pair in pairs:
+        terminal.print(pair_page(f"Preference pair {pair['pair_id']}", pair))
+    say("\nWhere the pair comes from, the UI, and a look at what your own model makes:")
+    for pair in pairs:
+        say(f"  {typed('show', pair['pair_id'])}")
+    say(f"  {ui_command()}")
+    own = "AUTOIF_DATA=mine AUTOIF_BASE_URL=http://localhost:8000/v1 AUTOIF_MODEL=NAME"
+    say(f"  {own} {shlex.quote(program())} preview")
 
 
 # What the recipe leaves out for its cost: the simulator's answers cost nothing. Fewer instructions

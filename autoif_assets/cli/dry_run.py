@@ -121,17 +121,70 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
         batch: Key of the batch.
         config: The run's configuration of the resources.
     """
-    import dagster as dg
-
-    from autoif_assets.resources import configured_resources, recipe_of
     from autoif_assets.warehouse import Warehouse
 
     Warehouse(data_dir()).check_not_lost()
+    table, endpoints, _, yields, lacking = _estimated(batch, config)
+    _, held = _known(batch)
+
+    _print_table(table, endpoints)
+    say(
+        "\nA request brings all completions of its prompt (n); a server that refuses n gets one "
+        "request a completion and reads the prompt as often. `at most`: every completion as long "
+        "as max_tokens allows. Prompts that the server has cached may cost less."
+    )
+    idle = {f"{role} tokens" for role in table.filter(requests=0)["role"]}
+    if lacking := [name for name in lacking if name not in idle]:
+        say(f"Assumed, since no batch here has measured it: {', '.join(lacking)}.")
+    say(
+        f"Yields: {yields.rewrites:.0%} of the rewrites accepted, {yields.verifiers:.0%} of the "
+        f"verifiers, {yields.verified:.0%} of the instructions verified, {yields.passing:.0%} of "
+        f"the responses judged; {yields.chars_per_token:.1f} characters a token."
+    )
+    if held:
+        say(f"{held} calls of batch {batch!r} are there already and are not asked again.")
+    say("Nothing was sent.")
+
+
+def expected_tokens(batch: str, config: Mapping[str, Any]) -> dict[str, float]:
+    """Return the tokens that a batch's models are expected to write, by asset.
+
+    Args:
+        batch: Key of the batch.
+        config: The run's configuration of the resources.
+    """
+    table, _, recipe, *_ = _estimated(batch, config)
+    tokens = dict(table.select("role", "completion_tokens").iter_rows())
+    # Texts that verifiers are tried on are asked for as responses are, and before them.
+    obeying = recipe.obeying_probes_per_instruction
+    sampled = recipe.queries_per_instruction * recipe.responses_per_prompt
+    tried = tokens["response"] * obeying / (obeying + sampled)
+    return {
+        "augmented_instructions": tokens["self_instruct"] + tokens["category"],
+        "verifier_generation": tokens["verifier"] + tokens["boundary_cases"],
+        "probe_texts": tried + tokens["near_miss"],
+        "verifier_repairs": tokens["repair"],
+        "auditor_answers": tokens["audit"],
+        "back_translations": tokens["back_translation"] + tokens["nli"],
+        "responses": tokens["response"] - tried,
+        "response_scores": tokens["score"],
+        "response_likelihoods": tokens["likelihood"],
+    }
+
+
+def _estimated(
+    batch: str, config: Mapping[str, Any]
+) -> tuple[pl.DataFrame, dict[str, "EndpointSettings"], Recipe, Yields, list[str]]:
+    """Return the estimate of a batch, whom it asks, by which recipe, and what it was told by."""
+    import dagster as dg
+
+    from autoif_assets.resources import configured_resources, recipe_of
+
     plan = plan_of(batch, config)
     if plan.refusal is not None:
         raise click.ClickException(plan.refusal)
     yields, lacking = measured_yields()
-    elsewhere, held = _known(batch)
+    elsewhere, _ = _known(batch)
     with dg.build_resources(
         configured_resources(), resource_config=without_serving(config)
     ) as resources:
@@ -151,24 +204,7 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
     # A seed that another batch carries is not carried again.
     fresh = seeds.filter(~pl.col("instruction_id").is_in(elsewhere.implode())).height
     table = estimate(recipe, seeds, fresh, queries, yields, nli=not local_nli)
-
-    _print_table(table, endpoints)
-    say(
-        "\nA request brings all completions of its prompt (n); a server that refuses n gets one "
-        "request a completion and reads the prompt as often. `at most`: every completion as long "
-        "as max_tokens allows. Prompts that the server has cached may cost less."
-    )
-    idle = {f"{role} tokens" for role in table.filter(requests=0)["role"]}
-    if lacking := [name for name in lacking if name not in idle]:
-        say(f"Assumed, since no batch here has measured it: {', '.join(lacking)}.")
-    say(
-        f"Yields: {yields.rewrites:.0%} of the rewrites accepted, {yields.verifiers:.0%} of the "
-        f"verifiers, {yields.verified:.0%} of the instructions verified, {yields.passing:.0%} of "
-        f"the responses judged; {yields.chars_per_token:.1f} characters a token."
-    )
-    if held:
-        say(f"{held} calls of batch {batch!r} are there already and are not asked again.")
-    say("Nothing was sent.")
+    return table, endpoints, recipe, yields, lacking
 
 
 def _with_limits_of(endpoints: Mapping[str, "EndpointSettings"], recipe: Recipe) -> Recipe:

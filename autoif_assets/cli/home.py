@@ -133,16 +133,28 @@ def ui_command() -> str:
     # `make` knows the environment of a checkout; who installed a wheel has no Makefile.
     checkout = Path(__file__).parents[2]
     if checkout == Path.cwd() and (checkout / "Makefile").is_file():
-        words = ["make", "dev"]
-    else:
-        ours, found = Path(sys.executable).parent / "autoif", shutil.which("autoif")
-        known = found is not None and ours.exists() and ours.samefile(found)
-        # By its path where a shell would find none, or that of another environment.
-        words = [shlex.quote(str(ours)) if ours.exists() and not known else "autoif", "dev"]
+        return _with_data("make dev")
+    return typed("dev")
+
+
+def typed(*words: str) -> str:
+    """Return what a person types in this folder to have `autoif` do something with the data."""
+    return _with_data(shlex.join([program(), *words]))
+
+
+def program() -> str:
+    """Return the program as a person types it."""
+    ours, found = Path(sys.executable).parent / "autoif", shutil.which("autoif")
+    known = found is not None and ours.exists() and ours.samefile(found)
+    # By its path where a shell would find none, or that of another environment.
+    return str(ours) if ours.exists() and not known else "autoif"
+
+
+def _with_data(command: str) -> str:
     # What the command would take without being told.
     if data_dir() != Path("data").absolute() or Path("autoif.yaml").exists():
-        words.insert(0, f"AUTOIF_DATA={shlex.quote(str(data_dir()))}")
-    return " ".join(words)
+        return f"AUTOIF_DATA={shlex.quote(str(data_dir()))} {command}"
+    return command
 
 
 def check_not_mixed(model: str) -> None:

@@ -13,11 +13,12 @@ from typing import NoReturn
 
 _PATIENCE_S = 1.2  # for what is under way to end by itself
 _WAKE = signal.SIGURG  # nothing else uses it
+_SHOW_CURSOR = "\x1b[?25h"
 EXIT_CODE = 128 + signal.SIGINT
 # These end what they have started in their own way, which may take longer.
 _SERVERS = frozenset(("dev", "serve", "simulate", "local-model", "rewards"))
 # These go on where they were.
-_CONTINUED = frozenset(("run", "policy", "demo", "demo-llm", "demo-loop"))
+_CONTINUED = frozenset(("run", "preview", "policy", "demo", "demo-llm", "demo-loop"))
 
 
 @contextmanager
@@ -49,7 +50,9 @@ def short_interrupts(command: str) -> Iterator[None]:
         signal.sigwait({signal.SIGINT})
         stopped.set()
         _silence(shown, terminal)
-        os.write(terminal, f"\n{line}".encode())
+        # What shows how far it is hides the cursor meanwhile.
+        cursor = _SHOW_CURSOR if os.isatty(terminal) else ""
+        os.write(terminal, f"{cursor}\n{line}".encode())
         _thread.interrupt_main(signal.SIGINT)
         signal.pthread_kill(main, _WAKE)
         time.sleep(_PATIENCE_S)

@@ -121,6 +121,7 @@ def run_batch(batch: str, config: Mapping[str, Any], yes: bool = False) -> None:
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import report_killed_runs
+    from autoif_assets.cli.dry_run import expected_tokens
     from autoif_assets.resources import settings
 
     with dg.DagsterInstance.get() as instance:
@@ -133,6 +134,7 @@ def run_batch(batch: str, config: Mapping[str, Any], yes: bool = False) -> None:
         run_id = make_new_run_id()
         _check_free(instance, batch)
         check_ready(batch, config, run_id, endpoints=_holds_nothing(batch))
+        expected = expected_tokens(batch, config)
         instance.add_dynamic_partitions(str(BATCHES.name), [batch])
         # A killed run still holds its places in pools, which this one would wait for.
         report_killed_runs(instance)
@@ -140,7 +142,7 @@ def run_batch(batch: str, config: Mapping[str, Any], yes: bool = False) -> None:
         try:
             # No exports of a batch that is not whole.
             failures = failures_of_job(
-                instance, "batch", config, batch, run_id=run_id
+                instance, "batch", config, batch, run_id=run_id, expected=expected
             ) or failures_of_job(instance, "exports", config)
         finally:
             if new and failures:
@@ -220,8 +222,9 @@ def failures_of_job(
     ops: Mapping[str, Any] | None = None,
     selection: Sequence[str] | None = None,
     run_id: str | None = None,
+    expected: Mapping[str, float] | None = None,
 ) -> list[str]:
-    """Run a job in this process and return what failed.
+    """Run a job in this process and return what failed; it is shown how far it is.
 
     Args:
         instance: Dagster's.
@@ -231,6 +234,7 @@ def failures_of_job(
         ops: Configuration of its assets, by name.
         selection: Of its assets, those that are made; all if None.
         run_id: Id of the run that is to come; a new one if None.
+        expected: Tokens that its steps are expected to have written for them, by name.
 
     Returns:
         A sentence for each step that failed; none where all went well.
@@ -241,6 +245,8 @@ def failures_of_job(
     from dagster import AssetKey
 
     from autoif_assets.automation.runs import first_words, process_tags
+    from autoif_assets.cli.pages import console
+    from autoif_assets.cli.progress import Board, showing
     from autoif_assets.definitions import defs
 
     definition = defs.resolve_job_def(job)
@@ -248,19 +254,29 @@ def failures_of_job(
         _check_free(instance, partition)
     # Configuration of a resource that no asset of the job uses is refused.
     used = {name: given for name, given in config.items() if name in definition.resource_defs}
-    result = definition.execute_in_process(
-        partition_key=partition,
-        instance=instance,
-        run_id=run_id,
-        raise_on_error=False,
-        tags=process_tags(),
-        asset_selection=None if selection is None else [AssetKey(name) for name in selection],
-        run_config={
-            "resources": used,
-            "ops": dict(ops or {}),
-            "loggers": {"console": {"config": {"log_level": "INFO", "stacks": _debug()}}},
-        },
-    )
+    terminal = console(err=True)
+    wanted = len(selection) if selection is not None else len(definition.graph.node_dict)
+    board = Board(partition or job, wanted, expected)
+    with showing(board, terminal) as on_terminal:
+        # On a terminal the board says it.
+        level = "CRITICAL" if on_terminal else "INFO"
+        result = definition.execute_in_process(
+            partition_key=partition,
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            tags=process_tags(),
+            asset_selection=None if selection is None else [AssetKey(name) for name in selection],
+            run_config={
+                "resources": used,
+                "ops": dict(ops or {}),
+                "loggers": {
+                    "console": {
+                        "config": {"log_level": level, "stacks": _debug(), "brief": not _debug()}
+                    }
+                },
+            },
+        )
     if result.success:
         return []
     failures = [

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 from autoif_assets.resources.metadata import add_metadata
+from autoif_assets.resources.telling import Told, asset_of, tell
 from autoif_assets.sandbox import (
     Limits,
     Outcome,
@@ -22,6 +23,8 @@ from autoif_assets.sandbox import (
     static_check,
     usable_cores,
 )
+
+_SAY_EVERY_S = 5.0
 
 
 class SandboxResource(dg.ConfigurableResource[Any]):
@@ -81,7 +84,7 @@ class SandboxResource(dg.ConfigurableResource[Any]):
             share=self.share,
             allow_unconfined=self.allow_unconfined,
         ) as sandbox:
-            session = SandboxSession(sandbox)
+            session = SandboxSession(sandbox, context)
             yield session
         # Not of a session that failed: nothing is stored that it could stand beside.
         if context is not None:
@@ -121,8 +124,9 @@ class SandboxResource(dg.ConfigurableResource[Any]):
 class SandboxSession:
     """Runs of one asset."""
 
-    def __init__(self, sandbox: Sandbox):
+    def __init__(self, sandbox: Sandbox, context: dg.AssetExecutionContext | None = None):
         self._sandbox = sandbox
+        self._context = context
         self._level = sandbox.report.level
         self._units = 0
         self._cpu_s = 0.0
@@ -143,7 +147,11 @@ class SandboxSession:
         columns: dict[str, list[str | None]] = {name: [] for name in OUTCOME_SCHEMA}
         inputs_of = dict(runs.select("verifier_id", "input_ids").iter_rows())
         began = time.monotonic()
-        for result in self._sandbox.evaluate(_units(runs)):
+        said = began
+        for done, result in enumerate(self._sandbox.evaluate(_units(runs))):
+            if (now := time.monotonic()) >= said + _SAY_EVERY_S:
+                said = now
+                self._say(done, runs.height)
             ids = inputs_of[result.id]
             # A verifier that never ran has its reason for an outcome on each of its inputs.
             outcomes = (
@@ -160,6 +168,17 @@ class SandboxSession:
         self._seconds += time.monotonic() - began
         self._units += runs.height
         return pl.DataFrame(columns, schema=dict(OUTCOME_SCHEMA))
+
+    def _say(self, done: int, total: int) -> None:
+        """Say how far it is, where an asset runs."""
+        if self._context is None:
+            return
+        verdicts = self._outcomes[Outcome.PASS] + self._outcomes[Outcome.FAIL]
+        # An asset may run verifiers several times: what it said of texts in all is counted.
+        self._context.log.info(
+            f"sandbox: {done:,} of {total:,} verifiers run; {verdicts:,} verdicts so far"
+        )
+        tell(Told(asset_of(self._context), "sandbox", done, total))
 
     def metadata(self) -> dict[str, Any]:
         """Return how the runs went, under names that stay the same across runs."""

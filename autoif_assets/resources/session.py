@@ -12,6 +12,7 @@ import polars as pl
 from autoif_assets.charts import in_markdown, throughput_chart
 from autoif_assets.display import displayed
 from autoif_assets.endpoint import (
+    Budget,
     Client,
     EndpointError,
     EndpointSettings,
@@ -35,6 +36,7 @@ from autoif_assets.resources.budget import BudgetResource
 from autoif_assets.resources.failures import failure
 from autoif_assets.resources.metadata import add_metadata
 from autoif_assets.resources.preflight import check_endpoints, features_of
+from autoif_assets.resources.telling import Told, asset_of, tell
 from autoif_assets.resources.warehouse import WarehouseResource, keys_of
 from autoif_assets.warehouse import Rows, Warehouse
 
@@ -69,15 +71,62 @@ def open_session(
     """
     if not settings.model:
         raise failure(no_model(settings))
-    asset, batch = context.op_execution_context.op.name, keys_of(context.partition_key)["batch"]
+    asset, batch = asset_of(context), keys_of(context.partition_key)["batch"]
     asset = f"{asset}/{model_version}" if model_version else asset
     tables = warehouse.open(context.log.info)
     journals = tables.data_dir / "journals"
-    features = features_of(context.run.run_id, settings)
+    asked = None
     try:
-        client = Client(settings, budget=budget.of_run(context, journals), features=features)
+        with journaled(
+            *(context, settings, journals, budget.of_run(context, journals), asset),
+            name=name,
+            others=others,
+            also=also,
+            at_end=lambda: _load_calls(tables, journals, asset, batch),
+        ) as asked:
+            yield asked
     except EndpointError as error:
-        raise failure(error) from error
+        # Only a server may be another a moment later: a cap, a key or a name is as it is.
+        raise failure(
+            error,
+            None if asked is None else asked.metadata(),
+            allow_retries=isinstance(error, ServerUnreachable),
+        ) from error
+    add_metadata(context, asked.metadata())
+
+
+@contextmanager
+def journaled(
+    context: dg.AssetExecutionContext,
+    settings: EndpointSettings,
+    journals: Path,
+    budget: Budget,
+    asset: str,
+    *,
+    name: str = "model",
+    others: Mapping[str, EndpointSettings] | None = None,
+    also: Sequence[str] = (),
+    at_end: Callable[[], None] = lambda: None,
+) -> Iterator["Session"]:
+    """Open the journal of an asset and batch, and ask; no table is written.
+
+    Args:
+        context: What asks; of it only the batch, the run and the log are used.
+        settings: Whom and how to ask.
+        journals: Folder of all journals.
+        budget: What may be spent.
+        asset: Whose journal it is.
+        name: As of `open_session`.
+        others: As there.
+        also: As there.
+        at_end: Called before the journal is closed, however the asking went.
+
+    Raises:
+        EndpointError: Asking on makes no sense; what came so far is in the journal.
+    """
+    batch = keys_of(context.partition_key)["batch"]
+    features = features_of(context.run.run_id, settings)
+    client = Client(settings, budget=budget, features=features)
     asking = {"refresh": settings.refresh, "ask_refused": settings.ask_refused}
     with Journal(journals, asset, batch, context.run.run_id, also=also, **asking) as journal:
         if journal.torn:
@@ -94,14 +143,8 @@ def open_session(
         try:
             yield session
             session.check()
-        except EndpointError as error:
-            # Only a server may be another a moment later: a cap, a key or a name is as it is.
-            raise failure(
-                error, session.metadata(), allow_retries=isinstance(error, ServerUnreachable)
-            ) from error
         finally:
-            _load_calls(tables, journals, asset, batch)
-    add_metadata(context, session.metadata())
+            at_end()
 
 
 def no_model(settings: EndpointSettings) -> str:
@@ -212,9 +255,11 @@ class Session:
 
     def _ask(self, role: str, ids: pl.DataFrame, requests: Sequence[Request]) -> pl.DataFrame:
         account: list[Progress] = []
+        asset = asset_of(self._context)
 
         def report(progress: Progress) -> None:
             self._context.log.info(f"{role}: {progress}")
+            tell(Told(asset, role, progress.done, progress.total, progress))
             account[:] = [progress]
 
         try:
