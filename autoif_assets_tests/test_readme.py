@@ -152,7 +152,7 @@ def test_every_command_of_the_readme_exists(command):
         names = [word for word in arguments if word.replace("-", "").isalpha()]
         command_words = (
             names[:2]
-            if names[0] in ("batch", "local-model", "journal", "policy", "rewards")
+            if names[0] in ("batch", "lake", "local-model", "journal", "policy", "rewards")
             else names[:1]
         )
         result = CliRunner().invoke(main, [*command_words, "--help"])

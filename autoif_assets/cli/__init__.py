@@ -13,6 +13,7 @@ from autoif_assets.cli.data import export, history, journal, publish, restore
 from autoif_assets.cli.demos import demo, demo_llm, demo_loop
 from autoif_assets.cli.doctor import doctor
 from autoif_assets.cli.interrupts import command_of, short_interrupts
+from autoif_assets.cli.lake import lake, migrate_storage, sql
 from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import policy
 from autoif_assets.cli.rewards import rewards
@@ -111,6 +112,9 @@ for command in (
     journal,
     history,
     export,
+    sql,
+    lake,
+    migrate_storage,
 ):
     main.add_command(command)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from autoif_assets.cli.home import DEMO_MODEL, data_dir
+from autoif_assets.cli.home import DEMO_MODEL, data_dir, open_warehouse
 from autoif_assets.cli.policies import add_policy, print_scorecard, run_round, train_next
 from autoif_assets.cli.runs import parse_override, resource_config, run_batch
 from autoif_assets.cli.servers import module_server, server
@@ -151,9 +151,9 @@ def _sample(name: str, config: Mapping[str, Any]) -> None:
     """Serve a policy's checkpoint as long as the online assets of the batch ask it."""
     from dataclasses import replace
 
-    from autoif_assets.warehouse import Warehouse, find_policy, register_policy
+    from autoif_assets.warehouse import find_policy, register_policy
 
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     policy = find_policy(warehouse, name)
     assert policy.checkpoint is not None
     serving = ("autoif_assets.serving.checkpoint", policy.checkpoint, "--model", policy.model)
