@@ -93,14 +93,10 @@ def test_a_run_on_a_lake_makes_the_rows_of_a_run_on_a_file(catalogs, made, tmp_p
     from .assets.pipeline import COST, KEY, differing, exports, run_batch, tables
 
     monkeypatch.setenv("AUTOIF_API_KEY", KEY)
-    place = LakePlace(catalogs.empty(tmp_path / "files").catalog, str(tmp_path / "files"))
-    config = {"storage": "lake", "lake_catalog": place.catalog, "lake_data": place.data}
-    data = tmp_path / "data"
-    result = run_batch(
-        data,
-        made.simulator.base_url,
-        resources={"warehouse": {"config": {"data_dir": str(data), **config}}},
-    )
+    place, data = catalogs.empty(tmp_path / "files"), tmp_path / "data"
+    named = {"storage": "lake", "lake_catalog": place.catalog, "lake_data": place.data}
+    resources = {"warehouse": {"data_dir": str(data), **named}}
+    result = run_batch(data, made.simulator.base_url, resources=resources)
     assert result.success
     lake = LakeWarehouse(place, data)
     found = {
