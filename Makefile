@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
 
-.PHONY: demo demo-llm demo-loop run dev test test-all test-fast test-servers test-trainers lint docs screenshots clean
+.PHONY: demo demo-llm demo-loop run dev test test-all test-fast test-lake test-servers test-trainers lint docs screenshots clean
 
 # One environment for everything; made again when the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
@@ -25,7 +25,7 @@ run: $(STAMP)
 dev: $(STAMP)
 	$(BIN)/autoif dev
 
-OTHERS := not servers and not trainers
+OTHERS := not servers and not trainers and not lake
 
 test: $(STAMP)-dev
 	$(PYTEST) -m '$(OTHERS) and not long'
@@ -80,8 +80,19 @@ test-trainers: $(STAMP)-dev $(STAMP)-train .venv-verl/.installed .venv-verifiers
 	AUTOIF_VF_EVAL=$(CURDIR)/.venv-verifiers/bin/vf-eval $(BIN)/python -m pytest -m trainers
 	.venv-verl/bin/python -m pytest -m trainers -k verl $(REWARDED)
 
+# DuckLake's wheels are for one version of DuckDB, which is not that of the constraints.
+.venv-lake/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-lake
+	grep -v '^duckdb' constraints.txt > .venv-lake/constraints.txt
+	.venv-lake/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		-e '.[lake]' pytest hypothesis langdetect 'moto[server]' -c .venv-lake/constraints.txt
+	touch $@
+
+test-lake: .venv-lake/.installed
+	.venv-lake/bin/python -m pytest -m lake
+
 test-servers: $(STAMP)-dev $(STAMP)-local
 	$(BIN)/python -m pytest -m servers
 
 clean:
-	rm -rf .venv .venv-verl .venv-verifiers data site
+	rm -rf .venv .venv-lake .venv-verl .venv-verifiers data site

@@ -23,8 +23,8 @@ from autoif_assets.method.responses import verify_responses
 from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.resources import SandboxResource
 from autoif_assets.resources.settings import settings, variables
+from autoif_assets.resources.storage import configured_warehouse
 from autoif_assets.sandbox import needs_query, static_check
-from autoif_assets.warehouse import Warehouse, WarehouseError, open_published
 
 if TYPE_CHECKING:
     import datasets
@@ -350,12 +350,7 @@ def _folder(data: Path | str | None) -> Path:
 
 def _published(data: Path | str | None) -> duckdb.DuckDBPyConnection:
     """Open the published copy; only as long as it is asked, for runs replace it."""
-    path = Warehouse(_folder(data)).published_path
-    if not path.is_file():
-        raise WarehouseError(
-            f"There are no tables in {path.parent} yet: run a batch, or name the folder (data=…)."
-        )
-    return open_published(path)
+    return configured_warehouse(_folder(data)).reader()
 
 
 def _in_use(instruction: str, data: Path | str | None) -> tuple[pl.DataFrame, list[str]]:

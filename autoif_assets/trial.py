@@ -30,9 +30,10 @@ from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources import NLI, Plan, SandboxResource, Session, recipe_of
 from autoif_assets.resources.sandbox import SandboxSession
 from autoif_assets.resources.session import journaled
+from autoif_assets.resources.storage import configured_warehouse
 from autoif_assets.resources.telling import asset_of
 from autoif_assets.stage import STAGES, as_stored
-from autoif_assets.warehouse import TABLES, Warehouse
+from autoif_assets.warehouse import TABLES
 
 DEFAULT_INSTRUCTIONS = 5
 DEFAULT_REQUESTS = 20
@@ -223,10 +224,10 @@ def _inputs(
         ),
     }
     tables = {name: as_stored(TABLES[name], rows) for name, rows in read.items()}
-    batch, warehouse = plan.batch.batch, Warehouse(run.journals.parent)
+    batch, warehouse = plan.batch.batch, configured_warehouse(run.journals.parent)
     seeds = run.seeds(run.context("augmented_instructions"), *_accepted(tables))
     elsewhere = pl.DataFrame(schema={"instruction": pl.String, "category": pl.String})
-    if warehouse.path.exists():
+    if warehouse.exists:
         elsewhere = made_elsewhere(warehouse, batch)
     nothing = pl.DataFrame(schema=COMPLETION_SCHEMA)
     rows = augment_instructions(nothing, seeds, elsewhere, recipe, batch)

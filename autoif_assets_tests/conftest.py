@@ -13,6 +13,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from autoif_assets_tests.assets.pipeline import Batch
+    from autoif_assets_tests.postgres import Postgres
 
 # No test is about how long it takes: the machine may be busy. With --hypothesis-profile=thorough
 # properties are tried on as many examples as Hypothesis would.
@@ -56,6 +57,19 @@ def shared_data() -> Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("the recorded data folder ../shared/data is not beside this checkout")
     return _SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def catalogs() -> Iterator["Postgres"]:
+    """A PostgreSQL server for lakes; skips where it, or the extra, is not installed."""
+    pytest.importorskip("duckdb_extension_ducklake", reason="the extra lake is not installed")
+    from autoif_assets_tests.postgres import binaries, postgres
+
+    if binaries() is None:
+        pytest.skip("PostgreSQL is not installed (the package postgresql)")
+    with postgres() as server:
+        server.prepare()
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from autoif_assets.automation.batches import batch_states
 from autoif_assets.automation.jobs import BATCH_JOB
 from autoif_assets.automation.partitions import BATCHES
 from autoif_assets.resources import settings
-from autoif_assets.warehouse import Warehouse, known_batches
+from autoif_assets.resources.storage import configured_warehouse
+from autoif_assets.warehouse import known_batches
 
 ATTEMPTS = 3  # failed runs in a row after which a batch is parked
 
@@ -66,7 +67,7 @@ def repair_batches(
     instance = context.instance
     keys = instance.get_dynamic_partitions(str(BATCHES.name))
     # Not by the resource, which would publish after every tick.
-    known = known_batches(Warehouse(settings().data))
+    known = known_batches(configured_warehouse())
     states = batch_states(instance, context.repository_def.asset_graph, keys, ATTEMPTS, known)
     places = at_most - sum(state.busy for state in states)
     notes, requested = [], 0

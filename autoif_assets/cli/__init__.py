@@ -14,6 +14,7 @@ from autoif_assets.cli.demos import demo, demo_llm, demo_loop
 from autoif_assets.cli.doctor import doctor
 from autoif_assets.cli.hub import pull, push
 from autoif_assets.cli.interrupts import command_of, short_interrupts
+from autoif_assets.cli.lake import lake, migrate_storage, sql
 from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import policy
 from autoif_assets.cli.preview import preview
@@ -119,6 +120,9 @@ for command in (
     export,
     push,
     pull,
+    sql,
+    lake,
+    migrate_storage,
 ):
     main.add_command(command)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.home import open_warehouse, prepare_home
 from autoif_assets.cli.output import say
 from autoif_assets.cli.ready import check_ready
 
@@ -74,11 +74,10 @@ def grow(sft: int, dry_run: bool) -> None:
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.method.estimate import batches_missing
-    from autoif_assets.warehouse import Warehouse
 
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     yields: list[int] = []
-    if warehouse.path.exists():
+    if warehouse.exists:
         yields = warehouse.query(
             "SELECT count(example_id) AS examples"
             " FROM (SELECT DISTINCT batch FROM autoif.responses)"

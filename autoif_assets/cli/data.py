@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.home import data_dir, open_warehouse, prepare_home
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,22 +22,18 @@ def older_than(what: str) -> Callable[[Command], Command]:
 @click.command()
 def publish() -> None:
     """Refresh the copy of the database that people read."""
-    from autoif_assets.warehouse import Warehouse
-
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     warehouse.publish()
-    click.echo(warehouse.published_path)
+    click.echo(warehouse.for_readers)
 
 
 @click.command()
 def restore() -> None:
     """Make the published copy the database again, where the pipeline's own file is lost."""
-    from autoif_assets.warehouse import Warehouse
-
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     written = warehouse.restore()
     click.echo(
-        f"{warehouse.path} is again what {warehouse.published_path} holds, as of "
+        f"{warehouse.where} is again what {warehouse.for_readers} holds, as of "
         f"{written.astimezone():%Y-%m-%d %H:%M:%S}. What was made since is not in it: run those "
         "batches again; what a model answered is in the journals and is not asked again."
     )
@@ -56,10 +52,8 @@ def export(parquet: bool, out: Path | None, batches: tuple[str, ...]) -> None:
 
     The training data as trainers read it is in exports/sft and exports/preference already.
     """
-    from autoif_assets.warehouse import Warehouse
-
     folder = out or data_dir() / "exports" / "parquet"
-    rows = Warehouse(data_dir()).export_parquet(folder, batches or None)
+    rows = open_warehouse().export_parquet(folder, batches or None)
     for table, count in rows.items():
         click.echo(f"{count:>9,} {table}")
     click.echo(folder)
@@ -124,10 +118,9 @@ def _calls_not_in_table(folder: Path, asset: str, batch: str) -> int:
     import polars as pl
 
     from autoif_assets.endpoint import llm_calls
-    from autoif_assets.warehouse import Warehouse
 
     journaled = llm_calls(folder, asset, batch).select("call_id", "finished_at")
-    loaded = Warehouse(data_dir()).read(
+    loaded = open_warehouse().read(
         "llm_calls", {"asset": asset, "batch": batch}, columns=["call_id", "finished_at"]
     )
     known = journaled.join(loaded, on="call_id", suffix="_loaded")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from autoif_assets.cli.home import DEMO_MODEL, data_dir, program, typed, ui_command
+from autoif_assets.cli.home import DEMO_MODEL, data_dir, open_warehouse, program, typed, ui_command
 from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import add_policy, print_scorecard, run_round, train_next
 from autoif_assets.cli.runs import parse_override, resource_config, run_batch
@@ -38,9 +38,8 @@ def demo(batch: str) -> None:
 def print_examples(batch: str) -> None:
     """Print a row and a pair of a batch, and what a person may type next."""
     from autoif_assets.cli.pages import TEXT_CHARS, console, pair_page, panel, plain
-    from autoif_assets.warehouse import Warehouse
 
-    warehouse, terminal = Warehouse(data_dir()), console()
+    warehouse, terminal = open_warehouse(), console()
     rows = warehouse.query(
         "SELECT example_id, prompt, response, score FROM autoif.sft_examples"
         " WHERE batch = ? AND status = 'accepted' ORDER BY score DESC, example_id LIMIT 1",
@@ -184,9 +183,9 @@ def _sample(name: str, config: Mapping[str, Any]) -> None:
     """Serve a policy's checkpoint as long as the online assets of the batch ask it."""
     from dataclasses import replace
 
-    from autoif_assets.warehouse import Warehouse, find_policy, register_policy
+    from autoif_assets.warehouse import find_policy, register_policy
 
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     policy = find_policy(warehouse, name)
     assert policy.checkpoint is not None
     serving = ("autoif_assets.serving.checkpoint", policy.checkpoint, "--model", policy.model)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import polars as pl
 
-from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.home import open_warehouse
 from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import plan_of, without_serving
 from autoif_assets.inputs import read_seed_instructions, read_seed_queries
@@ -93,13 +93,11 @@ def measured_yields() -> tuple[Yields, list[str]]:
 
     What no batch has measured keeps its assumed value.
     """
-    from autoif_assets.warehouse import Warehouse
-
     assumed = Yields()
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     shares: dict[str, Any] = {}
     tokens: dict[str, float] = {}
-    if warehouse.path.exists():
+    if warehouse.exists:
         # Nothing divided by nothing is NaN.
         found = warehouse.query(_SHARES).fill_nan(None).row(0, named=True)
         shares = {name: value for name, value in found.items() if value is not None}
@@ -121,9 +119,7 @@ def print_estimate(batch: str, config: Mapping[str, Any]) -> None:
         batch: Key of the batch.
         config: The run's configuration of the resources.
     """
-    from autoif_assets.warehouse import Warehouse
-
-    Warehouse(data_dir()).check_not_lost()
+    open_warehouse().check_not_lost()
     table, endpoints, _, yields, lacking = _estimated(batch, config)
     _, held = _known(batch)
 
@@ -257,10 +253,8 @@ def _print_row(role: str, model: str, row: list[float]) -> None:
 
 def _known(batch: str) -> tuple[pl.Series, int]:
     """Return the ids of instructions that other batches carry, and the calls of this one."""
-    from autoif_assets.warehouse import Warehouse
-
-    warehouse = Warehouse(data_dir())
-    if not warehouse.path.exists():
+    warehouse = open_warehouse()
+    if not warehouse.exists:
         return pl.Series(dtype=pl.String), 0
     elsewhere = warehouse.query(
         "SELECT instruction_id FROM autoif.augmented_instructions"

@@ -5,8 +5,12 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from autoif_assets.warehouse import Warehouse
 
 DEMO_MODEL = "autoif-simulator"
 _SETTINGS = Path(__file__).parents[1] / "dagster.yaml"
@@ -23,6 +27,13 @@ def data_dir() -> Path:
     from autoif_assets.resources.settings import settings
 
     return Path(settings().data).expanduser().absolute()
+
+
+def open_warehouse() -> "Warehouse":
+    """Return the warehouse that the settings name."""
+    from autoif_assets.resources.storage import configured_warehouse
+
+    return configured_warehouse(data_dir())
 
 
 def prepare_home(*, database: bool = True) -> Path:
@@ -43,9 +54,7 @@ def prepare_home(*, database: bool = True) -> Path:
     if file is not None:
         os.environ["AUTOIF_CONFIG"] = str(file)
     if database:
-        from autoif_assets.warehouse import Warehouse
-
-        Warehouse(data_dir()).check_not_lost()
+        open_warehouse().check_not_lost()
     # Theirs has settings of its own, and may not be on this disk.
     if named := os.environ.get("DAGSTER_HOME"):
         if not Path(named).is_absolute() or not Path(named).is_dir():
@@ -159,10 +168,8 @@ def _with_data(command: str) -> str:
 
 def check_not_mixed(model: str) -> None:
     """Refuse real batches beside the demo's synthetic ones."""
-    from autoif_assets.warehouse import Warehouse
-
-    warehouse = Warehouse(data_dir())
-    if not warehouse.path.exists():
+    warehouse = open_warehouse()
+    if not warehouse.exists:
         return
     models = set(warehouse.query("SELECT DISTINCT model FROM autoif.llm_calls")["model"])
     if models and (DEMO_MODEL in models) != (model == DEMO_MODEL):

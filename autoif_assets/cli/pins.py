@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.home import open_warehouse
 
 if TYPE_CHECKING:
     from autoif_assets.resources import Plan
@@ -76,6 +76,5 @@ def confirm(question: str, yes: bool) -> None:
 def discard_question(batch: str) -> str:
     """Say what replacing or removing a batch discards, for a question to follow."""
     from autoif_assets.resources import discarded
-    from autoif_assets.warehouse import Warehouse
 
-    return f"{batch}: {discarded(Warehouse(data_dir()), batch)}"
+    return f"{batch}: {discarded(open_warehouse(), batch)}"

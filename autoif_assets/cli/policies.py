@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.home import open_warehouse, prepare_home
 from autoif_assets.cli.output import say
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
 
@@ -56,7 +56,7 @@ def add_policy(name: str, **known: str | None) -> None:
     import dagster as dg
 
     from autoif_assets.automation.partitions import POLICIES, check_new_keys
-    from autoif_assets.warehouse import Policy, Warehouse, known_policies, register_policy
+    from autoif_assets.warehouse import Policy, known_policies, register_policy
 
     url, key = known.get("base_url"), known.get("api_key_variable")
     if url and not url.startswith(("http://", "https://")):
@@ -69,7 +69,7 @@ def add_policy(name: str, **known: str | None) -> None:
         raise click.ClickException(
             "--api-key-variable takes the name of an environment variable, not the key itself."
         )
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     try:
         # Before it is in the warehouse, where a name that Dagster refuses would stay.
         check_new_keys(
@@ -90,9 +90,9 @@ def add_policy(name: str, **known: str | None) -> None:
 def policy_list() -> None:
     """Say of every policy what serves it and what it was trained from."""
     prepare_home()
-    from autoif_assets.warehouse import Warehouse, known_policies
+    from autoif_assets.warehouse import known_policies
 
-    for one in known_policies(Warehouse(data_dir())):
+    for one in known_policies(open_warehouse()):
         line = f"{one.policy}: {one.model} at {one.base_url or 'the endpoint of AUTOIF_POLICY_*'}"
         if one.parent:
             line += f", trained from {one.parent}"
@@ -198,9 +198,7 @@ def train_next(
 
 def print_scorecard(batch: str) -> None:
     """Print the policies' scores on the held-out instructions of a batch."""
-    from autoif_assets.warehouse import Warehouse
-
-    rows = Warehouse(data_dir()).query(
+    rows = open_warehouse().query(
         "SELECT s.*, (SELECT count(*) FROM autoif.online_preference_pairs p"
         " WHERE p.batch = s.batch AND p.policy = s.policy) AS pairs"
         " FROM autoif.policy_scorecard s JOIN autoif.policies USING (policy)"

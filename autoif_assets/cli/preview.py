@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif_assets.cli.batches import new_keys
-from autoif_assets.cli.home import check_not_mixed, data_dir, data_problem, typed
+from autoif_assets.cli.home import check_not_mixed, data_dir, data_problem, open_warehouse, typed
 from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import without_serving
 from autoif_assets.cli.ready import inputs_problem
@@ -87,9 +87,8 @@ def _tried(
 
     from autoif_assets.resources import check_endpoints, configured_resources, no_model, recipe_of
     from autoif_assets.trial import run_trial
-    from autoif_assets.warehouse import Warehouse
 
-    Warehouse(data_dir()).check_not_lost()
+    open_warehouse().check_not_lost()
     with dg.build_resources(
         configured_resources(), resource_config=without_serving(config)
     ) as resources:
@@ -114,10 +113,10 @@ def _tried(
 
 def _next_batch() -> str:
     """Return the key of the batch that nothing is pinned for yet: batch-1 in a new folder."""
-    from autoif_assets.warehouse import Warehouse, known_batches
+    from autoif_assets.warehouse import known_batches
 
-    warehouse = Warehouse(data_dir())
-    return new_keys(list(known_batches(warehouse)) if warehouse.path.exists() else [], 1)[0]
+    warehouse = open_warehouse()
+    return new_keys(list(known_batches(warehouse)) if warehouse.exists else [], 1)[0]
 
 
 def _reporting() -> tuple[AbstractContextManager[Any], "Report"]:

@@ -1,6 +1,5 @@
 """`autoif batch remake`: what is stale, what making it again would ask, and making it again."""
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.home import data_dir, open_warehouse, prepare_home
 from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import confirm, known_batch
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
@@ -90,9 +89,9 @@ def _states(instance: "DagsterInstance", names: Iterable[str]) -> "list[BatchSta
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.schedules import ATTEMPTS
     from autoif_assets.definitions import defs
-    from autoif_assets.warehouse import Warehouse, changed_seeds, known_batches
+    from autoif_assets.warehouse import changed_seeds, known_batches
 
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     registered = list(instance.get_dynamic_partitions(str(BATCHES.name)))
     for name in names:
         known_batch(warehouse, name, registered)
@@ -112,7 +111,7 @@ def _repin(name: str, seeds: bool, folder: Path | None = None) -> None:
     from autoif_assets.resources.settings import settings
     from autoif_assets.warehouse import Warehouse, find_batch, save_batch
 
-    warehouse = Warehouse(folder or data_dir())
+    warehouse = Warehouse(folder) if folder else open_warehouse()
     known = find_batch(warehouse, name)
     if known is None or not known.pinned:
         return
@@ -139,7 +138,6 @@ def calls_needed(name: str, assets: Iterable[str], seeds: bool = False) -> Needs
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.definitions import defs
-    from autoif_assets.warehouse import Warehouse
 
     assets = list(assets)
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
@@ -150,22 +148,21 @@ def calls_needed(name: str, assets: Iterable[str], seeds: bool = False) -> Needs
         for key in made.keys
     }
     asking = {asset: ops[asset] for asset in assets if "openai" in specs[asset].kinds}
-    warehouse = Warehouse(data_dir())
-    if not asking or not warehouse.path.exists():
+    warehouse = open_warehouse()
+    if not asking or not warehouse.exists:
         return Needs({})
-    warehouse.publish()
     job = defs.resolve_job_def("batch")
     with (
         TemporaryDirectory(prefix=".dry-run-", dir=data_dir()) as folder,
         dg.DagsterInstance.ephemeral() as instance,
     ):
         trial = Path(folder)
-        shutil.copyfile(warehouse.published_path, trial / "pipeline.duckdb")
+        warehouse.copy_to(trial)
         (trial / "journals").symlink_to(data_dir() / "journals")
         _repin(name, seeds, trial)
         instance.add_dynamic_partitions(str(BATCHES.name), [name])
         settings = {
-            "warehouse": {"config": {"data_dir": folder}},
+            "warehouse": {"config": {"data_dir": folder, "storage": "local"}},
             "budget": {"config": {"max_requests": 0}},
         }
         result = job.execute_in_process(

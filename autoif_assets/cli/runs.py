@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoif_assets.cli.batches import check_keys
-from autoif_assets.cli.home import check_not_mixed, data_dir, prepare_home, ui_command
+from autoif_assets.cli.home import (
+    check_not_mixed,
+    data_dir,
+    open_warehouse,
+    prepare_home,
+    ui_command,
+)
 from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import confirm, discard_question, plan_of
 from autoif_assets.cli.ready import check_ready
@@ -177,18 +183,18 @@ def _check_plan(batch: str, config: Mapping[str, Any], yes: bool) -> None:
 def _forget_if_empty(instance: "DagsterInstance", batch: str) -> None:
     """Take back the registration of a batch whose first run failed before it made anything."""
     from autoif_assets.automation.partitions import BATCHES
-    from autoif_assets.warehouse import Warehouse, remove_batch
+    from autoif_assets.warehouse import remove_batch
 
     if _holds_nothing(batch):
         instance.delete_dynamic_partition(str(BATCHES.name), batch)
-        remove_batch(Warehouse(data_dir()), batch)
+        remove_batch(open_warehouse(), batch)
 
 
 def _holds_nothing(batch: str) -> bool:
     """Whether no row of a batch was made, and no call of it answered."""
-    from autoif_assets.warehouse import Warehouse, paid_calls, rows_of_batch
+    from autoif_assets.warehouse import paid_calls, rows_of_batch
 
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     return not rows_of_batch(warehouse, batch) and not paid_calls(warehouse, batch)[0]
 
 
@@ -308,9 +314,9 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 def print_funnel(batch: str) -> None:
     """Print what each gate kept and why it rejected the rest, and where the results are."""
-    from autoif_assets.warehouse import TABLES, Warehouse
+    from autoif_assets.warehouse import TABLES
 
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     funnel = warehouse.query(
         "SELECT stage, status, reason, rows FROM autoif.funnel WHERE batch = ?"
         " ORDER BY position, status, rows DESC, reason",
@@ -328,7 +334,7 @@ def print_funnel(batch: str) -> None:
         )
         say(f"{stage:<30}{gate['rows'].sum():>7}{kept:>7}  {reasons}".rstrip())
     say(
-        f"\nTables:   {warehouse.published_path} (schema autoif)\n"
+        f"\nTables:   {warehouse.for_readers} (schema autoif)\n"
         f"Datasets: {data_dir() / 'exports'}\n"
         f"Dagster:  {ui_command()}"
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.home import data_dir, open_warehouse
 from autoif_assets.cli.output import say
 
 if TYPE_CHECKING:
@@ -39,17 +39,11 @@ def show(row_id: str, batch: str | None, full: bool) -> None:
     import polars as pl
 
     from autoif_assets.cli.pages import console
-    from autoif_assets.warehouse import Warehouse, open_published, relations
+    from autoif_assets.warehouse import relations
 
-    path = Warehouse(data_dir()).published_path
-    if not path.is_file():
-        raise click.ClickException(
-            f"There are no tables in {data_dir()} yet: run a batch, or name the folder: "
-            "AUTOIF_DATA=…"
-        )
     if len(row_id) < _LEAST:
         raise click.ClickException(f"{row_id!r} is no id: give {_LEAST} letters of it or more.")
-    with open_published(path) as con:
+    with open_warehouse().reader() as con:
 
         def query(sql: str, values: Any) -> pl.DataFrame:
             return pl.DataFrame(con.sql(sql, params=values).to_arrow_table())

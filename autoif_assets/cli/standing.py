@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.home import data_dir, open_warehouse, prepare_home
 from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import confirm, discard_question, known_batch
 from autoif_assets.cli.runs import exit_if_failed, failures_of_job
@@ -26,10 +26,10 @@ def batch_list() -> None:
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.schedules import ATTEMPTS
     from autoif_assets.definitions import defs
-    from autoif_assets.warehouse import Warehouse, changed_seeds, known_batches
+    from autoif_assets.warehouse import changed_seeds, known_batches
 
     graph = defs.get_repository_def().asset_graph
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     known = known_batches(warehouse)
     mixed = len({one.simulated for one in known.values() if one.simulated is not None}) > 1
     with dg.DagsterInstance.get() as instance:
@@ -69,9 +69,9 @@ def _standing(state: "BatchState") -> str:
 def batch_show(name: str) -> None:
     """Say what the batch NAME is pinned to, and what it holds."""
     prepare_home()
-    from autoif_assets.warehouse import Warehouse, paid_calls, rows_of_batch
+    from autoif_assets.warehouse import paid_calls, rows_of_batch
 
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     found = known_batch(warehouse, name, _registered())
     for line in _shown(found):
         say(line)
@@ -130,9 +130,9 @@ def batch_include(names: tuple[str, ...]) -> None:
 
 def _set_excluded(names: tuple[str, ...], excluded: bool) -> None:
     prepare_home()
-    from autoif_assets.warehouse import Warehouse, save_batch
+    from autoif_assets.warehouse import save_batch
 
-    warehouse, registered = Warehouse(data_dir()), _registered()
+    warehouse, registered = open_warehouse(), _registered()
     found = [known_batch(warehouse, name, registered) for name in names]
     for one in found:
         save_batch(warehouse, replace(one, excluded=excluded))
@@ -153,9 +153,9 @@ def batch_remove(name: str, journals: bool, yes: bool) -> None:
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import busy_batches
     from autoif_assets.endpoint import prune_journals
-    from autoif_assets.warehouse import Warehouse, remove_batch
+    from autoif_assets.warehouse import remove_batch
 
-    warehouse = Warehouse(data_dir())
+    warehouse = open_warehouse()
     registered = _registered()
     known_batch(warehouse, name, registered)
     with dg.DagsterInstance.get() as instance:

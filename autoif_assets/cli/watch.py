@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoif_assets.cli.home import data_dir, prepare_home
+from autoif_assets.cli.home import data_dir, open_warehouse, prepare_home
 from autoif_assets.cli.output import say
 from autoif_assets.cli.pins import known_batch
 from autoif_assets.cli.runs import exit_if_failed, print_funnel
@@ -34,11 +34,10 @@ def batch_watch(name: str) -> None:
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import failure_reason, is_dead
     from autoif_assets.endpoint import spent_by_run
-    from autoif_assets.warehouse import Warehouse
 
     with dg.DagsterInstance.get() as instance:
         known_batch(
-            Warehouse(data_dir()), name, list(instance.get_dynamic_partitions(str(BATCHES.name)))
+            open_warehouse(), name, list(instance.get_dynamic_partitions(str(BATCHES.name)))
         )
         run = _newest(instance, name)
         if run is None:

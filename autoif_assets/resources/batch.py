@@ -155,7 +155,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
         """
         warehouse = self.warehouse.open()
         given = dict(given or {})
-        known = find_batch(warehouse, batch) if warehouse.path.exists() else None
+        known = find_batch(warehouse, batch) if warehouse.exists else None
         wanted = self._wanted(batch)
         made = bool(rows_of_batch(warehouse, batch) or paid_calls(warehouse, batch)[0])
         if known is not None:
@@ -232,7 +232,7 @@ class BatchResource(dg.ConfigurableResource[Any]):
     def _of_round(self, batch: str, given: Mapping[str, Any]) -> Recipe:
         """Return the recipe of a policy's round: the batch's, but for what the run itself says."""
         warehouse = self.warehouse.open()
-        known = find_batch(warehouse, batch) if warehouse.path.exists() else None
+        known = find_batch(warehouse, batch) if warehouse.exists else None
         if known is None or not known.pinned:
             return self.recipe.load()
         try:

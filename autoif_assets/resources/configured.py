@@ -28,7 +28,11 @@ def configured_resources() -> dict[str, Any]:
         SettingsError: A setting cannot be used.
     """
     found = settings()
-    warehouse = WarehouseResource.configure_at_launch(data_dir=_value(found, "data"))
+    named = ("storage", "lake_catalog", "lake_data")
+    warehouse = WarehouseResource.configure_at_launch(
+        data_dir=_value(found, "data"),
+        **{name: _value(found, name) for name in named if found.place((name,))},
+    )
     budget = BudgetResource.configure_at_launch(**_given(found, "budget"))
     supervision = Supervision.configure_at_launch(
         warehouse=warehouse, budget=budget, **_endpoint(found, "supervision")

@@ -49,6 +49,8 @@ from autoif_assets.resources.inputs import Inputs
 from autoif_assets.resources.models import optional
 from autoif_assets.resources.nli import LABELLERS, NLI
 from autoif_assets.resources.trainer import Trainer
+from autoif_assets.warehouse import STORAGES
+from autoif_assets.warehouse.lake_connection import password_problem
 
 FILE = "autoif.yaml"
 Setting = tuple[str, ...]
@@ -159,9 +161,39 @@ class Settings(_Sections):  # type: ignore[misc]
         description="Where `autoif dev` serves the report to this machine.",
     )
     data: str = Field(default="data", description="Folder of everything that is written.")
+    storage: Literal[STORAGES] = Field(  # type: ignore[valid-type]
+        default="local",
+        description="Where the tables are: local, a file in the data folder, or "
+        "lake, which many machines share (docs/lake.md).",
+    )
+    lake_catalog: str | None = Field(
+        default=None,
+        description="The lake's PostgreSQL database, as host=… dbname=… user=… or a URL, without "
+        "the password: that is PGPASSWORD, in the environment or the .env.",
+    )
+    lake_data: str | None = Field(
+        default=None,
+        description="Where the lake's files are: s3://bucket/folder, with AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY and perhaps AWS_ENDPOINT_URL in the environment, or a folder that "
+        "all machines have under this path.",
+    )
+    lake_cron: str = Field(
+        default="30 3 * * *",
+        description="Cron text of the times at which a lake is maintained, in UTC.",
+    )
+    lake_keep_days: float = Field(
+        default=7.0, ge=0, description="Days of which maintenance keeps the lake's snapshots."
+    )
     _sources: list["Source"] = PrivateAttr(default_factory=list)
 
-    @field_validator("nightly_cron", "repair_cron")
+    @field_validator("lake_catalog")
+    @classmethod
+    def _check_catalog(cls, text: str | None) -> str | None:
+        if text and (problem := password_problem(text)):
+            raise ValueError(problem)
+        return text
+
+    @field_validator("nightly_cron", "repair_cron", "lake_cron")
     @classmethod
     def _check_cron(cls, text: str | None) -> str | None:
         if text and not is_valid_cron_schedule(text):
@@ -317,6 +349,11 @@ def variables() -> dict[Setting, str]:
     """Return the environment variable of each setting that has one."""
     found: dict[Setting, str] = {
         ("data",): "AUTOIF_DATA",
+        ("storage",): "AUTOIF_STORAGE",
+        ("lake_catalog",): "AUTOIF_LAKE_CATALOG",
+        ("lake_data",): "AUTOIF_LAKE_DATA",
+        ("lake_cron",): "AUTOIF_LAKE_CRON",
+        ("lake_keep_days",): "AUTOIF_LAKE_KEEP_DAYS",
         ("inputs", "seeds"): "AUTOIF_SEEDS",
         ("inputs", "queries"): "AUTOIF_QUERIES",
         ("inputs", "queries_column"): "AUTOIF_QUERIES_COLUMN",

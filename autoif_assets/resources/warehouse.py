@@ -13,6 +13,7 @@ from pydantic import Field
 
 from autoif_assets.resources.metadata import Tally
 from autoif_assets.warehouse.errors import WarehouseError
+from autoif_assets.warehouse.opening import lake_place, open_warehouse
 from autoif_assets.warehouse.reading import Rows
 from autoif_assets.warehouse.schema import Partition, Table
 from autoif_assets.warehouse.store import Warehouse
@@ -20,7 +21,7 @@ from autoif_assets.warehouse.tables import TABLES
 
 
 class WarehouseResource(DuckDBResource):
-    """Opens the warehouse of a data folder, and publishes it when the run ends.
+    """Opens the warehouse of a data folder or a lake, and publishes the former when a run ends.
 
     It is dagster-duckdb's resource with a connection that takes its turn among processes, so that
     people's own assets can read and write beside AutoIF's::
@@ -33,10 +34,19 @@ class WarehouseResource(DuckDBResource):
 
     # The base class has these as settings. The file follows from the folder, and how it is opened
     # is the warehouse's own: as class variables they are in no configuration.
-    database: ClassVar[Any] = property(lambda self: str(self.open().path))  # type: ignore[misc]
+    database: ClassVar[Any] = property(lambda self: self.open().where)  # type: ignore[misc]
     connection_config: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
     data_dir: str = Field(description="Folder of pipeline.duckdb and warehouse.duckdb.")
+    storage: str = Field(
+        default="local", description="local: these files; lake: tables that machines share."
+    )
+    lake_catalog: str | None = Field(
+        default=None, description="The lake's PostgreSQL database, without a password."
+    )
+    lake_data: str | None = Field(
+        default=None, description="Where the lake's files are: s3://bucket/folder or a folder."
+    )
     lock_timeout_s: float = Field(
         default=600.0, description="Seconds to wait for other processes that use the database."
     )
@@ -50,8 +60,9 @@ class WarehouseResource(DuckDBResource):
 
     def open(self, log: Callable[[str], None] | None = None) -> Warehouse:
         """Return the warehouse; ``log`` is told what it waits for, in sentences."""
-        return Warehouse(
+        return open_warehouse(
             Path(self.data_dir),
+            lake_place(self.storage, self.lake_catalog, self.lake_data),
             lock_timeout_s=self.lock_timeout_s,
             log=log or dg.get_dagster_logger("warehouse").info,
         )

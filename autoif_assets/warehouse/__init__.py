@@ -21,6 +21,10 @@ from autoif_assets.warehouse.errors import (
     WarehouseLocked,
     WrongVersion,
 )
+from autoif_assets.warehouse.lake import LakeWarehouse
+from autoif_assets.warehouse.maintenance import maintain
+from autoif_assets.warehouse.moving import to_lake, to_local
+from autoif_assets.warehouse.opening import STORAGES, lake_place, open_warehouse
 from autoif_assets.warehouse.policies import (
     Policy,
     find_policy,
@@ -43,10 +47,12 @@ from autoif_assets.warehouse.tables import TABLES
 
 __all__ = [
     "SCHEMA",
+    "STORAGES",
     "TABLES",
     "Batch",
     "Column",
     "ForeignKey",
+    "LakeWarehouse",
     "Partition",
     "Policy",
     "Role",
@@ -66,7 +72,10 @@ __all__ = [
     "keep_inputs",
     "known_batches",
     "known_policies",
+    "lake_place",
+    "maintain",
     "open_published",
+    "open_warehouse",
     "paid_calls",
     "pinned_inputs",
     "polars_schema",
@@ -74,4 +83,6 @@ __all__ = [
     "remove_batch",
     "rows_of_batch",
     "save_batch",
+    "to_lake",
+    "to_local",
 ]

@@ -109,8 +109,8 @@ def save_batch(warehouse: Warehouse, batch: Batch, *, discard: bool = False) -> 
     row["roles"] = [asdict(role) for role in batch.roles]
     table = TABLES["batches"]
     frame = pl.DataFrame([row], schema=polars_schema(table))
-    with warehouse.transaction(f"writing batch {batch.batch!r}") as con:
-        cleared = [table.name, *(_filled() if discard else ())]
+    cleared = [table.name, *(_filled() if discard else ())]
+    with warehouse.transaction(f"writing batch {batch.batch!r}", cleared) as con:
         for name in cleared:
             execute(con, f"DELETE FROM {SCHEMA}.{name} WHERE batch = ?", [batch.batch])
         insert_frame(con, table, frame)
@@ -118,16 +118,17 @@ def save_batch(warehouse: Warehouse, batch: Batch, *, discard: bool = False) -> 
 
 def remove_batch(warehouse: Warehouse, batch: str) -> None:
     """Remove every row of a batch from every table."""
-    if not warehouse.path.exists():
+    if not warehouse.exists:
         return
-    with warehouse.transaction(f"removing batch {batch!r}") as con:
-        for name in (*_filled(), "llm_calls", "batches"):
+    tables = (*_filled(), "llm_calls", "batches")
+    with warehouse.transaction(f"removing batch {batch!r}", tables) as con:
+        for name in tables:
             execute(con, f"DELETE FROM {SCHEMA}.{name} WHERE batch = ?", [batch])
 
 
 def rows_of_batch(warehouse: Warehouse, batch: str) -> dict[str, int]:
     """Return how many rows of a batch each table has, of those that have some."""
-    if not warehouse.path.exists():
+    if not warehouse.exists:
         return {}
     counts = " UNION ALL ".join(
         f"SELECT '{name}' AS name, count(*) AS rows FROM {SCHEMA}.{name} WHERE batch = $batch"
@@ -139,7 +140,7 @@ def rows_of_batch(warehouse: Warehouse, batch: str) -> dict[str, int]:
 
 def paid_calls(warehouse: Warehouse, batch: str) -> tuple[int, float]:
     """Return how many calls of a batch were answered, and what they cost."""
-    if not warehouse.path.exists():
+    if not warehouse.exists:
         return 0, 0.0
     return warehouse.query(
         "SELECT count(*), coalesce(sum(cost), 0) FROM autoif.llm_calls"
@@ -191,7 +192,7 @@ def keep_inputs(warehouse: Warehouse, table: str, replaced_by: pl.DataFrame) -> 
         table: ``seed_instructions`` or ``seed_queries``.
         replaced_by: The rows that are about to be stored.
     """
-    if not warehouse.path.exists():
+    if not warehouse.exists:
         return
     rows = warehouse.read(table, columns=content_columns(table), where_status="accepted")
     digest = content_hash(table, rows)
@@ -233,7 +234,7 @@ def changed_seeds(warehouse: Warehouse) -> dict[str, int]:
 
     With another category, verifier or case it is another seed.
     """
-    if not warehouse.path.exists():
+    if not warehouse.exists:
         return {}
     found = warehouse.query(
         "SELECT i.batch, count(*) FROM autoif.augmented_instructions i"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 import polars as pl
@@ -55,6 +56,21 @@ HEADERS = 3 * 4096
 
 _BLOCK = 1 << 18  # bytes of a block of the file
 _NUMBER = 8  # bytes of a block's number in the undo file
+
+
+class Connections(Protocol):
+    """What a warehouse asks of where its tables are."""
+
+    def lock(self, name: str, purpose: str) -> AbstractContextManager[None]:
+        """Return a lock of this machine's folder."""
+
+    def connection(
+        self, purpose: str, writes: bool = False
+    ) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Hold the open, migrated database for one operation."""
+
+    def reporting(self, purpose: str, folder: Path | None = None) -> AbstractContextManager[None]:
+        """Turn errors that a person can mend into sentences."""
 
 
 class Database:
@@ -142,7 +158,7 @@ class Database:
         try:
             yield
         except (OSError, duckdb.Error, pl.exceptions.PolarsError) as error:
-            message = _disk_trouble(error, folder or self.path.parent)
+            message = disk_trouble(error, folder or self.path.parent)
             if message is None and _DAMAGE.search(str(error)):
                 raise WarehouseError(
                     f"Failed at {purpose}: a file of the database cannot be read "
@@ -206,7 +222,8 @@ def _is_open(path: Path) -> bool:
     return False
 
 
-def _disk_trouble(error: Exception, folder: Path) -> str | None:
+def disk_trouble(error: Exception, folder: Path) -> str | None:
+    """Say what is wrong with the disk that holds ``folder``; None where it is something else."""
     words = str(error)
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in words:

@@ -193,10 +193,10 @@ def _copy_bytes(source: int, target: int, size: int) -> bool:
     return True
 
 
-def export_parquet(
-    database: Path, folder: Path, batches: Collection[str] | None = None
+def export_tables(
+    con: duckdb.DuckDBPyConnection, folder: Path, batches: Collection[str] | None = None
 ) -> dict[str, int]:
-    """Write the tables of a published database to ``folder/TABLE/BATCH.parquet``.
+    """Write the tables of an open database to ``folder/TABLE/BATCH.parquet``.
 
     The batch is also a column, so ``read_parquet('folder/responses/*.parquet')`` is the table.
     A table's folder is replaced as a whole once all its files are written; a table without rows
@@ -204,7 +204,7 @@ def export_parquet(
     and those of other batches stay.
 
     Args:
-        database: The published copy; it is only read.
+        con: The database; it is only read.
         folder: Made if it is not there. Other files in it stay.
         batches: Only these; tables that have no batch are written all the same.
 
@@ -214,11 +214,10 @@ def export_parquet(
     Raises:
         WarehouseError: no table has a row of one of ``batches``; nothing was written.
     """
-    with open_published(database) as con:
-        if batches is not None:
-            _check_batches(con, batches)
-        folder.mkdir(parents=True, exist_ok=True)
-        return {table.name: _export_table(con, table, folder, batches) for table in TABLES.values()}
+    if batches is not None:
+        _check_batches(con, batches)
+    folder.mkdir(parents=True, exist_ok=True)
+    return {table.name: _export_table(con, table, folder, batches) for table in TABLES.values()}
 
 
 def _check_batches(con: duckdb.DuckDBPyConnection, batches: Collection[str]) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse.database import Database
+from autoif_assets.warehouse.database import Connections, Database
 from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.publishing import (
     copy_database,
-    export_parquet,
+    export_tables,
     is_current,
+    open_published,
     pause_s,
 )
 from autoif_assets.warehouse.reading import (
@@ -70,7 +71,22 @@ class Warehouse:
         self.path = self.data_dir / "pipeline.duckdb"
         self.published_path = self.data_dir / "warehouse.duckdb"
         self._log = log
-        self._database = Database(self.path, lock_timeout_s, log, self.check_not_lost)
+        self._database: Connections = Database(self.path, lock_timeout_s, log, self.check_not_lost)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there are tables yet."""
+        return self.path.exists()
+
+    @property
+    def where(self) -> str:
+        """Where the pipeline's tables are, for people."""
+        return str(self.path)
+
+    @property
+    def for_readers(self) -> str:
+        """Where people read the tables, for people."""
+        return str(self.published_path)
 
     def write(
         self,
@@ -102,8 +118,7 @@ class Warehouse:
         slices = slices_to_write(declared, partition, partitions)
         # Before the lock is taken: others may write while this frame is checked.
         rows = conform(declared, frame, slices)
-        with self._replacing(declared, slices) as con:
-            insert_frame(con, declared, rows)
+        self._replace(declared, slices, lambda con: insert_frame(con, declared, rows))
         return rows.height
 
     def write_frames(
@@ -128,9 +143,12 @@ class Warehouse:
                 part = conform(declared, frame, slices)
                 rows += part.height
                 part.write_parquet(folder / f"{number:06}.parquet", compression="lz4")
-            with self._replacing(declared, slices) as con:
+
+            def insert(con: duckdb.DuckDBPyConnection) -> None:
                 if rows:
                     insert_files(con, declared, folder, slices)
+
+            self._replace(declared, slices, insert)
         return rows
 
     def read(
@@ -182,7 +200,7 @@ class Warehouse:
         schemas = [
             selected_schema(table, one.columns) for table, one in zip(tables, wanted, strict=True)
         ]
-        if not self.path.exists():
+        if not self.exists:
             yield tuple(schema.to_frame() for schema in schemas)
             return
         queries = [
@@ -197,7 +215,7 @@ class Warehouse:
         purpose = f"reading {', '.join(one.table for one in wanted)} in parts"
         with self._spool(purpose) as folder:
             # One pass over the database for all tables, so that their parts fit together.
-            with self._database.connection(purpose) as con:
+            with self._database.connection(purpose) as con, transaction(con):
                 counts = [
                     con.execute(f"SELECT count(*) FROM ({sql})", values).fetchall()[0][0]
                     for sql, values in queries
@@ -240,7 +258,7 @@ class Warehouse:
         frame = self._fetch(sql, params, "a query")
         if frame is None:
             raise WarehouseError(
-                f"There is no database {self.path} yet: materialize an asset first."
+                f"There is no database {self.where} yet: materialize an asset first."
             )
         return frame
 
@@ -255,13 +273,16 @@ class Warehouse:
             yield functools.partial(_rows, con)
 
     @contextmanager
-    def transaction(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    def transaction(
+        self, purpose: str, tables: Collection[str] | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Hold the open database, locked and migrated, for one transaction.
 
         It is committed at the end, and rolled back where the code in the ``with`` block fails.
 
         Args:
             purpose: What others are told that they wait for, such as ``writing responses``.
+            tables: All that it changes, where it is known: in a lake others write meanwhile.
 
         Raises:
             WarehouseLocked: another process kept the database too long.
@@ -336,8 +357,42 @@ class Warehouse:
         self.publish()
         if not self.published_path.exists():
             raise WarehouseError(f"Nothing to export: {self.path} does not exist yet.")
-        with self._database.reporting("exporting Parquet files", Path(folder)):
-            return export_parquet(self.published_path, Path(folder), batches)
+        with (
+            self._database.reporting("exporting Parquet files", Path(folder)),
+            self.reader() as con,
+        ):
+            return export_tables(con, Path(folder), batches)
+
+    def reader(self, at: datetime | None = None) -> duckdb.DuckDBPyConnection:
+        """Open what everybody else reads; only as long as it is asked, for runs replace it.
+
+        Args:
+            at: As of when; a lake alone remembers what was.
+
+        Raises:
+            WarehouseError: There are no tables yet, or a time was asked for.
+        """
+        if at is not None:
+            raise WarehouseError(
+                f"{self.published_path} holds the tables as they are: only a lake "
+                "(AUTOIF_STORAGE=lake) is read as of a time."
+            )
+        if not self.published_path.is_file():
+            raise WarehouseError(
+                f"There are no tables in {self.data_dir} yet: run a batch, or name the folder "
+                "(AUTOIF_DATA, or data=… in Python)."
+            )
+        return open_published(self.published_path)
+
+    def copy_to(self, folder: Path) -> None:
+        """Put the tables into another data folder, which is empty, as its own database.
+
+        Raises:
+            WarehouseError: There are no tables yet, or the disk is full or not writable.
+        """
+        self.publish()
+        with self._database.reporting("copying the database", folder):
+            copy_database(self.published_path, folder / self.path.name).commit()
 
     def check_not_lost(self) -> None:
         """Make sure that there is a database where there is a published copy of one.
@@ -377,16 +432,18 @@ class Warehouse:
             written = self.published_path.stat().st_mtime
         return datetime.fromtimestamp(written, UTC)
 
-    @contextmanager
-    def _replacing(
-        self, table: Table, slices: Sequence[Partition]
-    ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Empty the slices in a transaction that the caller's inserts complete."""
+    def _replace(
+        self,
+        table: Table,
+        slices: Sequence[Partition],
+        insert: Callable[[duckdb.DuckDBPyConnection], None],
+    ) -> None:
+        """Empty the slices and insert, in one transaction."""
         purpose = f"writing {table.name}{in_words(slices)}"
         where, values = condition(slices if table.partitions else None)
         with self.transaction(purpose) as con:
             execute(con, f"DELETE FROM {SCHEMA}.{table.name} WHERE {where}", values)
-            yield con
+            insert(con)
 
     @contextmanager
     def _spool(self, purpose: str) -> Iterator[Path]:
@@ -400,7 +457,7 @@ class Warehouse:
         self, sql: str, params: Sequence[object] | Mapping[str, object] | None, purpose: str
     ) -> pl.DataFrame | None:
         """Return the result, or None where there is no database."""
-        if not self.path.exists():
+        if not self.exists:
             return None
         # Read-only by the transaction: the connection has put nothing aside for one that writes.
         with self._database.connection(purpose) as con, transaction(con, "READ ONLY"):

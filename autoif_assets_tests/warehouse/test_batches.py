@@ -10,7 +10,6 @@ from autoif_assets.warehouse import (
     TABLES,
     Batch,
     Role,
-    Warehouse,
     changed_seeds,
     content_hash,
     excluded_batches,
@@ -23,14 +22,15 @@ from autoif_assets.warehouse import (
     save_batch,
 )
 
+from .backends import BACKENDS, new_warehouse
 from .samples import sample
 
 SEEDS, QUERIES = "seed_instructions", "seed_queries"
 
 
-@pytest.fixture
-def warehouse(tmp_path):
-    return Warehouse(tmp_path)
+@pytest.fixture(params=BACKENDS)
+def warehouse(request, tmp_path):
+    return new_warehouse(request, tmp_path)
 
 
 def seeds(*texts, source="seeds.txt", verifier=None, cases=None):

@@ -18,6 +18,7 @@ from autoif_assets.warehouse import (
     polars_schema,
 )
 
+from .backends import BACKENDS, new_warehouse
 from .samples import frames, sample
 
 QUERIES = TABLES["augmented_queries"]
@@ -33,15 +34,20 @@ NASTY = [
 ]
 
 
+@pytest.fixture(params=BACKENDS)
+def warehouse(request, tmp_path) -> Warehouse:
+    return new_warehouse(request, tmp_path / "data")
+
+
 @pytest.fixture
-def warehouse(tmp_path) -> Warehouse:
+def local(tmp_path) -> Warehouse:
     return Warehouse(tmp_path / "data")
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory) -> Warehouse:
+@pytest.fixture(scope="module", params=BACKENDS)
+def kept(request, tmp_path_factory) -> Warehouse:
     """One warehouse for all examples of a property."""
-    return Warehouse(tmp_path_factory.mktemp("kept"))
+    return new_warehouse(request, tmp_path_factory.mktemp("kept"))
 
 
 def test_every_table_round_trips(warehouse):
@@ -139,12 +145,12 @@ def test_read_narrows_to_columns_status_and_slices(warehouse):
     assert warehouse.read(GATE.name, where_status="rejected").height == 6
 
 
-def test_reading_before_anything_was_written_makes_no_file(warehouse):
-    assert warehouse.read(GATE.name, columns=["score"]).schema == {"score": pl.Float64}
-    assert not warehouse.data_dir.exists()
+def test_reading_before_anything_was_written_makes_no_file(local):
+    assert local.read(GATE.name, columns=["score"]).schema == {"score": pl.Float64}
+    assert not local.data_dir.exists()
     with pytest.raises(WarehouseError, match="no database"):
-        warehouse.query("SELECT 1")
-    assert warehouse.publish() is False
+        local.query("SELECT 1")
+    assert local.publish() is False
 
 
 def test_a_frame_that_does_not_fit_changes_nothing(warehouse):
@@ -204,19 +210,19 @@ def test_threads_take_turns(warehouse):
     assert warehouse.read(QUERIES.name).height == 12
 
 
-def test_waiting_is_told_and_ends(warehouse):
+def test_waiting_is_told_and_ends(local):
     said = []
-    waiting = Warehouse(warehouse.data_dir, lock_timeout_s=1.2, log=said.append)
+    waiting = Warehouse(local.data_dir, lock_timeout_s=1.2, log=said.append)
     words = "Gave up writing augmented_queries of batch 'b1' after .* in use by .*: tidying up"
-    with warehouse._database.connection("tidying up"), pytest.raises(WarehouseLocked, match=words):
+    with local._database.connection("tidying up"), pytest.raises(WarehouseLocked, match=words):
         waiting.write(QUERIES.name, empty_frame(QUERIES), {"batch": "b1"})
     assert any("Waiting to start writing augmented_queries" in line for line in said)
 
 
-def test_a_lock_file_left_behind_blocks_nobody(warehouse):
-    warehouse.data_dir.mkdir()
-    (warehouse.data_dir / "pipeline.lock").write_text("process 1: a run of last year")
-    assert warehouse.write(QUERIES.name, empty_frame(QUERIES), {"batch": "b1"}) == 0
+def test_a_lock_file_left_behind_blocks_nobody(local):
+    local.data_dir.mkdir()
+    (local.data_dir / "pipeline.lock").write_text("process 1: a run of last year")
+    assert local.write(QUERIES.name, empty_frame(QUERIES), {"batch": "b1"}) == 0
 
 
 def test_frames_in_turn_are_one_write(warehouse):
@@ -317,8 +323,8 @@ def test_what_a_killed_stream_left_is_removed_and_a_living_one_kept(warehouse):
     assert first.height + sum(frame.height for (frame,) in parts) == 40
 
 
-def test_reading_parts_before_anything_was_written_gives_an_empty_one(warehouse):
-    ((frame,),) = warehouse.read_parts(Rows(GATE.name, ("score",)), on="response_id")
+def test_reading_parts_before_anything_was_written_gives_an_empty_one(local):
+    ((frame,),) = local.read_parts(Rows(GATE.name, ("score",)), on="response_id")
     assert frame.is_empty()
     assert frame.schema == {"score": pl.Float64}
-    assert not warehouse.data_dir.exists()
+    assert not local.data_dir.exists()

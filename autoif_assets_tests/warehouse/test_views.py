@@ -1,7 +1,6 @@
 """The views and macros that people query."""
 
 import json
-import shutil
 
 import polars as pl
 import pytest
@@ -10,20 +9,20 @@ from autoif_assets.reports import BANDS
 from autoif_assets.warehouse import TABLES, Warehouse
 from autoif_assets.warehouse.views import describe, views
 
+from .backends import BACKENDS, copy_of, new_warehouse
 from .samples import put
 
 
 @pytest.fixture
-def told(built, tmp_path) -> Warehouse:
+def told(request, built, tmp_path) -> Warehouse:
     """A warehouse of its own for each test, as ``built`` made it."""
-    shutil.copy(built.path, tmp_path)
-    return Warehouse(tmp_path)
+    return copy_of(request, built, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Warehouse:
+@pytest.fixture(scope="module", params=BACKENDS)
+def built(request, tmp_path_factory) -> Warehouse:
     """A batch with one pair of each level and one example, and what led to them."""
-    w = Warehouse(tmp_path_factory.mktemp("data"))
+    w = new_warehouse(request, tmp_path_factory.mktemp("data"))
     seeds = [
         {"instruction_id": "seed1", "instruction": "Use no commas.", "source": "s.txt", "line": 1},
         {"instruction_id": "seed2", "instruction": "Unrelated.", "source": "s.txt", "line": 2},

@@ -1,9 +1,16 @@
 """What a separate process does to a data folder: ``python worker.py WHAT FOLDER NAME COUNT``."""
 
+import os
 import sys
 import time
 
-from autoif_assets.warehouse import TABLES, Warehouse, open_published
+from autoif_assets.warehouse import (
+    TABLES,
+    Warehouse,
+    lake_place,
+    open_published,
+    open_warehouse,
+)
 from autoif_assets.warehouse import migrations as module
 from autoif_assets.warehouse.migrations import Migration, all_migrations
 
@@ -12,6 +19,13 @@ from .samples import sample
 TABLE = TABLES["augmented_queries"]
 ROWS = 200
 RELEASED = all_migrations()
+
+
+def _opened(folder: str) -> Warehouse:
+    """Return the warehouse of the folder, or the lake that the environment names."""
+    named = ("AUTOIF_STORAGE", "AUTOIF_LAKE_CATALOG", "AUTOIF_LAKE_DATA")
+    storage, *place = map(os.environ.get, named)
+    return open_warehouse(folder, lake_place(storage or "local", *place))
 
 
 def write(warehouse: Warehouse, batch: str, count: int) -> None:
@@ -71,7 +85,17 @@ def watch(warehouse: Warehouse, name: str, count: int) -> None:
     print(reads, flush=True)
 
 
+def share(warehouse: Warehouse, name: str, count: int) -> None:
+    """Make slices of one's own, and each time one that others make as well."""
+    for number in range(count):
+        for batch in ("shared", f"{name} {number}"):
+            frame = sample(TABLE, ROWS, f"{name}{number}-", batch=batch)
+            warehouse.write(TABLE.name, frame, {"batch": batch})
+        print(number, flush=True)
+
+
+WORK = {"write": write, "publish": publish, "migrate": migrate, "watch": watch, "share": share}
+
 if __name__ == "__main__":
     what, folder, name, count = sys.argv[1:]
-    work = {"write": write, "publish": publish, "migrate": migrate, "watch": watch}[what]
-    work(Warehouse(folder), name, int(count))
+    WORK[what](_opened(folder), name, int(count))

@@ -59,22 +59,50 @@ def all_migrations() -> tuple[Migration, ...]:
 
 def migrate(
     con: duckdb.DuckDBPyConnection,
-    path: Path,
+    path: Path | str,
     log: Callable[[str], None],
     before: Callable[[duckdb.DuckDBPyConnection], None] = lambda con: None,
+    *,
+    adapt: Callable[[str], str] = lambda sql: sql,
+    new: str | None = None,
 ) -> None:
     """Bring the open database to this version: a new one at once, another step by step.
 
     Args:
         con: Connection that may write, under the write lock.
-        path: The file's name, for messages.
+        path: The file's name, or the lake's, for messages.
         log: Told about each migration applied to a file that already held data.
         before: Called before each transaction.
+        adapt: Returns the SQL of a migration as this kind of database takes it.
+        new: SQL that makes all tables in a new database, in the place of the migrations.
 
     Raises:
         WrongVersion: the file was made by a newer or an unreleased version.
     """
     applied = _applied(con)
+    missing = _missing(applied, path)
+    if not applied:
+        # Nothing is there that could be half upgraded; each commit writes the file.
+        before(con)
+        _apply(con, missing, adapt, new)
+        return
+    for migration in missing:
+        if migration.number != _VIEWS:
+            log(f"Upgrading {path} to tables version {migration.number} ({migration.name}).")
+        before(con)
+        _apply(con, [migration], adapt)
+
+
+def needs_migration(con: duckdb.DuckDBPyConnection, path: Path | str) -> bool:
+    """Return whether the open database is not of this version.
+
+    Raises:
+        WrongVersion: it was made by a newer or an unreleased version.
+    """
+    return bool(_missing(_applied(con), path))
+
+
+def _missing(applied: dict[int, str], path: Path | str) -> list[Migration]:
     known = all_migrations()
     _check(applied, known, path)
     missing = [migration for migration in known if migration.number not in applied]
@@ -82,16 +110,7 @@ def migrate(
     views = Migration(_VIEWS, "views", definitions())
     if applied.get(_VIEWS) != views.digest:
         missing.append(views)
-    if not applied:
-        # Nothing is there that could be half upgraded; each commit writes the file.
-        before(con)
-        _apply(con, missing)
-        return
-    for migration in missing:
-        if migration is not views:
-            log(f"Upgrading {path} to tables version {migration.number} ({migration.name}).")
-        before(con)
-        _apply(con, [migration])
+    return missing
 
 
 def _applied(con: duckdb.DuckDBPyConnection) -> dict[int, str]:
@@ -102,7 +121,7 @@ def _applied(con: duckdb.DuckDBPyConnection) -> dict[int, str]:
         return {}
 
 
-def _check(applied: dict[int, str], known: Sequence[Migration], path: Path) -> None:
+def _check(applied: dict[int, str], known: Sequence[Migration], path: Path | str) -> None:
     newest = known[-1].number
     if max(applied, default=0) > newest:
         raise WrongVersion(
@@ -119,14 +138,23 @@ def _check(applied: dict[int, str], known: Sequence[Migration], path: Path) -> N
             )
 
 
-def _apply(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration]) -> None:
+def _apply(
+    con: duckdb.DuckDBPyConnection,
+    migrations: Sequence[Migration],
+    adapt: Callable[[str], str],
+    new: str | None = None,
+) -> None:
     # Changes and record are one transaction: a killed upgrade has not begun.
     with transaction(con):
         execute(con, _RECORD)
+        if new is not None:
+            execute(con, new)
         for migration in migrations:
             if migration.number == _VIEWS:
                 _drop_views(con)
-            execute(con, migration.sql)
+                execute(con, migration.sql)
+            elif new is None:
+                execute(con, adapt(migration.sql))
             execute(con, f"DELETE FROM {SCHEMA}.migrations WHERE number = ?", [migration.number])
             execute(
                 con,
