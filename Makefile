@@ -88,8 +88,10 @@ test-trainers: $(STAMP)-dev $(STAMP)-train .venv-verl/.installed .venv-verifiers
 		-e '.[lake]' pytest hypothesis langdetect 'moto[server]' -c .venv-lake/constraints.txt
 	touch $@
 
+ON_LAKES := autoif_assets_tests/warehouse autoif_assets_tests/test_storage.py
+
 test-lake: .venv-lake/.installed
-	.venv-lake/bin/python -m pytest -m lake
+	.venv-lake/bin/python -m pytest -m lake $(ON_LAKES)
 
 test-servers: $(STAMP)-dev $(STAMP)-local
 	$(BIN)/python -m pytest -m servers

@@ -148,7 +148,7 @@ def test_all_python_runs(there, monkeypatch, block):
 
 # What changes nothing outside the folder, asks no model and makes no exports.
 _RUN = re.compile(
-    r"autoif (batch (add|list|show)|init|settings|prompts|export|policy list"
+    r"autoif (batch (add|list|show|watch)|init|settings|prompts|export|policy list"
     r"|journal compact|(batch remake|run|grow|journal prune|history prune) .*--dry-run)\b"
 )
 QUIET = [(name, one) for name in DOCUMENTS for one in commands(name) if _RUN.match(one)]
@@ -229,7 +229,7 @@ def check_command(command):
         names = re.findall(r"autoif-assets\[(\w+)\]", command)
         assert set(names) <= set(EXTRAS), command
     else:
-        assert command in DG_COMMANDS or program in ("", ".", "export", "curl"), command
+        assert command in DG_COMMANDS or program in ("", ".", "export", "curl", "sleep"), command
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -256,7 +256,8 @@ def test_table_schema_is_the_declaration():
 
 def test_people_configure_the_folder_and_not_the_file():
     settings = WarehouseResource.to_config_schema().as_field().config_type.fields
-    assert set(settings) == {"data_dir", "lock_timeout_s", "publish_every_s_per_gb"}
+    how = {"lock_timeout_s", "publish_every_s_per_gb"}
+    assert set(settings) == {"data_dir", "storage", "lake_catalog", "lake_data"} | how
     resource = WarehouseResource(data_dir="data")
     assert isinstance(resource, DuckDBResource)
     assert resource.database == "data/pipeline.duckdb"
