@@ -207,7 +207,7 @@ def stage(
         # One run a batch: in Dagster's runs of several, an asset is one step for all of them.
         # Where one batch fails, none of these is made, and none can be repaired alone.
         policy = dg.BackfillPolicy.multi_run(1) if partitioned else None
-        STAGES[made.op.name] = one
+        _STAGES[function.__module__, made.op.name] = one
         return made.with_attributes(backfill_policy=policy)
 
     return decorate
@@ -484,8 +484,19 @@ class Stage:
                     yield _result(asset, check, check.find(seen))
 
 
-STAGES: dict[str, Stage] = {}
-"""Every stage that was defined, by the name under which its calls are journaled."""
+_STAGES: dict[tuple[str, str], Stage] = {}
+
+
+def stages_of(package: str) -> dict[str, Stage]:
+    """Return the stages defined in a package, by the name under which their calls are journaled.
+
+    Others may define some for the same tables: theirs are not taken for these.
+    """
+    return {
+        name: one
+        for (module, name), one in _STAGES.items()
+        if module == package or module.startswith(f"{package}.")
+    }
 
 
 def _held(rows: Rows, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

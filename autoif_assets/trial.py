@@ -19,6 +19,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from autoif_assets import assets
 from autoif_assets.assets.instructions import made_elsewhere
 from autoif_assets.endpoint import Budget, BudgetSpent, EndpointSettings
 from autoif_assets.inputs import InputError, read_seed_instructions, read_seed_queries
@@ -32,7 +33,7 @@ from autoif_assets.resources.sandbox import SandboxSession
 from autoif_assets.resources.session import journaled
 from autoif_assets.resources.storage import configured_warehouse
 from autoif_assets.resources.telling import asset_of
-from autoif_assets.stage import STAGES, as_stored
+from autoif_assets.stage import as_stored, stages_of
 from autoif_assets.warehouse import TABLES
 
 DEFAULT_INSTRUCTIONS = 5
@@ -282,12 +283,13 @@ class _Run:
             "recipe": self.recipe,
             "batch": self,
         }
+        stages = stages_of(assets.__name__)
         for number, name in enumerate(_THROUGH, 1):
             say = partial(report, number, len(_THROUGH), name)
             say("")
             shown = self._with_few_to_score(tables) if name == "response_scores" else tables
             context = self.context(name, say)
-            tables.update(STAGES[name].on_frames(shown, {**given, "context": context}))
+            tables.update(stages[name].on_frames(shown, {**given, "context": context}))
 
     def seeds(
         self, context: dg.AssetExecutionContext, table: str, rows: pl.DataFrame

@@ -2,25 +2,49 @@ import os
 import shutil
 import subprocess
 from types import SimpleNamespace
+from urllib.request import urlopen
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner
 
 from autoif_assets.automation.runs import under_way
-from autoif_assets.cli import home, main
+from autoif_assets.cli import home, main, servers
 from autoif_assets.cli.home import home_note, prepare_home
 from autoif_assets.cli.runs import parse_override
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets_tests.simulator.models import MILD
 
-from .dev.daemon import AUTOIF, instance_of
+from .dev.daemon import AUTOIF, free_port, instance_of
 from .endpoint.server import Server
-from .environment import clean_environment
+from .environment import clean_environment, clear
 
 pytestmark = pytest.mark.slow
 
 POLICY = ["policy", "add", "--model", "m"]
+
+
+def test_the_ui_asks_the_simulator_and_nobody_else(tmp_path, monkeypatch):
+    clear(monkeypatch)
+    monkeypatch.setenv("AUTOIF_DATA", str(tmp_path))
+    monkeypatch.setenv("AUTOIF_AUDITOR_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("AUTOIF_REPORT_PORT", str(free_port()))
+    started, seen = [], []
+    start = servers._started
+    monkeypatch.setattr(servers, "_started", lambda c: started.append(start(c)) or started[0])
+    monkeypatch.setattr(os, "execv", lambda *words: seen.append((words, dict(os.environ))))
+    try:
+        result = CliRunner().invoke(main, ["dev", "--simulate", "-p", "3999"])
+        assert result.exit_code == 0, result.output
+        ((_, words), environment) = seen[0]
+        assert words[-2:] == ["-p", "3999"] and "--simulate" not in words
+        assert "AUTOIF_AUDITOR_BASE_URL" not in environment
+        with urlopen(environment["AUTOIF_BASE_URL"] + "/models") as reply:
+            assert environment["AUTOIF_MODEL"] in reply.read().decode()
+    finally:
+        for process, _ in started:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture

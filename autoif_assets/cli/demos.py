@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from autoif_assets.cli.home import DEMO_MODEL, data_dir, open_warehouse, program, typed, ui_command
+from autoif_assets.cli.home import DEMO_MODEL, data_dir, open_warehouse, program, typed
 from autoif_assets.cli.output import say
 from autoif_assets.cli.policies import add_policy, print_scorecard, run_round, train_next
 from autoif_assets.cli.runs import parse_override, resource_config, run_batch
-from autoif_assets.cli.servers import module_server, server
+from autoif_assets.cli.servers import ask_only, module_server, server
 
 
 @click.command()
@@ -24,7 +24,7 @@ def demo(batch: str) -> None:
         bold=True,
     )
     with server("simulate", "--port", "0", "--model", DEMO_MODEL) as base_url:
-        _ask_only(base_url, DEMO_MODEL)
+        ask_only(base_url, DEMO_MODEL)
         before = completions_served(base_url)
         run_batch(batch, resource_config(overrides=_ALL_PAIRS))
         # Self-alignment: the policy is the supervision model, at whatever port it is now.
@@ -59,7 +59,8 @@ def print_examples(batch: str) -> None:
     say("\nWhere the pair comes from, the UI, and a look at what your own model makes:")
     for pair in pairs:
         say(f"  {typed('show', pair['pair_id'])}")
-    say(f"  {ui_command()}")
+    # Its server is gone: what is made in the UI needs another.
+    say(f"  {typed('dev', '--simulate')}")
     own = "AUTOIF_DATA=mine AUTOIF_BASE_URL=http://localhost:8000/v1 AUTOIF_MODEL=NAME"
     say(f"  {own} {shlex.quote(program())} preview")
 
@@ -111,7 +112,7 @@ def demo_llm(batch: str, overrides: tuple[str, ...]) -> None:
     gguf = fetch(model)
     click.echo(f"Serving {gguf.name} with llama.cpp; its log is quiet, the run's is not.")
     with running(gguf, slots=SMALL["responses_per_prompt"]) as base_url:
-        _ask_only(base_url, gguf.stem)
+        ask_only(base_url, gguf.stem)
         # More requests than slots would only wait in the server and run into the time limit.
         os.environ["AUTOIF_MAX_CONCURRENCY"] = "2"
         numbers = {**SMALL, **dict(map(parse_override, overrides))}
@@ -166,7 +167,7 @@ def demo_loop(model: str | None) -> None:
     # With DPO a third of the step: the model is trained already.
     rates = {"sft": "learning_rate=3e-3 num_train_epochs=8", "online": "learning_rate=1e-3"}
     with server("simulate", "--port", "0", "--model", DEMO_MODEL) as base_url:
-        _ask_only(base_url, DEMO_MODEL)
+        ask_only(base_url, DEMO_MODEL)
         run_batch("loop", config)
     add_policy("base", model="base", checkpoint=str(base.absolute()))
     steps = [("base", "sft-0", "sft"), ("sft-0", "dpo-1", "online"), ("dpo-1", "dpo-2", "online")]
@@ -192,19 +193,6 @@ def _sample(name: str, config: Mapping[str, Any]) -> None:
     with module_server(*serving) as base_url:
         register_policy(warehouse, replace(policy, base_url=base_url))
         run_round(name, "loop", config)
-
-
-def _ask_only(base_url: str, model: str) -> None:
-    """Have every role ask this model, whatever the shell says of the user's own servers."""
-    for role in ("RESPONDER", "JUDGE", "NLI", "POLICY"):
-        for name in list(os.environ):
-            if name == f"AUTOIF_{role}" or name.startswith(f"AUTOIF_{role}_"):
-                del os.environ[name]
-    # Nor what a file says of them.
-    os.environ["AUTOIF_DATA"] = str(data_dir())
-    os.environ["AUTOIF_CONFIG"] = os.devnull
-    os.environ["AUTOIF_BASE_URL"] = base_url
-    os.environ["AUTOIF_MODEL"] = model
 
 
 def completions_served(base_url: str) -> int:

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,20 +13,59 @@ from urllib.parse import urlsplit
 
 import click
 
-from autoif_assets.cli.home import data_dir, home_note, prepare_home
+from autoif_assets.cli.home import (
+    DEMO_MODEL,
+    check_not_mixed,
+    data_dir,
+    home_note,
+    prepare_home,
+)
 from autoif_assets.cli.output import say
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--simulate", "simulated", is_flag=True, help="Ask the demo's simulator: synthetic data."
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def dev(arguments: tuple[str, ...]) -> None:
+def dev(arguments: tuple[str, ...], simulated: bool) -> None:
     """Start Dagster's UI and daemon on this data folder; ARGUMENTS go to `dagster dev`."""
     prepare_home(database=False)
+    if simulated:
+        check_not_mixed(DEMO_MODEL)
+        _simulate()
     if note := home_note():
         say(note, fg="yellow", err=True)
     _serve_exports()
     program = Path(sys.executable).parent / "dagster"
     os.execv(program, ["dagster", "dev", "-m", "autoif_assets.definitions", *arguments])
+
+
+def _simulate() -> None:
+    """Have all that is started from here ask a simulator, which ends with this process."""
+    command = ("autoif_assets.cli", "simulate", "--port", "0", "--model", DEMO_MODEL)
+    process, base_url = _started(command)
+    assert process.stdout is not None
+    # Nobody reads on, and closed by the program that takes this process over it would be an error
+    # to write to.
+    os.set_inheritable(process.stdout.fileno(), True)
+    ask_only(base_url, DEMO_MODEL)
+    say("The model is a simulator: what is made here is synthetic.", fg="yellow", err=True)
+
+
+def ask_only(base_url: str, model: str) -> None:
+    """Have every role ask this model, whatever the shell says of the user's own servers."""
+    from autoif_assets.resources.settings import ROLES
+
+    for role in (one.upper() for one in ROLES if one != "supervision"):
+        for name in list(os.environ):
+            if name == f"AUTOIF_{role}" or name.startswith(f"AUTOIF_{role}_"):
+                del os.environ[name]
+    # Nor what a file says of them.
+    os.environ["AUTOIF_DATA"] = str(data_dir())
+    os.environ["AUTOIF_CONFIG"] = os.devnull
+    os.environ["AUTOIF_BASE_URL"] = base_url
+    os.environ["AUTOIF_MODEL"] = model
 
 
 def _serve_exports() -> None:
@@ -150,6 +189,15 @@ def server(*command: str) -> Iterator[str]:
 @contextmanager
 def module_server(*command: str) -> Iterator[str]:
     """Run a module that serves, yield the URL it prints first, and stop it at the end."""
+    process, url = _started(command)
+    try:
+        yield url
+    finally:
+        _end(process)
+
+
+def _started(command: Sequence[str]) -> tuple[subprocess.Popen[str], str]:
+    """Start a module that serves; return its process and the URL it prints first."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         stdout=subprocess.PIPE,
@@ -163,14 +211,19 @@ def module_server(*command: str) -> Iterator[str]:
         url = next((word for word in line.split() if word.startswith("http://")), None)
         if url is None:
             raise click.ClickException(f"{' '.join(command)} did not start.")
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    return process, url
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def end_with_parent() -> None:

@@ -108,6 +108,8 @@ _Endpoints = _section(
         "policy": _inner(_Endpoint, "The model to be aligned; as supervision if left out."),
     },
 )
+ROLES = tuple(_Endpoints.model_fields)
+"""Who is asked, the supervision model first; the others are as it where nothing is said of them."""
 _Sections: Any = _section(
     "_Sections",
     {
@@ -372,7 +374,7 @@ def variables() -> dict[Setting, str]:
         ("endpoints", "nli", "by"): "AUTOIF_NLI",
     }
     found |= {("budget", name): f"AUTOIF_{name.upper()}" for name in BudgetResource.model_fields}
-    for role in _Endpoints.model_fields:
+    for role in ROLES:
         prefix = "AUTOIF" if role == "supervision" else f"AUTOIF_{role.upper()}"
         for name in _Endpoint.model_fields:
             if variable := EndpointSettings.variable(name, prefix):

@@ -100,7 +100,7 @@ def seconds(function, text):
 
 def is_slow(function, text, most):
     # Others may have had the cache, or the machine, for themselves meanwhile.
-    for wait in (0, 0, 0.1, 1, 3):
+    for wait in (0, 0, 0.1, 1, 3, 10, 20):
         time.sleep(wait)
         if seconds(function, text) <= most:
             return False
