@@ -150,7 +150,7 @@ def test_all_python_runs(there, monkeypatch, block):
     )
     if "hub/me/my-data" in block.text:  # which is pulled before
         exported = there / "data" / "exports"
-        shutil.copytree(exported / "sft", exported / "hub" / "me" / "my-data", dirs_exist_ok=True)
+        shutil.copytree(exported / "sft", exported / "hub" / "me%2Fmy-data", dirs_exist_ok=True)
     exec(compile(block.text, str(block), "exec"), {"__name__": "__main__"})
 
 
