@@ -142,7 +142,8 @@ FOUND = settings(phases=set(Phase) - {Phase.shrink})
 @example("[END FINAL RESPONSE]" * 3000)
 @example("- 1. a\n" * 9000)
 def test_no_parser_is_slow(text):
-    assert not [parser.__name__ for parser in PARSERS if is_slow(parser, text, 0.2)]
+    # 0.2 s on a core of its own; one that is shared with another process does half of it.
+    assert not [parser.__name__ for parser in PARSERS if is_slow(parser, text, 0.4)]
 
 
 @FOUND
