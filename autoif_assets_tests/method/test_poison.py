@@ -98,11 +98,21 @@ def seconds(function, text):
         gc.enable()
 
 
+def pace():
+    return seconds(sum, range(100_000))
+
+
+# What this machine does when it has a core for itself; another process on it makes that longer.
+PACES = [pace() for _ in range(50)]
+
+
 def is_slow(function, text, most):
     # Others may have had the cache, or the machine, for themselves meanwhile.
     for wait in (0, 0, 0.1, 1, 3, 10, 20):
         time.sleep(wait)
-        if seconds(function, text) <= most:
+        before, took, after = pace(), seconds(function, text), pace()
+        PACES.append(min(before, after))
+        if took * min(1, min(PACES) / PACES[-1]) <= most:
             return False
     return True
 
@@ -142,8 +152,7 @@ FOUND = settings(phases=set(Phase) - {Phase.shrink})
 @example("[END FINAL RESPONSE]" * 3000)
 @example("- 1. a\n" * 9000)
 def test_no_parser_is_slow(text):
-    # 0.2 s on a core of its own; one that is shared with another process does half of it.
-    assert not [parser.__name__ for parser in PARSERS if is_slow(parser, text, 0.4)]
+    assert not [parser.__name__ for parser in PARSERS if is_slow(parser, text, 0.2)]
 
 
 @FOUND
