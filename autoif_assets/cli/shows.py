@@ -12,16 +12,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.tree import Tree
 
-    from autoif_assets.warehouse.relations import Found, Query
+    from autoif_assets.warehouse.relations import Found, Origin, Query
 
 _LEAST = 4  # letters of an id
 _SHORT = 90  # characters of a text beside others
 _LONG = 2_000
-# What says most of a row, where it has it.
-_TEXTS = (
-    *("source", "response", "completion", "chosen", "instruction", "query", "prompt"),
-    *("back_translation", "input", "text"),
-)
 # What the model wrote before it was read, and what every row has.
 _BEHIND = ("raw", "reasoning", "batch")
 
@@ -84,7 +79,7 @@ def _pages(
     tree = Tree(plain(f"{row_id} was made from", style="bold"))
     # Rows about the same are one thing: what each of them came from is above it.
     for found in rows:
-        _grow(query, tree, found, seen)
+        _grow(tree, relations.ancestry(query, found, seen))
     yield tree if tree.children else plain("Nothing in the tables came before it.")
     if made := relations.made_of_it(query, row_id, batch):
         yield plain(
@@ -130,30 +125,20 @@ def _words(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _grow(query: "Query", tree: "Tree", child: "Found", seen: set[tuple[str, str]]) -> None:
-    """Add what a row was made from, and what that was made from, each thing once."""
+def _grow(tree: "Tree", origins: "list[Origin]") -> None:
+    """Add what a row was made from, and what that was made from."""
     from autoif_assets.cli.pages import plain
-    from autoif_assets.warehouse import relations
 
-    for parent in relations.parents(query, child):
-        if (parent.table, parent.id) in seen:
-            continue
-        seen.add((parent.table, parent.id))
-        row = parent.row
-        text = next((str(row[name]) for name in _TEXTS if row.get(name)), "")
-        told = [parent.table, parent.id]
-        # Where two are of one kind, such as chosen and rejected, which of them it is.
-        if parent.as_column.removesuffix("_id") in ("chosen", "rejected", "parent", "nli_call"):
-            told.insert(0, parent.as_column.removesuffix("_id"))
-        if parent.table == "llm_calls":
+    for origin in origins:
+        found, row = origin.found, origin.found.row
+        told = [*filter(None, [found.role]), found.table, found.id]
+        if found.table == "llm_calls":
             told.append(str(row["model"]))
         elif "line" in row:
             told.append(f"{row['source']}, line {row['line']}")
         label = plain(" ".join(told), style="bold")
-        shown = row["instruction"] if "line" in row and "instruction" in row else text
-        shown = row["query"] if "line" in row and "query" in row else shown
-        if shown:
-            line = " ".join(shown.split())
+        if found.text:
+            line = " ".join(found.text.split())
             line = line if len(line) <= _SHORT else f"{line[:_SHORT]}…"
             label.append_text(plain(f"\n{line}", style="not bold"))
-        _grow(query, tree.add(label), parent, seen)
+        _grow(tree.add(label), origin.origins)

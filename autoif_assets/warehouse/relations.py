@@ -22,6 +22,12 @@ _FURTHER = {
     )
 }
 _MOST = 10  # ids told of those that begin alike
+# What says most of a row, where it has it.
+_TEXTS = (
+    *("source", "response", "completion", "chosen", "instruction", "query", "prompt"),
+    *("back_translation", "input", "text"),
+)
+_ROLES = ("chosen", "rejected", "parent", "nli_call")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,32 @@ class Found:
     def id(self) -> str:
         """The id of what the row is about."""
         return str(self.row[about(TABLES[self.table])])
+
+    @property
+    def text(self) -> str:
+        """What says most of the row; of a seed its own text, for its source is a file."""
+        own = [name for name in ("instruction", "query") if "line" in self.row and name in self.row]
+        texts = (self.row.get(name) for name in (*own, *_TEXTS))
+        return next((str(text) for text in texts if text), "")
+
+    @property
+    def role(self) -> str:
+        """Which of several of one kind it was for the row below, such as chosen; mostly empty."""
+        name = self.as_column.removesuffix("_id")
+        return name if name in _ROLES else ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A row that another was made from, and what it was made from itself.
+
+    Attributes:
+        found: The row.
+        origins: Rows that it was made from; each thing is told once in a tree.
+    """
+
+    found: Found
+    origins: "list[Origin]"
 
 
 def keys_of_table(table: Table) -> list[ForeignKey]:
@@ -105,7 +137,7 @@ def rows_about(query: Query, id: str, batch: str | None = None) -> list[Found]:
         sql, values = f'"{about(table)}" = ?', [id]
         if batch is not None and "batch" in table.partitions:
             sql, values = f"{sql} AND batch = ?", [id, batch]
-        for row in _rows(query, table, sql, values):
+        for row in rows(query, table, sql, values):
             of = row.get("batch") if "batch" in table.partitions else None
             batch = batch or of
             if of is None or of == batch:
@@ -134,9 +166,8 @@ def parents(query: Query, child: Found) -> Iterator[Found]:
         condition = " AND ".join(f'"{name}" = ?' for name in key.to)
         # The first of the two tables that has it.
         for parent in key.tables:
-            rows = _rows(query, TABLES[parent], condition, values, limit=1)
-            if rows:
-                yield Found(parent, rows[0], key.columns[-1])
+            if found := rows(query, TABLES[parent], condition, values, limit=1):
+                yield Found(parent, found[0], key.columns[-1])
                 break
     # A table before it that holds the same thing, such as the seed of an instruction.
     mine = about(table)
@@ -147,19 +178,37 @@ def parents(query: Query, child: Found) -> Iterator[Found]:
         condition, values = f'"{mine}" = ?', [child.row[mine]]
         if "batch" in parent_table.partitions and "batch" in child.row:
             condition, values = f"{condition} AND batch = ?", [*values, child.row["batch"]]
-        for row in _rows(query, parent_table, condition, values, limit=1):
+        for row in rows(query, parent_table, condition, values, limit=1):
             yield Found(name, row, mine)
+
+
+def ancestry(query: Query, child: Found, seen: set[tuple[str, str]]) -> list[Origin]:
+    """Return all that a row was made from, up to the seed.
+
+    Args:
+        query: Asks the tables.
+        child: The row.
+        seen: Tables and ids that are told already; those found are added.
+    """
+    made: list[Origin] = []
+    for parent in parents(query, child):
+        if (parent.table, parent.id) not in seen:
+            seen.add((parent.table, parent.id))
+            made.append(Origin(parent, ancestry(query, parent, seen)))
+    return made
+
+
+def naming(table: Table) -> list[str]:
+    """Return the columns of a table that name other things than its rows are about."""
+    ids = [column.name for column in table.columns if column.name.endswith("_id")]
+    return [name for name in ids if name != about(table)]
 
 
 def made_of_it(query: Query, id: str, batch: str | None) -> dict[str, int]:
     """Count the rows by table that name what an id names and are not about it."""
     parts, values = [], {"id": id, "batch": batch}
     for table in TABLES.values():
-        columns = [
-            column.name
-            for column in table.columns
-            if column.name.endswith("_id") and column.name != about(table)
-        ]
+        columns = naming(table)
         if columns and "batch" in table.partitions:
             named = " OR ".join(f'"{name}" = $id' for name in columns)
             parts.append(
@@ -175,9 +224,10 @@ def _told() -> list[Table]:
     return [table for table in TABLES.values() if about(table)]
 
 
-def _rows(
+def rows(
     query: Query, table: Table, condition: str, values: list[Any], limit: int = 100
 ) -> list[dict[str, Any]]:
+    """Return the rows of a table that fulfil an SQL condition, those accepted first."""
     order = [name for name in ("status", *table.key) if name in {c.name for c in table.columns}]
     sql = (
         f"SELECT * FROM {SCHEMA}.{table.name} WHERE {condition}"
