@@ -1,8 +1,10 @@
-"""Numbers, times and the model's texts as a person reads them."""
+"""Numbers, times and the model's texts as a person reads them, and the templates they are in."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 # What a page cannot show as it is: control characters, as their symbols.
 _CONTROLS: Mapping[int, int] = {
@@ -109,3 +111,20 @@ def money(value: float | None) -> str:
 def moment(value: datetime | None) -> str:
     """Return a time to the minute."""
     return "–" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def environment(*packages: str) -> Environment:
+    """Return the templates of some packages, which may use these functions as filters.
+
+    All texts are a model's or a user's: nothing but the packages' own markup is not escaped.
+    """
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in packages]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (duration, moment, money, number, percent, title, visible)
+    made.filters.update({one.__name__: one for one in filters})
+    return made

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from autoif_assets.charts import Bar, bar, histogram
@@ -39,23 +38,7 @@ _RATES = (
 )
 _SCORES = tuple((str(score), str(score)) for score in range(11))
 
-# All texts are a model's or a user's: nothing but this package's own markup is not escaped.
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("autoif_assets.reports", "."),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_ENVIRONMENT.filters.update(
-    number=formatting.number,
-    duration=formatting.duration,
-    money=formatting.money,
-    percent=formatting.percent,
-    moment=formatting.moment,
-    title=formatting.title,
-    visible=formatting.visible,
-)
+_ENVIRONMENT = formatting.environment("autoif_assets.reports")
 
 
 @dataclass(frozen=True)
