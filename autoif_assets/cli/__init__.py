@@ -9,6 +9,7 @@ import click
 from autoif_assets import __version__
 from autoif_assets.cli import remake, standing, watch
 from autoif_assets.cli.batches import batch, grow
+from autoif_assets.cli.browse import browse
 from autoif_assets.cli.data import export, history, journal, publish, restore
 from autoif_assets.cli.demos import demo, demo_llm, demo_loop
 from autoif_assets.cli.doctor import doctor
@@ -98,6 +99,7 @@ for command in (
     run,
     preview,
     show,
+    browse,
     demo,
     demo_llm,
     demo_loop,

@@ -90,6 +90,7 @@ def _pages(
 def _page(found: "Found", row_id: str, told: dict[str, Any], *, full: bool) -> "RenderableType":
     """Return all that a row says and those before it did not."""
     from autoif_assets.cli.pages import facts_table, panel, plain, python
+    from autoif_assets.reports.formatting import in_words
     from autoif_assets.reports.reasons import explain
     from autoif_assets.warehouse import TABLES
 
@@ -102,7 +103,7 @@ def _page(found: "Found", row_id: str, told: dict[str, Any], *, full: bool) -> "
         # What a gate says counts for itself.
         if name not in ("status", "reason") and name in told and told[name] == value:
             continue
-        text = _words(value)
+        text = in_words(value)
         if name == "source" and "evaluate" in text:
             texts += [python(text)]
         elif name == "reason":
@@ -114,15 +115,6 @@ def _page(found: "Found", row_id: str, told: dict[str, Any], *, full: bool) -> "
     colour = {"accepted": "green", "rejected": "red"}.get(str(found.row.get("status")), "")
     about = plain(TABLES[found.table].description, style="italic")
     return panel(found.table, about, facts_table(facts), *texts, style=colour)
-
-
-def _words(value: Any) -> str:
-    """Return a value as text: of a list its members, of a verdict whose it is."""
-    if isinstance(value, list):
-        return ", ".join(map(_words, value))
-    if isinstance(value, dict):
-        return " ".join(_words(one) for one in value.values() if one is not None)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _grow(tree: "Tree", origins: "list[Origin]") -> None:

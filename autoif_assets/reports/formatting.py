@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -111,6 +111,17 @@ def money(value: float | None) -> str:
 def moment(value: datetime | None) -> str:
     """Return a time to the minute."""
     return "–" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def in_words(value: Any) -> str:
+    """Return a value of a table as text: of a list its members, of a verdict whose it is."""
+    if isinstance(value, list):
+        return ", ".join(map(in_words, value))
+    if isinstance(value, dict):
+        return " ".join(in_words(one) for one in value.values() if one is not None)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def environment(*packages: str) -> Environment:
