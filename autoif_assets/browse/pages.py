@@ -16,6 +16,7 @@ from autoif_assets.warehouse.tables import TABLES
 
 MAX_BATCHES = 200
 _CELL = (160, 4)  # characters and lines that are not folded
+_FACT = (500, 12)
 _TEXT = (1_500, 40)
 _TEXT_CHARS = 20_000
 _SECTIONS = 20
@@ -191,6 +192,8 @@ def row_page(query: Query, found: Sequence[Found], batch: str | None) -> dict[st
     if column == "verifier_id" and id and every.get("source"):
         page["verifier"] = _verifier(query, every)
         told["source"] = every["source"]
+    if not told and (lead := next(filter(None, (one.text for one in found)), "")):
+        page["prompt"] = excerpt(lead[:_TEXT_CHARS], len(lead), *_TEXT)
     page["sections"] = list(_sections(found[:_SECTIONS], told))
     page["more"] = len(found) - len(page["sections"])
     seen = {(one.table, one.id) for one in found if id}
@@ -229,7 +232,7 @@ def _fact(table: str, name: str, value: Any, batch: Any) -> Fact:
             words = f"{one.get('outcome')}: {one['verifier_id']}"
             parts.append(Part(excerpt(words, None), id_address(one["verifier_id"], batch)))
         else:
-            parts.append(_part(name, one, batch, _TEXT))
+            parts.append(_part(name, one, batch, _FACT))
     if len(items) > _ITEMS:
         parts.append(Part(excerpt(f"and {len(items) - _ITEMS:,} more", None)))
     is_code = name == "source" and "def " in in_words(value)
