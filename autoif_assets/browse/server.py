@@ -80,7 +80,7 @@ def application(warehouse: Warehouse) -> web.Application:
         "/table/{table}": _table,
         "/row/{table}": _row,
         "/id": _search,
-        "/id/{id}": _about,
+        "/id/{id:.+}": _about,
     }
     for path, page in pages.items():
         app.router.add_get(path, partial(serve, page))
@@ -95,7 +95,8 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         if not _is_ours(request.headers.get("Host", "")):
             raise web.HTTPForbidden(text=f"These pages are for this machine: http://{HOST}.")
         response = await handler(request)
-    except web.HTTPRedirection:
+    except web.HTTPRedirection as error:
+        error.headers.update(_HEADERS)
         raise
     except web.HTTPException as error:
         response = _trouble(error.status, error.text or error.reason)

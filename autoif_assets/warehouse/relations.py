@@ -46,8 +46,10 @@ class Found:
 
     @property
     def id(self) -> str:
-        """The id of what the row is about."""
-        return str(self.row[about(TABLES[self.table])])
+        """The id of what the row is about; else its key, as the name of a policy."""
+        table = TABLES[self.table]
+        named = (about(table),) if about(table) else table.key
+        return " ".join(str(self.row[name]) for name in named)
 
     @property
     def text(self) -> str:
@@ -171,6 +173,8 @@ def parents(query: Query, child: Found) -> Iterator[Found]:
                 break
     # A table before it that holds the same thing, such as the seed of an instruction.
     mine = about(table)
+    if not mine:
+        return
     for name in dict.fromkeys(origin.partition(".")[0] for _, origin in table.origins):
         parent_table = TABLES[name]
         if about(parent_table) != mine or mine in {k.columns[-1] for k in table.foreign_keys}:
