@@ -47,12 +47,13 @@ lint: $(STAMP)-dev
 docs: $(STAMP)-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-# The pictures of the docs, by the test that drives the UI in Chromium. Look at them before they
+# The pictures of the docs, by the tests that drive pages in Chromium. Look at them before they
 # are committed; they are to be small.
 screenshots: $(STAMP)-dev
-	$(BIN)/python -m pytest -m 'not servers' -k 'graph or funnel or desktop' autoif_assets_tests/dev/test_browser.py
+	$(BIN)/python -m pytest -m 'not servers' -k 'graph or funnel or desktop' autoif_assets_tests/dev/test_browser.py autoif_assets_tests/browse/test_browser.py
 	cp screenshots/graph.png screenshots/funnel.png docs/images
 	cp screenshots/report-desktop-funnel.png docs/images/report.png
+	cp screenshots/browse-pairs-desktop.png docs/images/browse.png
 
 # Extras: dev (tests and linters), docs (the site), local (the local model's server), train (TRL), nli (the local NLI model).
 $(STAMP)-%: $(STAMP)
@@ -88,7 +89,7 @@ test-trainers: $(STAMP)-dev $(STAMP)-train .venv-verl/.installed .venv-verifiers
 		-e '.[lake]' pytest hypothesis langdetect 'moto[server]' -c .venv-lake/constraints.txt
 	touch $@
 
-ON_LAKES := autoif_assets_tests/warehouse autoif_assets_tests/test_storage.py
+ON_LAKES := autoif_assets_tests/warehouse autoif_assets_tests/test_storage.py autoif_assets_tests/browse
 
 test-lake: .venv-lake/.installed
 	.venv-lake/bin/python -m pytest -m lake $(ON_LAKES)
