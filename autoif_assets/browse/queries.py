@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from autoif_assets.warehouse.relations import Query, naming
 from autoif_assets.warehouse.schema import SCHEMA
-from autoif_assets.warehouse.tables import TABLES
+from autoif_assets.warehouse.tables import OUTCOMES, TABLES
 from autoif_assets.warehouse.views import describe, views
 
 PAGE_ROWS = 50
@@ -18,6 +18,8 @@ PAGE_PAIRS = 10
 CELL_CHARS = 2_000
 """Most characters of a value that a page of rows holds."""
 _LIST_ITEMS = 100
+# What tables of ones own hold of other kinds is shown as DuckDB writes it.
+_AS_THEY_ARE = ("BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "DATE", "TIMESTAMP WITH TIME ZONE")
 
 COMPARISONS = {
     "": "is",
@@ -331,9 +333,9 @@ def page_of(relation: Relation, of: Selection) -> tuple[str, list[Any]]:
     shown: list[str] = []
     for place, (column, kind) in enumerate(relation.columns.items()):
         name = quoted(column)
-        if kind.endswith("[]") and "STRUCT" in kind:
+        if kind == OUTCOMES:
             shown.append(f"{name}[:{_LIST_ITEMS}] AS v{place}")
-        elif kind == "VARCHAR" or _is_nested(kind):
+        elif kind not in _AS_THEY_ARE:
             text = f"CAST({name} AS VARCHAR)"
             if kind == "VARCHAR[]":
                 text = f"array_to_string({name}[:{_LIST_ITEMS}], ', ')"

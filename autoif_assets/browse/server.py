@@ -77,7 +77,7 @@ def application(warehouse: Warehouse) -> web.Application:
     app.router.add_get("/style.css", _style)
     pages: dict[str, _Page] = {
         "/": partial(_tables, warehouse.for_readers),
-        "/table/{table}": _table,
+        "/table/{table:.+}": _table,
         "/row/{table}": _row,
         "/id": _search,
         "/id/{id:.+}": _about,

@@ -30,6 +30,9 @@ KINDS = {
     "at": "TIMESTAMPTZ",
     "names": "VARCHAR[]",
     "verdicts": "STRUCT(verifier_id VARCHAR, outcome VARCHAR)[]",
+    "span": "INTERVAL",
+    "map": "MAP(VARCHAR, INTEGER)",
+    "price": "DECIMAL(9,2)",
 }
 RELATION = Relation("mine", "its table", KINDS)
 TEXTS = st.text(max_size=12) | st.sampled_from(
@@ -71,7 +74,8 @@ def con():
         )
         con.execute(f'CREATE SCHEMA mine; CREATE TABLE mine."its table" ({columns})')
         con.executemany(
-            'INSERT INTO mine."its table" VALUES (?, ?, ?, ?, now(), [?, NULL], [])',
+            'INSERT INTO mine."its table" VALUES (?, ?, ?, ?, now(), [?, NULL], [],'
+            " INTERVAL 1 DAY, MAP {'a': 1}, 1.5)",
             [[word, i, i / 4, i % 2 == 0, word] for i, word in enumerate(WORDS)],
         )
         yield con
