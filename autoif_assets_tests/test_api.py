@@ -30,6 +30,7 @@ TINY = {
 }
 
 
+@pytest.mark.slow
 def test_what_is_offered_is_there_before_it_is_loaded():
     code = (
         "import sys, autoif_assets as autoif; before = set(sys.modules);"

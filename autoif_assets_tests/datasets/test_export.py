@@ -394,6 +394,7 @@ def test_chunks_join_without_a_seam(tmp_path, monkeypatch, rows):
         assert sorted(got) == texts
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

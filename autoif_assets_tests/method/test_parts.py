@@ -1,6 +1,7 @@
 """Big batches are worked on part by part: by instruction, with the result of the whole."""
 
 import polars as pl
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def same(function, key, part, *frames):
     return whole
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(COMPLETIONS, PARTS)
 # Whether a prompt is kept must not depend on what is kept of another instruction's.

@@ -133,6 +133,7 @@ repeated = st.builds(
 FOUND = settings(phases=set(Phase) - {Phase.shrink})
 
 
+@pytest.mark.slow
 @FOUND
 @given(repeated)
 @example("\n{" * 8000)

@@ -19,6 +19,7 @@ def test_import_and_empty_input_load_nothing_heavy():
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["torch", "transformers"])
 def test_missing_extra_is_one_sentence(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)

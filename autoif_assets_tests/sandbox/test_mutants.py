@@ -164,6 +164,7 @@ def canonical_line_changes(source, others):
     return changed
 
 
+@pytest.mark.slow
 def test_a_smaller_limit_gives_the_beginning():
     found = mutants(LONG, 30)
     assert len(found) == 30

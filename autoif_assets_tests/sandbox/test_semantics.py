@@ -383,6 +383,7 @@ def test_units_that_are_not_text_are_refused(sandbox):
     assert run_one(sandbox, "def evaluate(r): return True", "x").outcomes == ("pass",)
 
 
+@pytest.mark.slow
 def test_results_come_in_the_order_of_the_units():
     slow = "def evaluate(r):\n    for _ in range(10**6): pass\n    return True"
     fast = "def evaluate(r): return True"

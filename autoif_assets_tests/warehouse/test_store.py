@@ -50,6 +50,7 @@ def kept(request, tmp_path_factory) -> Warehouse:
     return new_warehouse(request, tmp_path_factory.mktemp("kept"))
 
 
+@pytest.mark.slow
 def test_every_table_round_trips(warehouse):
     for table in TABLES.values():
         partition = dict.fromkeys(table.partitions, "b1")
