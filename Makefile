@@ -4,8 +4,8 @@ BIN := .venv/bin
 # the environment says, or every process would compile it again.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# Two at a time, for tests wait for processes; in the order of conftest.py, longest first.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three at a time on two cores, for tests wait for processes; in the order of conftest.py, longest first.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
 
 .PHONY: demo demo-llm demo-loop run dev test test-all test-fast test-lake test-servers test-trainers lint docs screenshots clean
