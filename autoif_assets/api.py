@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import duckdb
 import polars as pl
 
-from autoif_assets.datasets import SPLITS
+from autoif_assets.datasets import KTO, PREFERENCE, REWARD, SFT, SPLITS
 from autoif_assets.method.recipe import Recipe, make_recipe
 from autoif_assets.method.responses import verify_responses
 from autoif_assets.method.verifiers import verifier_runs
@@ -81,7 +81,8 @@ def dataset(
     """Return a split of an exported dataset: messages as trainers take them, with ids and scores.
 
     Args:
-        name: Folder of the export: ``sft``, ``preference``, ``kto``, or ``online/POLICY``.
+        name: Folder of the export: ``sft``, ``preference``, ``kto``, ``reward``, or
+            ``online/POLICY``.
         split: ``train`` or ``eval``, which share neither an instruction nor a query.
         format: ``polars``, ``datasets`` (of Hugging Face, as TRL takes it) or ``pandas``.
         data: The data folder; that of the settings (AUTOIF_DATA) if None.
@@ -99,11 +100,13 @@ def dataset(
     # A policy's folder is named as its exports name it.
     head, slash, policy = name.partition("/")
     folder = exports / head / policy.replace("/", "%2F") if slash else exports / name
-    path = folder / "parquet" / f"{split}.parquet"
-    if not path.is_file():
+    wholes = sorted({kind.formats[0].path(split) for kind in (KTO, PREFERENCE, REWARD, SFT)})
+    path = next((folder / whole for whole in wholes if (folder / whole).is_file()), None)
+    if path is None:
         there = sorted(
             found.parents[1].relative_to(exports).as_posix().replace("%2F", "/")
-            for found in exports.glob(f"**/parquet/{split}.parquet")
+            for whole in wholes
+            for found in exports.glob(f"**/{whole}")
         )
         told = f"there are {', '.join(there)}" if there else "run a batch, which exports at its end"
         raise FileNotFoundError(f"No dataset {name!r} is in {exports}; {told}.")

@@ -137,7 +137,7 @@ def test_an_instruction_is_checked_by_its_verifiers_in_use(made):
         autoif.verify("Whistle", "text", data=made.data)
 
 
-@pytest.mark.parametrize("name", ["sft", "preference", "kto"])
+@pytest.mark.parametrize("name", ["sft", "preference", "kto", "reward"])
 def test_datasets_in_each_format(made, name):
     for split in ("train", "eval"):
         rows = autoif.dataset(name, split, data=made.data)
@@ -150,7 +150,7 @@ def test_datasets_in_each_format(made, name):
 
 
 def test_what_there_is_no_dataset_of_is_told(made):
-    with pytest.raises(FileNotFoundError, match="there are kto, preference, sft"):
+    with pytest.raises(FileNotFoundError, match="there are kto, preference, reward, sft"):
         autoif.dataset("online/nobody", data=made.data)
     with pytest.raises(ValueError, match="There is no split 'test'"):
         autoif.dataset("sft", "test", data=made.data)

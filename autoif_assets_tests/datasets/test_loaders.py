@@ -5,16 +5,19 @@ import json
 import polars as pl
 import pytest
 
+from autoif_assets import dataset
 from autoif_assets_tests.datasets.frames import (
     CONTEXTS,
     NASTY,
     in_conversations,
     kto_examples,
     preference_pairs,
+    rl_prompts,
     sft_examples,
     split_instructions,
     write_kto_dataset,
     write_preference_dataset,
+    write_reward_dataset,
     write_sft_dataset,
 )
 
@@ -227,17 +230,38 @@ def test_datasets_loads_an_export_without_eval(tmp_path, load_dataset):
     assert {split: rows.num_rows for split, rows in loaded.items()} == {"train": len(NASTY)}
 
 
+WRITERS = {
+    "sft": (write_sft_dataset, sft_examples),
+    "preference": (write_preference_dataset, preference_pairs),
+    "kto": (write_kto_dataset, kto_examples),
+    "reward": (write_reward_dataset, rl_prompts),
+}
+
+
 @pytest.mark.slow
-def test_datasets_loads_an_export_without_rows(tmp_path, load_dataset):
-    write_sft_dataset(sft_examples(list("abcd")), tmp_path / "full", 0.3, 0)
+@pytest.mark.parametrize("kind", WRITERS)
+def test_datasets_loads_an_export_without_rows(tmp_path, load_dataset, kind):
+    write, rows = WRITERS[kind]
+    write(rows(list("abcd")), tmp_path / "full", 0.3, 0)
     full = load_dataset(tmp_path / "full")["train"].features
-    write_sft_dataset(sft_examples().clear(), tmp_path / "none", 0.3, 0)
+    none = tmp_path / "data" / "exports" / kind
+    write(rows().clear(), none, 0.3, 0)
     # Without streaming, `datasets` makes no split of no rows, whatever the files.
-    loaded = load_dataset(tmp_path / "none", streaming=True)
+    loaded = load_dataset(none, streaming=True)
     assert {split: list(rows) for split, rows in loaded.items()} == {"train": [], "eval": []}
     assert all(rows.features == full for rows in loaded.values())
+    empty = dataset(kind, format="datasets", data=tmp_path / "data")
+    assert (empty.num_rows, empty.column_names) == (0, list(full))
+
+
+@pytest.mark.slow
+def test_datasets_loads_a_file_without_rows(tmp_path, load_dataset):
+    write_sft_dataset(sft_examples(list("abcd")), tmp_path / "full", 0.3, 0)
+    full = load_dataset("json", data_files=both_splits(tmp_path / "full", "messages", "jsonl"))
+    write_sft_dataset(sft_examples().clear(), tmp_path / "none", 0.3, 0)
     files = both_splits(tmp_path / "none", "messages", "jsonl")
-    empty = load_dataset("json", data_files=files, features=full, streaming=True)
+    features = full["train"].features
+    empty = load_dataset("json", data_files=files, features=features, streaming=True)
     assert [list(rows) for rows in empty.values()] == [[], []]
 
 
