@@ -3,7 +3,8 @@ BIN := .venv/bin
 # Only what is used is compiled, when it is first used. So Python must keep the bytecode, whatever
 # the environment says, or every process would compile it again.
 unexport PYTHONDONTWRITEBYTECODE
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# Quiet twice: its errors, and no warnings of what a machine's own indexes lack.
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile
 # Three at a time on two cores, for tests wait for processes; in the order of conftest.py, longest first.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
@@ -69,7 +70,7 @@ demo-loop: $(STAMP)-train
 # Trainers that want other versions of what we want have environments of their own.
 .venv-%/.installed:
 	$(PYTHON) -m venv .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(WANTS_$*)
+	.venv-$*/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile $(WANTS_$*)
 	touch $@
 
 WANTS_verl := 'verl>=0.9.1' 'transformers<5.11' torch aiohttp prometheus-client requests pytest hypothesis
@@ -85,7 +86,7 @@ test-trainers: $(STAMP)-dev $(STAMP)-train .venv-verl/.installed .venv-verifiers
 .venv-lake/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-lake
 	grep -v '^duckdb' constraints.txt > .venv-lake/constraints.txt
-	.venv-lake/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	.venv-lake/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile \
 		-e '.[lake]' pytest hypothesis langdetect 'moto[server]' -c .venv-lake/constraints.txt
 	touch $@
 

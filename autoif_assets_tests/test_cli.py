@@ -1,6 +1,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from types import SimpleNamespace
 from urllib.request import urlopen
 
@@ -32,12 +33,12 @@ def test_the_ui_asks_the_simulator_and_nobody_else(tmp_path, monkeypatch):
     started, seen = [], []
     start = servers._started
     monkeypatch.setattr(servers, "_started", lambda c: started.append(start(c)) or started[0])
-    monkeypatch.setattr(os, "execv", lambda *words: seen.append((words, dict(os.environ))))
+    monkeypatch.setattr(servers, "_dagster", lambda *words: seen.append((words, dict(os.environ))))
     try:
         result = CliRunner().invoke(main, ["dev", "--simulate", "-p", "3999"])
         assert result.exit_code == 0, result.output
-        ((_, words), environment) = seen[0]
-        assert words[-2:] == ["-p", "3999"] and "--simulate" not in words
+        words, environment = seen[0]
+        assert words[-2:] == ("-p", "3999") and "--simulate" not in words
         assert "AUTOIF_AUDITOR_BASE_URL" not in environment
         with urlopen(environment["AUTOIF_BASE_URL"] + "/models") as reply:
             assert environment["AUTOIF_MODEL"] in reply.read().decode()
@@ -45,6 +46,28 @@ def test_the_ui_asks_the_simulator_and_nobody_else(tmp_path, monkeypatch):
         for process, _ in started:
             process.kill()
             process.wait()
+
+
+def test_the_ui_starts_without_warnings(tmp_path):
+    """Dagster's command as a checkout runs it, up to where it opens the instance."""
+    (tmp_path / "dagster.yaml").touch()
+    program = (
+        "import dagster._cli.dev as dev\n"
+        "from autoif_assets.cli import main\n"
+        "def opened(*words, logger): logger.warning('opened'); raise SystemExit(0)\n"
+        "dev.get_possibly_temporary_instance_for_cli = opened\n"
+        "main(['dev'])\n"
+    )
+    environment = clean_environment(
+        AUTOIF_DATA=str(tmp_path / "data"), AUTOIF_REPORT_PORT=str(free_port())
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, text=True,
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    (said,) = done.stdout.splitlines()
+    assert said.endswith("opened")
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """Servers: Dagster's UI, vLLM, the simulator, and the local model of `autoif demo-llm`."""
 
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -37,8 +38,20 @@ def dev(arguments: tuple[str, ...], simulated: bool) -> None:
     if note := home_note():
         say(note, fg="yellow", err=True)
     _serve_exports()
-    program = Path(sys.executable).parent / "dagster"
-    os.execv(program, ["dagster", "dev", "-m", "autoif_assets.definitions", *arguments])
+    _dagster("dev", "-m", "autoif_assets.definitions", *arguments)
+
+
+def _dagster(*words: str) -> None:
+    """Run Dagster's own command in this process, less what it says to people who type it."""
+    from dagster._cli import ENV_PREFIX, cli
+
+    # `dg dev`, which it would have instead, needs a project's folder: an installed wheel has none.
+    warnings.filterwarnings("ignore", "Function `dev_command` is superseded")
+    # That of a checkout, which is the same file as that of the home in the data folder.
+    logging.getLogger("dagster").addFilter(
+        lambda record: "will not be used to configure Dagster" not in record.getMessage()
+    )
+    cli.main(words, prog_name="dagster", auto_envvar_prefix=ENV_PREFIX)
 
 
 def _simulate() -> None:
