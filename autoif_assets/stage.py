@@ -19,7 +19,7 @@ the declarations of the tables, and from the stage's own function::
                 yield verify_responses(candidates, session.run(...), recipe)
 
 ==================  ============================================================================
-description         the table's, with the section of the paper
+description         the table's, with the paper's rule and section
 columns, lineage    the table's
 partitions          the table's; an upstream table with fewer is read by those it has
 checks              those of the table's declaration (`checks.checks_of`), and the stage's own
@@ -58,6 +58,7 @@ from autoif_assets.method.gates import ACCEPTED
 from autoif_assets.method.guard import UnreadableRows
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe, RecipeError
+from autoif_assets.reports import report_url
 from autoif_assets.resources import (
     BatchResource,
     RecipeResource,
@@ -93,6 +94,7 @@ _MISTAKES = (
 # Pool of every asset that asks a model; its limit is in dagster.yaml. They have no retry policy:
 # the client retries what may pass, and Dagster would try again what a person has cancelled.
 _ENDPOINT_POOL = "endpoint"
+_PAPER = "https://arxiv.org/abs/2406.13542"
 
 
 @dataclass(frozen=True)
@@ -291,10 +293,12 @@ class Stage:
     def shown(self, table: Table) -> dict[str, Any]:
         """Return what people see in the catalogue of the asset that fills a table."""
         made_by = {"openai"} if self.asks else {"python"} if "sandbox" in self._takes else set()
-        where = f" (AutoIF, section {table.section})" if table.section else ""
+        paper = f"[AutoIF, section {table.section}]({_PAPER})" if table.section else ""
+        # In the UI this is Markdown.
+        described = (table.description, table.rule and f"The paper's rule: {table.rule}", paper)
         section = table.section.partition(",")[0]
         return {
-            "description": f"{table.description}{where}",
+            "description": "\n\n".join(filter(None, described)),
             "kinds": {"duckdb", "polars"} | made_by,
             # To filter by in the catalogue, such as tag:"autoif/asks_model"="yes".
             "tags": {
@@ -306,7 +310,7 @@ class Stage:
         }
 
     def shown_source(self) -> dict[str, Any]:
-        """Return the prompts an asset sends, with links to their files and to its own source."""
+        """Return what leads further: the report, the prompts an asset sends, and its source."""
         roles = sorted(self.depends_on.prompts)
         code = self._function.__code__
         with warnings.catch_warnings():
@@ -320,6 +324,8 @@ class Stage:
             ]
             references = dg.CodeReferencesMetadataValue(code_references=links)
         return {
+            # What became of the batches, from every asset of them.
+            "report": dg.MetadataValue.url(report_url(settings().report_port)),
             "dagster/code_references": references,
             **{
                 f"prompt/{role}": dg.MetadataValue.md(f"````jinja\n{PROMPTS[role].source}\n````")

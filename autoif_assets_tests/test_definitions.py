@@ -243,8 +243,11 @@ def test_partitions_of_assets_are_those_of_their_tables():
 def test_an_asset_says_what_it_is(name):
     spec = SPECS[name]
     assert spec.description and spec.description.endswith((".", ")")), name
+    assert spec.metadata["report"].url.endswith("/report.html")
     if name in NO_TABLE:
         return
+    assert TABLES[name].rule in spec.description
+    assert ("(https://arxiv.org/abs/2406.13542)" in spec.description) == bool(TABLES[name].section)
     columns = spec.metadata["dagster/column_schema"].columns
     assert [column.name for column in columns] == [c.name for c in TABLES[name].columns]
     assert all(column.description and column.type for column in columns)

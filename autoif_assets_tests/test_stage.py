@@ -157,7 +157,11 @@ def test_what_a_stage_holds_is_released_where_its_rows_cannot_be_stored(run):
 def test_what_is_said_of_an_asset_comes_from_its_table():
     (spec,) = made_in_parts.specs
     assert spec.key.to_user_string() == "response_verdicts"
-    assert spec.description == (f"{TABLES['response_verdicts'].description} (AutoIF, section 3.3)")
+    assert spec.description == (
+        f"{TABLES['response_verdicts'].description}\n\n"
+        "The paper's rule: More than half of the verdicts are pass.\n\n"
+        "[AutoIF, section 3.3](https://arxiv.org/abs/2406.13542)"
+    )
     assert spec.kinds == {"duckdb", "polars"}
     assert spec.tags["autoif/paper_section"] == "3.3"
     assert spec.owners == ["team:autoif"]

@@ -25,7 +25,8 @@ def reference() -> str:
 
 
 def _table(table: Table) -> str:
-    paper = f" Paper section {table.section}." if table.section else ""
+    rule = f": {table.rule}" if table.rule else "."
+    paper = f" Paper section {table.section}{rule}" if table.section else ""
     slices = (
         f"replaced by `{'`, `'.join(table.partitions)}`"
         if table.partitions

@@ -95,6 +95,7 @@ class Table:
             ``table.column``, that it is taken or computed from.
         charts: Columns whose distribution people are shown, each with what it is: a ``share``
             from 0 to 1, a ``score`` from 0 to 10, or a text, of which the ``length`` is shown.
+        rule: The paper's rule for its rows, in a sentence; "" where it has none.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     origins: tuple[tuple[str, str], ...] = ()
     charts: tuple[tuple[str, str], ...] = ()
+    rule: str = ""
 
     @property
     def is_stage(self) -> bool:
@@ -130,6 +132,7 @@ class Table:
         instead_of: Mapping[str, "Table"] | None = None,
         foreign_keys: Sequence[ForeignKey] = (),
         origins: Sequence[tuple[str, str]] = (),
+        rule: str = "",
     ) -> "Table":
         """Return a table like this one: what is not named here is as it is declared here.
 
@@ -145,6 +148,7 @@ class Table:
             instead_of: The table to refer to, by the name of the one referred to here.
             foreign_keys: Further foreign keys.
             origins: Further origins.
+            rule: The paper's rule for its rows.
 
         Raises:
             ValueError: ``after`` or ``changed`` names a column that this table does not have.
@@ -168,6 +172,7 @@ class Table:
             name=name,
             description=description,
             section=section,
+            rule=rule,
             columns=(*columns, *added),
             key=(*self.key[:1], *further, *self.key[1:]),
             partitions=(*self.partitions, *further),

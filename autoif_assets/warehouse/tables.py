@@ -162,6 +162,7 @@ SEED_QUERIES = Table(
     ),
     key=("source", "line"),
     partitions=(),
+    rule="Queries longer than 20 and shorter than 300 characters.",
 )
 
 # Instructions and the functions that verify them.
@@ -188,6 +189,7 @@ AUGMENTED_INSTRUCTIONS = Table(
         ("instruction", "seed_instructions.instruction"),
         ("category", "seed_instructions.category"),
     ),
+    rule="100 rewrites of the seeds, each a new one.",
 )
 
 CASE_ORIGIN = Column(
@@ -230,6 +232,7 @@ VERIFIER_CANDIDATES = Table(
         ("source", "augmented_instructions.instruction"),
         ("source", "seed_instructions.verifier"),
     ),
+    rule="8 completions an instruction, each with one function.",
 )
 
 TEST_CASES = Table(
@@ -261,6 +264,7 @@ TEST_CASES = Table(
         ("expected", "augmented_instructions.instruction"),
         *((name, "seed_instructions.cases") for name in ("input", "query", "expected")),
     ),
+    rule="Three with each function.",
 )
 
 PROBE_TEXTS = Table(
@@ -417,6 +421,7 @@ VERIFIERS = Table(
         *((name, "test_cases.expected") for name in ("accuracy", *_BY_LABEL)),
     ),
     charts=(("accuracy", "share"),),
+    rule="A function agrees with more than half of the surviving cases.",
 )
 
 VERIFIER_CASES = Table(
@@ -456,6 +461,7 @@ VERIFIER_CASES = Table(
         ("outcomes", "verifier_candidates.source"),
     ),
     charts=(("agreement", "share"),),
+    rule="A case agrees with more than half of the functions.",
 )
 
 NLI_LABEL = Column(
@@ -494,6 +500,7 @@ BACK_TRANSLATIONS = Table(
         ("back_translation", "verifiers.source"),
         ("nli_label", "augmented_instructions.instruction"),
     ),
+    rule="NLI of the instruction and the function's words: entailment, neutral or contradiction.",
 )
 
 VERIFIER_AUDITS = Table(
@@ -634,6 +641,7 @@ VERIFIED_INSTRUCTIONS = Table(
         ("neutrals", "back_translations.nli_label"),
         ("contradictions", "back_translations.nli_label"),
     ),
+    rule="A verifier and a case survive, and no back-translation contradicts.",
 )
 
 # Prompts, their responses, and what is said of these.
@@ -665,6 +673,7 @@ AUGMENTED_QUERIES = Table(
         ("prompt", "seed_queries.query"),
     ),
     charts=(("prompt", "length"),),
+    rule="16 user queries an instruction.",
 )
 
 RESPONSES = Table(
@@ -696,6 +705,7 @@ RESPONSES = Table(
         ("response", "augmented_queries.context"),
     ),
     charts=(("response", "length"),),
+    rule="8 samples a prompt.",
 )
 
 RESPONSE_VERDICTS = Table(
@@ -732,6 +742,7 @@ RESPONSE_VERDICTS = Table(
         ("outcomes", "responses.response"),
     ),
     charts=(("pass_rate", "share"),),
+    rule="More than half of the verdicts are pass.",
 )
 
 RESPONSE_SCORES = Table(
@@ -762,6 +773,7 @@ RESPONSE_SCORES = Table(
         ("score", "augmented_queries.context"),
     ),
     charts=(("score", "score"),),
+    rule="A score of 8 or better, of 10.",
 )
 
 FURTHER_RESPONSES = RESPONSES.variant(
@@ -833,6 +845,7 @@ FILTERED_QUERIES = Table(
         ("pass_at_k", "response_verdicts.status"),
         ("pass_at_k", "further_verdicts.status"),
     ),
+    rule="At least one verifier and one response are left.",
 )
 
 RESPONSE_LIKELIHOODS = Table(
@@ -988,6 +1001,7 @@ INSTRUCTION_PREFERENCE_PAIRS = Table(
         ("chosen_pass_rate", "verifier_cases.outcomes"),
         ("rejected_pass_rate", "verifier_cases.outcomes"),
     ),
+    rule="Chosen cases pass more than half of the functions, rejected ones none.",
 )
 
 QUERY_PREFERENCE_PAIRS = Table(
@@ -1020,6 +1034,7 @@ QUERY_PREFERENCE_PAIRS = Table(
         ("chosen_pass_rate", "response_verdicts.pass_rate"),
         ("rejected_pass_rate", "response_verdicts.pass_rate"),
     ),
+    rule="Chosen responses pass more than half of the functions, rejected ones none.",
 )
 
 PREFERENCE_PAIRS = Table(
@@ -1125,6 +1140,7 @@ POLICY_RESPONSES = RESPONSES.variant(
     partition=POLICY,
     after={"instruction_id": SPLIT},
     foreign_keys=(ForeignKey(("policy",), "policies", ("policy",)),),
+    rule="The policy samples its training prompts at temperature 0.8.",
 )
 
 POLICY_VERDICTS = RESPONSE_VERDICTS.variant(
@@ -1163,6 +1179,7 @@ ONLINE_PREFERENCE_PAIRS = replace(
             "response_verdicts": POLICY_VERDICTS,
         },
         origins=(("chosen", "sft_examples.response"),),
+        rule="Pairs as of sampled responses, made again in each iteration.",
     ),
     # The offline pairs' keys lead to responses that no policy made.
     foreign_keys=(

@@ -66,6 +66,8 @@ def test_an_asset_shows_its_columns_its_rows_and_its_checks(page):
     page.goto("/assets/response_verdicts")
     page.get_by_text("pass_rate").first.wait_for()
     page.get_by_text("sandbox/verdicts_per_s").first.wait_for()
+    page.get_by_role("link", name="AutoIF, section 3.3").first.wait_for()
+    page.locator("a[href$='/report.html']").first.wait_for()
     shoot(page, "asset")
     see_chart(page, "chart/pass_rate", "distribution of pass_rate")
     shoot(page, "asset-chart")
