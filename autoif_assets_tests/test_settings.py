@@ -103,13 +103,15 @@ def test_paths_of_a_file_are_seen_from_its_folder(place, monkeypatch):
     )
     write(
         place / "far",
-        "data: made\nprompts: mine\ninputs: {queries: 'hf://org/name:train, q.txt', seeds: s.txt}",
+        "data: made\nprompts: mine\nbenchmarks: 'i.jsonl:prompt'\n"
+        "inputs: {queries: 'hf://org/name:train, q.txt', seeds: s.txt}",
     )
     monkeypatch.setenv("AUTOIF_CONFIG", "far/autoif.yaml")
     found = settings()
     assert found.data == str(place / "far" / "made")
     assert found.inputs.queries == f"hf://org/name:train,{place}/far/q.txt"
     assert found.inputs.seeds == f"{place}/far/s.txt"
+    assert found.benchmarks == f"{place}/far/i.jsonl:prompt"
     assert found.make_recipe().prompts == {"score": "{{ instruction }}{{ query }}{{ response }}"}
     assert "prompts" not in found.numbers
     (place / "far" / "mine" / "score.jinja").write_text("{{ instruction }}\n{{ sentence }}")

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -10,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from autoif_assets.datasets import About, AboutBatch
+from autoif_assets.datasets import About, AboutBatch, Benchmark
+from autoif_assets.inputs import PREFIX, read_seed_queries
 from autoif_assets.method.labelled import IN_USE
 from autoif_assets.method.recipe import NUMBERS, RECIPES, Recipe
 from autoif_assets.resources import settings
@@ -33,7 +35,20 @@ def about_batches(warehouse: Warehouse) -> About:
         _version(),
         stated.license or None,
         list(filter(None, codes)),
+        list(_benchmarks(stated.benchmarks)) if stated.benchmarks else [],
     )
+
+
+def _benchmarks(spec: str) -> Iterator[Benchmark]:
+    """Read the prompts of each file, and name it without the folders of this machine."""
+    # However long they are; a text is a prompt of each of the files that hold it.
+    read = read_seed_queries(spec, None, 0, sys.maxsize)
+    read = read.filter(pl.col("reason").fill_null("duplicate") == "duplicate")
+    for (source,), rows in read.group_by("source", maintain_order=True):
+        name = str(source)
+        yield Benchmark(
+            name if name.startswith(PREFIX) else Path(name).name, rows["query"].to_list()
+        )
 
 
 def _about(batch: Batch, labelled: tuple[int, int, int, int]) -> AboutBatch:

@@ -1,6 +1,6 @@
 """Training files: SFT and KTO examples and preference pairs in the formats trainers read."""
 
-from autoif_assets.datasets.about import About, AboutBatch
+from autoif_assets.datasets.about import About, AboutBatch, Benchmark
 from autoif_assets.datasets.export import Export, write_dataset
 from autoif_assets.datasets.files import ExportedFile, Extra
 from autoif_assets.datasets.formats import SPLITS, DatasetKind
@@ -17,6 +17,7 @@ __all__ = [
     "SPLITS",
     "About",
     "AboutBatch",
+    "Benchmark",
     "DatasetKind",
     "DatasetSplit",
     "Export",

@@ -3,15 +3,17 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from autoif_assets.datasets.formats import SPLITS, Split
+from autoif_assets.method.text import word_runs
 
 # Texts of people and models in a table of Markdown: one line, no further column.
 _CELL = str.maketrans({"|": "\\|", "\n": " ", "\r": " ", "`": "'"})
 _MOST_BATCHES = 50  # listed one by one
+_RUN_WORDS = 8  # that two prompts have in common, in a row
 _CITED = """@article{dong2024selfplay,
   title   = {Self-play with Execution Feedback: Improving Instruction-following Capabilities of
              Large Language Models},
@@ -51,6 +53,25 @@ class AboutBatch:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """Prompts that models are evaluated with, to count what is like them.
+
+    Attributes:
+        name: What the card calls it.
+        prompts: Its texts.
+    """
+
+    name: str
+    prompts: Sequence[str]
+
+    def runs(self) -> pl.Series:
+        """Return the runs of words that the prompts hold."""
+        texts = pl.DataFrame({"text": self.prompts}, schema={"text": pl.String})
+        runs = texts.select(word_runs(pl.col("text"), _RUN_WORDS)).to_series().explode()
+        return runs.filter(runs != "").unique()
+
+
+@dataclass(frozen=True)
 class About:
     """What is known of all batches, and what a person has stated.
 
@@ -59,17 +80,19 @@ class About:
         version: What exported it, with its commit where that is known.
         licence: As the hub calls it, or in words; null: not stated.
         languages: Codes such as ``de``; empty: those of the recipes.
+        benchmarks: What prompts are compared with.
     """
 
     batches: Sequence[AboutBatch] = ()
     version: str = ""
     licence: str | None = None
     languages: Sequence[str] = ()
+    benchmarks: Sequence[Benchmark] = ()
 
     def of(self, keys: set[str]) -> "About":
         """Return what is known of some batches alone."""
         kept = [batch for batch in self.batches if batch.batch in keys]
-        return About(kept, self.version, self.licence, self.languages)
+        return replace(self, batches=kept)
 
     @property
     def simulated(self) -> list[str]:
@@ -88,9 +111,11 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 class Counts:
-    """How many rows of which kind were written, and what both splits hold."""
+    """How many rows of which kind were written, and what both splits and benchmarks hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, benchmarks: Sequence[Benchmark] = ()) -> None:
+        self._benchmarks = [(one, one.runs()) for one in benchmarks]
+        self._alike: Counter[tuple[str, Split]] = Counter()
         self.batches: set[str] = set()
         self._rows: Counter[tuple[str, int, Split]] = Counter()
         self._seen: dict[str, dict[Split, set[str]]] = {
@@ -112,6 +137,23 @@ class Counts:
         for name, sides in self._seen.items():
             if name in rows.columns:
                 sides[split].update(rows[name].drop_nulls().unique())
+        if self._benchmarks:
+            prompts = rows.select("prompt").with_row_index("row")
+            runs = prompts.select("row", run=word_runs(pl.col("prompt"), _RUN_WORDS)).explode("run")
+            for one, known in self._benchmarks:
+                shared = runs.filter(pl.col("run").is_in(known.implode()))
+                self._alike[one.name, split] += shared["row"].n_unique()
+
+    def alike(self) -> list[tuple[str, ...]]:
+        """Return rows of a table: benchmark, its prompts, rows of each split that are like one."""
+        return [
+            (
+                cell(one.name),
+                str(len(one.prompts)),
+                *(str(self._alike[one.name, s]) for s in SPLITS),
+            )
+            for one, _ in self._benchmarks
+        ]
 
     def in_both(self) -> dict[str, int]:
         """Return how many instructions and queries are in both splits."""
@@ -228,7 +270,14 @@ def _contamination(counts: Counts, left_out: Mapping[Split, int]) -> str:
         ("queries in both splits", str(both["query_id"])),
         ("rows left out, whose query is on the other side", str(sum(left_out.values()))),
     ]
-    return f"{table(('what', 'count'), rows)}\n\nNothing was compared with public benchmarks."
+    told = table(("what", "count"), rows)
+    if not (alike := counts.alike()):
+        return f"{told}\n\nNothing was compared with benchmarks (`AUTOIF_BENCHMARKS`)."
+    return (
+        f"{told}\n\n{table(('benchmark', 'prompts', *SPLITS), alike)}\n\n"
+        f"Rows whose prompt has {_RUN_WORDS} words in a row in common with one of the benchmark's, "
+        "or is a shorter one of them; case and punctuation do not count."
+    )
 
 
 def _trust(about: About) -> str:

@@ -73,7 +73,8 @@ def write_dataset(
             writers = {
                 side: open_files.enter_context(SplitWriter(kind, side, new)) for side in SPLITS
             }
-            left_out, counts = dict.fromkeys(SPLITS, 0), Counts()
+            known = about or About()
+            left_out, counts = dict.fromkeys(SPLITS, 0), Counts(known.benchmarks)
             for rows in _training_rows(kind, parts):
                 for side, writer in writers.items():
                     kept, others = split.rows(rows, side)
@@ -92,7 +93,6 @@ def write_dataset(
             share, seed = split.eval_share, split.seed
             for extra in extras:
                 extra.write(new)
-            known = about or About()
             card = dataset_card(
                 kind, files, schema, instructions, left_out, share, seed, counts, known, extras
             )

@@ -200,6 +200,23 @@ def _all_runs(text: pl.Expr) -> pl.Expr:
     return padded.list.eval(runs.drop_nulls())
 
 
+def word_runs(text: pl.Expr, words: int) -> pl.Expr:
+    """Return all runs of so many words of a text, or the whole of a shorter one.
+
+    The case of letters, punctuation and white space do not count; a character of Chinese and
+    Japanese is a word.
+    """
+    found = text.str.to_lowercase().str.extract_all(_SPOKEN)
+    behind = [pl.element().shift(by) for by in reversed(range(words))]
+    runs = found.list.eval(pl.concat_str(behind, separator=" ").drop_nulls())
+    return (
+        pl.when(found.list.len() < words).then(pl.concat_list(found.list.join(" "))).otherwise(runs)
+    )
+
+
+_SPOKEN = rf"[{_NO_SPACES}]|[[\p{{L}}\p{{M}}\p{{N}}]--[{_NO_SPACES}]]+"
+
+
 # Letters with their marks, digits, and symbols that stand for things, such as emoji.
 _SAYS_SOMETHING = r"[\p{L}\p{M}\p{N}\p{So}]"
 _MIN_SAYING = 0.3

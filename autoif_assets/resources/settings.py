@@ -149,6 +149,11 @@ class Settings(_Sections):  # type: ignore[misc]
         description="Languages of the exported datasets, for their cards: codes such as de, en; "
         "left out: those that the recipes ask for.",
     )
+    benchmarks: str | None = Field(
+        default=None,
+        description="Files of the prompts of evaluation benchmarks, read as the queries are, such "
+        "as ifeval.jsonl:prompt; the cards of exports count the prompts that are like theirs.",
+    )
     nightly_cron: str | None = Field(
         default=None, description="Cron text of the times at which a batch is added and made."
     )
@@ -367,6 +372,7 @@ def variables() -> dict[Setting, str]:
         ("trainer", "base_url"): "AUTOIF_TRAINED_BASE_URL",
         ("license",): "AUTOIF_LICENSE",
         ("languages",): "AUTOIF_LANGUAGES",
+        ("benchmarks",): "AUTOIF_BENCHMARKS",
         ("nightly_cron",): "AUTOIF_NIGHTLY_CRON",
         ("repair_cron",): "AUTOIF_REPAIR_CRON",
         ("repair_at_most",): "AUTOIF_REPAIR_AT_MOST",
@@ -509,10 +515,11 @@ def _resolve(values: dict[str, Any], folder: Path) -> None:
         if isinstance(path := values.get(name), str):
             values[name] = str(folder / Path(path).expanduser())
     inputs = values.get("inputs")
-    for name in ("seeds", "queries", "labelled"):
-        if isinstance(inputs, dict) and isinstance(spec := inputs.get(name), str):
+    files = [(values, "benchmarks"), *((inputs, of) for of in ("seeds", "queries", "labelled"))]
+    for section, name in files:
+        if isinstance(section, dict) and isinstance(spec := section.get(name), str):
             parts = (part.strip() for part in spec.split(","))
-            inputs[name] = ",".join(
+            section[name] = ",".join(
                 part if part.startswith(PREFIX) else str(folder / Path(part).expanduser())
                 for part in parts
             )

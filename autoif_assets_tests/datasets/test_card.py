@@ -5,7 +5,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from autoif_assets.datasets import PREFERENCE, REWARD, SFT, About, AboutBatch, write_dataset
+from autoif_assets.datasets import (
+    PREFERENCE,
+    REWARD,
+    SFT,
+    About,
+    AboutBatch,
+    Benchmark,
+    write_dataset,
+)
 from autoif_assets_tests.datasets.frames import (
     preference_pairs,
     rl_prompts,
@@ -58,6 +66,37 @@ def test_a_card_tells_who_made_the_rows(tmp_path):
     assert int(train) + int(held_out.rstrip(" |")) == rows.filter(category="a|b").height
 
 
+def test_prompts_of_benchmarks_are_counted(tmp_path):
+    eight = "write a poem about autumn in two lines"
+    prompts = [
+        f"Please: WRITE a poem, about autumn,\nin two lines! And {i} things more." for i in "abc"
+    ]
+    prompts += [
+        "write a poem about autumn in two",
+        "Say yes.",
+        "Say yes, please.",
+        "另外写一首关于秋天的诗",
+    ]
+    rows = sft_examples(prompts).with_columns(prompt=pl.Series(prompts))
+    known = [
+        Benchmark("one|two", [f"First {eight} or not.", "Say YES", "...", ""]),
+        Benchmark(
+            "other", ["写一首关于秋天的诗歌", "None of these words is in any of the prompts."]
+        ),
+    ]
+    _, body = card_of(tmp_path, About(benchmarks=known), rows=rows)
+    assert sum_of(body, "one\\|two") == (4, 4)
+    assert sum_of(body, "other") == (2, 1)
+    assert "Nothing was compared" not in body
+
+
+def sum_of(body, name):
+    """Prompts of a benchmark, and rows that are like one in either split."""
+    (line,) = [one for one in body.splitlines() if one.startswith(f"| {name} | ")]
+    of, *rows = (int(number) for number in line.removeprefix(f"| {name} | ").split("|")[:-1])
+    return of, sum(rows)
+
+
 @pytest.mark.parametrize(
     ("batches", "how"), [([SIMULATED], "made"), ([REAL, SIMULATED], "partly made")]
 )
@@ -77,6 +116,7 @@ def test_what_is_not_stated_is_said_to_be_so(tmp_path):
     front, body = card_of(tmp_path)
     assert not {"license", "language", "autoif_recipe"} & {*front}
     assert "Licence: not stated. Languages: not stated" in body
+    assert "Nothing was compared with benchmarks" in body
     front, _ = card_of(tmp_path, About(licence='Ours: ask "us"'))
     assert (front["license"], front["license_name"]) == ("other", 'Ours: ask "us"')
 
