@@ -30,7 +30,7 @@ from autoif_assets.method.instructions import augment_instructions
 from autoif_assets.method.recipe import Recipe
 from autoif_assets.resources import NLI, Plan, SandboxResource, Session, recipe_of
 from autoif_assets.resources.sandbox import SandboxSession
-from autoif_assets.resources.session import journaled
+from autoif_assets.resources.session import journaled, sharing_of
 from autoif_assets.resources.storage import configured_warehouse
 from autoif_assets.resources.telling import asset_of
 from autoif_assets.stage import as_stored, stages_of
@@ -352,7 +352,10 @@ class _Asked:
         settings = found.model_copy(update={"max_failed_share": 1.0})
         run = self.run
         return journaled(
-            *(context, settings, run.journals, run.budget, asset_of(context)), name=name, also=also
+            *(context, settings, run.journals, run.budget, asset_of(context)),
+            name=name,
+            also=also,
+            sharing=sharing_of(run.resources.warehouse.open(), context.log.warning),
         )
 
 

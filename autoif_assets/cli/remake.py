@@ -138,6 +138,7 @@ def calls_needed(name: str, assets: Iterable[str], seeds: bool = False) -> Needs
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.definitions import defs
+    from autoif_assets.endpoint import fetch_batch
 
     assets = list(assets)
     specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
@@ -158,6 +159,8 @@ def calls_needed(name: str, assets: Iterable[str], seeds: bool = False) -> Needs
     ):
         trial = Path(folder)
         warehouse.copy_to(trial)
+        if warehouse.objects is not None:
+            fetch_batch(warehouse.objects, data_dir() / "journals", name)
         (trial / "journals").symlink_to(data_dir() / "journals")
         _repin(name, seeds, trial)
         instance.add_dynamic_partitions(str(BATCHES.name), [name])

@@ -152,7 +152,7 @@ def batch_remove(name: str, journals: bool, yes: bool) -> None:
 
     from autoif_assets.automation.partitions import BATCHES
     from autoif_assets.automation.runs import busy_batches
-    from autoif_assets.endpoint import prune_journals
+    from autoif_assets.endpoint import prune_journals, remove_shared
     from autoif_assets.warehouse import remove_batch
 
     warehouse = open_warehouse()
@@ -166,11 +166,12 @@ def batch_remove(name: str, journals: bool, yes: bool) -> None:
         if name in registered:
             instance.delete_dynamic_partition(str(BATCHES.name), name)
     remove_batch(warehouse, name)
-    removed = []
+    removed = 0
     if journals:
-        removed = prune_journals(data_dir() / "journals", 0, batch=name)
+        removed = len(prune_journals(data_dir() / "journals", 0, batch=name))
+        removed += remove_shared(warehouse.objects, name) if warehouse.objects else 0
     _export()
-    say(f"{name} is removed" + (f" with {len(removed)} journals." if journals else "."))
+    say(f"{name} is removed" + (f" with {removed} journals." if journals else "."))
 
 
 _KEPT = "answers stay in the journals, and what is asked in the same way is not paid again."

@@ -17,6 +17,7 @@ from autoif_assets.endpoint.journal import Journal, llm_calls, llm_calls_in_part
 from autoif_assets.endpoint.journal_files import Compacted, Pruned, compact_journals, prune_journals
 from autoif_assets.endpoint.progress import Progress
 from autoif_assets.endpoint.settings import Credentials, EndpointSettings
+from autoif_assets.endpoint.shared_journals import Sharing, fetch_batch, remove_shared
 from autoif_assets.endpoint.shortfall import Shortfalls
 
 __all__ = [
@@ -39,13 +40,16 @@ __all__ = [
     "Reply",
     "Request",
     "ServerUnreachable",
+    "Sharing",
     "Shortfalls",
     "Spent",
     "TooManyFailed",
     "call_id",
     "compact_journals",
+    "fetch_batch",
     "llm_calls",
     "llm_calls_in_parts",
     "prune_journals",
+    "remove_shared",
     "spent_by_run",
 ]

@@ -33,6 +33,7 @@ from autoif_assets.endpoint.journal_files import (
     read_lines,
 )
 from autoif_assets.endpoint.responses import content_named
+from autoif_assets.endpoint.shared_journals import Sharing, open_uploads
 
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "batch": pl.String,
@@ -111,6 +112,7 @@ class Journal:
         refresh: bool = False,
         ask_refused: bool = False,
         also: Sequence[str] = (),
+        sharing: Sharing | None = None,
     ) -> None:
         """Index the journals of ``asset`` and ``batch`` under ``folder``.
 
@@ -122,11 +124,14 @@ class Journal:
             refresh: Ask anew for what earlier runs have; their lines are kept.
             ask_refused: Ask again what earlier runs were refused.
             also: Assets whose calls of this batch are not asked for again, either.
+            sharing: Where other machines' journals are, and these go; None: nowhere.
 
         Raises:
-            EndpointError: A journal cannot be read.
+            EndpointError: A journal cannot be read, or other machines' cannot be fetched.
         """
         self.path = journal_folder(folder, asset, batch) / _file_name(run_id)
+        self._sharing = sharing
+        self._uploads = sharing and open_uploads(sharing, folder, (asset, *also), batch, self.path)
         self.torn = 0
         self.damaged: list[str] = []
         # Which of two answers is the newer is told by what was there when it came, not by a clock.
@@ -186,6 +191,8 @@ class Journal:
         except OSError as error:
             raise self._unwritable(error.strerror) from error
         self._lines[record["call_id"]].append((self.path, offset))
+        if self._uploads is not None:
+            self._uploads.start()
 
     def _unwritable(self, why: str | None) -> EndpointError:
         return EndpointError(
@@ -195,13 +202,22 @@ class Journal:
         )
 
     def close(self) -> None:
-        """Close this run's file; until the journals are compacted, this one can still be read."""
+        """Close this run's file; until the journals are compacted, this one can still be read.
+
+        Raises:
+            EndpointError: Other machines are to have what it holds, and their storage is away.
+        """
         if self._file is not None:
             os.close(self._file)
             self._file = None
-        for unlock in self._locks.values():
-            unlock()
-        self._locks.clear()
+        uploads, self._uploads = self._uploads, None
+        try:
+            if uploads is not None:
+                uploads.finish()
+        finally:
+            for unlock in self._locks.values():
+                unlock()
+            self._locks.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -212,7 +228,13 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except EndpointError as not_uploaded:
+            if error is None or self._sharing is None:
+                raise
+            # What ended the run is what a person is to read first.
+            self._sharing.log(str(not_uploaded))
 
     def _open(self) -> int:
         self.path.parent.mkdir(parents=True, exist_ok=True)

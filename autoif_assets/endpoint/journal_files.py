@@ -20,6 +20,8 @@ from autoif_assets.method.readable import count, shown_text
 _SAFE = re.compile(r"[A-Za-z0-9_-]*")
 # No run's file has this name: `encode_name` writes "~" as %7E.
 COMPACTED = "~compacted.jsonl"
+# What of the journals beside it the storage that machines share has, too.
+HELD = "~held.json"
 _TEXTS = ("call_id", "model", "base_url", "prompt")
 _COUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}\+00:00")
@@ -296,6 +298,8 @@ def prune_journals(
                         raise EndpointError(
                             f"The journal {path} cannot be removed: {error.strerror}."
                         ) from error
+                    # Fetched again where it is wanted, if other machines have it.
+                    (place / HELD).unlink(missing_ok=True)
                 pruned.append(Pruned(name, key, path, status.st_size, idle_s))
     return pruned
 

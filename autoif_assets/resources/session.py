@@ -21,6 +21,7 @@ from autoif_assets.endpoint import (
     Progress,
     Request,
     ServerUnreachable,
+    Sharing,
     Shortfalls,
     llm_calls_in_parts,
 )
@@ -82,6 +83,7 @@ def open_session(
             name=name,
             others=others,
             also=also,
+            sharing=sharing_of(tables, context.log.warning),
             at_end=lambda: _load_calls(tables, journals, asset, batch),
         ) as asked:
             yield asked
@@ -106,6 +108,7 @@ def journaled(
     name: str = "model",
     others: Mapping[str, EndpointSettings] | None = None,
     also: Sequence[str] = (),
+    sharing: Sharing | None = None,
     at_end: Callable[[], None] = lambda: None,
 ) -> Iterator["Session"]:
     """Open the journal of an asset and batch, and ask; no table is written.
@@ -119,6 +122,7 @@ def journaled(
         name: As of `open_session`.
         others: As there.
         also: As there.
+        sharing: How other machines get to know the answers.
         at_end: Called before the journal is closed, however the asking went.
 
     Raises:
@@ -128,7 +132,8 @@ def journaled(
     features = features_of(context.run.run_id, settings)
     client = Client(settings, budget=budget, features=features)
     asking = {"refresh": settings.refresh, "ask_refused": settings.ask_refused}
-    with Journal(journals, asset, batch, context.run.run_id, also=also, **asking) as journal:
+    named = (journals, asset, batch, context.run.run_id)
+    with Journal(*named, also=also, sharing=sharing, **asking) as journal:
         if journal.torn:
             context.log.warning(
                 f"{journal.torn} torn lines in the journals of {asset} {batch} are ignored: "
@@ -145,6 +150,11 @@ def journaled(
             session.check()
         finally:
             at_end()
+
+
+def sharing_of(tables: Warehouse, log: Callable[[str], None]) -> Sharing | None:
+    """Return how journals are shared with other machines, where the tables are."""
+    return None if tables.objects is None else Sharing(tables.objects, log)
 
 
 def no_model(settings: EndpointSettings) -> str:

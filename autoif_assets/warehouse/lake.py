@@ -29,6 +29,7 @@ from autoif_assets.warehouse.lake_connection import (
 )
 from autoif_assets.warehouse.lake_locks import Locks, lake_locks
 from autoif_assets.warehouse.migrations import migrate, needs_migration
+from autoif_assets.warehouse.objects import Objects
 from autoif_assets.warehouse.publishing import export_tables
 from autoif_assets.warehouse.schema import (
     SCHEMA,
@@ -188,6 +189,11 @@ class LakeWarehouse(Warehouse):
     def for_readers(self) -> str:
         """Where people read the tables, for people."""
         return f"{self.place}; ask with `autoif sql`"
+
+    @property
+    def objects(self) -> Objects:
+        """The files beside the tables, in the storage of the lake."""
+        return Objects(self.place)
 
     @contextmanager
     def transaction(

@@ -228,27 +228,39 @@ def _no_catalog(place: LakePlace, error: Exception) -> WarehouseError:
     )
 
 
-def _storage_secret(place: LakePlace) -> str | None:
-    """Return the statement that tells DuckDB the keys of S3, from the environment."""
-    if not place.data.startswith("s3://"):
-        return None
+def storage_keys(place: LakePlace) -> dict[str, str]:
+    """Return how S3 is asked, from the environment, without what is not given there.
+
+    Raises:
+        WarehouseError: There are no keys.
+    """
     given = os.environ.get
     if not (given("AWS_ACCESS_KEY_ID") and given("AWS_SECRET_ACCESS_KEY")):
         raise WarehouseError(
             f"The lake's files are in {place.data}, but there are no keys: set AWS_ACCESS_KEY_ID "
             "and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL where it is not Amazon's."
         )
-    parts = {
-        "KEY_ID": given("AWS_ACCESS_KEY_ID"),
-        "SECRET": given("AWS_SECRET_ACCESS_KEY"),
-        "SESSION_TOKEN": given("AWS_SESSION_TOKEN"),
-        "REGION": given("AWS_REGION") or given("AWS_DEFAULT_REGION") or "us-east-1",
+    found = {
+        "key_id": given("AWS_ACCESS_KEY_ID"),
+        "secret": given("AWS_SECRET_ACCESS_KEY"),
+        "session_token": given("AWS_SESSION_TOKEN"),
+        "region": given("AWS_REGION") or given("AWS_DEFAULT_REGION") or "us-east-1",
+        "endpoint": (given("AWS_ENDPOINT_URL_S3") or given("AWS_ENDPOINT_URL") or "").rstrip("/"),
     }
-    said = [f"{name} {literal(value)}" for name, value in parts.items() if value]
-    if endpoint := given("AWS_ENDPOINT_URL_S3") or given("AWS_ENDPOINT_URL"):
+    return {name: value for name, value in found.items() if value}
+
+
+def _storage_secret(place: LakePlace) -> str | None:
+    """Return the statement that tells DuckDB the keys of S3."""
+    if not place.data.startswith("s3://"):
+        return None
+    keys = storage_keys(place)
+    endpoint = keys.pop("endpoint", None)
+    said = [f"{name.upper()} {literal(value)}" for name, value in keys.items()]
+    if endpoint:
         url = urlsplit(endpoint)
         said += [
-            f"ENDPOINT {literal(url.netloc + url.path.rstrip('/'))}",
+            f"ENDPOINT {literal(url.netloc + url.path)}",
             f"USE_SSL {'true' if url.scheme == 'https' else 'false'}",
             "URL_STYLE 'path'",
         ]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from autoif_assets.warehouse.lake import LAKE, LakeWarehouse
 from autoif_assets.warehouse.lake_connection import catalog_connection
+from autoif_assets.warehouse.objects import BESIDE
 from autoif_assets.warehouse.schema import SCHEMA
 from autoif_assets.warehouse.sql import literal
 
@@ -90,7 +91,6 @@ def maintain(
     calls = {
         "snapshots": f"ducklake_expire_snapshots('lake', older_than => {kept})",
         "removed": f"ducklake_cleanup_old_files('lake', older_than => {grace})",
-        "orphans": f"ducklake_delete_orphaned_files('lake', older_than => {grace})",
     }
     # One at a time on all machines; nobody who reads or writes waits for it.
     with lake.lake.locks(purpose, own=["maintenance"]):
@@ -98,7 +98,20 @@ def maintain(
             with lake.lake.connection(purpose, writes=True) as con:
                 found = con.execute(f"SELECT count(*) FROM {call}").fetchall()
             setattr(done, name, found[0][0])
+        done.orphans = _delete_orphans(lake, grace, purpose)
     return done
+
+
+def _delete_orphans(lake: LakeWarehouse, grace: str, purpose: str) -> int:
+    """Delete files of tables that no transaction finished with; DuckLake knows no others."""
+    call = f"ducklake_delete_orphaned_files('lake', older_than => {grace}, dry_run => true)"
+    with lake.lake.connection(purpose, writes=True) as con:
+        found = con.execute(f"SELECT path FROM {call}").fetchall()
+    keys = [path.removeprefix(lake.place.folder) for (path,) in found]
+    orphans = [key for key in keys if key.partition("/")[0] not in BESIDE]
+    with lake.lake.reporting(purpose):
+        lake.objects.delete(orphans)
+    return len(orphans)
 
 
 def _tables(lake: LakeWarehouse) -> list[str]:

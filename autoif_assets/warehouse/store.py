@@ -13,6 +13,7 @@ import polars as pl
 
 from autoif_assets.warehouse.database import Connections, Database
 from autoif_assets.warehouse.errors import WarehouseError
+from autoif_assets.warehouse.objects import Objects
 from autoif_assets.warehouse.publishing import (
     copy_database,
     export_tables,
@@ -87,6 +88,11 @@ class Warehouse:
     def for_readers(self) -> str:
         """Where people read the tables, for people."""
         return str(self.published_path)
+
+    @property
+    def objects(self) -> Objects | None:
+        """The files beside the tables that all machines have; None where there is one machine."""
+        return None
 
     def write(
         self,

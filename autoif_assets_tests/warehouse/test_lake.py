@@ -321,9 +321,24 @@ def test_files_are_kept_in_s3(catalogs, bucket, tmp_path, monkeypatch):
     lake.write(TABLE.name, sample(TABLE, 800, batch="b1"), {"batch": "b1"})
     before = lake.read(TABLE.name)
     assert before.height == 1_700
+    beside = ["exports/sft/train.parquet", "journals/a/b/run.jsonl"]
+    for key in (*beside, "autoif/responses/orphan.parquet"):
+        lake.objects.put(key, b"bytes")
     maintain(lake, 0, 0, print)
+    assert [*lake.objects.keys("exports"), *lake.objects.keys("journals")] == beside
+    assert lake.objects.keys("autoif/responses") == []
     assert lake.read(TABLE.name).equals(before)
     assert not list(tmp_path.rglob("*.parquet"))
+    large = tmp_path / "large"
+    large.write_bytes(bytes(range(256)) * 50_000)  # uploaded in parts
+    lake.objects.put(beside[0], large)
+    assert b"".join(lake.objects.get(beside[0])) == large.read_bytes()
+    lake.objects.delete([beside[0], "journals/none"])
+    assert lake.objects.folders("journals") == ["a"]
+    with pytest.raises(FileNotFoundError):
+        list(lake.objects.get(beside[0]))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+        lake.objects.put("journals/x", b"")
     with pytest.raises(WarehouseError, match="the storage s3://lake/tables refused"):
         lake.write(TABLE.name, sample(TABLE, 900, batch="b3"), {"batch": "b3"})
