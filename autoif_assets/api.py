@@ -23,7 +23,7 @@ from autoif_assets.method.responses import verify_responses
 from autoif_assets.method.verifiers import verifier_runs
 from autoif_assets.resources import SandboxResource
 from autoif_assets.resources.settings import settings, variables
-from autoif_assets.resources.storage import configured_warehouse
+from autoif_assets.resources.storage import configured_warehouse, exported
 from autoif_assets.sandbox import needs_query, static_check
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def dataset(
     # A policy's folder is named as its exports name it.
     head, slash, policy = name.partition("/")
     folder = exports / head / policy.replace("/", "%2F") if slash else exports / name
+    if head != "hub":
+        exported(configured_warehouse(_folder(data)), folder.relative_to(exports).as_posix())
     wholes = sorted({kind.formats[0].path(split) for kind in (KTO, PREFERENCE, REWARD, SFT)})
     path = next((folder / whole for whole in wholes if (folder / whole).is_file()), None)
     if path is None:

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from autoif_assets.cli import main
+from autoif_assets.resources.storage import exported
 from autoif_assets.warehouse import (
     TABLES,
     LakeWarehouse,
@@ -105,4 +106,19 @@ def test_a_run_on_a_lake_makes_the_rows_of_a_run_on_a_file(catalogs, made, tmp_p
     }
     assert differing(found, tables(made.data)) == []
     assert exports(data) == exports(made.data)
+    # Another machine has nothing of its own, and finds all of it in the lake's storage.
+    other = LakeWarehouse(place, tmp_path / "other")
+    for name in ("sft", "preference", "kto", "reward"):
+        exported(other, name)
+    assert exports(other.data_dir) == exports(made.data)
+    assert other.objects.keys("reports") == ["reports/report.html"]
+    # Whole journals of each asset that asked, no segments; this machine asks nothing again.
+    asked = lake.query("SELECT DISTINCT asset FROM autoif.llm_calls")["asset"]
+    journals = [key.split("/") for key in other.objects.keys("journals")]
+    assert {asset for _, asset, _, _ in journals} == set(asked)
+    assert all(name.count(".") == 2 for *_, name in journals)
+    requests = made.simulator.stats()["received"]
+    resources["warehouse"]["data_dir"] = str(other.data_dir)
+    assert run_batch(other.data_dir, made.simulator.base_url, resources=resources).success
+    assert made.simulator.stats()["received"] == requests
     assert not list(data.glob("*.duckdb"))

@@ -25,6 +25,7 @@ from autoif_assets.datasets import (
     Export,
     Extra,
     reward_extras,
+    share_dataset,
     write_dataset,
 )
 from autoif_assets.method.gates import ACCEPTED
@@ -180,6 +181,12 @@ def included(parts: Parts, warehouse: Warehouse) -> Parts:
     return replace(parts, rows=[replace(wanted, partitions=kept)])
 
 
+def share_export(warehouse: Warehouse, name: str) -> None:
+    """Put an export where other machines find it, if there are any."""
+    if warehouse.objects is not None:
+        share_dataset(warehouse.objects, warehouse.data_dir / "exports", name)
+
+
 def fitting(kind: DatasetKind, wanted: Rows, warehouse: Warehouse) -> DatasetKind:
     """Return the kind that has a place for what was said before prompts, where that is needed."""
     return kind.with_contexts() if warehouse.holds(wanted, "context") else kind
@@ -206,7 +213,9 @@ def _export(
     kind = fitting(kind, parts.rows[0], warehouse)
     frames = described((part for (part,) in parts), warehouse)
     about = about_batches(warehouse)
-    export = write_dataset(kind, frames, folder, split, beside(warehouse, slices), about)
+    with warehouse.turn(f"the export {kind.name}"):
+        export = write_dataset(kind, frames, folder, split, beside(warehouse, slices), about)
+        share_export(warehouse, kind.name)
     # For autoif.dataset, which gives the rows of the files.
     of_kind = {"dataset": kind.name}
     left_out = sides.left_out.with_columns(dataset=pl.lit(kind.name))

@@ -1,7 +1,6 @@
 """The online loop: a policy's responses to a batch, their verdicts, pairs and scorecard."""
 
 from functools import partial
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -9,7 +8,7 @@ from pydantic import Field
 
 from autoif_assets.assets.cards import about_batches
 from autoif_assets.assets.described import described
-from autoif_assets.assets.exports import fitting
+from autoif_assets.assets.exports import fitting, share_export
 from autoif_assets.assets.responses import ASKED, PROMPTS, PROMPTS_AT_ONCE, VERIFIERS, executed
 from autoif_assets.assets.sides import read_sides
 from autoif_assets.automation.partitions import POLICIES, check_new_keys
@@ -27,6 +26,7 @@ from autoif_assets.resources import (
     add_metadata,
     keys_of,
 )
+from autoif_assets.resources.storage import exported
 from autoif_assets.resources.trainer import loss_curve
 from autoif_assets.stage import Frames, Parts, accepted, rows, stage
 from autoif_assets.warehouse import (
@@ -191,7 +191,8 @@ def online_preference_dataset(
     sides, _ = read_sides(warehouse, recipe)
     trained = frozenset(ids.to_series()) - sides.held_out
     split = DatasetSplit(trained, sides, recipe.eval_share, recipe.seed)
-    folder = _online_folder(warehouse, context.partition_key)
+    name = _online(context.partition_key)
+    folder = warehouse.data_dir / "exports" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     pairs = (
         part.drop("policy").with_columns(level=pl.lit("query"))
@@ -200,7 +201,9 @@ def online_preference_dataset(
     model = find_policy(warehouse, context.partition_key).model
     frames = described(pairs, warehouse, policy=model)
     kind = fitting(PREFERENCE, wanted, warehouse)
-    export = write_dataset(kind, frames, folder, split, about=about_batches(warehouse))
+    with warehouse.turn(f"the export {name}"):
+        export = write_dataset(kind, frames, folder, split, about=about_batches(warehouse))
+        share_export(warehouse, name)
     return dg.MaterializeResult(
         metadata={
             "folder": dg.MetadataValue.path(str(folder)),
@@ -209,8 +212,8 @@ def online_preference_dataset(
     )
 
 
-def _online_folder(warehouse: Warehouse, policy: str) -> Path:
-    return warehouse.data_dir / "exports" / "online" / policy.replace("/", "%2F")
+def _online(policy: str) -> str:
+    return f"online/{policy.replace('/', '%2F')}"
 
 
 class Training(dg.Config):
@@ -247,11 +250,8 @@ def policy_checkpoint(
             raise ValueError("A policy cannot follow itself: give next_policy another name.")
     except ValueError as error:
         raise dg.Failure(str(error)) from None
-    dataset = (
-        _online_folder(warehouse, previous.policy)
-        if config.data == "online"
-        else warehouse.data_dir / "exports" / config.data
-    ).absolute()
+    name = _online(previous.policy) if config.data == "online" else config.data
+    dataset = exported(warehouse, name).absolute()
     if not dataset.is_dir():
         raise dg.Failure(f"There is no dataset {dataset} yet: materialise the exports first.")
     if not any(file.stat().st_size for file in dataset.glob("*/train.jsonl")):

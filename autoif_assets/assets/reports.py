@@ -43,6 +43,8 @@ def report(warehouse: Warehouse) -> dg.MaterializeResult[None]:
     data = gather(warehouse.query, _STAGES)
     path = (warehouse.data_dir / "exports" / "report.html").absolute()
     write_page(render_page(data), path)
+    if warehouse.objects is not None:
+        warehouse.objects.put("reports/report.html", path)
     rows = rows_by_dataset(data.datasets)
     return dg.MaterializeResult(
         metadata={

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.home import data_dir, open_warehouse
 from autoif_assets.cli.output import say
 
 
@@ -23,8 +23,11 @@ def push(repo: str, dataset: str, private: bool) -> None:
     The token is that of `hf auth login` or HF_TOKEN; HF_ENDPOINT names another hub.
     """
     from autoif_assets.datasets import HubError, push_dataset
+    from autoif_assets.resources.storage import exported
 
     folder = _exported(dataset)
+    if not dataset.startswith("hub/"):
+        exported(open_warehouse(), folder.relative_to(data_dir() / "exports").as_posix())
     if not folder.is_dir():
         exports = data_dir() / "exports"
         there = sorted(one.parent.name for one in exports.glob("*/README.md"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from autoif_assets.cli.home import data_dir
+from autoif_assets.cli.home import open_warehouse
 from autoif_assets.cli.output import say
 
 
@@ -57,6 +57,7 @@ def rewards_serve(
 
     Routes: /score, /get_reward (OpenRLHF), /verify (NeMo Gym), /health, /metrics.
     """
+    from autoif_assets.resources.storage import exported
     from autoif_assets.rewards import Scorer
     from autoif_assets.rewards.judge import ModelJudge
     from autoif_assets.rewards.server import check_address, run
@@ -73,7 +74,7 @@ def rewards_serve(
     if judge_url is not None and judge_model is not None:
         judge = ModelJudge(judge_url, judge_model, os.environ.get(judge_key_variable or "", ""))
     scorer = Scorer(
-        data if data is not None else data_dir() / "exports" / "reward",
+        data if data is not None else exported(open_warehouse(), "reward"),
         workers=workers,
         share=not strict,
         max_verifiers=max_verifiers,

@@ -7,6 +7,7 @@ from autoif_assets.datasets.formats import SPLITS, DatasetKind
 from autoif_assets.datasets.hub import HubError, Pushed, pull_dataset, push_dataset
 from autoif_assets.datasets.kinds import KTO, PREFERENCE, REWARD, SFT
 from autoif_assets.datasets.reward import reward_extras
+from autoif_assets.datasets.shared import fetch_dataset, share_dataset
 from autoif_assets.datasets.split import DatasetSplit
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "Extra",
     "HubError",
     "Pushed",
+    "fetch_dataset",
     "pull_dataset",
     "push_dataset",
     "reward_extras",
+    "share_dataset",
     "write_dataset",
 ]

@@ -131,7 +131,9 @@ class Journal:
         """
         self.path = journal_folder(folder, asset, batch) / _file_name(run_id)
         self._sharing = sharing
-        self._uploads = sharing and open_uploads(sharing, folder, (asset, *also), batch, self.path)
+        self._uploads = None
+        if sharing is not None:
+            self._uploads = open_uploads(sharing, folder, (asset, *also), batch, self.path)
         self.torn = 0
         self.damaged: list[str] = []
         # Which of two answers is the newer is told by what was there when it came, not by a clock.

@@ -131,9 +131,14 @@ def journaled(
     batch = keys_of(context.partition_key)["batch"]
     features = features_of(context.run.run_id, settings)
     client = Client(settings, budget=budget, features=features)
-    asking = {"refresh": settings.refresh, "ask_refused": settings.ask_refused}
-    named = (journals, asset, batch, context.run.run_id)
-    with Journal(*named, also=also, sharing=sharing, **asking) as journal:
+    opened = Journal(
+        *(journals, asset, batch, context.run.run_id),
+        refresh=settings.refresh,
+        ask_refused=settings.ask_refused,
+        also=also,
+        sharing=sharing,
+    )
+    with opened as journal:
         if journal.torn:
             context.log.warning(
                 f"{journal.torn} torn lines in the journals of {asset} {batch} are ignored: "

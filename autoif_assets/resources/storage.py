@@ -2,8 +2,23 @@
 
 from pathlib import Path
 
+from autoif_assets.datasets import fetch_dataset
 from autoif_assets.resources.settings import settings
 from autoif_assets.warehouse import Warehouse, lake_place, open_warehouse
+
+
+def exported(warehouse: Warehouse, name: str) -> Path:
+    """Return the folder of an export, which other machines may have made, on this machine.
+
+    Args:
+        warehouse: Whose export it is.
+        name: ``sft``, ``preference``, ``kto``, ``reward`` or ``online/POLICY``, the policy as its
+            folder is named.
+    """
+    exports = warehouse.data_dir / "exports"
+    if warehouse.objects is not None:
+        fetch_dataset(warehouse.objects, exports, name)
+    return exports / name
 
 
 def configured_warehouse(data_dir: Path | str | None = None) -> Warehouse:

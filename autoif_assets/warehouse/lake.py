@@ -195,6 +195,10 @@ class LakeWarehouse(Warehouse):
         """The files beside the tables, in the storage of the lake."""
         return Objects(self.place)
 
+    def turn(self, name: str) -> AbstractContextManager[object]:
+        """Keep other machines from what has this name, until the end."""
+        return self.lake.locks(name, own=[f"turn {name}"])
+
     @contextmanager
     def transaction(
         self, purpose: str, tables: Collection[str] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from autoif_assets.warehouse.lake_connection import LakePlace, storage_keys
 
-BESIDE = ("journals", "exports")
+BESIDE = ("journals", "exports", "reports")
 """The folders that hold no tables; a schema of these names would be one of them."""
 
 # A storage that is away is noticed in seconds; who asks tries again.

@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,6 +93,10 @@ class Warehouse:
     def objects(self) -> Objects | None:
         """The files beside the tables that all machines have; None where there is one machine."""
         return None
+
+    def turn(self, name: str) -> AbstractContextManager[object]:
+        """Keep other machines from what has this name, where there are any."""
+        return nullcontext()
 
     def write(
         self,

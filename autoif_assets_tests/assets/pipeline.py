@@ -183,7 +183,7 @@ def exports(data: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "report.html"
+        if path.is_file() and path.name != "report.html" and not path.name.startswith(".")
     }
 
 
