@@ -13,6 +13,8 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster_shared.error import SerializableErrorInfo
 
 from autoif_assets.display import displayed
+from autoif_assets.resources.warehouse import PRESENT
+from autoif_assets.warehouse import Warehouse
 
 # Of a run of `autoif run`, which the daemon does not watch as it does its own. A pid alone names no
 # process for long: the first of each container is 1.
@@ -114,6 +116,28 @@ def report_killed_runs(instance: dg.DagsterInstance) -> list[str]:
         instance.report_run_failed(run, "Its process is gone; it was killed.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in killed]
+
+
+def lost_runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[dg.DagsterRun]:
+    """Return runs whose machine, or process there, seems to be gone: their lock is free.
+
+    For a moment so is that of a run whose session with the catalog was cut.
+    """
+    running = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING],
+        tags={PRESENT: "true"},
+    )
+    runs = {run.run_id: run for run in instance.get_runs(running)}
+    gone = warehouse.absent(runs) if runs else set()
+    # One that has ended meanwhile gave its lock back, too.
+    still = {run.run_id for run in instance.get_runs(running)} if gone else set()
+    return [runs[run_id] for run_id in sorted(gone & still)]
+
+
+def report_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Mark a run as failed whose machine is gone, and free the places in pools that it held."""
+    instance.report_run_failed(run, "Its machine, or its process there, is gone.")
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def busy_batches(instance: dg.DagsterInstance) -> set[str]:

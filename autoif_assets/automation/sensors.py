@@ -2,7 +2,9 @@
 
 import dagster as dg
 
-from autoif_assets.automation.runs import report_killed_runs
+from autoif_assets.automation.runs import lost_runs, report_killed_runs, report_lost
+from autoif_assets.resources import settings
+from autoif_assets.resources.storage import configured_warehouse
 
 # Made again when a batch's training data has changed since. Not held up by other batches that are
 # being made: with one always under way the exports would never be.
@@ -43,4 +45,25 @@ def killed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     )
 
 
-SENSORS = [exports_follow_batches, killed_runs]
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs whose machine is gone as failed, so that they are started again.",
+)
+def lost_machines(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Report runs that were missed twice in a row; it starts none."""
+    before = set((context.cursor or "").split())
+    missed = lost_runs(context.instance, configured_warehouse())
+    lost = [run for run in missed if run.run_id in before]
+    for run in lost:
+        report_lost(context.instance, run)
+    context.update_cursor(" ".join(run.run_id for run in missed))
+    named = ", ".join(run.run_id for run in lost)
+    return dg.SkipReason(f"Lost, and now marked as failed: {named}." if lost else "None is lost.")
+
+
+# Machines are lost where several share a lake.
+SENSORS = [
+    *(exports_follow_batches, killed_runs),
+    *([lost_machines] if settings().storage == "lake" else []),
+]

@@ -1,7 +1,7 @@
 """Dagster's view of the warehouse: assets are tables, partitions are slices of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 import polars as pl
 from dagster_duckdb import DuckDBResource
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from autoif_assets.resources.metadata import Tally
 from autoif_assets.warehouse.errors import WarehouseError
@@ -18,6 +18,9 @@ from autoif_assets.warehouse.reading import Rows
 from autoif_assets.warehouse.schema import Partition, Table
 from autoif_assets.warehouse.store import Warehouse
 from autoif_assets.warehouse.tables import TABLES
+
+PRESENT = "autoif/present"
+"""Tag of a run that holds its lock in the lake's catalog while it lives."""
 
 
 class WarehouseResource(DuckDBResource):
@@ -50,6 +53,8 @@ class WarehouseResource(DuckDBResource):
     lock_timeout_s: float = Field(
         default=600.0, description="Seconds to wait for other processes that use the database."
     )
+
+    _presence: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     publish_every_s_per_gb: float = Field(
         default=5.0,
@@ -98,12 +103,20 @@ class WarehouseResource(DuckDBResource):
         )
         return dg.MaterializeResult(metadata=tally.metadata())
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Tell other machines, where there are any, that the run is alive; see `lost_runs`."""
+        if self.storage == "local" or context.run is None or context.instance is None:
+            return
+        self._presence.enter_context(self.open().presence(context.run.run_id))
+        context.instance.add_run_tags(context.run.run_id, {PRESENT: "true"})
+
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Publish what the run wrote, also when a step of it failed.
 
         The run's result does not depend on it: what it wrote is stored, and the next run
         publishes it.
         """
+        self._presence.close()
         log = context.log or dg.get_dagster_logger("warehouse")
         try:
             self.open(log.info).publish(self.publish_every_s_per_gb)

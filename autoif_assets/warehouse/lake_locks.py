@@ -72,13 +72,13 @@ class Locks:
         self._con.execute(f"SET lock_timeout = {milliseconds}")
         function = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
         try:
-            self._con.execute(f"SELECT {function}(%s)", [_key(name)])
+            self._con.execute(f"SELECT {function}(%s)", [lock_key(name)])
         except psycopg.errors.LockNotAvailable:
             return False
         return True
 
     def _holder(self, name: str) -> str:
-        found = self._con.execute(_HOLDERS, [_key(name)]).fetchone()
+        found = self._con.execute(_HOLDERS, [lock_key(name)]).fetchone()
         if found is None:
             return "nobody any more"
         return f"{found[0]} at {found[1]}" if found[1] else str(found[0])
@@ -123,7 +123,7 @@ def lake_locks(
         con.close()
 
 
-def _key(name: str) -> int:
+def lock_key(name: str) -> int:
     """Return the number by which PostgreSQL knows a lock."""
     digest = hashlib.blake2b(f"autoif {name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -98,6 +98,14 @@ class Warehouse:
         """Keep other machines from what has this name, where there are any."""
         return nullcontext()
 
+    def presence(self, run: str) -> AbstractContextManager[object]:
+        """Tell other machines, where there are any, that a run is alive as long as it is."""
+        return nullcontext()
+
+    def absent(self, runs: Collection[str]) -> set[str]:
+        """Return the runs among some that told that they are alive and are not."""
+        return set()
+
     def write(
         self,
         table: str,

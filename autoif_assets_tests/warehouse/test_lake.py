@@ -342,3 +342,20 @@ def test_files_are_kept_in_s3(catalogs, bucket, tmp_path, monkeypatch):
         lake.objects.put("journals/x", b"")
     with pytest.raises(WarehouseError, match="the storage s3://lake/tables refused"):
         lake.write(TABLE.name, sample(TABLE, 900, batch="b3"), {"batch": "b3"})
+
+
+def test_a_run_is_absent_when_it_ends_and_present_again_after_a_cut(lake, catalogs, monkeypatch):
+    monkeypatch.setattr("autoif_assets.warehouse.presence._LOOK_S", 0.05)
+    assert lake.absent(["r1"]) == {"r1"}
+    with lake.presence("r1"):
+        assert lake.absent(["r1", "r2"]) == {"r2"}
+        catalogs.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+            "'run r1'"
+        )
+        for _ in range(1000):
+            if not lake.absent(["r1"]):
+                break
+            time.sleep(0.02)
+        assert lake.absent(["r1"]) == set()
+    assert lake.absent(["r1"]) == {"r1"}
