@@ -179,11 +179,9 @@ def test_a_lost_machine_costs_no_batch_and_no_answer_that_was_shared(tmp_path, p
         # On which side a prompt lies follows from the batches that were there when it was made.
         for found in (compared, expected):
             found["rl_prompts"] = found["rl_prompts"].drop("split")
+            found["batches"] = found["batches"].drop("asked_by")
         assert differing(compared, expected) == []
-        assert exports(made.control.data).keys() == exports(one).keys()
-        for path, content in exports(one).items():
-            if not path.startswith("reward/"):
-                assert exports(made.control.data)[path] == content, path
+        assert exports(made.control.data) == exports(one)
 
 
 def logs(made):
