@@ -86,7 +86,15 @@ def test_a_rule_concerns_the_stages_that_reach_it():
     # What the NLI resource asks is a rule of the asset that asks it.
     assert reach("parse_nli") == {"back_translations"}
     assert reach("online_pairs") == {"online_preference_pairs"}
-    assert reach("select_queries") == {"seed_queries"}
+    # Cards count the prompts of benchmarks, which are read as queries are.
+    assert reach("select_queries") == {
+        "seed_queries",
+        "sft_dataset",
+        "preference_dataset",
+        "kto_dataset",
+        "reward_dataset",
+        "online_preference_dataset",
+    }
     # How a bound is read is a rule of what reads one.
     assert reach("Threshold") >= reach("verify_responses") | {"response_scores", "verifiers"}
     assert "responses" not in reach("Threshold")
