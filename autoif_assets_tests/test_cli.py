@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import dagster as dg
@@ -30,22 +31,22 @@ def test_the_ui_asks_the_simulator_and_nobody_else(tmp_path, monkeypatch):
     monkeypatch.setenv("AUTOIF_DATA", str(tmp_path))
     monkeypatch.setenv("AUTOIF_AUDITOR_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("AUTOIF_REPORT_PORT", str(free_port()))
-    started, seen = [], []
-    start = servers._started
-    monkeypatch.setattr(servers, "_started", lambda c: started.append(start(c)) or started[0])
-    monkeypatch.setattr(servers, "_dagster", lambda *words: seen.append((words, dict(os.environ))))
-    try:
-        result = CliRunner().invoke(main, ["dev", "--simulate", "-p", "3999"])
-        assert result.exit_code == 0, result.output
-        words, environment = seen[0]
-        assert words[-2:] == ("-p", "3999") and "--simulate" not in words
-        assert "AUTOIF_AUDITOR_BASE_URL" not in environment
-        with urlopen(environment["AUTOIF_BASE_URL"] + "/models") as reply:
-            assert environment["AUTOIF_MODEL"] in reply.read().decode()
-    finally:
-        for process, _ in started:
-            process.kill()
-            process.wait()
+    seen = []
+
+    def dagster(*words):
+        with urlopen(os.environ["AUTOIF_BASE_URL"] + "/models") as reply:
+            seen.append((words, dict(os.environ), reply.read().decode()))
+
+    monkeypatch.setattr(servers, "_dagster", dagster)
+    result = CliRunner().invoke(main, ["dev", "--simulate", "-p", "3999"])
+    assert result.exit_code == 0, result.output
+    words, environment, models = seen[0]
+    assert words[-2:] == ("-p", "3999") and "--simulate" not in words
+    assert "AUTOIF_AUDITOR_BASE_URL" not in environment
+    assert environment["AUTOIF_MODEL"] in models
+    # It ends with the UI.
+    with pytest.raises(URLError):
+        urlopen(environment["AUTOIF_BASE_URL"] + "/models")
 
 
 def test_the_ui_starts_without_warnings(tmp_path):

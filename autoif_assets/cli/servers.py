@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -32,13 +32,16 @@ from autoif_assets.cli.output import say
 def dev(arguments: tuple[str, ...], simulated: bool) -> None:
     """Start Dagster's UI and daemon on this data folder; ARGUMENTS go to `dagster dev`."""
     prepare_home(database=False)
-    if simulated:
-        check_not_mixed(DEMO_MODEL)
-        _simulate()
-    if note := home_note():
-        say(note, fg="yellow", err=True)
-    _serve_exports()
-    _dagster("dev", "-m", "autoif_assets.definitions", *arguments)
+    with ExitStack() as stack:
+        if simulated:
+            check_not_mixed(DEMO_MODEL)
+            base_url = stack.enter_context(server("simulate", "--port", "0", "--model", DEMO_MODEL))
+            ask_only(base_url, DEMO_MODEL)
+            say("The model is a simulator: what is made here is synthetic.", fg="yellow", err=True)
+        if note := home_note():
+            say(note, fg="yellow", err=True)
+        _serve_exports()
+        _dagster("dev", "-m", "autoif_assets.definitions", *arguments)
 
 
 def _dagster(*words: str) -> None:
@@ -52,18 +55,6 @@ def _dagster(*words: str) -> None:
         lambda record: "will not be used to configure Dagster" not in record.getMessage()
     )
     cli.main(words, prog_name="dagster", auto_envvar_prefix=ENV_PREFIX)
-
-
-def _simulate() -> None:
-    """Have all that is started from here ask a simulator, which ends with this process."""
-    command = ("autoif_assets.cli", "simulate", "--port", "0", "--model", DEMO_MODEL)
-    process, base_url = _started(command)
-    assert process.stdout is not None
-    # Nobody reads on, and closed by the program that takes this process over it would be an error
-    # to write to.
-    os.set_inheritable(process.stdout.fileno(), True)
-    ask_only(base_url, DEMO_MODEL)
-    say("The model is a simulator: what is made here is synthetic.", fg="yellow", err=True)
 
 
 def ask_only(base_url: str, model: str) -> None:
@@ -202,15 +193,6 @@ def server(*command: str) -> Iterator[str]:
 @contextmanager
 def module_server(*command: str) -> Iterator[str]:
     """Run a module that serves, yield the URL it prints first, and stop it at the end."""
-    process, url = _started(command)
-    try:
-        yield url
-    finally:
-        _end(process)
-
-
-def _started(command: Sequence[str]) -> tuple[subprocess.Popen[str], str]:
-    """Start a module that serves; return its process and the URL it prints first."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         stdout=subprocess.PIPE,
@@ -224,19 +206,14 @@ def _started(command: Sequence[str]) -> tuple[subprocess.Popen[str], str]:
         url = next((word for word in line.split() if word.startswith("http://")), None)
         if url is None:
             raise click.ClickException(f"{' '.join(command)} did not start.")
-    except BaseException:
-        _end(process)
-        raise
-    return process, url
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def end_with_parent() -> None:

@@ -30,7 +30,7 @@ from autoif_assets.warehouse.lake_connection import (
 from autoif_assets.warehouse.lake_locks import Locks, lake_locks
 from autoif_assets.warehouse.migrations import migrate, needs_migration
 from autoif_assets.warehouse.objects import Objects
-from autoif_assets.warehouse.presence import Presence, absent
+from autoif_assets.warehouse.presence import absent, present
 from autoif_assets.warehouse.publishing import export_tables
 from autoif_assets.warehouse.schema import (
     SCHEMA,
@@ -202,7 +202,7 @@ class LakeWarehouse(Warehouse):
 
     def presence(self, run: str) -> AbstractContextManager[object]:
         """Tell other machines that a run is alive as long as it is."""
-        return Presence(self.place, f"run {run}")
+        return present(self.place, f"run {run}")
 
     def absent(self, runs: Collection[str]) -> set[str]:
         """Return the runs among some that told that they are alive and are not."""

@@ -1,9 +1,9 @@
 """Runs that live: each holds a lock of the lake's catalog, which ends with its process."""
 
 import threading
-from collections.abc import Collection
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.lake_connection import LakePlace, catalog_connection
@@ -17,8 +17,9 @@ WHERE locktype = 'advisory' AND granted AND database = (
 """
 
 
-class Presence:
-    """Tells all machines that something is alive, until it ends however it does.
+@contextmanager
+def present(place: LakePlace, name: str) -> Iterator[None]:
+    """Tell all machines that something is alive, until it ends however it does.
 
     Where the catalog was away, it is told again as soon as that is back.
 
@@ -26,42 +27,33 @@ class Presence:
         place: The lake.
         name: What is alive.
     """
+    over, con = threading.Event(), _held(place, name)
 
-    def __init__(self, place: LakePlace, name: str):
-        self._place, self._name = place, name
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._con = self._held()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _held(self) -> Any:
-        con = catalog_connection(self._place, self._name)
-        con.execute("SELECT pg_advisory_lock_shared(%s)", [lock_key(self._name)])
-        return con
-
-    def _run(self) -> None:
+    def keep(con: Any) -> None:
         import psycopg
 
-        while not self._over.wait(_LOOK_S):
+        while not over.wait(_LOOK_S):
             try:
-                if self._con.closed:
-                    self._con = self._held()
-                self._con.execute("SELECT 1")
+                if con.closed:
+                    con = _held(place, name)
+                con.execute("SELECT 1")
             except (psycopg.Error, WarehouseError):
-                self._con.close()
-        self._con.close()
+                con.close()
+        con.close()
+
+    thread = threading.Thread(target=keep, args=(con,), name="presence", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _held(place: LakePlace, name: str) -> Any:
+    con = catalog_connection(place, name)
+    con.execute("SELECT pg_advisory_lock_shared(%s)", [lock_key(name)])
+    return con
 
 
 def absent(place: LakePlace, names: Collection[str]) -> set[str]:

@@ -16,7 +16,7 @@ from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import TABLES, polars_schema
 from autoif_assets_tests.assets.pipeline import COST, differing, exports, tables
 from autoif_assets_tests.cluster.machines import cluster, journaled
-from autoif_assets_tests.dev.daemon import repository, statuses, wait_for
+from autoif_assets_tests.dev.daemon import launch_backfill, statuses, wait_for
 from autoif_assets_tests.simulator.models import MILD
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -32,9 +32,6 @@ SMALL = {
     "queries_per_instruction": 2,
     "responses_per_prompt": SAMPLES,
 }
-_BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(
-    backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message } } }"""
 # On one machine, with a file for the tables.
 ALONE = """
 import sys
@@ -96,17 +93,7 @@ def test_a_lost_machine_costs_no_batch_and_no_answer_that_was_shared(tmp_path, p
         reader = Reader(lake)
         reader.start()
         made.autoif("batch", "add", *BATCHES)
-        launched = made.ask(
-            _BACKFILL,
-            params={
-                "selector": {
-                    "partitionSetName": "batch_partition_set",
-                    "repositorySelector": repository(made.port),
-                },
-                "partitionNames": BATCHES,
-            },
-        )["launchPartitionBackfill"]
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        launch_backfill(made.port, BATCHES)
 
         # In the middle of a batch: some of its answers are shared, and it asks on.
         def busy():

@@ -26,6 +26,7 @@ from .daemon import (
     free_port,
     graphql,
     instance_of,
+    launch_backfill,
     repository,
     wait_for,
 )
@@ -51,9 +52,6 @@ _START = """mutation($schedule: ScheduleSelector!) { startSchedule(scheduleSelec
     __typename ... on PythonError { message } } }"""
 _STOP = """mutation($id: String!) { stopRunningSchedule(id: $id) {
     __typename ... on PythonError { message } } }"""
-_BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(
-    backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message } } }"""
 _ENDED = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
     ... on PartitionBackfill { status runs(limit: 100) { status startTime endTime } } } }"""
 _RUN = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -202,17 +200,7 @@ def backfill(dev: Dev) -> Backfill:
     reader = Reader(published)
     reader.start()
     try:
-        launched = dev.ask(
-            _BACKFILL,
-            params={
-                "selector": {
-                    "partitionSetName": "batch_partition_set",
-                    "repositorySelector": repository(dev.port),
-                },
-                "partitionNames": BATCHES,
-            },
-        )["launchPartitionBackfill"]
-        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        backfill_id = launch_backfill(dev.port, BATCHES)
         assert wait_for(published.exists, PATIENCE_S, 0.5)
         shell = SHELL and subprocess.Popen(
             [SHELL, "-readonly", "-csv", "-noheader", str(published)],
@@ -227,7 +215,7 @@ def backfill(dev: Dev) -> Backfill:
             opened = shell.stdout.readline()
 
         def state() -> dict[str, Any] | None:
-            found = dev.ask(_ENDED, id=launched["backfillId"])["partitionBackfillOrError"]
+            found = dev.ask(_ENDED, id=backfill_id)["partitionBackfillOrError"]
             return found if found["status"] not in ("REQUESTED", "STARTED") else None
 
         ended = wait_for(state, PATIENCE_S, 2)

@@ -16,6 +16,9 @@ import dagster as dg
 
 READY_S = 600
 AUTOIF = [sys.executable, "-m", "autoif_assets.cli"]
+BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(
+    backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message } } }"""
 SELECTOR = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
     name location { name } } } } }"""
 
@@ -72,6 +75,23 @@ def repository(port):
         "repositoryName": node["name"],
         "repositoryLocationName": node["location"]["name"],
     }
+
+
+def launch_backfill(port, batches):
+    """Launch a backfill of batches as the UI does; return its id."""
+    launched = graphql(
+        port,
+        BACKFILL,
+        params={
+            "selector": {
+                "partitionSetName": "batch_partition_set",
+                "repositorySelector": repository(port),
+            },
+            "partitionNames": batches,
+        },
+    )["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    return launched["backfillId"]
 
 
 def start_dev(environment, port, **options):
