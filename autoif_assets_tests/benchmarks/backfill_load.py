@@ -11,7 +11,6 @@ slots are taken on average.
 import argparse
 import itertools
 import json
-import os
 import shutil
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from urllib.request import urlopen
 
 import dagster as dg
 
+from autoif_assets_tests.benchmarks.figures import parse, recording
 from autoif_assets_tests.dev.daemon import (
     autoif_dev,
     free_port,
@@ -74,9 +74,8 @@ def shares(samples, slots):
         taken += (end - start) * running / slots
     return {
         "seconds": round(span, 1),
-        "idle": round(idle / span, 4),
-        "full": round(taken / span, 4),
-        "ideal_s": round(taken, 1),
+        "time without a request": f"{idle / span:.1%}",
+        "slots taken": f"{taken / span:.1%}",
     }
 
 
@@ -115,11 +114,12 @@ def main():
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--latency", type=float, default=1.0, help="seconds per request")
     parser.add_argument("--keep", type=Path, help="keep the samples and the data here")
-    options = parser.parse_args()
+    options = parse(parser)
     folder = options.keep or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        print(json.dumps(measure(options, folder)), flush=True)
+        with recording("backfill_load", options) as add:
+            add(measure(options, folder))
     finally:
         if options.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -137,7 +137,6 @@ def measure(options, folder):
     }
     server_options = ("--slots", str(options.slots), "--latency", str(options.latency))
     keys = [f"b{i}" for i in range(options.batches)]
-    load = os.getloadavg()[0]
     with server("simulate", "--port", "0", *server_options) as url:
         environment = clean_environment(
             AUTOIF_DATA=str(folder / "data"),
@@ -177,9 +176,8 @@ def measure(options, folder):
     return {
         "batches": options.batches,
         "instructions": options.instructions,
-        "load": [round(load, 1), round(os.getloadavg()[0], 1)],
         **shares(samples, options.slots),
-        "slot_seconds_lost_while": {name: round(s) for name, s in lost.most_common(8)},
+        "slot seconds lost while": ", ".join(f"{n} {s:.0f}" for n, s in lost.most_common(8)),
     }
 
 

@@ -7,9 +7,7 @@ model server does. The best possible wall time is requests x latency / slots.
 
 import argparse
 import asyncio
-import json
 import multiprocessing
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ import openai
 from autoif_assets.endpoint import Client, EndpointSettings, Journal, Progress, Request
 from autoif_assets.method.prompts import RESPONSE
 from autoif_assets.simulator import SimulatorSettings, run_simulator
+from autoif_assets_tests.benchmarks.figures import parse, recording
 
 
 def serve(slots, latency_s, port):
@@ -110,7 +109,7 @@ def main():
         choices=["ours", "ample", "raw", "stock", "n", "singly"],
         help="only these",
     )
-    options = parser.parse_args()
+    options = parse(parser)
     count, slots, latency, k = options.requests, options.slots, options.latency, options.samples
     url = f"http://127.0.0.1:{options.port}/v1"
     spawn = multiprocessing.get_context("spawn")
@@ -130,27 +129,23 @@ def main():
         # One request per sample: what n=K in one request saves.
         "singly": (f"this client, {k} x n=1", ours, (url, prompts(count // k * k), slots)),
     }
-    print(f"{count} requests, {slots} slots, {latency} s each; load {os.getloadavg()[0]:.1f}")
-    results = []
-    for name, work, arguments in (runs[key] for key in options.clients or runs):
-        sent = len(arguments[1])
-        wall, cpu = time.monotonic(), time.process_time()
-        work(*arguments)
-        wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-        best = sent * latency / slots
-        result = {
-            "client": name,
-            "requests": sent,
-            "wall_s": round(wall, 2),
-            "wall_over_best": round(wall / best, 3),
-            "requests_per_s": round(sent / wall),
-            "cpu_ms_per_request": round(1000 * cpu / sent, 2),
-        }
-        results.append(result)
-        print(json.dumps(result), flush=True)
+    with recording("endpoint", options) as add:
+        for name, work, arguments in (runs[key] for key in options.clients or runs):
+            sent = len(arguments[1])
+            wall, cpu = time.monotonic(), time.process_time()
+            work(*arguments)
+            wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+            add(
+                {
+                    "client": name,
+                    "requests": sent,
+                    "wall / best": round(wall / (sent * latency / slots), 3),
+                    "requests/s": round(sent / wall),
+                    "CPU ms a request": round(1000 * cpu / sent, 2),
+                }
+            )
     server.terminate()
     server.join()
-    return results
 
 
 if __name__ == "__main__":

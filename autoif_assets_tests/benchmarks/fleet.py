@@ -7,9 +7,7 @@ much longer as its slots are missing from then on. Prompts of one instruction be
 """
 
 import argparse
-import json
 import multiprocessing
-import os
 import tempfile
 import threading
 import time
@@ -23,6 +21,7 @@ from autoif_assets.endpoint import Client, EndpointSettings, Journal, Request, l
 from autoif_assets.method.prompts import RESPONSE
 from autoif_assets.simulator import SimulatorSettings, run_simulator
 from autoif_assets_tests.benchmarks.endpoint import wait_for
+from autoif_assets_tests.benchmarks.figures import parse, recording
 
 
 def serve(slots, latency_s, port):
@@ -80,11 +79,11 @@ def ask(urls, requests, on_progress=None):
     homes = beginnings.group_by("beginning", "base_url").len()
     at_home = homes.group_by("beginning").agg(pl.col("len").max())["len"].sum() / len(requests)
     return {
-        "wall_s": round(wall, 2),
-        "cpu_ms_per_request": round(1000 * cpu / len(requests), 2),
-        "rows_lost": lost,
-        "at_home": round(at_home, 2),
-        "requests_by_server": sorted(Counter(calls["base_url"]).values()),
+        "wall s": round(wall, 2),
+        "CPU ms a request": round(1000 * cpu / len(requests), 2),
+        "rows lost": lost,
+        "prompts at their replica": f"{at_home:.0%}",
+        "requests by replica": " ".join(map(str, sorted(Counter(calls["base_url"]).values()))),
     }
 
 
@@ -114,8 +113,8 @@ def measure(count, replicas, slots, latency_s, port, kill):
         ideal = best
     return {
         "case": "one killed midway" if kill else "all there",
-        "ideal_s": round(ideal, 2),
-        "wall_over_ideal": round(found["wall_s"] / ideal, 3),
+        "ideal s": round(ideal, 2),
+        "wall / ideal": round(found["wall s"] / ideal, 3),
         **found,
     }
 
@@ -127,17 +126,11 @@ def main():
     parser.add_argument("--slots", type=int, default=64, help="of each replica")
     parser.add_argument("--latency", type=float, default=1.0, help="seconds per request")
     parser.add_argument("--port", type=int, default=18441)
-    options = parser.parse_args()
+    options = parse(parser)
     given = (options.replicas, options.slots, options.latency)
-    print(
-        f"{options.requests} requests, {given[0]} replicas of {given[1]} slots, {given[2]} s each; "
-        f"load {os.getloadavg()[0]:.1f}"
-    )
-    results = []
-    for kill in (False, True):
-        results.append(measure(options.requests, *given, options.port, kill))
-        print(json.dumps(results[-1]), flush=True)
-    return results
+    with recording("fleet", options) as add:
+        for kill in (False, True):
+            add(measure(options.requests, *given, options.port, kill))
 
 
 if __name__ == "__main__":

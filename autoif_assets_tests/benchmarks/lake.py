@@ -19,6 +19,7 @@ import polars as pl
 
 from autoif_assets.warehouse import LakeWarehouse
 from autoif_assets.warehouse.lake_connection import LakePlace
+from autoif_assets_tests.benchmarks.figures import parse, recording
 from autoif_assets_tests.benchmarks.warehouse_writes import ROWS, TABLE, VARIANTS
 from autoif_assets_tests.postgres import postgres
 from autoif_assets_tests.warehouse.samples import sample
@@ -76,15 +77,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--writes", type=int, default=12, help="partitions a writer")
     parser.add_argument("--writers", type=int, nargs="+", default=[1, 4, 8])
-    args = parser.parse_args()
-    print(f"DuckDB {duckdb.__version__}, {ROWS:,} rows a partition, {args.writes} a writer")
-    with postgres() as server, tempfile.TemporaryDirectory() as files:
+    args = parse(parser)
+    print(f"DuckDB {duckdb.__version__}, {ROWS:,} rows a partition")
+    with (
+        postgres() as server,
+        tempfile.TemporaryDirectory() as files,
+        recording("lake", args) as add,
+    ):
         server.prepare()
         for writers in args.writers:
             place = server.made(Path(files) / str(writers))
             for name, found in measure(place, writers, args.writes).items():
-                told = ", ".join(f"{kind} {rate:.1f}/s" for kind, rate in found.items())
-                print(f"{writers} writers, {name:6} {told}", flush=True)
+                rates = {f"{kind}/s": round(rate, 1) for kind, rate in found.items()}
+                add({"writers": writers, "by": name, **rates})
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import polars as pl
 
+from autoif_assets_tests.benchmarks.figures import parse, recording
+
 BATCH = "b1"
 MODEL = "autoif-simulator"
 SAMPLES, QUERIES, VERIFIERS = 8, 16, 10
@@ -55,7 +57,6 @@ STAGES = (
     "report",
 )
 BOUND_MB = 1536
-HEAD = f"{'stage':30} {'rows':>9} {'s':>7} {'responses/s':>12} {'peak MB':>8} {'x copy':>7}"
 
 
 class Material:
@@ -335,32 +336,28 @@ def main():
     parser.add_argument("--responses", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--stages", nargs="*", choices=STAGES, default=STAGES)
     parser.add_argument("--data", type=Path, help="keep the data here, and use what is there")
-    options = parser.parse_args()
-    for responses in options.responses:
-        with tempfile.TemporaryDirectory() as folder:
-            data = (options.data or Path(folder)) / str(responses)
-            if not data.exists():
-                began = time.monotonic()
-                apart(build, data, responses)
-                print(f"built {responses} responses in {time.monotonic() - began:.0f} s")
-            print(HEAD)
-            results = {}
-            for name in options.stages:
-                results[name] = apart(stage, data, name)
-                if "copy" not in results:
-                    results["copy"] = apart(copy, data, name)
-                _show(name, results[name], responses, results["copy"]["seconds"])
-            peak = max(result["peak_mb"] for result in results.values())
-            print(f"highest peak {peak:.0f} MB of {BOUND_MB} MB allowed", flush=True)
-
-
-def _show(name, result, responses, copy_s):
-    seconds = result["seconds"]
-    print(
-        f"{name:30} {result['rows']:9} {seconds:7.2f} {responses / seconds:12.0f} "
-        f"{result['peak_mb']:8.0f} {seconds / copy_s:7.1f}",
-        flush=True,
-    )
+    options = parse(parser)
+    with recording("pipeline", options) as add:
+        for responses in options.responses:
+            with tempfile.TemporaryDirectory() as folder:
+                data = (options.data or Path(folder)) / str(responses)
+                if not data.exists():
+                    apart(build, data, responses)
+                copied = 0.0
+                for name in options.stages:
+                    found = apart(stage, data, name)
+                    # The copy is of the responses, which the first stage writes.
+                    copied = copied or apart(copy, data, name)["seconds"]
+                    add(
+                        {
+                            "responses": responses,
+                            "stage": name,
+                            "rows": found["rows"],
+                            "responses/s": round(responses / found["seconds"]),
+                            "times a copy": round(found["seconds"] / copied, 1),
+                            f"peak MB (at most {BOUND_MB})": round(found["peak_mb"]),
+                        }
+                    )
 
 
 if __name__ == "__main__":

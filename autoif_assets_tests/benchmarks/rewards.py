@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif_assets.sandbox import Sandbox, Unit
+from autoif_assets_tests.benchmarks.figures import parse, recording
 from autoif_assets_tests.benchmarks.sandbox import OWN, OWN_TEXTS
 
 LOADS = ((1, 1), (8, 1), (64, 1), (256, 1), (1, 8), (1, 128), (8, 8), (8, 128))
@@ -315,22 +316,15 @@ def _runs(
     return runs
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the figures as Markdown, a line a load."""
-    designs = list(dict.fromkeys(row["design"] for row in rows))
-    loads = list(dict.fromkeys((row["clients"], row["completions"]) for row in rows))
-    by = {(row["design"], row["clients"], row["completions"]): row for row in rows}
-    lines = [
-        f"| clients x completions | {' | '.join(designs)} |",
-        f"|---|{'---|' * len(designs)}",
-    ]
-    for load in loads:
-        cells = [
-            f"{by[design, *load]['per_s']:.0f}/s, p99 {by[design, *load]['p99_s']:.2f} s"
-            for design in designs
-        ]
-        lines.append(f"| {load[0]} x {load[1]} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def by_load(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, str]]:
+    """Yield a row for each load, with the figures of all designs."""
+    for clients, size in dict.fromkeys((row["clients"], row["completions"]) for row in rows):
+        figures = {
+            row["design"]: f"{row['per_s']:,.0f}/s, {row['p99_s']:.2f} s"
+            for row in rows
+            if (row["clients"], row["completions"]) == (clients, size)
+        }
+        yield {"clients × completions": f"{clients} × {size}", **figures}
 
 
 def main() -> None:
@@ -343,16 +337,16 @@ def main() -> None:
     parser.add_argument("--designs", nargs="+", default=DESIGNS, choices=DESIGNS)
     parser.add_argument("--loads", nargs="+", default=[f"{c}x{n}" for c, n in LOADS])
     parser.add_argument("--serve-single", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parse(parser)
     if given.serve_single:
         serve_single(given.serve_single)
         return
     loads = [
         (int(clients), int(size)) for clients, _, size in (x.partition("x") for x in given.loads)
     ]
-    print(f"load before: {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores")
-    print(table(measure(given.seconds, given.rounds, loads, given.designs)))
-    print(f"load after: {os.getloadavg()[0]:.1f}")
+    with recording("rewards", given) as add:
+        for row in by_load(measure(given.seconds, given.rounds, loads, given.designs)):
+            add(row)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from autoif_assets.sandbox import Sandbox, Unit
+from autoif_assets_tests.benchmarks.figures import parse, recording
 from autoif_assets_tests.sandbox.recorded import recorded_units
 
 _GROUP = 8  # verifiers of an instruction
@@ -201,7 +202,10 @@ def cpu_seconds() -> float:
     return total
 
 
-def measure(count: int, inputs: int, rounds: int, slow: bool, repeats: int) -> None:
+def measure(
+    count: int, inputs: int, rounds: int, slow: bool, repeats: int
+) -> Iterator[dict[str, Any]]:
+    """Yield the figures of each design: times are of a verifier with all its texts."""
     sources, texts, _ = material()
     texts = (texts * (inputs // len(texts) + 1))[:inputs]
     units = [
@@ -221,16 +225,18 @@ def measure(count: int, inputs: int, rounds: int, slow: bool, repeats: int) -> N
                 cpus.setdefault(name, []).append((cpu_seconds() - cpu) / len(part))
     base = walls["(a) authors' loop: exec + SIGALRM"]
     base_cpu = statistics.median(cpus["(a) authors' loop: exec + SIGALRM"])
-    print(f"\n{count} verifiers x {inputs} texts, {rounds} rounds, per verifier:")
-    print(f"{'design':42} {'wall us':>10} {'cpu us':>10} {'wall ratio':>10} {'cpu ratio':>10}")
     for name, found in walls.items():
         wall, cpu = statistics.median(found), statistics.median(cpus[name])
         # Ratio of each round to the loop of the same round: load of others cancels.
         ratio = statistics.median(a / b for a, b in zip(base, found, strict=False))
-        print(
-            f"{name:42} {wall * 1e6:10.0f} {cpu * 1e6:10.0f} {ratio:10.3f}"
-            f" {base_cpu / cpu if cpu else 0:10.3f}"
-        )
+        yield {
+            "verifiers × texts": f"{count} × {inputs}",
+            "design": name,
+            "wall µs": round(wall * 1e6),
+            "CPU µs": round(cpu * 1e6),
+            "speed by wall": round(ratio, 3),
+            "by CPU": round(base_cpu / cpu, 3) if cpu else "",
+        }
 
 
 def main() -> None:
@@ -240,12 +246,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--fast", action="store_true", help="leave out designs (c), (d), (e)")
     parser.add_argument("--repeats", type=int, default=8, help="of the sandbox, see there")
-    options = parser.parse_args()
+    options = parse(parser)
     warnings.simplefilter("ignore")
-    print(f"{material()[2]}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    for inputs in options.inputs:
-        count = max(20, options.units * 128 // max(128, inputs))
-        measure(count, inputs, options.rounds, not options.fast, options.repeats)
+    print(material()[2])
+    with recording("sandbox", options) as add:
+        for inputs in options.inputs:
+            count = max(20, options.units * 128 // max(128, inputs))
+            for row in measure(count, inputs, options.rounds, not options.fast, options.repeats):
+                add(row)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ from autoif_assets.resources.sandbox import SandboxResource, SandboxSession
 from autoif_assets.sandbox import canonical_source, mutants, quoted_texts, static_check
 from autoif_assets.simulator import SimulatorSettings
 from autoif_assets.simulator.settings import MISTAKES
+from autoif_assets_tests.benchmarks.figures import parse, recording
 from autoif_assets_tests.benchmarks.worlds import World
 from autoif_assets_tests.simulator.models import MILD
 
@@ -70,19 +71,24 @@ class Score:
     def __add__(self, other: "Score") -> "Score":
         return Score(**{n: getattr(self, n) + getattr(other, n) for n in self.__dataclass_fields__})
 
-    def line(self) -> str:
-        def share(part: int, whole: int) -> str:
-            return f"{part / whole:.3f}" if whole else "  -  "
+    def figures(self) -> dict[str, float | str]:
+        """Return the shares, by what they are of."""
 
-        lost = ", ".join(f"{reason} {n}" for reason, n in self.lost.most_common(6))
-        return (
-            f"{share(self.used_right, self.used)} / {share(self.used_right, self.right)}"
-            f"  instructions {share(self.instructions_right, self.instructions)}"
-            f" / {share(self.instructions_right, self.reachable)}"
-            f"  rows {share(self.rows_right, self.rows)} of {self.rows}"
-            f"  inverted {self.inverted} of {self.pairs}"
-            f"  {self.tokens} tokens  lost: {lost}"
-        )
+        def share(part: int, whole: int) -> float | str:
+            return round(part / whole, 3) if whole else "none"
+
+        return {
+            "precision": share(self.used_right, self.used),
+            "recall": share(self.used_right, self.right),
+            "precision of instructions": share(self.instructions_right, self.instructions),
+            "recall of instructions": share(self.instructions_right, self.reachable),
+            "SFT rows": self.rows,
+            "right": share(self.rows_right, self.rows),
+            "pairs": self.pairs,
+            "inverted": self.inverted,
+            "tokens": self.tokens,
+            "right verifiers lost at": ", ".join(f"{n} {k}" for n, k in self.lost.most_common(6)),
+        }
 
 
 class Batch:
@@ -260,10 +266,9 @@ def main() -> None:
     parser.add_argument("--instructions", type=int, default=100)
     parser.add_argument("--recipes", nargs="*", default=["paper", "audited"])
     parser.add_argument("--only", default="", help="conditions whose name holds this")
-    given = parser.parse_args()
+    given = parse(parser)
     seeds = range(given.first_seed, given.first_seed + given.seeds)
-    print("precision / recall of verifiers, of instructions; SFT rows and pairs that are right")
-    with SandboxResource(share=True).session(None) as session:
+    with SandboxResource(share=True).session(None) as session, recording("verifiers", given) as add:
         for name, settings in conditions().items():
             if given.only not in name:
                 continue
@@ -275,7 +280,7 @@ def main() -> None:
                     ),
                     Score(),
                 )
-                print(f"{name:20} {recipe:8} {score.line()}", flush=True)
+                add({"model": name, "recipe": recipe, **score.figures()})
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import duckdb
 import polars as pl
 
 from autoif_assets.warehouse import TABLES, Warehouse
+from autoif_assets_tests.benchmarks.figures import parse, recording
 from autoif_assets_tests.warehouse.samples import sample
 
 TABLE = TABLES["augmented_queries"]
@@ -116,17 +117,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--writes", type=int, default=12, help="a writer, variant and round")
     parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
-    print(f"DuckDB {duckdb.__version__}, {ROWS:,} rows a partition, {args.rounds} rounds")
-    for writers in (1, 4):
-        rates = measure(writers, args.writes, args.rounds)
-        for name, found in rates.items():
-            ratios = [rate / bare for rate, bare in zip(found, rates["bare"], strict=True)]
-            print(
-                f"{writers} writers, {name:9} {statistics.median(found):6.1f}/s, ratio "
-                f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-                flush=True,
-            )
+    args = parse(parser)
+    print(f"DuckDB {duckdb.__version__}, {ROWS:,} rows a partition")
+    with recording("warehouse_writes", args) as add:
+        for writers in (1, 4):
+            rates = measure(writers, args.writes, args.rounds)
+            for name, found in rates.items():
+                ratios = [rate / bare for rate, bare in zip(found, rates["bare"], strict=True)]
+                add(
+                    {
+                        "writers": writers,
+                        "by": name,
+                        "partitions/s": round(statistics.median(found), 1),
+                        "of bare": round(statistics.median(ratios), 2),
+                        "lowest": round(min(ratios), 2),
+                        "highest": round(max(ratios), 2),
+                    }
+                )
 
 
 if __name__ == "__main__":
