@@ -123,12 +123,15 @@ _SHAPES = (
     Shape("messages", frozenset({"ARRAY"}), _CONTEXT),
     Shape("instruction", frozenset({"VARCHAR"}), _CONTEXT | {"input"}),
 )
+# As queries are called here. It may stand beside the layouts, of which it is none.
+_QUERIES = Shape("query", frozenset({"VARCHAR"}), _CONTEXT)
 INSTRUCTIONS = Shape("instruction", frozenset({"VARCHAR"}), frozenset({"category"}))
 
 
 def known_shape(keys: list[str]) -> Shape | None:
     """Return how to read queries from records that have ``keys``, the most frequent first."""
-    return next((shape for key in keys for shape in _SHAPES if shape.key == key), None)
+    found = (shape for key in keys for shape in _SHAPES if shape.key == key)
+    return next(found, _QUERIES if _QUERIES.key in keys else None)
 
 
 def column_shape(column: str) -> Shape:

@@ -189,7 +189,7 @@ def read_seed_queries(
     """Read user queries and accept or reject each of them.
 
     Files: ShareGPT (first human turn), OpenAI ``messages`` (first user turn), Alpaca
-    (instruction and input) or a named column, each as JSON, JSONL, Parquet, CSV or TSV; plain
+    (instruction and input), ``query`` or a named column, each as JSON, JSONL, Parquet, CSV or TSV; plain
     text (a query per line) and lists in Markdown. The suffix decides, without one the content.
     A first turn that needs what was said before it is rejected as ``multi_turn``, unless
     conversations are kept.
@@ -267,6 +267,7 @@ def _query_shape(
         fail(source, f'the file has no column "{column}" (AUTOIF_QUERIES_COLUMN); it has: {has}')
     fail(
         source,
-        f'the file has: {has}; expected "conversations" (ShareGPT), "messages" (OpenAI) or '
-        '"instruction" (Alpaca), or the name of the text column in AUTOIF_QUERIES_COLUMN',
+        f'the file has: {has}; expected "conversations" (ShareGPT), "messages" (OpenAI), '
+        '"instruction" (Alpaca) or "query", or the name of the text column in '
+        "AUTOIF_QUERIES_COLUMN",
     )

@@ -211,8 +211,9 @@ def test_what_only_duckdb_refuses(queries, monkeypatch):
 )
 def test_unknown_keys(queries, content, found):
     assert queries("q.json", content) == (
-        f'q.json: the file has: {found}; expected "conversations" (ShareGPT), "messages" (OpenAI) '
-        'or "instruction" (Alpaca), or the name of the text column in AUTOIF_QUERIES_COLUMN'
+        f'q.json: the file has: {found}; expected "conversations" (ShareGPT), "messages" (OpenAI), '
+        '"instruction" (Alpaca) or "query", or the name of the text column in '
+        "AUTOIF_QUERIES_COLUMN"
     )
 
 

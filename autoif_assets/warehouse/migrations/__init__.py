@@ -44,7 +44,7 @@ class Migration:
     name: str
     sql: str
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Fingerprint by which an edited file is noticed."""
         return hashlib.blake2b(self.sql.encode(), digest_size=16).hexdigest()
