@@ -51,6 +51,15 @@ def environment_of_test() -> Iterator[None]:
     yield from _environment()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def new_databases(tmp_path_factory) -> Iterator[None]:
+    """Copy new databases of this process, which are made with a comment on each column."""
+    from autoif_assets_tests.new_databases import copying
+
+    with copying(tmp_path_factory.mktemp("new")):
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with recorded model output and real queries; skips where it is absent."""

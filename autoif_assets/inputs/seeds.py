@@ -189,9 +189,9 @@ def read_seed_queries(
     """Read user queries and accept or reject each of them.
 
     Files: ShareGPT (first human turn), OpenAI ``messages`` (first user turn), Alpaca
-    (instruction and input), ``query`` or a named column, each as JSON, JSONL, Parquet, CSV or TSV; plain
-    text (a query per line) and lists in Markdown. The suffix decides, without one the content.
-    A first turn that needs what was said before it is rejected as ``multi_turn``, unless
+    (instruction and input), ``query`` or a named column, each as JSON, JSONL, Parquet, CSV or
+    TSV; plain text (a query per line) and lists in Markdown. The suffix decides, without one the
+    content. A first turn that needs what was said before it is rejected as ``multi_turn``, unless
     conversations are kept.
 
     Args:
