@@ -9,6 +9,22 @@ _OPTIONS = (
     "allow_unconfined=True (Linux)."
 )
 
+# What each layer needs that can be missing: the kernel's part, and what the profile of a container
+# (its seccomp filter) has to let through.
+_NEEDS = {
+    "uid": "in a container, allow setgroups, setresgid and setresuid, or run it as another user",
+    "rlimits": "in a container, allow prctl and prlimit64",
+    "no_new_privs": "in a container, allow prctl",
+    "landlock": (
+        "needs Linux 5.13 or later with landlock in /sys/kernel/security/lsm; in a container, "
+        "allow landlock_create_ruleset, landlock_add_rule and landlock_restrict_self"
+    ),
+    "seccomp": (
+        "needs Linux built with seccomp filters; in a container, allow prctl and seccomp, as "
+        "Docker's and Podman's default profiles and Kubernetes' RuntimeDefault do"
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ConfinementReport:
@@ -45,7 +61,10 @@ class ConfinementReport:
 
     def __str__(self) -> str:
         lines = [f"confinement: {self.level}"]
-        lines += [f"  {name}: {state}" for name, state in self.layers.items()]
+        for name, state in self.layers.items():
+            lines.append(f"  {name}: {state}")
+            if state.startswith("unavailable"):
+                lines.append(f"    {_NEEDS[name]}")
         denied = len(self.probes) - len(self.possible)
         lines.append(f"  self-test: {denied} of {len(self.probes)} forbidden acts denied")
         lines += [f"    possible: {name}" for name in self.possible]

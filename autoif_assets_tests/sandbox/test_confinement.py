@@ -2,6 +2,7 @@
 
 import struct
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -88,6 +89,18 @@ def test_levels():
     assert ConfinementReport({"seccomp": "on"}, {"fork": False}).level == "full"
     assert ConfinementReport({"landlock": "unavailable: no"}, {"fork": False}).level == "seccomp"
     assert ConfinementReport({"seccomp": "on"}, {"fork": True}).level == "none"
+
+
+@linux
+def test_each_layer_that_is_missing_says_what_it_needs():
+    with Sandbox(workers=1) as sandbox:
+        report = sandbox.report
+    assert ("in a container" in str(report)) == bool(report.missing)
+    for name in report.layers:
+        refused = replace(report, layers={**report.layers, name: "unavailable: EPERM"})
+        said = str(refused).splitlines()
+        assert "in a container, allow " in said[said.index(f"  {name}: unavailable: EPERM") + 1]
+    assert "landlock_restrict_self" in str(replace(report, layers={"landlock": "unavailable: no"}))
 
 
 @pytest.mark.parametrize("field", ["call_cpu_s", "call_wall_s", "unit_wall_s", "memory_mb"])
