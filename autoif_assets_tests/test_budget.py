@@ -10,6 +10,8 @@ from autoif_assets_tests.simulator.models import MILD
 
 from .assets.pipeline import SMALL, differing, exports, run_batch, tables
 
+pytestmark = pytest.mark.usefixtures("remembering_sandbox")
+
 NUMBERS = SMALL | {
     "instructions_per_batch": 4,
     "seeds_per_batch": 6,

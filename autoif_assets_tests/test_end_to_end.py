@@ -14,7 +14,7 @@ from autoif_assets_tests.simulator.models import MILD
 from .assets.pipeline import SMALL, accepted, run_batch, tables
 from .environment import paper_environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("remembering_sandbox")]
 
 TINY = {
     "instructions_per_batch": 2,
