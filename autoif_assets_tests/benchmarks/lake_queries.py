@@ -1,0 +1,123 @@
+"""How long the queries of the docs take on a lake of many batches, beside a file of the same rows.
+
+    python -m autoif_assets_tests.benchmarks.lake_queries --data data [--batches 1000] [--rows 40]
+
+``--data`` holds the demo's batch, the head of whose tables is taken as that of each batch. Each
+table is written at once, as the nightly maintenance of a lake leaves it. The queries take turns; of
+each the median counts. It needs the extra ``lake`` and PostgreSQL.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from autoif_assets.warehouse import TABLES, LakeWarehouse, Partition, Table, Warehouse
+from autoif_assets_tests.benchmarks.figures import parse, recording
+from autoif_assets_tests.documents import blocks
+from autoif_assets_tests.postgres import postgres
+
+DEMO = "demo"
+ROUNDS = 3
+_CHUNK = 50  # batches that are written at a time
+
+
+def names(batches: int) -> list[str]:
+    """Return the keys of the batches; that of the demo, which queries name, is one of them."""
+    return [DEMO, *(f"batch-{i:04}" for i in range(1, batches))]
+
+
+def fill(warehouse: Warehouse, source: Warehouse, batches: int, rows: int) -> int:
+    """Write the tables of all batches; return the rows."""
+    written = 0
+    for table in TABLES.values():
+        head = source.read(table.name).head(rows)
+        if "batch" not in table.partitions:
+            slices: list[Partition] = [] if table.partitions else [{}]
+            frames = iter([head])
+            if table.partitions:
+                slices = head.select(table.partitions).unique().to_dicts()
+        else:
+            head = head.filter(batch=DEMO)
+            others = [name for name in table.partitions if name != "batch"]
+            beside = head.select(others).unique().to_dicts() if others else [{}]
+            slices = [{"batch": name, **one} for name in names(batches) for one in beside]
+            frames = repeated(table, head, names(batches))
+        if not head.height:
+            continue
+        if slices == [{}]:
+            written += warehouse.write_frames(table.name, frames)
+        else:
+            written += warehouse.write_frames(table.name, frames, partitions=slices)
+    return written
+
+
+def repeated(table: Table, head: pl.DataFrame, batches: list[str]) -> Iterator[pl.DataFrame]:
+    """Yield the rows under the name of each batch."""
+    for start in range(0, len(batches), _CHUNK):
+        keys = pl.DataFrame({"batch": batches[start : start + _CHUNK]})
+        yield head.drop("batch").join(keys, how="cross").select(head.columns)
+
+
+def seconds(con: duckdb.DuckDBPyConnection, query: str) -> float:
+    """Return how long a query takes until its last row is there."""
+    began = time.perf_counter()
+    con.execute(query).fetchall()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the demo's batch")
+    parser.add_argument("--batches", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=40, help="of a batch in a table, at most")
+    args = parse(parser)
+    queries = blocks("sql")
+    with (
+        postgres() as server,
+        tempfile.TemporaryDirectory() as folder,
+        recording("lake_queries", args) as add,
+    ):
+        server.prepare()
+        stores: dict[str, Warehouse] = {
+            "file": Warehouse(Path(folder) / "file"),
+            "lake": LakeWarehouse(server.made(Path(folder) / "lake"), Path(folder)),
+        }
+        source = Warehouse(args.data)
+        rows = {
+            name: fill(store, source, args.batches, args.rows) for name, store in stores.items()
+        }
+        assert rows["file"] == rows["lake"]
+        stores["file"].publish()
+        readers = {name: store.reader() for name, store in stores.items()}
+        took = {(name, block): [] for block in queries for name in stores}
+        for _ in range(ROUNDS):
+            for name, block in took:
+                query = block.text.replace("'b1'", f"'{DEMO}'")
+                took[name, block].append(seconds(readers[name], query))
+        middle = {key: statistics.median(found) for key, found in took.items()}
+        for document in dict.fromkeys(block.document for block in queries):
+            here = [block for block in queries if block.document == document]
+            file, lake = (sum(middle[name, block] for block in here) for name in stores)
+            add(
+                {
+                    "queries of": document,
+                    "queries": len(here),
+                    "rows of all tables": rows["file"],
+                    "file s": round(file, 2),
+                    "lake s": round(lake, 2),
+                    "lake / file": round(lake / file, 2),
+                    "highest of a query": round(
+                        max(middle["lake", block] / middle["file", block] for block in here), 1
+                    ),
+                }
+            )
+
+
+if __name__ == "__main__":
+    main()
