@@ -22,7 +22,7 @@ def test_all_that_was_measured_is_shown_once():
     shown = [
         name
         for page in PAGES
-        for name in re.findall(r"<!-- figures (\w+) -->", page.read_text("utf-8"))
+        for name in re.findall(r"(?m)^<!-- figures (\w+) -->$", page.read_text("utf-8"))
     ]
     kept = sorted(path.stem for path in (figures.DOCS / "measurements").glob("*.json"))
     assert sorted(shown) == kept
