@@ -25,16 +25,12 @@ from autoif_assets_tests.benchmarks.figures import parse, recording
 from autoif_assets_tests.dev.daemon import (
     autoif_dev,
     free_port,
-    graphql,
     instance_of,
-    repository,
+    launch_backfill,
     wait_for,
 )
 from autoif_assets_tests.environment import clean_environment
 
-BACKFILL = """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(
-    backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message } } }"""
 EVERY_S = 0.1
 PATIENCE_S = 7200
 
@@ -152,18 +148,7 @@ def measure(options, folder):
             watcher = Watcher(url)
             watcher.start()
             instance.add_dynamic_partitions(str(BATCHES.name), keys)
-            launched = graphql(
-                port,
-                BACKFILL,
-                params={
-                    "selector": {
-                        "partitionSetName": "batch_partition_set",
-                        "repositorySelector": repository(port),
-                    },
-                    "partitionNames": keys,
-                },
-            )["launchPartitionBackfill"]
-            assert launched["__typename"] == "LaunchBackfillSuccess", launched
+            launch_backfill(port, keys)
             try:
                 assert wait_for(lambda: all_over(instance, keys), PATIENCE_S, 2), "it did not end"
             finally:

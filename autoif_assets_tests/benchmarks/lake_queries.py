@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from autoif_assets.warehouse import TABLES, LakeWarehouse, Partition, Table, Warehouse
+from autoif_assets.warehouse import TABLES, LakeWarehouse, Warehouse
 from autoif_assets_tests.benchmarks.figures import parse, recording
 from autoif_assets_tests.documents import blocks
 from autoif_assets_tests.postgres import postgres
@@ -36,32 +36,26 @@ def fill(warehouse: Warehouse, source: Warehouse, batches: int, rows: int) -> in
     """Write the tables of all batches; return the rows."""
     written = 0
     for table in TABLES.values():
-        head = source.read(table.name).head(rows)
-        if "batch" not in table.partitions:
-            slices: list[Partition] = [] if table.partitions else [{}]
+        head = source.read(table.name)
+        keys = pl.DataFrame({"batch": names(batches)})
+        others = [name for name in table.partitions if name != "batch"]
+        if "batch" in table.partitions:
+            head = head.filter(batch=DEMO).head(rows)
+            slices = head.select(others).unique().join(keys, how="cross") if others else keys
+            frames = repeated(head, keys)
+        else:
+            head = head.head(rows)
+            slices = head.select(others).unique()
             frames = iter([head])
-            if table.partitions:
-                slices = head.select(table.partitions).unique().to_dicts()
-        else:
-            head = head.filter(batch=DEMO)
-            others = [name for name in table.partitions if name != "batch"]
-            beside = head.select(others).unique().to_dicts() if others else [{}]
-            slices = [{"batch": name, **one} for name in names(batches) for one in beside]
-            frames = repeated(table, head, names(batches))
-        if not head.height:
-            continue
-        if slices == [{}]:
-            written += warehouse.write_frames(table.name, frames)
-        else:
-            written += warehouse.write_frames(table.name, frames, partitions=slices)
+        if head.height:
+            written += warehouse.write_frames(table.name, frames, partitions=slices.to_dicts())
     return written
 
 
-def repeated(table: Table, head: pl.DataFrame, batches: list[str]) -> Iterator[pl.DataFrame]:
+def repeated(head: pl.DataFrame, keys: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Yield the rows under the name of each batch."""
-    for start in range(0, len(batches), _CHUNK):
-        keys = pl.DataFrame({"batch": batches[start : start + _CHUNK]})
-        yield head.drop("batch").join(keys, how="cross").select(head.columns)
+    for some in keys.iter_slices(_CHUNK):
+        yield head.drop("batch").join(some, how="cross").select(head.columns)
 
 
 def seconds(con: duckdb.DuckDBPyConnection, query: str) -> float:

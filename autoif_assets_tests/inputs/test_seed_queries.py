@@ -133,16 +133,16 @@ def test_parquet_column(tmp_path, name):
 def test_a_column_called_query_need_not_be_named(tmp_path, format):
     frame = pl.DataFrame({"id": [1, 2], "query": ["What is rain?", "What is snow?"]})
     path = tmp_path / f"q.{format}"
-    writes = {"jsonl": frame.write_ndjson, "csv": frame.write_csv, "parquet": frame.write_parquet}
-    writes[format](path)
+    write = {"jsonl": pl.DataFrame.write_ndjson, "csv": pl.DataFrame.write_csv}
+    write_as = write.get(format, pl.DataFrame.write_parquet)
+    write_as(frame, path)
     assert read(path).select("query", "reason").rows() == [
         ("What is rain?", None),
         ("What is snow?", None),
     ]
     # Who has a layout, too, means the layout.
     both = frame.select("query", instruction=pl.lit("Name a river of Asia."))
-    writes = {"jsonl": both.write_ndjson, "csv": both.write_csv, "parquet": both.write_parquet}
-    writes[format](path)
+    write_as(both, path)
     assert set(read(path)["query"]) == {"Name a river of Asia."}
 
 
