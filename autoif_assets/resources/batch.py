@@ -337,6 +337,24 @@ def recipe_of(batch: Batch, overrides: Mapping[str, Any] | None = None) -> Recip
     return make_recipe(batch.recipe or "paper", {**BEFORE, **numbers, **(overrides or {})})
 
 
+def launched_with(batch: Batch) -> dict[str, Any]:
+    """Return the configuration of a run that asks for what a batch is pinned to.
+
+    The recipe by its name, and the numbers that are not as the recipe or the settings have them.
+    """
+    recipe = recipe_of(batch)
+    name = batch.recipe or "paper"
+    usual, here = make_recipe(name), make_recipe(name, settings().overrides)
+    numbers = {
+        number: value
+        for number in NUMBERS
+        if (value := getattr(recipe, number)) != getattr(usual, number)
+        or value != getattr(here, number)
+    }
+    config = {"name": name, "overrides": numbers} if numbers else {"name": name}
+    return {"resources": {"recipe": {"config": config}}}
+
+
 def all_prompts(recipe: Recipe) -> dict[str, str]:
     """Return every template by role, those that the recipe does not replace as packaged."""
     return {role: prompt.of(recipe.prompts).source for role, prompt in PROMPTS.items()}

@@ -16,7 +16,7 @@ from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.opening import lake_place, open_warehouse
 from autoif_assets.warehouse.reading import Rows
 from autoif_assets.warehouse.schema import Partition, Table
-from autoif_assets.warehouse.store import Warehouse
+from autoif_assets.warehouse.store import LOCK_TIMEOUT_S, Warehouse
 from autoif_assets.warehouse.tables import TABLES
 
 PRESENT = "autoif/present"
@@ -51,7 +51,8 @@ class WarehouseResource(DuckDBResource):
         default=None, description="Where the lake's files are: s3://bucket/folder or a folder."
     )
     lock_timeout_s: float = Field(
-        default=600.0, description="Seconds to wait for other processes that use the database."
+        default=LOCK_TIMEOUT_S,
+        description="Seconds to wait for other processes that use the database.",
     )
 
     _presence: ExitStack = PrivateAttr(default_factory=ExitStack)

@@ -41,7 +41,7 @@ from autoif_assets.warehouse.schema import (
     in_words,
 )
 from autoif_assets.warehouse.sql import execute, transaction
-from autoif_assets.warehouse.store import Warehouse
+from autoif_assets.warehouse.store import LOCK_TIMEOUT_S, Warehouse
 from autoif_assets.warehouse.tables import TABLES
 
 _LOG = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class LakeWarehouse(Warehouse):
         place: LakePlace,
         data_dir: Path | str,
         *,
-        lock_timeout_s: float = 600.0,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
         log: Callable[[str], None] = _LOG.info,
     ):
         super().__init__(data_dir, lock_timeout_s=lock_timeout_s, log=log)

@@ -8,7 +8,7 @@ from pathlib import Path
 from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.lake import LakeWarehouse
 from autoif_assets.warehouse.lake_connection import LakePlace, password_problem
-from autoif_assets.warehouse.store import Warehouse
+from autoif_assets.warehouse.store import LOCK_TIMEOUT_S, Warehouse
 
 STORAGES = ("local", "lake")
 _LOG = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def open_warehouse(
     data_dir: Path | str,
     lake: LakePlace | None = None,
     *,
-    lock_timeout_s: float = 600.0,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
     log: Callable[[str], None] = _LOG.info,
 ) -> Warehouse:
     """Return the warehouse of a data folder, or of a lake whose files in transit are there."""

@@ -47,6 +47,9 @@ from autoif_assets.warehouse.writing import conform, insert_files, insert_frame
 
 _LOG = logging.getLogger(__name__)
 
+LOCK_TIMEOUT_S = 600.0
+"""Seconds to wait for other processes that use the database, where nobody says otherwise."""
+
 
 class Warehouse:
     """The tables of a data folder.
@@ -65,7 +68,7 @@ class Warehouse:
         self,
         data_dir: Path | str,
         *,
-        lock_timeout_s: float = 600.0,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
         log: Callable[[str], None] = _LOG.info,
     ):
         self.data_dir = Path(data_dir)

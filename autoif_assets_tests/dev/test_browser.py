@@ -11,6 +11,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from autoif_assets.method.recipe import make_recipe
+from autoif_assets.warehouse import Batch, Warehouse, save_batch
+
 from .conftest import PATIENCE_S
 from .daemon import all_made, statuses, wait_for
 
@@ -124,6 +127,26 @@ def test_the_launchpad_knows_the_numbers_of_the_recipe(page):
     page.keyboard.type("resp")
     page.locator(".CodeMirror-hints").get_by_text("responses_per_prompt").first.wait_for()
     shoot(page, "launchpad")
+
+
+def test_the_launchpad_begins_with_the_recipe_of_the_batch(page, dev):
+    dev.autoif("batch", "add", "other")
+    numbers = make_recipe("authors_code", {"responses_per_prompt": 7}).model_dump()
+    save_batch(Warehouse(dev.data), Batch("other", recipe="authors_code", numbers=numbers))
+    page.goto("/locations/autoif_assets.definitions/jobs/batch/playground")
+    page.evaluate("localStorage.clear()")  # Dagster keeps what was typed there before.
+    page.reload()
+    page.locator(".CodeMirror").first.wait_for()
+    page.get_by_placeholder("Partition").first.click()
+    page.get_by_text("other", exact=True).first.click()
+    config = page.locator(".CodeMirror-code").first
+    config.get_by_text("'authors_code'").wait_for()
+    lines = [line.strip() for line in config.inner_text().splitlines()]
+    assert "responses_per_prompt: 7" in lines, lines
+    shoot(page, "launchpad-batch")
+    # Nobody shall make it.
+    with dev.instance() as instance:
+        instance.delete_dynamic_partition("batch", "other")
 
 
 def make_missing(page, name):

@@ -1,12 +1,16 @@
 """What a run would do to what its batch is pinned to, without running anything."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from autoif_assets.method.recipe import NUMBERS, RECIPES
 from autoif_assets.resources import (
     NLI,
     BatchResource,
@@ -16,7 +20,7 @@ from autoif_assets.resources import (
     Supervision,
     WarehouseResource,
 )
-from autoif_assets.resources.batch import asked_by, recipe_of
+from autoif_assets.resources.batch import _asked, asked_by, launched_with, recipe_of
 from autoif_assets.warehouse import TABLES, Batch, Role, Warehouse, find_batch, save_batch
 from autoif_assets_tests.warehouse.samples import sample
 
@@ -229,3 +233,26 @@ def test_that_nothing_was_scarce_is_kept_as_well(resource, pinned):
     context = dg.build_asset_context(partition_key="b1")
     assert list(resource().categories(context, [])) == []
     assert list(resource().categories(context, ["script"])) == []
+
+
+@given(st.data())
+def test_a_run_that_is_launched_as_pinned_asks_for_nothing_else(data):
+    """Whatever the settings are by then, which count for new batches alone."""
+    name = data.draw(st.sampled_from(sorted(RECIPES)))
+    pinned = Batch("b", name, recipe_numbers(data, name))
+    here = recipe_numbers(data, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOIF_OVERRIDES", json.dumps(here))
+        given_ = launched_with(pinned)["resources"]["recipe"]["config"]
+        asked = RecipeResource(**given_).load()
+    kept = recipe_of(pinned)
+    assert {n: getattr(asked, n) for n in NUMBERS} == {n: getattr(kept, n) for n in NUMBERS}
+    assert _asked(pinned, given_) == []
+
+
+def recipe_numbers(data, name):
+    """Numbers of a recipe that other recipes have, which are in range."""
+    others = [one.model_dump() for one in RECIPES.values()]
+    chosen = data.draw(st.sets(st.sampled_from(NUMBERS)))
+    numbers = {n: data.draw(st.sampled_from([one[n] for one in others])) for n in chosen}
+    return {**numbers, "responses_per_prompt": data.draw(st.integers(1, 20))}
