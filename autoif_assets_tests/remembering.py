@@ -36,14 +36,14 @@ class RememberingSandbox(Sandbox):
                 _reports.append(sandbox.report)
         return _reports[0]
 
-    def evaluate(self, units: Iterable[Unit]) -> Iterator[Result]:
+    def evaluate(self, units: Iterable[Unit], *, share: bool | None = None) -> Iterator[Result]:
         units = list(units)
         unknown = [unit for unit in units if self._remembered(unit) is None]
         executed = {}
         if unknown:
             if not self._workers:
                 super().__enter__()
-            executed = {result.id: result for result in super().evaluate(unknown)}
+            executed = {result.id: result for result in super().evaluate(unknown, share=share)}
         for unit in units:
             result = executed.get(unit.id) or self._remembered(unit)
             assert result is not None

@@ -8,6 +8,8 @@ from autoif_assets.assets.responses import executed
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.method.responses import verify_responses
 from autoif_assets.resources import SandboxResource
+from autoif_assets.resources import sandbox as resource
+from autoif_assets.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +88,83 @@ def test_a_setting_changes_only_what_it_names(settings, verifier, expected):
 
 def test_sharing_changes_no_outcome():
     assert outcomes(share=True)[0] == outcomes()[0]
+
+
+def test_mutants_may_share_where_the_settings_do_not_say_so():
+    with SandboxResource(workers=1).session(None) as session:
+        alone, shared = session.run(RUNS), session.run(RUNS, share=True)
+    assert shared.equals(alone)
+
+
+def of_one_run(monkeypatch, *runs):
+    """Run verifiers in assets of one run; return what each said, and its metadata."""
+    opened = []
+
+    class Counted(Sandbox):
+        def __enter__(self):
+            opened.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr(resource, "Sandbox", Counted)
+
+    def asset(number, asked):
+        @dg.asset(name=f"asset_{number}", deps=[f"asset_{number - 1}"] if number else [])
+        def made(context: dg.AssetExecutionContext, sandbox: SandboxResource) -> pl.DataFrame:
+            with sandbox.session(context) as session:
+                return session.run(asked, remember=True)
+
+        return made
+
+    result = dg.materialize(
+        [asset(number, asked) for number, asked in enumerate(runs)],
+        resources={"sandbox": SandboxResource(workers=1)},
+    )
+    (sandbox,) = opened  # one for all assets
+    assert not sandbox._workers  # which ended with the run
+    return [
+        (
+            result.output_for_node(f"asset_{number}"),
+            result.asset_materializations_for_node(f"asset_{number}")[0].metadata,
+        )
+        for number in range(len(runs))
+    ]
+
+
+def test_what_several_assets_of_a_run_ask_is_executed_once(monkeypatch):
+    (first, _), (again, metadata) = of_one_run(monkeypatch, RUNS, RUNS)
+    assert again.equals(first)
+    # One that contradicts itself is tried again.
+    assert metadata["sandbox/units_remembered"].value == 3
+
+
+def test_only_the_same_source_on_the_same_texts_is_known(monkeypatch):
+    texts = RUNS.with_columns(inputs=pl.lit(["b", "a", "a"], dtype=pl.List(pl.String)))
+    sources = RUNS.with_columns(source=pl.lit(HAS_A.replace("'a'", "'b'")))
+    asked = RUNS.with_columns(queries=pl.lit(["q"] * 3, dtype=pl.List(pl.String)))
+    names = RUNS.with_columns(verifier_id=pl.lit("other-") + pl.col("verifier_id"))
+    told = of_one_run(monkeypatch, RUNS, texts, sources, asked, names)
+    known = [metadata["sandbox/units_remembered"].value for _, metadata in told]
+    # The sources here do not look at queries.
+    assert known == [0, 0, 0, 3, 3]
+    said = told[1][0].filter(verifier_id="has")["outcome"].to_list()
+    assert said == ["fail", "pass", "pass"]
+    assert set(told[4][0]["verifier_id"]) == set(names["verifier_id"])
+
+
+def test_a_timeout_is_known_and_a_crash_is_tried_again(monkeypatch):
+    bodies = {"loops": "while True: pass", "dies": "import enum; enum.sys.modules['posix'].abort()"}
+    sources = [f"def evaluate(response):\n    {body}" for body in bodies.values()]
+    runs = RUNS.head(2).with_columns(
+        source=pl.Series(sources), verifier_id=pl.Series(list(bodies)), inputs=pl.lit(["a"]),
+        input_ids=pl.lit(["1"]),
+    )  # fmt: skip
+    (first, _), (again, metadata) = of_one_run(monkeypatch, runs, runs)
+    assert dict(first.select("verifier_id", "outcome").rows()) == {
+        "loops": "timeout",
+        "dies": "crash",
+    }
+    assert again.equals(first)
+    assert metadata["sandbox/units_remembered"].value == 1
 
 
 def test_the_static_check_knows_the_modules():

@@ -254,4 +254,4 @@ def _tried(
     for wrote, known, mended, said in in_parts(candidates, cases, repairs, answers):
         tried = Tried.of(wrote, known, mended, probes, said, quoted_texts)
         runs = verifier_runs(tried.functions, tried.texts(), needs_query)
-        yield replace(tried, outcomes=session.run(runs))
+        yield replace(tried, outcomes=session.run(runs, remember=True))

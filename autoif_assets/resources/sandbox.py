@@ -1,15 +1,18 @@
 """The sandbox: verifiers run here and nowhere else."""
 
+import hashlib
+import json
 import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 import polars as pl
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from autoif_assets.method.verifiers import OUTCOME_SCHEMA
 from autoif_assets.resources.metadata import add_metadata
@@ -17,6 +20,7 @@ from autoif_assets.resources.telling import Told, asset_of, tell
 from autoif_assets.sandbox import (
     Limits,
     Outcome,
+    Result,
     Sandbox,
     SandboxUnavailable,
     Unit,
@@ -25,10 +29,14 @@ from autoif_assets.sandbox import (
 )
 
 _SAY_EVERY_S = 5.0
+_REMEMBERED = 2_000_000  # outcomes at most; 16 bytes each
 
 
 class SandboxResource(dg.ConfigurableResource[Any]):
-    """Runs verifiers, confined."""
+    """Runs verifiers, confined.
+
+    The workers are started by the first asset of a run that needs them, and end with the run.
+    """
 
     workers: int = Field(default=0, ge=0, description="Worker processes; 0: one a usable core.")
     call_cpu_s: float = Field(
@@ -60,6 +68,14 @@ class SandboxResource(dg.ConfigurableResource[Any]):
     allow_unconfined: bool = Field(
         default=False, description="Run verifiers even where the machine cannot confine them."
     )
+    # Of the run, by the modules that verifiers may import.
+    _opened: dict[tuple[str, ...], tuple[Sandbox, "_Known"]] = PrivateAttr(default_factory=dict)
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """End the workers of the run."""
+        while self._opened:
+            _, (sandbox, _) = self._opened.popitem()
+            sandbox.close()
 
     @contextmanager
     def session(
@@ -71,7 +87,21 @@ class SandboxResource(dg.ConfigurableResource[Any]):
             context: The asset that runs.
             modules: The recipe's, which verifiers may import too.
         """
-        with Sandbox(
+        if context is None:
+            # Nobody says when the last one is over.
+            with self._sandbox(modules) as sandbox:
+                yield SandboxSession(sandbox, _Known())
+            return
+        key = tuple(self._all(modules))
+        if key not in self._opened:
+            self._opened[key] = self._sandbox(modules).__enter__(), _Known()
+        session = SandboxSession(*self._opened[key], context)
+        yield session
+        # Not of a session that failed: nothing is stored that it could stand beside.
+        add_metadata(context, session.metadata())
+
+    def _sandbox(self, modules: Sequence[str]) -> Sandbox:
+        return Sandbox(
             workers=self.workers or usable_cores(),
             limits=Limits(
                 call_cpu_s=self.call_cpu_s,
@@ -83,12 +113,7 @@ class SandboxResource(dg.ConfigurableResource[Any]):
             coerce_strings=self.coerce_strings,
             share=self.share,
             allow_unconfined=self.allow_unconfined,
-        ) as sandbox:
-            session = SandboxSession(sandbox, context)
-            yield session
-        # Not of a session that failed: nothing is stored that it could stand beside.
-        if context is not None:
-            add_metadata(context, session.metadata())
+        )
 
     def run(
         self, context: dg.AssetExecutionContext, runs: pl.DataFrame, modules: Sequence[str] = ()
@@ -121,24 +146,61 @@ class SandboxResource(dg.ConfigurableResource[Any]):
         return list(dict.fromkeys((*self.modules, *modules)))
 
 
+class _Known:
+    """What verifiers said of texts in a run, of those that several of its assets run."""
+
+    def __init__(self) -> None:
+        self._results: dict[bytes, Result] = {}
+        self._outcomes = 0
+
+    def find(self, unit: Unit) -> Result | None:
+        """Return what became of the same source on the same texts, if that is known."""
+        found = self._results.get(self._key(unit))
+        return None if found is None else replace(found, id=unit.id, cpu_s=0.0)
+
+    def add(self, unit: Unit, result: Result) -> None:
+        """Remember a result, unless another time may find another."""
+        size = len(result.outcomes)
+        # A crash may have been the machine's doing. A timeout is not: the clock counts CPU time.
+        sure = result.reason is None and Outcome.CRASH not in result.outcomes
+        if sure and self._outcomes + size <= _REMEMBERED:
+            self._outcomes += size
+            self._results[self._key(unit)] = result
+
+    @staticmethod
+    def _key(unit: Unit) -> bytes:
+        told = json.dumps([unit.source, list(unit.inputs), list(unit.queries_to_send)])
+        return hashlib.blake2b(told.encode(), digest_size=16).digest()
+
+
 class SandboxSession:
     """Runs of one asset."""
 
-    def __init__(self, sandbox: Sandbox, context: dg.AssetExecutionContext | None = None):
+    def __init__(
+        self, sandbox: Sandbox, known: _Known, context: dg.AssetExecutionContext | None = None
+    ):
         self._sandbox = sandbox
+        self._known = known
         self._context = context
         self._level = sandbox.report.level
         self._units = 0
+        self._remembered = 0
         self._cpu_s = 0.0
         self._seconds = 0.0
         self._outcomes: Counter[str] = Counter()
 
-    def run(self, runs: pl.DataFrame) -> pl.DataFrame:
+    def run(
+        self, runs: pl.DataFrame, *, remember: bool = False, share: bool = False
+    ) -> pl.DataFrame:
         """Execute verifiers.
 
         Args:
             runs: ``verifier_id``, ``source``, ``input_ids``, ``inputs``, ``instruction_id`` and,
                 where there are any, ``queries``, as ``verifier_runs`` makes it.
+            remember: Whether the same verifiers are run on the same texts by other assets of the
+                run, which are then told what these said.
+            share: Whether those of an instruction that look harmless may share a process, also
+                where the settings do not say so.
 
         Returns:
             ``OUTCOME_SCHEMA``. A verifier that contradicts itself has the outcome
@@ -148,7 +210,8 @@ class SandboxSession:
         inputs_of = dict(runs.select("verifier_id", "input_ids").iter_rows())
         began = time.monotonic()
         said = began
-        for done, result in enumerate(self._sandbox.evaluate(_units(runs))):
+        results = self._results(_units(runs), share or None, remember)
+        for done, result in enumerate(results):
             if (now := time.monotonic()) >= said + _SAY_EVERY_S:
                 said = now
                 self._say(done, runs.height)
@@ -169,6 +232,24 @@ class SandboxSession:
         self._units += runs.height
         return pl.DataFrame(columns, schema=dict(OUTCOME_SCHEMA))
 
+    def _results(
+        self, units: Iterator[Unit], share: bool | None, remember: bool
+    ) -> Iterator[Result]:
+        """Yield what became of each unit, in their order; those known already are not run."""
+        if not remember:
+            yield from self._sandbox.evaluate(units, share=share)
+            return
+        asked = [(unit, self._known.find(unit)) for unit in units]
+        new = self._sandbox.evaluate((u for u, found in asked if found is None), share=share)
+        for unit, found in asked:
+            if found is None:
+                result = next(new)
+                self._known.add(unit, result)
+                yield result
+            else:
+                self._remembered += 1
+                yield found
+
     def _say(self, done: int, total: int) -> None:
         """Say how far it is, where an asset runs."""
         if self._context is None:
@@ -187,6 +268,7 @@ class SandboxSession:
         return {
             "sandbox/confinement": self._level,
             "sandbox/units": self._units,
+            "sandbox/units_remembered": self._remembered,
             "sandbox/cpu_s": round(self._cpu_s, 3),
             "sandbox/units_per_s": round(self._units / seconds, 1),
             "sandbox/verdicts_per_s": round(verdicts / seconds, 1),

@@ -145,10 +145,14 @@ class Sandbox:
 
     # --- work ----------------------------------------------------------------------------
 
-    def evaluate(self, units: Iterable[Unit]) -> Iterator[Result]:
+    def evaluate(self, units: Iterable[Unit], *, share: bool | None = None) -> Iterator[Result]:
         """Run units and yield one result each, in the order of the units.
 
         Units are taken from the iterable as workers become free, so millions stream through.
+
+        Args:
+            units: What to run.
+            share: Whether these units may share processes; None: as the sandbox's own are.
 
         Raises:
             RuntimeError: When called while another `evaluate` of this Sandbox is under way.
@@ -161,7 +165,8 @@ class Sandbox:
                 "This Sandbox is evaluating already; finish that loop or open a second Sandbox."
             )
         try:
-            run = Run(self._workers, self._start, self._start_rare, self.limits, self.share)
+            share = self.share if share is None else share
+            run = Run(self._workers, self._start, self._start_rare, self.limits, share)
             yield from run.results(units)
         finally:
             for index, worker in enumerate(self._workers):
