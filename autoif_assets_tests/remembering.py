@@ -44,10 +44,6 @@ class RememberingSandbox(Sandbox):
             if not self._workers:
                 super().__enter__()
             executed = {result.id: result for result in super().evaluate(unknown, share=share)}
-        for unit in units:
-            result = executed.get(unit.id) or self._remembered(unit)
-            assert result is not None
-            yield result
         for unit in unknown:
             result = executed[unit.id]
             # One that contradicts itself has no verdicts that could be remembered.
@@ -55,6 +51,10 @@ class RememberingSandbox(Sandbox):
                 answers = zip(result.outcomes, result.details, strict=True)
                 known = _known.setdefault((self._told, unit.source), {})
                 known.update(zip(_texts(unit), answers, strict=True))
+        for unit in units:
+            result = executed.get(unit.id) or self._remembered(unit)
+            assert result is not None
+            yield result
 
     def _remembered(self, unit: Unit) -> Result | None:
         known = _known.get((self._told, unit.source), {})

@@ -249,6 +249,7 @@ class SandboxSession:
             else:
                 self._remembered += 1
                 yield found
+        next(new, None)  # To its end, where the sandbox is free for others.
 
     def _say(self, done: int, total: int) -> None:
         """Say how far it is, where an asset runs."""
