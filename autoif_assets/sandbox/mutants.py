@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Any
 
-from autoif_assets.sandbox.static import TooDeep, canonical_source, parse, static_check
+from autoif_assets.sandbox.static import (
+    TooDeep,
+    bound_name,
+    canonical_source,
+    parse,
+    static_check,
+)
 
 _TRIES = 3  # for each mutant asked for: few changes come to nothing
 
@@ -82,16 +88,19 @@ def mutants(source: str, limit: int = 20) -> list[Mutant]:
         return []
     if static_check(plain) != reason:
         return []  # in this form the source is too long, and so are its mutants
-    seen = {canonical_source(plain)}
-    found: list[Mutant] = []
     # Each try costs as much as the source is long, so their number is bounded.
-    for edit in islice(_spread(_edits(tree, texts)), _TRIES * limit):
+    edits = list(islice(_spread(_edits(tree, texts)), _TRIES * limit))
+    # Where all mutants bind the same names in the same places, two are alike only if their texts
+    # are equal: then the canonical text, which costs more than all the rest, tells nothing more.
+    alike = canonical_source if any(edit.rebinds for edit in edits) else str
+    seen = {alike(plain)}
+    found: list[Mutant] = []
+    for edit in edits:
         text = edit.applied(tree)
-        if text is None or static_check(text) != reason:
+        if text is None or (same := alike(text)) in seen:
             continue
-        canonical = canonical_source(text)
-        if canonical not in seen:
-            seen.add(canonical)
+        seen.add(same)
+        if static_check(text) == reason:
             found.append(Mutant(edit.kind, text))
         if len(found) >= limit:
             break
@@ -142,6 +151,12 @@ class _Edit:
     kind: str
     place: _Place
     new: ast.AST
+
+    @property
+    def rebinds(self) -> bool:
+        """Whether it may change which names are bound where, or what begins a body."""
+        nodes = (*ast.walk(self.place.node), *ast.walk(self.new))
+        return isinstance(self.place.parent, ast.Expr) or any(map(bound_name, nodes))
 
     def applied(self, tree: ast.Module) -> str | None:
         """The text of the tree with this change; the tree is left as it was."""

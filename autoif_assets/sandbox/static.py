@@ -204,6 +204,8 @@ def _takes_query(args: ast.arguments) -> bool:
 # Sources that can see their own names keep them.
 _REFLECTIVE = {"eval", "exec", "compile", "globals", "locals", "vars", "dir", "getattr", "setattr",
                "delattr", "hasattr", "__import__", "__builtins__"}  # fmt: skip
+# A local that shares its name with a builtin may stand for the builtin elsewhere.
+_KEPT = frozenset(("evaluate", *dir(builtins), *keyword.kwlist, *keyword.softkwlist))
 
 
 def canonical_source(source: str) -> str:
@@ -226,21 +228,21 @@ def canonical_source(source: str) -> str:
 def _renamable(tree: ast.Module) -> dict[str, str]:
     """Canonical names of what the source binds itself, in the order of appearance."""
     bound: dict[str, None] = {}  # a dictionary for its order
-    # A local that shares its name with a builtin may stand for the builtin elsewhere.
-    kept = {"evaluate", *dir(builtins), *keyword.kwlist, *keyword.softkwlist}
+    kept, named = set(_KEPT), set()
     for node in _in_order(tree):
         if _has_other_names(node):
             return {}
-        if (name := _bound_name(node)) is not None:
+        if isinstance(node, ast.Name):
+            named.add(node.id)
+        if (name := bound_name(node)) is not None:
             bound[name] = None
         elif isinstance(node, ast.keyword) and node.arg:
             kept.add(node.arg)  # it may name a parameter of somebody else's function
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             kept.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
-    free = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - set(bound)
     names: dict[str, str] = {}
     # A new name must not come to mean what an unchanged one does.
-    taken = kept | free
+    taken = kept | (named - set(bound))
     number = 0
     for name in bound:
         if name in kept or (name.startswith("__") and name.endswith("__")):
@@ -252,7 +254,7 @@ def _renamable(tree: ast.Module) -> dict[str, str]:
     return names
 
 
-def _bound_name(node: ast.AST) -> str | None:
+def bound_name(node: ast.AST) -> str | None:
     """The name that a node binds itself, if it is one that may be exchanged for another."""
     if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
         return node.id
