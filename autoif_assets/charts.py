@@ -101,7 +101,7 @@ def funnel_chart(bars: Sequence[Bar]) -> str:
     most = max((bar.kept + bar.dropped for bar in bars), default=0)
     if not most:
         return ""
-    start, room = _WIDTH * 0.36, _WIDTH * 0.52
+    start, room = _WIDTH * 0.38, _WIDTH * 0.5
     drawn = []
     for place, one in enumerate(bars):
         top = place * _LINE
