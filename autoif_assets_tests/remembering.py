@@ -5,7 +5,7 @@ same texts. What the sandbox makes of them is tested where the sandbox is, and i
 command line, which have the product's own.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -36,7 +36,7 @@ class RememberingSandbox(Sandbox):
                 _reports.append(sandbox.report)
         return _reports[0]
 
-    def evaluate(self, units: Iterable[Unit], *, share: bool | None = None) -> Iterator[Result]:
+    def evaluate(self, units: Iterable[Unit], *, share: bool | None = None) -> Generator[Result]:
         units = list(units)
         unknown = [unit for unit in units if self._remembered(unit) is None]
         executed = {}

@@ -151,6 +151,44 @@ def test_only_the_same_source_on_the_same_texts_is_known(monkeypatch):
     assert set(told[4][0]["verifier_id"]) == set(names["verifier_id"])
 
 
+def test_a_failed_asset_leaves_the_others_a_sandbox(monkeypatch):
+    """One that was left in the midst of its verifiers, and one whose worker was killed."""
+    monkeypatch.setattr(resource, "_SAY_EVERY_S", -1)
+    again = []
+
+    @dg.asset
+    def fails(context: dg.AssetExecutionContext, sandbox: SandboxResource) -> None:
+        with sandbox.session(context) as session:
+            monkeypatch.setattr(session, "_say", lambda *counts: 1 / 0)
+            for remember in (True, False):
+                with pytest.raises(ZeroDivisionError):
+                    session.run(RUNS, remember=remember)
+            monkeypatch.setattr(session, "_say", lambda *counts: None)
+            again.append(session.run(RUNS))
+            raise RuntimeError
+
+    @dg.asset
+    def kills(context: dg.AssetExecutionContext, sandbox: SandboxResource) -> None:
+        with sandbox.session(context) as session:
+            again.append(session.run(RUNS))
+            for worker in session._sandbox._workers:
+                worker.process.kill()
+                worker.process.wait()
+
+    @dg.asset(deps=[kills])
+    def later(context: dg.AssetExecutionContext, sandbox: SandboxResource) -> None:
+        again.append(sandbox.run(context, RUNS))
+
+    result = dg.materialize(
+        [fails, kills, later],
+        resources={"sandbox": SandboxResource(workers=1)},
+        raise_on_error=False,
+    )
+    assert not result.success
+    expected = [again[0]["outcome"].to_list()] * 3
+    assert [frame["outcome"].to_list() for frame in again] == expected
+
+
 def test_a_timeout_is_known_and_a_crash_is_tried_again(monkeypatch):
     bodies = {"loops": "while True: pass", "dies": "import enum; enum.sys.modules['posix'].abort()"}
     sources = [f"def evaluate(response):\n    {body}" for body in bodies.values()]

@@ -6,10 +6,13 @@ from autoif_assets.automation.runs import lost_runs, report_killed_runs, report_
 from autoif_assets.resources import settings
 from autoif_assets.resources.storage import configured_warehouse
 
-# Made again when a batch's training data has changed since. Not held up by other batches that are
-# being made: with one always under way the exports would never be.
+# Made again when a batch's training data has changed since it was asked for, and not since it was
+# made: what changes while an export is being made is not in it. Not held up by other batches that
+# are being made: with one always under way the exports would never be.
 FOLLOW_BATCHES = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated()).since(
+        dg.AutomationCondition.newly_requested()
+    )
     & ~dg.AutomationCondition.in_progress()
 )
 
@@ -17,9 +20,9 @@ DATASETS = ("sft_dataset", "preference_dataset", "kto_dataset", "reward_dataset"
 
 # The report reads every stage, and would otherwise be made again with each.
 FOLLOW_EXPORTS = (
-    dg.AutomationCondition.any_deps_updated()
+    dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
     .allow(dg.AssetSelection.assets(*DATASETS))
-    .since_last_handled()
+    .since(dg.AutomationCondition.newly_requested())
     & ~dg.AutomationCondition.in_progress()
 )
 

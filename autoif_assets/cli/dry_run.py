@@ -188,19 +188,34 @@ def _estimated(
         recipe = _with_limits_of(endpoints, recipe_of(plan.batch))
         inputs = resources.inputs
         static_check = partial(resources.sandbox.static_check, modules=recipe.modules)
-        seeds = read_seed_instructions(inputs.seeds, static_check).filter(status="accepted")
-        queries = read_seed_queries(
-            inputs.queries,
-            inputs.queries_column,
-            recipe.query_min_chars,
-            recipe.query_max_chars,
-            keep=recipe.conversations == "keep",
-        ).filter(status="accepted")
+        seeds = _used("seed_instructions", read_seed_instructions(inputs.seeds, static_check))
+        queries = _used(
+            "seed_queries",
+            read_seed_queries(
+                inputs.queries,
+                inputs.queries_column,
+                recipe.query_min_chars,
+                recipe.query_max_chars,
+                keep=recipe.conversations == "keep",
+            ),
+        )
         local_nli = resources.nli.by == "transformers"
     # A seed that another batch carries is not carried again.
     fresh = seeds.filter(~pl.col("instruction_id").is_in(elsewhere.implode())).height
     table = estimate(recipe, seeds, fresh, queries, yields, nli=not local_nli)
     return table, endpoints, recipe, yields, lacking
+
+
+def _used(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the accepted rows of an input, and say why others are not used."""
+    reasons = rows.drop_nulls("reason")["reason"].value_counts(sort=True)
+    if not reasons.is_empty():
+        why = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
+        say(
+            f"{table}: {reasons['count'].sum()} of {rows.height} rows are not used: {why}.",
+            err=True,
+        )
+    return rows.filter(status="accepted")
 
 
 def _with_limits_of(endpoints: Mapping[str, "EndpointSettings"], recipe: Recipe) -> Recipe:

@@ -218,7 +218,7 @@ def _rejections(stage: str, of: Mapping[str, pl.DataFrame]) -> list[RenderableTy
 def _funnel(trial: Trial) -> RenderableType:
     rows = []
     for name, frame in trial.tables.items():
-        if not TABLES[name].is_gate or not TABLES[name].partitions:
+        if not TABLES[name].is_gate:
             continue
         reasons = frame.drop_nulls("reason")["reason"].value_counts(sort=True)
         rows.append(

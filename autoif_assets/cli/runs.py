@@ -318,13 +318,13 @@ def print_funnel(batch: str) -> None:
 
     warehouse = open_warehouse()
     funnel = warehouse.query(
-        "SELECT stage, status, reason, rows FROM autoif.funnel WHERE batch = ?"
+        "SELECT stage, status, reason, rows FROM autoif.funnel WHERE batch = ? OR batch IS NULL"
         " ORDER BY position, status, rows DESC, reason",
         [batch],
     )
     say(f"\n{'stage':<30}{'rows':>7}{'kept':>7}  rejected because")
     gates = funnel.partition_by("stage", as_dict=True)
-    for stage in (name for name, table in TABLES.items() if table.is_stage and table.partitions):
+    for stage in (name for name, table in TABLES.items() if table.is_stage):
         gate = gates.get((stage,), funnel.clear())
         kept = gate.filter(gate["status"].fill_null("accepted") == "accepted")["rows"].sum()
         reasons = ", ".join(

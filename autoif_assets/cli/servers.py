@@ -41,6 +41,9 @@ def dev(arguments: tuple[str, ...], simulated: bool) -> None:
         if note := home_note():
             say(note, fg="yellow", err=True)
         _serve_exports()
+        # A script's `autoif dev &` begins with interrupts ignored, and Dagster would then stop at
+        # no signal at all.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         _dagster("dev", "-m", "autoif_assets.definitions", *arguments)
 
 

@@ -104,9 +104,8 @@ def dataset_card(
         extras: Its other files.
     """
     about = about.of(counts.batches)
-    offered = splits_with_rows(kind.formats[0].name, files)
     parts = [
-        front_matter(kind, _rows(kind, files), offered, schema, about, extras),
+        front_matter(kind, files, schema, about, extras),
         f"# {kind.title}{of_title(about)}",
         *filter(None, [warning(about)]),
         f"{kind.made} Made with the AutoIF method (arXiv 2406.13542).",

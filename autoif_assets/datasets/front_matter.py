@@ -1,5 +1,6 @@
 """The YAML at the top of a card, as the Hugging Face hub and `datasets` read it."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -66,8 +67,7 @@ _TYPES = (
 
 def front_matter(
     kind: DatasetKind,
-    rows: Mapping[Split, int],
-    splits: Sequence[Split],
+    files: Sequence[ExportedFile],
     schema: Mapping[str, Any],
     about: About,
     extras: Sequence[Extra],
@@ -76,13 +76,15 @@ def front_matter(
 
     Args:
         kind: What the dataset is.
-        rows: Rows of each split.
-        splits: Those that are offered; none: both, although they have no rows.
+        files: All its data files. Of the format that the hub loads, the splits that have rows are
+            offered; both, if none has.
         schema: Columns of the file that the hub loads, and their types.
         about: Who made the rows.
         extras: Other files, of which some are named by their checksum.
     """
     format = kind.formats[0]
+    loaded = [file for file in files if file.format == format.name]
+    offered = splits_with_rows(format.name, files) or [file.split for file in loaded]
     said: dict[str, Any] = {"pretty_name": f"{kind.title}{of_title(about)}"}
     if languages := _languages(about):
         said["language"] = languages
@@ -90,11 +92,16 @@ def front_matter(
     said["task_categories"] = ["text-generation"]
     simulated = ["simulated"] if about.simulated else []
     said["tags"] = ["autoif", "instruction-following", kind.name, "synthetic", *simulated]
-    total = sum(rows.values())
+    total = sum(file.rows for file in loaded)
     said["size_categories"] = [next((name for end, name in _SIZES if total < end), "n>10M")]
     # One configuration only: `datasets` reads all of a folder's with the reader of the first.
-    files = [{"split": split, "path": format.path(split)} for split in splits or rows]
-    said["configs"] = [{"config_name": "default", "data_files": files}]
+    places = [{"split": split, "path": format.path(split)} for split in offered]
+    # `datasets` keeps what it has read of a folder under what the card says, not under its files:
+    # without a word of these a folder that changed, or another one, gives the old rows.
+    content = hashlib.sha256("".join(file.sha256 for file in loaded).encode()).hexdigest()
+    said["configs"] = [
+        {"config_name": "default", "description": f"content {content[:16]}", "data_files": places}
+    ]
     said["dataset_info"] = {"features": [_feature(name, of) for name, of in schema.items()]}
     if about.recipe_hash:
         said["autoif_recipe"] = about.recipe_hash

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -131,6 +132,11 @@ class BatchResource(dg.ConfigurableResource[Any]):
                 f"{plan.batch.batch} keeps what it is pinned to; the settings of this run's "
                 f"environment do not count: {'; '.join(plan.ignored)}.",
             )
+        if self.replace and not plan.discards and plan.batch.created_at is not None:
+            self._say(
+                context,
+                f"{plan.batch.batch} is not replaced, for this run asks for what it is pinned to.",
+            )
         if plan.moved:
             self._say(context, f"{plan.batch.batch}: {'; '.join(plan.moved)}.")
         # Seeds are read before, for they are part of what is pinned.
@@ -157,10 +163,9 @@ class BatchResource(dg.ConfigurableResource[Any]):
         given = dict(given or {})
         known = find_batch(warehouse, batch) if warehouse.exists else None
         wanted = self._wanted(batch)
-        made = bool(rows_of_batch(warehouse, batch) or paid_calls(warehouse, batch)[0])
+        made = was_made(warehouse, batch)
         if known is not None:
             wanted = replace(wanted, excluded=known.excluded)
-        # What a first run pinned that made nothing was perhaps a mistake.
         if known is None or not made:
             return Plan(known, wanted)
         base = known if known.pinned else self._assumed(known, wanted, given, history or {})
@@ -337,6 +342,11 @@ def recipe_of(batch: Batch, overrides: Mapping[str, Any] | None = None) -> Recip
     return make_recipe(batch.recipe or "paper", {**BEFORE, **numbers, **(overrides or {})})
 
 
+def was_made(warehouse: Warehouse, batch: str) -> bool:
+    """Whether a batch holds anything: what pinned one that does not was perhaps a mistake."""
+    return bool(rows_of_batch(warehouse, batch) or paid_calls(warehouse, batch)[0])
+
+
 def launched_with(batch: Batch) -> dict[str, Any]:
     """Return the configuration of a run that asks for what a batch is pinned to.
 
@@ -348,8 +358,12 @@ def launched_with(batch: Batch) -> dict[str, Any]:
     numbers = {
         number: value
         for number in NUMBERS
-        if (value := getattr(recipe, number)) != getattr(usual, number)
-        or value != getattr(here, number)
+        if (
+            (value := getattr(recipe, number)) != getattr(usual, number)
+            or value != getattr(here, number)
+        )
+        # The configuration of a run is JSON. What it does not say is as pinned all the same.
+        and not (isinstance(value, float) and not math.isfinite(value))
     }
     config = {"name": name, "overrides": numbers} if numbers else {"name": name}
     return {"resources": {"recipe": {"config": config}}}
@@ -429,7 +443,7 @@ def _asked(pinned: Batch, given: Mapping[str, Any]) -> list[str]:
     """Return what a run's own configuration says of the recipe that is not as pinned."""
     name, overrides = given.get("name"), given.get("overrides") or {}
     differences = []
-    if isinstance(name, str) and name != pinned.recipe:
+    if isinstance(name, str) and name != (pinned.recipe or "paper"):
         differences.append(f"the recipe {name} instead of {pinned.recipe}")
     return differences + _differences(recipe_of(pinned), recipe_of(pinned, overrides))
 

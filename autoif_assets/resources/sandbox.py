@@ -5,8 +5,8 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,9 @@ from autoif_assets.sandbox import (
 )
 
 _SAY_EVERY_S = 5.0
-_REMEMBERED = 2_000_000  # outcomes at most; 16 bytes each
+_ITS_OWN = "CPU time"  # the detail of a timeout that no other load on the machine brings about
+_REMEMBERED = 64 << 20  # bytes of results at most
+_PER_TEXT = 16  # bytes of a result for each text: where its outcome and its detail are
 
 
 class SandboxResource(dg.ConfigurableResource[Any]):
@@ -93,10 +95,17 @@ class SandboxResource(dg.ConfigurableResource[Any]):
                 yield SandboxSession(sandbox, _Known())
             return
         key = tuple(self._all(modules))
+        if key in self._opened and not self._opened[key][0].alive:
+            self._opened.pop(key)[0].close()
         if key not in self._opened:
             self._opened[key] = self._sandbox(modules).__enter__(), _Known()
         session = SandboxSession(*self._opened[key], context)
-        yield session
+        try:
+            yield session
+        except BaseException:
+            # Nobody knows in what state it is; the next asset starts another.
+            self._opened.pop(key)[0].close()
+            raise
         # Not of a session that failed: nothing is stored that it could stand beside.
         add_metadata(context, session.metadata())
 
@@ -151,7 +160,7 @@ class _Known:
 
     def __init__(self) -> None:
         self._results: dict[bytes, Result] = {}
-        self._outcomes = 0
+        self._bytes = 0
 
     def find(self, unit: Unit) -> Result | None:
         """Return what became of the same source on the same texts, if that is known."""
@@ -160,11 +169,15 @@ class _Known:
 
     def add(self, unit: Unit, result: Result) -> None:
         """Remember a result, unless another time may find another."""
-        size = len(result.outcomes)
-        # A crash may have been the machine's doing. A timeout is not: the clock counts CPU time.
-        sure = result.reason is None and Outcome.CRASH not in result.outcomes
-        if sure and self._outcomes + size <= _REMEMBERED:
-            self._outcomes += size
+        size = _PER_TEXT * len(result.outcomes) + sum(map(len, result.details))
+        # What the machine may have had a part in is no lasting word: a crash, a timeout by waiting.
+        said = zip(result.outcomes, result.details, strict=True)
+        sure = result.reason is None and all(
+            outcome is not Outcome.CRASH and (outcome is not Outcome.TIMEOUT or detail == _ITS_OWN)
+            for outcome, detail in said
+        )
+        if sure and self._bytes + size <= _REMEMBERED:
+            self._bytes += size
             self._results[self._key(unit)] = result
 
     @staticmethod
@@ -210,46 +223,48 @@ class SandboxSession:
         inputs_of = dict(runs.select("verifier_id", "input_ids").iter_rows())
         began = time.monotonic()
         said = began
-        results = self._results(_units(runs), share or None, remember)
-        for done, result in enumerate(results):
-            if (now := time.monotonic()) >= said + _SAY_EVERY_S:
-                said = now
-                self._say(done, runs.height)
-            ids = inputs_of[result.id]
-            # A verifier that never ran has its reason for an outcome on each of its inputs.
-            outcomes = (
-                [result.reason] * len(ids)
-                if result.reason
-                else [outcome.value for outcome in result.outcomes]
-            )
-            self._cpu_s += result.cpu_s
-            self._outcomes.update(outcomes)
-            columns["verifier_id"] += [result.id] * len(ids)
-            columns["input_id"] += ids
-            columns["outcome"] += outcomes
-            columns["detail"] += [detail or None for detail in result.details]
+        # Closed, or an error in here would keep the sandbox from others as long as it is known.
+        with closing(self._results(_units(runs), share or None, remember)) as results:
+            for done, result in enumerate(results):
+                if (now := time.monotonic()) >= said + _SAY_EVERY_S:
+                    said = now
+                    self._say(done, runs.height)
+                ids = inputs_of[result.id]
+                # A verifier that never ran has its reason for an outcome on each of its inputs.
+                outcomes = (
+                    [result.reason] * len(ids)
+                    if result.reason
+                    else [outcome.value for outcome in result.outcomes]
+                )
+                self._cpu_s += result.cpu_s
+                self._outcomes.update(outcomes)
+                columns["verifier_id"] += [result.id] * len(ids)
+                columns["input_id"] += ids
+                columns["outcome"] += outcomes
+                columns["detail"] += [detail or None for detail in result.details]
         self._seconds += time.monotonic() - began
         self._units += runs.height
         return pl.DataFrame(columns, schema=dict(OUTCOME_SCHEMA))
 
     def _results(
         self, units: Iterator[Unit], share: bool | None, remember: bool
-    ) -> Iterator[Result]:
+    ) -> Generator[Result]:
         """Yield what became of each unit, in their order; those known already are not run."""
         if not remember:
             yield from self._sandbox.evaluate(units, share=share)
             return
         asked = [(unit, self._known.find(unit)) for unit in units]
         new = self._sandbox.evaluate((u for u, found in asked if found is None), share=share)
-        for unit, found in asked:
-            if found is None:
-                result = next(new)
-                self._known.add(unit, result)
-                yield result
-            else:
-                self._remembered += 1
-                yield found
-        next(new, None)  # To its end, where the sandbox is free for others.
+        with closing(new):
+            for unit, found in asked:
+                if found is None:
+                    result = next(new)
+                    self._known.add(unit, result)
+                    yield result
+                else:
+                    self._remembered += 1
+                    yield found
+            next(new, None)  # To its end, where the sandbox is free for others.
 
     def _say(self, done: int, total: int) -> None:
         """Say how far it is, where an asset runs."""

@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
@@ -112,6 +112,11 @@ class Sandbox:
         self._workers = []
 
     @property
+    def alive(self) -> bool:
+        """Whether none of its workers has died since the last `evaluate`."""
+        return all(worker.process.poll() is None for worker in self._workers)
+
+    @property
     def report(self) -> ConfinementReport:
         """How far the workers are confined."""
         if self._report is None:
@@ -145,7 +150,7 @@ class Sandbox:
 
     # --- work ----------------------------------------------------------------------------
 
-    def evaluate(self, units: Iterable[Unit], *, share: bool | None = None) -> Iterator[Result]:
+    def evaluate(self, units: Iterable[Unit], *, share: bool | None = None) -> Generator[Result]:
         """Run units and yield one result each, in the order of the units.
 
         Units are taken from the iterable as workers become free, so millions stream through.
@@ -169,11 +174,13 @@ class Sandbox:
             run = Run(self._workers, self._start, self._start_rare, self.limits, share)
             yield from run.results(units)
         finally:
-            for index, worker in enumerate(self._workers):
-                if worker.waiting:  # the caller stopped early
-                    worker.kill()
-                    self._workers[index] = self._start_rare() if worker.rare else self._start()
-            self._busy.release()
+            try:
+                for index, worker in enumerate(self._workers):
+                    if worker.waiting:  # the caller stopped early
+                        worker.kill()
+                        self._workers[index] = self._start_rare() if worker.rare else self._start()
+            finally:
+                self._busy.release()
 
 
 def confinement() -> ConfinementReport:

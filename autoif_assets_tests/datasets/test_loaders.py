@@ -188,6 +188,14 @@ def test_datasets_loads_the_folder_by_its_card(folders, load_dataset):
 
 
 @pytest.mark.slow
+def test_datasets_reads_a_folder_anew_that_was_made_anew(folders, load_dataset):
+    """It goes by the card: before, it gave the rows of the first time."""
+    assert contents(load_dataset(folders / "sft"), "messages") == SFT_TEXTS
+    write_sft_dataset(sft_examples().head(3), folders / "sft", 0.3, 0)
+    assert len(contents(load_dataset(folders / "sft"), "messages")) == 6
+
+
+@pytest.mark.slow
 def test_datasets_loads_each_file(folders, load_dataset):
     sft, preference = folders / "sft", folders / "preference"
     messages = load_dataset("json", data_files=both_splits(sft, "messages", "jsonl"))

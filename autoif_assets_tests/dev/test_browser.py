@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 
 from autoif_assets.method.recipe import make_recipe
-from autoif_assets.warehouse import Batch, Warehouse, save_batch
+from autoif_assets.warehouse import TABLES, Batch, Warehouse, remove_batch, save_batch
+from autoif_assets_tests.warehouse.samples import sample
 
 from .conftest import PATIENCE_S
 from .daemon import all_made, statuses, wait_for
@@ -132,7 +133,10 @@ def test_the_launchpad_knows_the_numbers_of_the_recipe(page):
 def test_the_launchpad_begins_with_the_recipe_of_the_batch(page, dev):
     dev.autoif("batch", "add", "other")
     numbers = make_recipe("authors_code", {"responses_per_prompt": 7}).model_dump()
-    save_batch(Warehouse(dev.data), Batch("other", recipe="authors_code", numbers=numbers))
+    warehouse = Warehouse(dev.data)
+    save_batch(warehouse, Batch("other", recipe="authors_code", numbers=numbers))
+    rows = sample(TABLES["responses"], 1, batch="other")
+    warehouse.write("responses", rows, {"batch": "other"})
     page.goto("/locations/autoif_assets.definitions/jobs/batch/playground")
     page.evaluate("localStorage.clear()")  # Dagster keeps what was typed there before.
     page.reload()
@@ -147,6 +151,7 @@ def test_the_launchpad_begins_with_the_recipe_of_the_batch(page, dev):
     # Nobody shall make it.
     with dev.instance() as instance:
         instance.delete_dynamic_partition("batch", "other")
+    remove_batch(warehouse, "other")
 
 
 def make_missing(page, name):
