@@ -5,12 +5,17 @@ That a batch does not ask again what its preview asked is in `test_api`.
 
 import json
 import re
+from io import StringIO
+from itertools import islice
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from autoif_assets.cli import main
+from autoif_assets.cli.preview_pages import pages
 from autoif_assets.method.recipe import make_recipe
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.trial import requests_each
@@ -76,6 +81,32 @@ def test_instructions_go_through_every_stage_within_the_cap(folder, simulator):
     assert "0 of at most 20 requests were sent." in again.stdout
     assert " run --batch batch-1 --set verifiers_per_instruction=4" in again.stdout
     assert f"AUTOIF_DATA={folder / 'data'}" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("status", "fate"), [("accepted", "in use"), ("rejected", "kept by verifier_audits")]
+)
+def test_of_an_instruction_that_is_rejected_no_verifier_is_in_use(status, fate):
+    instruction = pl.DataFrame({"instruction_id": ["i"], "instruction": ["Be short."]})
+    instruction = instruction.with_columns(category=pl.lit(None, pl.String))
+    audit = {"verifier_id": "v", "instruction_id": "i", "source": "def evaluate(r): return True"}
+    audit |= {"status": "accepted", "reason": None, "accuracy": 1.0, "samples": 1}
+    tables = {
+        "augmented_instructions": instruction,
+        "verifier_candidates": pl.DataFrame({"instruction_id": ["i"]}),
+        "verifier_audits": pl.DataFrame([audit]).with_columns(
+            pl.col("reason").cast(pl.String), mutants=pl.lit(0)
+        ),
+        "verified_instructions": pl.DataFrame(
+            {"instruction_id": ["i"], "status": [status], "reason": [None]},
+            schema_overrides={"reason": pl.String},
+        ),
+    }
+    console = Console(file=StringIO(), width=80)
+    trial = SimpleNamespace(tables=tables)
+    for page in islice(pages(trial), 3):  # not the funnel, whose tables have more columns
+        console.print(page)
+    assert f"│ {fate}; written by 1 of 1 samples" in console.file.getvalue()
 
 
 @pytest.mark.slow

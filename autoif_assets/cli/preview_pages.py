@@ -60,8 +60,13 @@ def _verifier(of: Mapping[str, pl.DataFrame]) -> Iterator[RenderableType]:
         facts.append(f"agrees with {best['accuracy']:.0%} of the surviving cases")
     if best.get("mutants"):
         facts.append(f"{best['told_apart']} of its {best['mutants']} mutants told apart")
-    fate = "in use" if best["status"] == ACCEPTED and stage == "verifier_audits" else ""
-    fate = fate or (f"kept by {stage}" if best["status"] == ACCEPTED else _why(stage, best))
+    verdict = _first(of.get("verified_instructions"))
+    verified = verdict is not None and verdict["status"] == ACCEPTED
+    if best["status"] != ACCEPTED:
+        fate = _why(stage, best)
+    else:
+        # Of an instruction that is rejected no verifier is in use.
+        fate = "in use" if verified and stage == "verifier_audits" else f"kept by {stage}"
     parts: list[RenderableType] = [
         python(best["source"]),
         plain("; ".join([fate, *facts]), style=_colour(best)),
