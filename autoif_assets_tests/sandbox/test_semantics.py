@@ -88,7 +88,8 @@ def test_texts_survive_the_trip(sandbox, text):
 
 
 def test_ten_megabytes_survive_the_trip(sandbox):
-    source = "def evaluate(r): return len(r) == 10_000_000 and set(r) == {'é'}"
+    # Little to compute: a call may take a fifth of a second here, on a slow machine, too.
+    source = "def evaluate(r): return len(r) == 10_000_000 and r.count('é') == len(r)"
     assert run_one(sandbox, source, "é" * 10_000_000).outcomes == ("pass",)
 
 
