@@ -203,7 +203,8 @@ def stage(
             facts |= one.shown(declared[0])
             made = dg.asset(name=declared[0].name, **facts, **common)(one.compute())
         else:
-            facts |= {"description": description, "kinds": set(kinds)}
+            told = "\n\n".join(filter(None, (description, docs_link("exports/"))))
+            facts |= {"description": told, "kinds": set(kinds)}
             facts |= {"metadata": one.shown_source()}
             made = dg.asset(name=function.__name__, **facts, **common)(one.compute())
         # One run a batch: in Dagster's runs of several, an asset is one step for all of them.
@@ -213,6 +214,12 @@ def stage(
         return made.with_attributes(backfill_policy=policy)
 
     return decorate
+
+
+def docs_link(page: str) -> str:
+    """Return a link to a page of the documentation, in Markdown; empty where nobody serves it."""
+    site = settings().docs_url
+    return f"[In the documentation]({site.rstrip('/')}/{page})" if site else ""
 
 
 class Stage:
@@ -295,7 +302,10 @@ class Stage:
         made_by = {"openai"} if self.asks else {"python"} if "sandbox" in self._takes else set()
         paper = f"[AutoIF, section {table.section}]({_PAPER})" if table.section else ""
         # In the UI this is Markdown.
-        described = (table.description, table.rule and f"The paper's rule: {table.rule}", paper)
+        # The anchor is what MkDocs makes of the table's heading.
+        docs = docs_link(f"tables/#autoif{table.name}")
+        rule = table.rule and f"The paper's rule: {table.rule}"
+        described = (table.description, rule, paper, docs)
         section = table.section.partition(",")[0]
         return {
             "description": "\n\n".join(filter(None, described)),

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from autoif_assets.resources import WarehouseIOManager, WarehouseResource, add_metadata
-from autoif_assets.stage import Frames, Parts, accepted, rows, stage
+from autoif_assets.stage import Frames, Parts, accepted, rows, stage, stages_of
 from autoif_assets.warehouse import TABLES, Warehouse
 from autoif_assets_tests.warehouse.samples import sample
 
@@ -166,3 +166,11 @@ def test_what_is_said_of_an_asset_comes_from_its_table():
     assert spec.tags["autoif/paper_section"] == "3.3"
     assert spec.owners == ["team:autoif"]
     assert made_in_parts.op.name == "response_verdicts"
+
+
+def test_an_asset_links_to_its_table_in_the_documentation_that_is_served(monkeypatch):
+    monkeypatch.setenv("AUTOIF_DOCS_URL", "https://docs.example/autoif/")
+
+    found = stages_of(__name__)["response_verdicts"].shown(TABLES["response_verdicts"])
+    link = "https://docs.example/autoif/tables/#autoifresponse_verdicts"
+    assert found["description"].endswith(f"[In the documentation]({link})")

@@ -167,6 +167,11 @@ class Settings(_Sections):  # type: ignore[misc]
         le=65535,
         description="Where `autoif dev` serves the report to this machine.",
     )
+    docs_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="Where the site of `make docs` is served; assets in the UI link to it.",
+    )
     data: str = Field(default="data", description="Folder of everything that is written.")
     storage: Literal[STORAGES] = Field(  # type: ignore[valid-type]
         default="local",
@@ -377,6 +382,7 @@ def variables() -> dict[Setting, str]:
         ("repair_cron",): "AUTOIF_REPAIR_CRON",
         ("repair_at_most",): "AUTOIF_REPAIR_AT_MOST",
         ("report_port",): "AUTOIF_REPORT_PORT",
+        ("docs_url",): "AUTOIF_DOCS_URL",
         ("endpoints", "nli", "by"): "AUTOIF_NLI",
     }
     found |= {("budget", name): f"AUTOIF_{name.upper()}" for name in BudgetResource.model_fields}
