@@ -203,7 +203,7 @@ def stage(
             facts |= one.shown(declared[0])
             made = dg.asset(name=declared[0].name, **facts, **common)(one.compute())
         else:
-            told = "\n\n".join(filter(None, (description, docs_link("exports/"))))
+            told = "\n\n".join(filter(None, (description, _docs_link("exports/"))))
             facts |= {"description": told, "kinds": set(kinds)}
             facts |= {"metadata": one.shown_source()}
             made = dg.asset(name=function.__name__, **facts, **common)(one.compute())
@@ -216,7 +216,7 @@ def stage(
     return decorate
 
 
-def docs_link(page: str) -> str:
+def _docs_link(page: str) -> str:
     """Return a link to a page of the documentation, in Markdown; empty where nobody serves it."""
     site = settings().docs_url
     return f"[In the documentation]({site.rstrip('/')}/{page})" if site else ""
@@ -301,10 +301,10 @@ class Stage:
         """Return what people see in the catalogue of the asset that fills a table."""
         made_by = {"openai"} if self.asks else {"python"} if "sandbox" in self._takes else set()
         paper = f"[AutoIF, section {table.section}]({_PAPER})" if table.section else ""
-        # In the UI this is Markdown.
         # The anchor is what MkDocs makes of the table's heading.
-        docs = docs_link(f"tables/#autoif{table.name}")
+        docs = _docs_link(f"tables/#autoif{table.name}")
         rule = table.rule and f"The paper's rule: {table.rule}"
+        # In the UI this is Markdown.
         described = (table.description, rule, paper, docs)
         section = table.section.partition(",")[0]
         return {

@@ -36,7 +36,7 @@ class RememberingSandbox(Sandbox):
                 _reports.append(sandbox.report)
         return _reports[0]
 
-    def evaluate(self, units: Iterable[Unit], *, share: bool | None = None) -> Generator[Result]:
+    def evaluate(self, units: Iterable[Unit], *, share: bool = False) -> Generator[Result]:
         units = list(units)
         unknown = [unit for unit in units if self._remembered(unit) is None]
         executed = {}

@@ -1,30 +1,33 @@
 """Sensors: the exports follow the batches, and killed runs hold nothing up."""
 
+from typing import Any
+
 import dagster as dg
 
 from autoif_assets.automation.runs import lost_runs, report_killed_runs, report_lost
 from autoif_assets.resources import settings
 from autoif_assets.resources.storage import configured_warehouse
 
-# Made again when a batch's training data has changed since it was asked for, and not since it was
-# made: what changes while an export is being made is not in it. Not held up by other batches that
-# are being made: with one always under way the exports would never be.
-FOLLOW_BATCHES = (
-    dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated()).since(
-        dg.AutomationCondition.newly_requested()
-    )
-    & ~dg.AutomationCondition.in_progress()
-)
+_CHANGED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+
+
+def _follow(changed: dg.AutomationCondition[Any]) -> dg.AutomationCondition[Any]:
+    """Ask for what has changed since it was asked for, and not since it was made.
+
+    What changes while an export is being made is not in it.
+    """
+    asked = dg.AutomationCondition.newly_requested()
+    return changed.since(asked) & ~dg.AutomationCondition.in_progress()
+
+
+# Not held up by other batches that are being made: with one always under way the exports would
+# never be.
+FOLLOW_BATCHES = _follow(_CHANGED)
 
 DATASETS = ("sft_dataset", "preference_dataset", "kto_dataset", "reward_dataset")
 
 # The report reads every stage, and would otherwise be made again with each.
-FOLLOW_EXPORTS = (
-    dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
-    .allow(dg.AssetSelection.assets(*DATASETS))
-    .since(dg.AutomationCondition.newly_requested())
-    & ~dg.AutomationCondition.in_progress()
-)
+FOLLOW_EXPORTS = _follow(_CHANGED.allow(dg.AssetSelection.assets(*DATASETS)))
 
 exports_follow_batches = dg.AutomationConditionSensorDefinition(
     "exports_follow_batches",

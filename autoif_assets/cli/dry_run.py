@@ -15,6 +15,7 @@ from autoif_assets.inputs import read_seed_instructions, read_seed_queries
 from autoif_assets.method.estimate import Yields, estimate
 from autoif_assets.method.prompts import PROMPTS
 from autoif_assets.method.recipe import Recipe
+from autoif_assets.reports.reasons import rejected_because
 
 if TYPE_CHECKING:
     from autoif_assets.endpoint import EndpointSettings
@@ -208,14 +209,11 @@ def _estimated(
 
 def _used(table: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the accepted rows of an input, and say why others are not used."""
-    reasons = rows.drop_nulls("reason")["reason"].value_counts(sort=True)
-    if not reasons.is_empty():
-        why = ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows())
-        say(
-            f"{table}: {reasons['count'].sum()} of {rows.height} rows are not used: {why}.",
-            err=True,
-        )
-    return rows.filter(status="accepted")
+    used = rows.filter(status="accepted")
+    if why := rejected_because(rows):
+        unused = rows.height - used.height
+        say(f"{table}: {unused} of {rows.height} rows are not used: {why}.", err=True)
+    return used
 
 
 def _with_limits_of(endpoints: Mapping[str, "EndpointSettings"], recipe: Recipe) -> Recipe:

@@ -9,7 +9,7 @@ from rich.rule import Rule
 
 from autoif_assets.cli.pages import TEXT_CHARS, pair_page, panel, plain, python, table
 from autoif_assets.method.gates import ACCEPTED
-from autoif_assets.reports.reasons import explain
+from autoif_assets.reports.reasons import count_reasons, explain, rejected_because
 from autoif_assets.trial import Trial
 from autoif_assets.warehouse import TABLES
 
@@ -213,10 +213,9 @@ def _pair(of: Mapping[str, pl.DataFrame]) -> Iterator[RenderableType]:
 
 
 def _rejections(stage: str, of: Mapping[str, pl.DataFrame]) -> list[RenderableType]:
-    counts = of[stage].drop_nulls("reason")["reason"].value_counts(sort=True)
     return [
         plain(f"{count} of {of[stage].height}: {_why(stage, {'reason': reason})}")
-        for reason, count in counts.iter_rows()
+        for reason, count in count_reasons(of[stage])
     ]
 
 
@@ -225,13 +224,12 @@ def _funnel(trial: Trial) -> RenderableType:
     for name, frame in trial.tables.items():
         if not TABLES[name].is_gate:
             continue
-        reasons = frame.drop_nulls("reason")["reason"].value_counts(sort=True)
         rows.append(
             (
                 name,
                 str(frame.height),
                 str((frame["status"] == ACCEPTED).sum()),
-                ", ".join(f"{reason} {count}" for reason, count in reasons.iter_rows()),
+                rejected_because(frame),
             )
         )
     return table(["stage", "#rows", "#kept", "dropped because"], rows)

@@ -3,6 +3,8 @@
 A reason that is not listed is shown by its name alone.
 """
 
+import polars as pl
+
 _REASONS = {
     "call_refused": "The server refused the call.",
     "unreadable": "The answer could not be read: reading it raised an error.",
@@ -84,6 +86,16 @@ _OF_STAGE = {
     ("verifier_cases", "low_agreement"): "Too few verifiers agreed with it.",
     ("verified_instructions", "contradiction"): "What its verifiers check contradicts it.",
 }
+
+
+def count_reasons(rows: pl.DataFrame) -> list[tuple[str, int]]:
+    """Return the reasons for which a gate rejected rows with how many, the most frequent first."""
+    return list(rows.drop_nulls("reason")["reason"].value_counts(sort=True).iter_rows())
+
+
+def rejected_because(rows: pl.DataFrame) -> str:
+    """Return `count_reasons` in a line; empty where none was rejected."""
+    return ", ".join(f"{reason} {count}" for reason, count in count_reasons(rows))
 
 
 def explain(stage: str, reason: str) -> str:

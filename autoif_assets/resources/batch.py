@@ -339,7 +339,12 @@ def recipe_of(batch: Batch, overrides: Mapping[str, Any] | None = None) -> Recip
     Those that are not there either are the recipe's own.
     """
     numbers = {n: v for n, v in (batch.numbers or {}).items() if n in Recipe.model_fields}
-    return make_recipe(batch.recipe or "paper", {**BEFORE, **numbers, **(overrides or {})})
+    return make_recipe(_recipe_name(batch), {**BEFORE, **numbers, **(overrides or {})})
+
+
+def _recipe_name(batch: Batch) -> str:
+    """Return the recipe's name; before there were others it was the paper's."""
+    return batch.recipe or "paper"
 
 
 def was_made(warehouse: Warehouse, batch: str) -> bool:
@@ -353,7 +358,7 @@ def launched_with(batch: Batch) -> dict[str, Any]:
     The recipe by its name, and the numbers that are not as the recipe or the settings have them.
     """
     recipe = recipe_of(batch)
-    name = batch.recipe or "paper"
+    name = _recipe_name(batch)
     usual, here = make_recipe(name), make_recipe(name, settings().overrides)
     numbers = {
         number: value
@@ -443,7 +448,7 @@ def _asked(pinned: Batch, given: Mapping[str, Any]) -> list[str]:
     """Return what a run's own configuration says of the recipe that is not as pinned."""
     name, overrides = given.get("name"), given.get("overrides") or {}
     differences = []
-    if isinstance(name, str) and name != (pinned.recipe or "paper"):
+    if isinstance(name, str) and name != _recipe_name(pinned):
         differences.append(f"the recipe {name} instead of {pinned.recipe}")
     return differences + _differences(recipe_of(pinned), recipe_of(pinned, overrides))
 

@@ -224,7 +224,7 @@ class SandboxSession:
         began = time.monotonic()
         said = began
         # Closed, or an error in here would keep the sandbox from others as long as it is known.
-        with closing(self._results(_units(runs), share or None, remember)) as results:
+        with closing(self._results(_units(runs), share, remember)) as results:
             for done, result in enumerate(results):
                 if (now := time.monotonic()) >= said + _SAY_EVERY_S:
                     said = now
@@ -246,9 +246,7 @@ class SandboxSession:
         self._units += runs.height
         return pl.DataFrame(columns, schema=dict(OUTCOME_SCHEMA))
 
-    def _results(
-        self, units: Iterator[Unit], share: bool | None, remember: bool
-    ) -> Generator[Result]:
+    def _results(self, units: Iterator[Unit], share: bool, remember: bool) -> Generator[Result]:
         """Yield what became of each unit, in their order; those known already are not run."""
         if not remember:
             yield from self._sandbox.evaluate(units, share=share)

@@ -150,14 +150,14 @@ class Sandbox:
 
     # --- work ----------------------------------------------------------------------------
 
-    def evaluate(self, units: Iterable[Unit], *, share: bool | None = None) -> Generator[Result]:
+    def evaluate(self, units: Iterable[Unit], *, share: bool = False) -> Generator[Result]:
         """Run units and yield one result each, in the order of the units.
 
         Units are taken from the iterable as workers become free, so millions stream through.
 
         Args:
             units: What to run.
-            share: Whether these units may share processes; None: as the sandbox's own are.
+            share: Whether these may share processes, also where the sandbox's own may not.
 
         Raises:
             RuntimeError: When called while another `evaluate` of this Sandbox is under way.
@@ -170,7 +170,7 @@ class Sandbox:
                 "This Sandbox is evaluating already; finish that loop or open a second Sandbox."
             )
         try:
-            share = self.share if share is None else share
+            share = self.share or share
             run = Run(self._workers, self._start, self._start_rare, self.limits, share)
             yield from run.results(units)
         finally:
