@@ -12,7 +12,13 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from autoif_assets.method.audits import audit_texts, audit_verifiers, mutants_of, verdict_matrix
+from autoif_assets.method.audits import (
+    audit_texts,
+    audit_verifiers,
+    mutant_trials,
+    mutants_of,
+    verdict_matrix,
+)
 from autoif_assets.method.back_translation import parse_back_translations, verify_instructions
 from autoif_assets.method.completions import COMPLETION_SCHEMA
 from autoif_assets.method.cross_validation import cross_validate
@@ -148,7 +154,9 @@ def through_all_stages(candidates, cases, recipe):
     known = accepted(verifiers)
     changed = mutants_of(known, mutants, recipe)
     texts = audit_texts(accepted(checked), accepted(probes), known, tried.answers, recipe)
-    said = execute(verifier_runs(pl.concat([known, changed], how="diagonal"), texts))
+    own = execute(verifier_runs(known, texts))
+    trials = mutant_trials(changed, known, texts, own)
+    said = pl.concat([own, *(execute(verifier_runs(tried, on)) for tried, on in trials)])
     translations = pl.DataFrame(schema={"verifier_id": pl.String, "nli_label": pl.String})
     audits = audit_verifiers(known, texts, said, changed, translations, tried.answers, recipe)
     matrix = verdict_matrix(accepted(audits), accepted(probes), said.clear())

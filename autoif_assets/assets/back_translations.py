@@ -10,6 +10,7 @@ from autoif_assets.display import displayed
 from autoif_assets.method.audits import (
     audit_texts,
     audit_verifiers,
+    mutant_trials,
     mutants_of,
     pool,
     verdict_matrix,
@@ -108,9 +109,11 @@ def _audited(
     own = session.run(verifier_runs(verifiers, texts, needs_query))
     # Mutants are most of what is run, and are in no use: that they share processes saves most of
     # what running them costs.
-    one_of_each = changed.unique("verifier_id", keep="first", maintain_order=True)
-    theirs = session.run(verifier_runs(one_of_each, texts, needs_query), share=True)
-    outcomes = pl.concat([own, theirs])
+    theirs = [
+        session.run(verifier_runs(tried, on, needs_query), share=True)
+        for tried, on in mutant_trials(changed, verifiers, texts, own)
+    ]
+    outcomes = pl.concat([own, *theirs])
     audits = audit_verifiers(verifiers, texts, outcomes, changed, translations, answers, recipe)
     used = accepted_rows(audits)
     said = session.run(verifier_runs(used, pool(probes, used), needs_query))

@@ -5,7 +5,7 @@ lies. So slightly changed copies of it, its mutants, are run as well: one that i
 the majority than the verifier says that the verifier is the mistaken one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import polars as pl
@@ -92,6 +92,30 @@ def audit_texts(
     return marked.filter((pl.col("kind") == EDGE) | pl.col("asked")).drop("asked")
 
 
+def mutant_trials(
+    mutants: pl.DataFrame, verifiers: pl.DataFrame, texts: pl.DataFrame, outcomes: pl.DataFrame
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield mutants, each once, with the texts that something can be learnt from.
+
+    Cases tell whether a mutant is told apart. What it says of other texts matters only where its
+    verifier is not always with the majority, for nothing is better than one that is.
+
+    Args:
+        mutants: From ``mutants_of``.
+        verifiers: ``verifier_id``, ``instruction_id``, ``samples``.
+        texts: From ``audit_texts``.
+        outcomes: ``OUTCOME_SCHEMA`` of the verifiers on these.
+
+    Yields:
+        Rows of ``mutants``, and rows of ``texts``.
+    """
+    mistaken = _mistakes(outcomes, verifiers, verifiers).filter(pl.col("mistakes") > 0)
+    rivals = pl.col("parent_id").is_in(mistaken["verifier_id"].implode()).any().over("verifier_id")
+    each = mutants.with_columns(rivals=rivals).unique("verifier_id", maintain_order=True)
+    yield each.filter("rivals").drop("rivals"), texts
+    yield each.filter(~pl.col("rivals")).drop("rivals"), texts.drop_nulls("expected")
+
+
 def audit_verifiers(
     verifiers: pl.DataFrame,
     texts: pl.DataFrame,
@@ -108,7 +132,8 @@ def audit_verifiers(
             ``origin``, ``samples``, ``accuracy``, ``accuracy_true``, ``accuracy_false``,
             ``sibling_agreement``.
         texts: From ``audit_texts``.
-        outcomes: ``OUTCOME_SCHEMA`` of verifiers and mutants on these.
+        outcomes: ``OUTCOME_SCHEMA`` of verifiers on these, and of mutants as ``mutant_trials``
+            tries them.
         mutants: ``verifier_id``, ``instruction_id``, ``parent_id``.
         translations: ``verifier_id``, ``nli_label`` of ``back_translations``.
         answers: ``instruction_id``, ``input_id``, ``obeys`` of ``auditor_answers``.
@@ -118,9 +143,7 @@ def audit_verifiers(
         ``verifier_audits`` without ``batch``. Reasons: ``mutant_survives`` (a mutant of it is
         more often with the majority), ``contradiction``.
     """
-    weighed = verifiers.select("verifier_id", "instruction_id", weight="samples")
-    clear = majority(weighed, outcomes).drop_nulls("verdict")
-    mistakes = _mistakes(outcomes, clear, verifiers, mutants)
+    mistakes = _mistakes(outcomes, verifiers, pl.concat([verifiers, mutants], how="diagonal"))
     joined = (
         verifiers.join(mistakes, on="verifier_id", how="left", maintain_order="left")
         .join(
@@ -168,12 +191,14 @@ def audit_verifiers(
 
 
 def _mistakes(
-    outcomes: pl.DataFrame, clear: pl.DataFrame, verifiers: pl.DataFrame, mutants: pl.DataFrame
+    outcomes: pl.DataFrame, verifiers: pl.DataFrame, functions: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return ``verifier_id``, ``mistakes``: clear texts on which it is not with the majority."""
-    ids = pl.concat([f.select("verifier_id", "instruction_id") for f in (verifiers, mutants)])
+    """Return ``verifier_id``, ``mistakes``: clear texts on which it is not with the verifiers."""
+    weighed = verifiers.select("verifier_id", "instruction_id", weight="samples")
+    clear = majority(weighed, outcomes).drop_nulls("verdict")
+    ids = functions.select("verifier_id", "instruction_id").unique()
     return (
-        outcomes.join(ids.unique(), on="verifier_id")
+        outcomes.join(ids, on="verifier_id")
         .join(clear, on=["instruction_id", "input_id"])
         .group_by("verifier_id")
         .agg(mistakes=(pl.col("outcome") != outcome_of("verdict")).sum().cast(pl.Int64))

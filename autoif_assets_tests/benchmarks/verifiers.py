@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from autoif_assets.method.auditor import audit_prompts, contested, parse_answers
-from autoif_assets.method.audits import audit_texts, audit_verifiers, mutants_of
+from autoif_assets.method.audits import audit_texts, audit_verifiers, mutant_trials, mutants_of
 from autoif_assets.method.back_translation import (
     back_translation_labels,
     back_translation_prompts,
@@ -171,8 +171,10 @@ class Batch:
         recipe = self.recipe
         changed = mutants_of(verifiers, mutants, recipe)
         texts = audit_texts(accepted(cases), accepted(probes), verifiers, answers, recipe)
-        functions = pl.concat([verifiers, changed], how="diagonal").unique("verifier_id")
-        outcomes = self.session.run(verifier_runs(functions, texts))
+        own = self.session.run(verifier_runs(verifiers, texts))
+        trials = mutant_trials(changed, verifiers, texts, own)
+        theirs = [self.session.run(verifier_runs(tried, on)) for tried, on in trials]
+        outcomes = pl.concat([own, *theirs])
         return audit_verifiers(verifiers, texts, outcomes, changed, translations, answers, recipe)
 
     def _translated(self, verifiers: pl.DataFrame) -> pl.DataFrame:

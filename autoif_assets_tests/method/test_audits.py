@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from autoif_assets.method.audits import (
     audit_texts,
     audit_verifiers,
+    mutant_trials,
     mutants_of,
     pool,
     verdict_matrix,
@@ -313,6 +314,34 @@ def test_every_verifier_keeps_one_row(verdicts, changed_ones, data):
     assert audits["fragile_probes"].is_between(0, 1).all()
     back = audits_of(dict(reversed((verdicts | signs).items())), mutants=mutants)
     assert back.sort("verifier_id").rows() == audits.sort("verifier_id").rows()
+
+
+@given(
+    st.dictionaries(st.sampled_from("vwxy"), _SIGNS, min_size=1, max_size=4),
+    st.dictionaries(st.sampled_from("abc"), _SIGNS, max_size=3),
+    st.data(),
+)
+def test_mutants_are_tried_on_what_tells_and_on_nothing_else(verdicts, signs, data):
+    parents = st.sets(st.sampled_from(sorted(verdicts)), min_size=1)
+    pairs = [(name, parent) for name in signs for parent in sorted(data.draw(parents))]
+    mutants = pl.concat([mutants_named({}), *(mutants_named({m: v}) for m, v in pairs)])
+    verifiers, texts = verifiers_of(dict.fromkeys(verdicts, 1)), texts_of(CASES, PROBES)
+    said = signed(verdicts | signs, texts["input_id"])
+    own = said.filter(pl.col("verifier_id").is_in(list(verdicts)))
+    tried = list(mutant_trials(mutants, verifiers, texts, own))
+    assert sorted(name for some, _ in tried for name in some["verifier_id"]) == sorted(signs)
+    assert {on.height for some, on in tried if some.height} <= {len(CASES), texts.height}
+    some_said = [
+        said.join(some, on="verifier_id", how="semi").join(on, on="input_id", how="semi")
+        for some, on in tried
+    ]
+
+    def audited(outcomes):
+        return audit_verifiers(
+            verifiers, texts, outcomes, mutants, NO_TRANSLATIONS, answers_of({}), AUDITED
+        )
+
+    assert audited(pl.concat([own, *some_said])).equals(audited(said))
 
 
 # --- the matrix -----------------------------------------------------------------------------
