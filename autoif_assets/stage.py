@@ -94,6 +94,7 @@ _MISTAKES = (
 # Pool of every asset that asks a model; its limit is in dagster.yaml. They have no retry policy:
 # the client retries what may pass, and Dagster would try again what a person has cancelled.
 _ENDPOINT_POOL = "endpoint"
+_SET = settings()  # what the definitions say of themselves, when they are loaded
 _PAPER = "https://arxiv.org/abs/2406.13542"
 
 
@@ -180,7 +181,7 @@ def stage(
         )
         partitioned = PARTITIONS[declared[0].partitions] if declared else partitions
         # The numbers of a batch are pinned: no environment makes it stale.
-        recipe = None if one.batched else settings().make_recipe()
+        recipe = None if one.batched else _SET.make_recipe()
         facts: dict[str, Any] = {
             "code_version": one.depends_on.code_version(recipe),
             "owners": ["team:autoif"],
@@ -218,7 +219,7 @@ def stage(
 
 def _docs_link(page: str) -> str:
     """Return a link to a page of the documentation, in Markdown; empty where nobody serves it."""
-    site = settings().docs_url
+    site = _SET.docs_url
     return f"[In the documentation]({site.rstrip('/')}/{page})" if site else ""
 
 
@@ -335,7 +336,7 @@ class Stage:
             references = dg.CodeReferencesMetadataValue(code_references=links)
         return {
             # What became of the batches, from every asset of them.
-            "report": dg.MetadataValue.url(report_url(settings().report_port)),
+            "report": dg.MetadataValue.url(report_url(_SET.report_port)),
             "dagster/code_references": references,
             **{
                 f"prompt/{role}": dg.MetadataValue.md(f"````jinja\n{PROMPTS[role].source}\n````")

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from autoif_assets.resources import WarehouseIOManager, WarehouseResource, add_metadata
+from autoif_assets.resources.settings import settings
 from autoif_assets.stage import Frames, Parts, accepted, rows, stage, stages_of
 from autoif_assets.warehouse import TABLES, Warehouse
 from autoif_assets_tests.warehouse.samples import sample
@@ -170,7 +171,7 @@ def test_what_is_said_of_an_asset_comes_from_its_table():
 
 def test_an_asset_links_to_its_table_in_the_documentation_that_is_served(monkeypatch):
     monkeypatch.setenv("AUTOIF_DOCS_URL", "https://docs.example/autoif/")
-
+    monkeypatch.setattr("autoif_assets.stage._SET", settings())  # as a process reads them once
     found = stages_of(__name__)["response_verdicts"].shown(TABLES["response_verdicts"])
     link = "https://docs.example/autoif/tables/#autoifresponse_verdicts"
     assert found["description"].endswith(f"[In the documentation]({link})")

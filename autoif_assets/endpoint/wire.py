@@ -5,7 +5,10 @@ a model is asked.
 """
 
 import asyncio
+import functools
 import logging
+import os
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -48,6 +51,7 @@ _AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azu
 # Paths under which Azure, too, speaks OpenAI's own protocol, without deployments in the path.
 _NOT_AZURES = ("/v1", "/models")
 _API_VERSION = "api-version"
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # variables that name those to trust
 # At its level INFO the transport writes a line a request, with whatever the URL's query holds.
 _LOGGER = logging.getLogger("httpx2")
 if _LOGGER.level == logging.NOTSET:
@@ -354,6 +358,16 @@ def _under_name(name: str) -> Callable[[httpx2.Request], Awaitable[None]]:
     return say
 
 
+@functools.lru_cache(maxsize=1)
+def _trusted(*certificates: str | None) -> ssl.SSLContext:
+    """Return what certificates are checked by, which takes longer to read than a request.
+
+    Args:
+        certificates: What the environment says of where they are.
+    """
+    return httpx2.create_ssl_context()
+
+
 def _connect(
     settings: EndpointSettings, credentials: Credentials, connections: int, address: str
 ) -> _OpenAI | _Azure:
@@ -362,12 +376,12 @@ def _connect(
     What is empty here and not absent would else be read from the SDK's own environment variables,
     which hold a person's keys for other servers.
     """
-    named: dict[str, Any] = {}
+    named: dict[str, Any] = {"verify": _trusted(*map(os.environ.get, _CERTIFICATES))}
     hooks: dict[str, list[Callable[..., Any]]] = {"response": [bound]}
     parts = urlsplit(settings.public_url)
     if address:
         # Its name was looked up because no proxy is asked for it, whatever is said of addresses.
-        named = {"trust_env": False, "verify": httpx2.create_ssl_context()}
+        named["trust_env"] = False
         if parts.scheme == "https":
             hooks["request"] = [_under_name(parts.hostname or "")]
     http_client = openai.DefaultAioHttpClient(

@@ -41,7 +41,10 @@ class Limits:
             the longer of the two limits of a call. A unit with more than 4,096 inputs, or 16 MiB
             of them, is run in parts and each part has this long.
         memory_mb: MiB of address space on top of what the bare interpreter needs.
-        strikes: Timeouts and crashes after which the unit's remaining inputs are `SKIPPED`.
+        strikes: Timeouts and crashes after which the unit's remaining inputs are `SKIPPED`. One
+            that has used its CPU seconds up before any call returned has a quarter of them for
+            one more call, and then no further: endless loops are most of what a batch of verifiers
+            costs.
         source_chars: Longest source that is run at all.
     """
 

@@ -192,9 +192,33 @@ def test_crashing_inputs_only_are_crashes(sandbox):
     assert result.details[1] == "SIGSEGV"
 
 
-def test_the_rest_is_skipped_after_three_strikes(sandbox):
-    result = run_one(sandbox, "def evaluate(r):\n    while True: pass", *"abcdef")
-    assert result.outcomes == ("timeout",) * 3 + ("skipped",) * 3
+@pytest.mark.parametrize(
+    ("returns_on", "outcomes"),
+    [
+        ("", "timeout timeout skipped skipped skipped skipped"),  # never: it loops
+        ("b", "timeout pass timeout timeout skipped skipped"),
+        ("a", "pass timeout timeout timeout skipped skipped"),
+        ("bcd", "timeout pass pass pass timeout timeout"),
+    ],
+)
+def test_the_rest_is_skipped_after_three_strikes(sandbox, returns_on, outcomes):
+    source = f"def evaluate(r):\n    while r not in {returns_on!r}: pass\n    return True"
+    assert run_one(sandbox, source, *"abcdef").outcomes == tuple(outcomes.split())
+
+
+def test_the_call_after_a_timeout_is_hurried_only_if_nothing_has_returned():
+    """How long a call may take is told by what it gets to, not by a clock."""
+    source = (
+        "import enum\nspent = enum.sys.modules['time'].process_time\ndef evaluate(r):\n"
+        "    end = spent() + float(r)\n    while spent() < end: pass\n    return True"
+    )
+    with Sandbox(workers=1, limits=Limits(call_cpu_s=0.8)) as sandbox:
+        first = run_one(sandbox, source, "9", "0.5", "0")
+        after = run_one(sandbox, source, "0", "9", "0.5")
+        quick = run_one(sandbox, source, "9", "0", "0.5")
+    assert first.outcomes == ("timeout", "timeout", "skipped")
+    assert after.outcomes == ("pass", "timeout", "pass")
+    assert quick.outcomes == ("timeout", "pass", "pass")
 
 
 @pytest.mark.parametrize(
