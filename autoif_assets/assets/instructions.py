@@ -49,12 +49,22 @@ def augmented_instructions(
     with supervision.session(context, others) as model:
         prompts = self_instruct_prompts(seeds, recipe, key, wanted)
         completions = model.generate("self_instruct", prompts, recipe)
-        # What another batch has is a duplicate here; looked up late, for others run at that time.
-        elsewhere = made_elsewhere(warehouse, key)
-        instructions = model.read(augment_instructions, completions, seeds, elsewhere, recipe, key)
-        asked = category_prompts(instructions, seeds, recipe)
+
+        def chosen() -> pl.DataFrame:
+            # What another batch has is a duplicate here.
+            elsewhere = made_elsewhere(warehouse, key)
+            return model.read(augment_instructions, completions, seeds, elsewhere, recipe, key)
+
+        asked = category_prompts(chosen(), seeds, recipe)
         answers = model.generate("category", asked, recipe, schema=category_answer(seeds))
-        return with_categories(instructions, model.read(parse_categories, answers, seeds))
+        categories = model.read(parse_categories, answers, seeds)
+    # Batches that run side by side would each take all the seeds: whose turn it is looks again at
+    # what others have, and its own rows are there before the next one looks.
+    with warehouse.turn("choosing instructions"):
+        instructions = with_categories(chosen(), categories)
+        taken = instructions.with_columns(batch=pl.lit(key))
+        warehouse.write("augmented_instructions", taken, {"batch": key})
+    return instructions
 
 
 def made_elsewhere(warehouse: Warehouse, batch: str) -> pl.DataFrame:

@@ -197,7 +197,7 @@ class LakeWarehouse(Warehouse):
         return Objects(self.place)
 
     def turn(self, name: str) -> AbstractContextManager[object]:
-        """Keep other machines from what has this name, until the end."""
+        """Keep all others, of other machines too, from what has this name, until the end."""
         return self.lake.locks(name, own=[f"turn {name}"])
 
     def presence(self, run: str) -> AbstractContextManager[object]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 import polars as pl
@@ -98,8 +99,9 @@ class Warehouse:
         return None
 
     def turn(self, name: str) -> AbstractContextManager[object]:
-        """Keep other machines from what has this name, where there are any."""
-        return nullcontext()
+        """Keep all others, of other machines too, from what has this name, until the end."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        return self._database.lock(f".{quote(name, safe=' ')}.lock", name)
 
     def presence(self, run: str) -> AbstractContextManager[object]:
         """Tell other machines, where there are any, that a run is alive as long as it is."""

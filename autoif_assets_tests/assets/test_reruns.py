@@ -2,12 +2,14 @@
 
 import pytest
 
+from autoif_assets.assets import instructions as stage
+from autoif_assets.assets.instructions import category_prompts
 from autoif_assets.automation.runs import first_words
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
 from autoif_assets_tests.simulator.models import MILD
 
-from .pipeline import accepted, differing, exported, exports, run_batch, tables
+from .pipeline import SMALL, accepted, differing, exported, exports, run_batch, tables
 
 REPLACE = {"batch": {"replace": True}}
 pytestmark = pytest.mark.slow
@@ -51,6 +53,35 @@ def test_two_batches_share_no_instruction_and_a_second_run_changes_nothing(copie
 
     rows = Warehouse(copied.data).export_parquet(tmp_path / "files", [ODD])
     assert rows["responses"] == both["responses"].filter(batch=ODD).height > 0
+
+
+def test_batches_that_run_side_by_side_share_no_instruction(tmp_path, monkeypatch):
+    """The second one begins and ends while a model sorts the first one's instructions."""
+    with Simulator(SimulatorSettings(**MILD)) as simulator:
+
+        def make(batch):
+            return run_batch(
+                tmp_path,
+                simulator.base_url,
+                batch,
+                overrides={"categorise": True},
+                others={"b1", "b2"} - {batch},
+                upto="augmented_instructions",
+            )
+
+        def prompts_while_another_runs(*given):
+            with monkeypatch.context() as patch:
+                patch.setattr(stage, "category_prompts", category_prompts)
+                assert make("b2").success
+            return category_prompts(*given)
+
+        monkeypatch.setattr(stage, "category_prompts", prompts_while_another_runs)
+        assert make("b1").success
+    made = accepted(Warehouse(tmp_path).read("augmented_instructions"))
+    assert not made["instruction_id"].is_duplicated().any()
+    seeds = made.filter(origin="seed")
+    assert sorted(seeds["batch"]) == sorted(["b1", "b2"] * SMALL["seeds_per_batch"])
+    assert made.filter(batch="b1", origin="self_instruct").height > 0
 
 
 def tables_of_the_batch(data):

@@ -220,6 +220,24 @@ def test_waiting_is_told_and_ends(local):
     assert any("Waiting to start writing augmented_queries" in line for line in said)
 
 
+def test_a_turn_is_one_at_a_time_and_keeps_nobody_from_the_tables(warehouse):
+    ended = []
+
+    def take():
+        with warehouse.turn("the export a/b"):
+            ended.append("second")
+
+    second = threading.Thread(target=take)
+    with warehouse.turn("the export a/b"):
+        second.start()
+        with warehouse.turn("the export c"):
+            warehouse.write(QUERIES.name, sample(QUERIES, 1, batch="b1"), {"batch": "b1"})
+        second.join(0.2)
+        ended.append("first")
+    second.join()
+    assert ended == ["first", "second"]
+
+
 def test_a_lock_file_left_behind_blocks_nobody(local):
     local.data_dir.mkdir()
     (local.data_dir / "pipeline.lock").write_text("process 1: a run of last year")
