@@ -18,6 +18,7 @@ import duckdb
 from autoif_assets.warehouse.database import file_lock
 from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.lake_connection import (
+    ENGINE_ERRORS,
     INLINED_ROWS,
     LakePlace,
     attached,
@@ -140,7 +141,7 @@ class LakeDatabase:
         try:
             execute(con, "USE lake")
             yield con
-        except duckdb.Error as error:
+        except ENGINE_ERRORS as error:
             # A lost catalog or a broken extension is not mended by the same connection.
             if not is_conflict(error):
                 drop_engine()

@@ -110,6 +110,16 @@ def test_waiting_is_told_and_ends(lake):
     assert waiting.write(TABLE.name, empty_frame(TABLE), {"batch": "b1"}) == 0
 
 
+def test_what_no_class_of_duckdbs_stands_for_is_told_and_the_next_write_goes_well(lake):
+    def insert(con):
+        raise RuntimeError("vector::_M_range_check")
+
+    with pytest.raises(WarehouseError, match=r"Failed at writing .* vector::_M.* Run the step aga"):
+        lake._replace(TABLE, [{"batch": "b1"}], insert)
+    write(lake, "b1", 1)
+    assert generations(lake) == {"b1": (ROWS, 1)}
+
+
 def test_a_writer_whose_locks_are_lost_stores_nothing(lake, catalogs):
     with (
         pytest.raises(WarehouseError, match=r"locks for writing.* lost"),
