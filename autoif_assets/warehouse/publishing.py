@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import random
 import re
 import shutil
 import tempfile
@@ -26,7 +27,8 @@ _NO_CLONE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.EN
 _CHUNK = 1 << 26
 _LONGEST_PAUSE_S = 300.0
 _COPIES = 5  # tried of a file that changes meanwhile
-_OPENINGS = 10  # tried of a copy that is replaced meanwhile
+_OPENING_S = 10.0  # for which a copy that is replaced meanwhile is tried
+_OPENING_PAUSE_S = 0.05
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -120,17 +122,20 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
         duckdb.Error: It is not there or cannot be opened.
         WarehouseError: It was replaced each time.
     """
-    for _ in range(_OPENINGS):
+    end = time.monotonic() + _OPENING_S
+    while time.monotonic() < end:
         before = _identity(path)
         try:
             con = duckdb.connect(str(path), read_only=True)
         except duckdb.Error:
             if _identity(path) == before:
                 raise
-            continue
-        if _identity(path) == before:
-            return con
-        con.close()
+        else:
+            if _identity(path) == before:
+                return con
+            con.close()
+        # Not in step with whoever publishes.
+        time.sleep(random.uniform(0, _OPENING_PAUSE_S))
     raise WarehouseError(f"{path} was replaced each time it was opened. Try again.")
 
 

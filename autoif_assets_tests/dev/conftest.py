@@ -32,7 +32,7 @@ from .daemon import (
 )
 
 BATCHES = ("b1", "b2", "b3", "b4", "b5")
-"""One more than run at once."""
+"""No more than run at once."""
 
 TABLES = ("responses", "response_verdicts", "sft_examples", "llm_calls")
 PATIENCE_S = 900

@@ -40,7 +40,7 @@ def test_dev_serves_the_definitions_from_the_data_folder(dev):
     }
     assert (dev.data / "dagster" / "dagster.yaml").exists()
     instance = dev.ask("{ instance { runQueueConfig { maxConcurrentRuns } } }")
-    assert instance["instance"]["runQueueConfig"]["maxConcurrentRuns"] == 4
+    assert instance["instance"]["runQueueConfig"]["maxConcurrentRuns"] == 6
 
 
 def test_dev_serves_what_lies_in_the_exports(dev):

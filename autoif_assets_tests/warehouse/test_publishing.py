@@ -96,6 +96,7 @@ def test_a_copy_that_is_always_replaced_is_given_up_in_a_sentence(warehouse, mon
         return con
 
     monkeypatch.setattr(duckdb, "connect", replaced_meanwhile)
+    monkeypatch.setattr(publishing, "_OPENING_S", 0.3)
     with pytest.raises(WarehouseError, match="was replaced each time it was opened"):
         open_published(warehouse.published_path)
 
