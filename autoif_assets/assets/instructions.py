@@ -49,22 +49,29 @@ def augmented_instructions(
     with supervision.session(context, others) as model:
         prompts = self_instruct_prompts(seeds, recipe, key, wanted)
         completions = model.generate("self_instruct", prompts, recipe)
-
-        def chosen() -> pl.DataFrame:
-            # What another batch has is a duplicate here.
-            elsewhere = made_elsewhere(warehouse, key)
-            return model.read(augment_instructions, completions, seeds, elsewhere, recipe, key)
-
-        asked = category_prompts(chosen(), seeds, recipe)
-        answers = model.generate("category", asked, recipe, schema=category_answer(seeds))
-        categories = model.read(parse_categories, answers, seeds)
-    # Batches that run side by side would each take all the seeds: whose turn it is looks again at
-    # what others have, and its own rows are there before the next one looks.
-    with warehouse.turn("choosing instructions"):
-        instructions = with_categories(chosen(), categories)
-        taken = instructions.with_columns(batch=pl.lit(key))
-        warehouse.write("augmented_instructions", taken, {"batch": key})
-    return instructions
+        sorted_: list[pl.DataFrame] = []
+        while True:
+            # Batches that run side by side would each take all the seeds: whose turn it is looks
+            # at what others have, and its own rows are there before the next one looks.
+            with warehouse.turn("choosing instructions"):
+                elsewhere = made_elsewhere(warehouse, key)
+                instructions = model.read(
+                    augment_instructions, completions, seeds, elsewhere, recipe, key
+                )
+                asked = category_prompts(instructions, seeds, recipe)
+                if sorted_:
+                    answers = pl.concat(sorted_)
+                    asked = asked.join(answers, on="instruction_id", how="anti")
+                    categories = model.read(parse_categories, answers, seeds)
+                    instructions = with_categories(instructions, categories)
+                if asked.is_empty():
+                    model.check()  # before anything is stored
+                    taken = instructions.with_columns(batch=pl.lit(key))
+                    warehouse.write("augmented_instructions", taken, {"batch": key})
+                    return instructions
+            # Others have theirs meanwhile: what is new after it is asked for in another round.
+            schema = category_answer(seeds)
+            sorted_.append(model.generate("category", asked, recipe, schema=schema))
 
 
 def made_elsewhere(warehouse: Warehouse, batch: str) -> pl.DataFrame:

@@ -18,7 +18,6 @@ import duckdb
 from autoif_assets.warehouse.database import file_lock
 from autoif_assets.warehouse.errors import WarehouseError
 from autoif_assets.warehouse.lake_connection import (
-    ENGINE_ERRORS,
     INLINED_ROWS,
     LakePlace,
     attached,
@@ -130,6 +129,14 @@ class LakeDatabase:
                 if not is_conflict(error) or time.monotonic() > end:
                     raise
                 words = str(error).partition("\n")[0]
+            except RuntimeError as error:
+                # What DuckDB's extensions throw and DuckDB has no class for.
+                if type(error) is not RuntimeError:
+                    raise
+                drop_engine()
+                raise WarehouseError(
+                    f"Failed at {purpose}: {error}. Nothing was stored; run the step again."
+                ) from error
             self._log(f"Trying {purpose} again: another writer was faster ({words}).")
             # Not all at the same moments.
             time.sleep(pause * random.uniform(0.5, 1.5))
@@ -141,7 +148,7 @@ class LakeDatabase:
         try:
             execute(con, "USE lake")
             yield con
-        except ENGINE_ERRORS as error:
+        except duckdb.Error as error:
             # A lost catalog or a broken extension is not mended by the same connection.
             if not is_conflict(error):
                 drop_engine()
@@ -197,9 +204,16 @@ class LakeWarehouse(Warehouse):
         """The files beside the tables, in the storage of the lake."""
         return Objects(self.place)
 
-    def turn(self, name: str) -> AbstractContextManager[object]:
-        """Keep all others, of other machines too, from what has this name, until the end."""
-        return self.lake.locks(name, own=[f"turn {name}"])
+    @contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """Keep all others, of other machines too, from what has this name, until the end.
+
+        Raises:
+            WarehouseError: Others may have had their turn meanwhile: the lock was lost.
+        """
+        with self.lake.locks(name, own=[f"turn {name}"]) as locks:
+            yield
+            locks.check()
 
     def presence(self, run: str) -> AbstractContextManager[object]:
         """Tell other machines that a run is alive as long as it is."""

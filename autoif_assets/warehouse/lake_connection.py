@@ -34,9 +34,6 @@ _CONFIG: Mapping[str, str] = {
     "preserve_insertion_order": "false",
     "partitioned_write_flush_threshold": "4096",
 }
-ENGINE_ERRORS = (duckdb.Error, RuntimeError)
-"""What DuckDB raises; the second one for what its extensions throw and it does not know."""
-
 # By name; the value of a lake's own is its extension.
 _EXTENSIONS = ("postgres_scanner", "ducklake")
 _PASSWORD = re.compile(r"\bpassword\s*=|://[^/?#]*:[^/?#@]+@", re.IGNORECASE)
@@ -280,7 +277,7 @@ def reporting(place: LakePlace, purpose: str, folder: Path) -> Iterator[None]:
     """Turn errors of the catalog, the storage and the disk into sentences."""
     try:
         yield
-    except (OSError, *ENGINE_ERRORS, pl.exceptions.PolarsError) as error:
+    except (OSError, duckdb.Error, pl.exceptions.PolarsError) as error:
         if (message := _trouble(place, error, folder)) is None:
             raise
         raise WarehouseError(
@@ -303,8 +300,6 @@ def _trouble(place: LakePlace, error: Exception, folder: Path) -> str | None:
         isinstance(error, duckdb.IOException) and _STORAGE.search(words)
     ):
         return f"the storage {place.data} refused ({words})."
-    if type(error) is RuntimeError:
-        return f"{words}. Run the step again."
     if isinstance(error, OSError) and error.errno == errno.ENOENT:
         return None
     return disk_trouble(error, folder)

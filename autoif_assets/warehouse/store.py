@@ -1,13 +1,13 @@
 """The warehouse: slices replaced in one transaction, read back, and published."""
 
 import functools
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 import duckdb
 import polars as pl
@@ -101,7 +101,8 @@ class Warehouse:
     def turn(self, name: str) -> AbstractContextManager[object]:
         """Keep all others, of other machines too, from what has this name, until the end."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        return self._database.lock(f".{quote(name, safe=' ')}.lock", name)
+        digest = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()  # a name may be long
+        return self._database.lock(f".turn-{digest}.lock", name)
 
     def presence(self, run: str) -> AbstractContextManager[object]:
         """Tell other machines, where there are any, that a run is alive as long as it is."""

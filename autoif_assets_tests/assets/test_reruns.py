@@ -3,7 +3,7 @@
 import pytest
 
 from autoif_assets.assets import instructions as stage
-from autoif_assets.assets.instructions import category_prompts
+from autoif_assets.assets.instructions import category_answer
 from autoif_assets.automation.runs import first_words
 from autoif_assets.simulator import Simulator, SimulatorSettings
 from autoif_assets.warehouse import Warehouse
@@ -69,19 +69,22 @@ def test_batches_that_run_side_by_side_share_no_instruction(tmp_path, monkeypatc
                 upto="augmented_instructions",
             )
 
-        def prompts_while_another_runs(*given):
-            with monkeypatch.context() as patch:
-                patch.setattr(stage, "category_prompts", category_prompts)
-                assert make("b2").success
-            return category_prompts(*given)
+        def while_another_runs(seeds):
+            monkeypatch.setattr(stage, "category_answer", category_answer)
+            assert make("b2").success
+            return category_answer(seeds)
 
-        monkeypatch.setattr(stage, "category_prompts", prompts_while_another_runs)
+        monkeypatch.setattr(stage, "category_answer", while_another_runs)
         assert make("b1").success
     made = accepted(Warehouse(tmp_path).read("augmented_instructions"))
     assert not made["instruction_id"].is_duplicated().any()
     seeds = made.filter(origin="seed")
     assert sorted(seeds["batch"]) == sorted(["b1", "b2"] * SMALL["seeds_per_batch"])
-    assert made.filter(batch="b1", origin="self_instruct").height > 0
+    first = made.filter(batch="b1", origin="self_instruct")["instruction"]
+    calls = Warehouse(tmp_path).read("llm_calls", {"batch": "b1"})["prompt"]
+    sorting = calls.filter(calls.str.contains("into categories"))
+    assert len(first) > 0
+    assert all(sorting.str.contains(text, literal=True).any() for text in first)
 
 
 def tables_of_the_batch(data):

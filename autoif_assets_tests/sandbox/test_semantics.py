@@ -206,6 +206,16 @@ def test_the_rest_is_skipped_after_three_strikes(sandbox, returns_on, outcomes):
     assert run_one(sandbox, source, *"abcdef").outcomes == tuple(outcomes.split())
 
 
+def test_a_crash_before_a_timeout_does_not_make_a_loop(sandbox):
+    source = (
+        "import enum\ndef evaluate(r):\n"
+        "    if r == 'crash': enum.sys.modules['ctypes'].string_at(0)\n"
+        "    while r == 'loop': pass\n    return True"
+    )
+    result = run_one(sandbox, source, "crash", "loop", "good", "good")
+    assert result.outcomes == ("crash", "timeout", "pass", "pass")
+
+
 def test_the_call_after_a_timeout_is_hurried_only_if_nothing_has_returned():
     """How long a call may take is told by what it gets to, not by a clock."""
     source = (

@@ -114,7 +114,7 @@ def test_what_no_class_of_duckdbs_stands_for_is_told_and_the_next_write_goes_wel
     def insert(con):
         raise RuntimeError("vector::_M_range_check")
 
-    with pytest.raises(WarehouseError, match=r"Failed at writing .* vector::_M.* Run the step aga"):
+    with pytest.raises(WarehouseError, match=r"Failed at writing .* vector::_M.* run the step aga"):
         lake._replace(TABLE, [{"batch": "b1"}], insert)
     write(lake, "b1", 1)
     assert generations(lake) == {"b1": (ROWS, 1)}

@@ -292,10 +292,11 @@ def call_each(
             layout.put(area, index * layout.inputs + i, code, detail)
             if code == wire.TIMEOUT:
                 struck += 1
-                loops = _REPEATABLE.isdisjoint(area[status : status + i])
+                seen = area[status : status + i + 1]
+                loops = _REPEATABLE.isdisjoint(seen)
                 if loops and i + 1 < layout.inputs:
                     settings.clock.hurried = base + i + 1
-                if struck >= (min(_LOOPS, settings.strikes) if loops else settings.strikes):
+                if struck >= settings.strikes or (loops and seen.count(wire.TIMEOUT) >= _LOOPS):
                     rest = layout.row(index, i + 1)
                     layout.fill(area, rest, wire.SKIPPED, wire.STRUCK)
                     return False
