@@ -49,7 +49,7 @@ def augmented_instructions(
     with supervision.session(context, others) as model:
         prompts = self_instruct_prompts(seeds, recipe, key, wanted)
         completions = model.generate("self_instruct", prompts, recipe)
-        sorted_: list[pl.DataFrame] = []
+        rounds: list[pl.DataFrame] = []
         while True:
             # Batches that run side by side would each take all the seeds: whose turn it is looks
             # at what others have, and its own rows are there before the next one looks.
@@ -59,8 +59,8 @@ def augmented_instructions(
                     augment_instructions, completions, seeds, elsewhere, recipe, key
                 )
                 asked = category_prompts(instructions, seeds, recipe)
-                if sorted_:
-                    answers = pl.concat(sorted_)
+                if rounds:
+                    answers = pl.concat(rounds)
                     asked = asked.join(answers, on="instruction_id", how="anti")
                     categories = model.read(parse_categories, answers, seeds)
                     instructions = with_categories(instructions, categories)
@@ -71,7 +71,7 @@ def augmented_instructions(
                     return instructions
             # Others have theirs meanwhile: what is new after it is asked for in another round.
             schema = category_answer(seeds)
-            sorted_.append(model.generate("category", asked, recipe, schema=schema))
+            rounds.append(model.generate("category", asked, recipe, schema=schema))
 
 
 def made_elsewhere(warehouse: Warehouse, batch: str) -> pl.DataFrame:
